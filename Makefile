@@ -1,0 +1,35 @@
+# Two commands are all a newcomer needs: `make demo`, then `make test`.
+VENV ?= .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: demo test quick lint format docs gpu
+
+$(READY): pyproject.toml constraints.txt
+	@if command -v uv >/dev/null 2>&1; then \
+	  test -x $(PY) || uv venv --quiet $(VENV); \
+	  uv pip install --quiet --python $(PY) --constraint constraints.txt --editable '.[dev]'; \
+	else \
+	  test -x $(PY) || python3 -m venv $(VENV); \
+	  $(PY) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'; \
+	fi
+	@touch $@
+
+demo: $(READY)  ## all models on the shipped photographs: prints the table, writes the report
+	$(VENV)/bin/bench run --models all --dataset demo --masks rectangular,freeform,cellular --buckets deciles --limit 6 --out runs/demo
+	$(VENV)/bin/bench report runs/demo
+
+test: $(READY)  ## every test
+	$(PY) -m pytest -n 2
+
+quick: $(READY)  ## the fast part
+	$(PY) -m pytest -n 2 -m "not slow"
+
+lint: $(READY)  ## style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(READY)
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .

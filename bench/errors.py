@@ -1,0 +1,49 @@
+"""What a user can mend: each is a `BenchError` with one sentence, shown without a traceback (exit status 2).
+
+BenchError
+├── UnknownName      a name that no shelf knows; carries the nearest ones
+├── BadInput         a file, folder, option or value that cannot be used as given
+├── Unavailable      something known whose weights, data or library are not on this machine
+├── ContractBroken   a model (or another plug-in) that does not do what its contract says
+└── NotComparable    two things that must not be put into one run, table or comparison
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class BenchError(Exception):
+    """A fault that the user can mend; its text says what was wrong, where, and what to do."""
+
+
+class BadInput(BenchError):
+    """A file, folder, option or value that cannot be used as given."""
+
+
+class Unavailable(BenchError):
+    """Something the house knows, but whose weights, data or library are missing here."""
+
+
+class ContractBroken(BenchError):
+    """A plug-in that broke its contract: wrong shape, values out of range, a look under the mask."""
+
+
+class NotComparable(BenchError):
+    """Results made in different ways that somebody tried to put side by side."""
+
+
+class UnknownName(BenchError):
+    """One or several names that a shelf does not hold; all of them are named at once."""
+
+    def __init__(self, kind: str, names: Sequence[str], known: Iterable[str], see: str) -> None:
+        """`kind` is the word for the thing ("model"), `see` the command that lists what there is."""
+        known = sorted(known)
+        super().__init__(" ".join(_miss(kind, name, known) for name in names) + f" See: {see}")
+        self.names = tuple(names)
+
+
+def _miss(kind: str, name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"No {kind} '{name}'." + (f" Did you mean: {', '.join(near)}?" if near else "")

@@ -1,0 +1,1 @@
+"""Masks: one file a family, buckets of ratio, frozen sets."""

@@ -1,0 +1,1 @@
+"""Metrics: one file each; networks whose features metrics share in features/."""

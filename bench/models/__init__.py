@@ -1,0 +1,1 @@
+"""The zoo: find, load and check models and their weights."""

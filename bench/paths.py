@@ -1,0 +1,19 @@
+"""Where things lie: the data that travels with the project, and the user's own folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def shipped(folder: str) -> Path:
+    """A data folder of the project (`masksets`, `reports`): inside the installed package, else in the source tree."""
+    installed = Path(__file__).parent / "data" / folder
+    return installed if installed.is_dir() else Path(__file__).parent.parent / folder
+
+
+def home() -> Path:
+    """The user's folder for weights, caches and imported mask sets: `BENCH_HOME`, else `~/.cache/bench`."""
+    return Path(
+        os.environ.get("BENCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench"
+    )

@@ -1,0 +1,97 @@
+"""Shelves: a folder whose files are its members. Cards are read from the source text: a list imports nothing."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.errors import BadInput, UnknownName
+from bench.types import MetricCard, ModelCard
+
+CARD_TYPES = {"ModelCard": ModelCard, "MetricCard": MetricCard}
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """Member name -> file, for every Python file of a shelf that holds a card."""
+    found = {path.stem: path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")}
+    return {name: path for name, path in found.items() if cards(path)}
+
+
+def cards(path: Path) -> dict[str, Any]:
+    """The cards in a file: `CARD = ModelCard(...)` under its stem, `CARDS = {"x": MetricCard(...)}` under their names.
+
+    Only literals are read; nothing is executed. A card that is not a literal raises `BadInput` with the line.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name, value = node.targets[0].id, node.value
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            name, value = node.target.id, node.value
+        else:
+            continue
+        if name == "CARD":
+            return {path.stem: _card(value, path)}
+        if name == "CARDS" and isinstance(value, ast.Dict):
+            keys = [ast.literal_eval(key) for key in value.keys if key is not None]
+            return {key: _card(item, path) for key, item in zip(keys, value.values, strict=True)}
+    return {}
+
+
+def _card(node: ast.expr, path: Path) -> Any:
+    try:
+        assert isinstance(node, ast.Call)
+        assert isinstance(node.func, ast.Name)
+        assert not node.args
+        return CARD_TYPES[node.func.id](**{str(kw.arg): ast.literal_eval(kw.value) for kw in node.keywords})
+    except (AssertionError, KeyError, ValueError, TypeError) as fault:
+        kinds = " or ".join(CARD_TYPES)
+        raise BadInput(
+            f"{path}:{node.lineno}: a card must be {kinds} with literal keyword values only ({fault})."
+        ) from fault
+
+
+def load(path: Path, name: str) -> ModuleType:
+    """Import a file under a module name of its own choice (once per process)."""
+    if name in sys.modules:
+        return sys.modules[name]
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    if module_spec is None or module_spec.loader is None:
+        raise BadInput(f"{path} is not a Python file.")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module
+    try:
+        module_spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def choose(kind: str, wanted: Iterable[str], known: Sequence[str], see: str) -> list[str]:
+    """Resolve names, `all` and globs (`deepgin*`) against a shelf, keeping the order asked for, without repetition.
+
+    Every name that meets nothing is reported in one `UnknownName`.
+    """
+    chosen: dict[str, None] = {}
+    missed = []
+    for name in wanted:
+        hits = (
+            list(known)
+            if name == "all"
+            else fnmatch.filter(known, name)
+            if set(name) & set("*?[")
+            else [name] * (name in known)
+        )
+        if not hits:
+            missed.append(name)
+        chosen.update(dict.fromkeys(hits))
+    if missed:
+        raise UnknownName(kind, missed, known, see)
+    return list(chosen)

@@ -1,0 +1,1 @@
+"""The main job: spec, plan, shards, store, results."""

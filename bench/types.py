@@ -1,0 +1,178 @@
+"""The vocabulary of the house: what crosses the border of a file. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+
+@dataclass(frozen=True, order=True)
+class Bucket:
+    """A half-open range `(lo, hi]` of the mask ratio (missing pixels / all pixels), decided in exact arithmetic."""
+
+    lo: Fraction
+    hi: Fraction
+    border: bool | None = None
+    """True: only masks whose hole touches the frame; False: only masks that do not; None: all."""
+
+    @property
+    def label(self) -> str:
+        """How the bucket is written on the command line and in results: `10-20`, `1-25`, `0-100`, `10-20+border`."""
+        suffix = {None: "", True: "+border", False: "-border"}[self.border]
+        return f"{_percent(self.lo)}-{_percent(self.hi)}{suffix}"
+
+    def holds(self, missing: int, total: int) -> bool:
+        """Whether a mask with `missing` of `total` pixels falls into the bucket."""
+        return self.lo * total < missing <= self.hi * total
+
+
+def _percent(ratio: Fraction) -> str:
+    value = ratio * 100
+    return str(value.numerator) if value.denominator == 1 else f"{float(value):g}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One field of the grid that a run fills: a model on a mask set within a bucket."""
+
+    model: str
+    mask_set: str
+    bucket: str
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a model without loading it. In a model's file it is a literal, so that lists need no torch."""
+
+    title: str
+    """As tables print it."""
+    kind: str = "learned"
+    """`learned` (has weights) or `classical` (has none)."""
+    authors: str = ""
+    venue: str = ""
+    year: int = 0
+    paper: str = ""
+    """Title and address of the paper."""
+    code: str = ""
+    """The authors' repository at a commit, or the library and its version."""
+    licence: str = ""
+    """Licence of the authors' weights (for classical models: of the library)."""
+    size_px: int = 0
+    """Native side of the square image in pixels; 0: any size."""
+    multiple: int = 1
+    """Height and width must be multiples of this; the harness pads by reflection and crops back."""
+    families: tuple[str, ...] = ()
+    """Mask families that the published weights were trained on."""
+    data: tuple[str, ...] = ()
+    """Data sets that the published weights were trained on (for the contamination flag)."""
+    form: str = ""
+    losses: str = ""
+    strengths: str = ""
+    limits: str = ""
+    tables: tuple[str, ...] = ()
+    """Seed tables that name the model: `dualpath-table1`, `survey-table2`, `rnon-table3`, `cfs-table1`, ..."""
+    aliases: tuple[str, ...] = ()
+    """Names that papers' tables use for it; accepted wherever a model is named."""
+    variants: dict[str, str] = field(default_factory=dict)
+    """Name -> one sentence; the first is the default. Empty: one form only."""
+    parameters: dict[str, int] = field(default_factory=dict)
+    """Number of parameters used at test time, by variant (`""` where there are none); a test measures them."""
+    checkpoints: dict[str, str] = field(default_factory=dict)
+    """Weights that the authors published: name -> where they put them, and what they were trained on."""
+    stochastic: bool = False
+    """True: `predict` takes a third argument, one integer seed per image."""
+    version: int = 1
+    """Raised by every change that moves the model's numbers."""
+
+
+@dataclass(frozen=True)
+class MetricCard:
+    """What is known of a metric variant without loading it; a literal in the metric's file."""
+
+    title: str
+    """Column head, variant included: `PSNR`, `SSIM (wang)`."""
+    better: str
+    """`higher` or `lower`."""
+    decimals: int
+    """Digits after the point in tables."""
+    formula: str
+    """The definition in one line."""
+    reference: str
+    """Implementation (with version) or paper that the variant equals."""
+    tolerance: str
+    """To what it agrees with the reference, as tested: `1e-6 absolute`."""
+    unit: str = ""
+    scope: str = "whole"
+    """`whole` image or `hole` only."""
+    users: str = ""
+    """Who prints this variant."""
+    extractor: str = ""
+    """Set metrics: the feature extractor whose vectors they read."""
+    weights: tuple[str, ...] = ()
+    """Files of the network that it needs (names in `bench/files.py`)."""
+    minimum: int = 1
+    """Set metrics: below this count the value is refused unless asked for."""
+    flagged_below: int = 0
+    """Set metrics: below this count the value carries a mark."""
+    version: int = 1
+    """Raised by every change that moves the metric's numbers."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a photograph becomes the truth: crop and resize, on 8-bit RGB."""
+
+    size_px: int | None = 256
+    """Side of the square result; None keeps the original size."""
+    crop: str = "centre"
+    """`centre`: largest centred square; `none`: the whole image, stretched; `centre-pixels`: size_px square cut out."""
+    resample: str = "bicubic"
+    """Pillow filter with antialiasing: `box`, `bilinear`, `bicubic`, `lanczos`."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that decides a number. Data in `bench/metrics/protocols/NAME@VERSION.toml`."""
+
+    name: str
+    title: str
+    preparation: Preparation
+    dataset: str
+    """Data set and count that the source used, as text."""
+    masks: tuple[str, ...]
+    """Mask families or sets that `bench run` takes unless told otherwise."""
+    buckets: str
+    """Name of a list of buckets (`deciles`, `rnon`, `cfs`, `liu`, `none`) or the list itself (`10-20,20-30`)."""
+    composite: bool
+    """True: known pixels are pasted back before scoring."""
+    rounding: str
+    """How the output becomes 8-bit: `round` or `truncate`."""
+    metrics: tuple[str, ...]
+    """Metric variants, in table order."""
+    origin: dict[str, str] = field(default_factory=dict)
+    """For every field above: `paper`, `code`, `inferred` or `chosen`, with the place or the reason."""
+    notes: str = ""
+
+    def settings(self) -> dict[str, object]:
+        """The fields that decide a number, as plain data for the digest (titles, origins and notes are left out)."""
+        plain = dataclasses.asdict(self)
+        return {key: plain[key] for key in ("preparation", "composite", "rounding")}
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What a user asked for: names only. Device, batch size and workers are not here, since they change no number."""
+
+    models: tuple[str, ...]
+    dataset: str
+    root: str | None
+    split: str | None
+    masks: tuple[str, ...]
+    buckets: str
+    metrics: tuple[str, ...]
+    protocol: str
+    limit: int | None
+    """Only this many images, chosen by the digest of their ids."""
+    keep_images: int
+    """How many images of each cell are kept as pictures for the report."""
