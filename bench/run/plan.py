@@ -1,0 +1,52 @@
+"""What is still to be done: the images are cut into shards, and the store is asked which parts it holds.
+
+Nothing else is a resume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+SHARD_PIXELS = 64 * 256 * 256
+"""Pixels of a shard's images: 64 at 256 x 256, fewer when they are larger, so that memory stays level."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Consecutive images (by place in the run's list) and the models that have not seen them; a small pickle of names."""
+
+    start: int
+    stop: int
+    models: tuple[str, ...]
+
+
+def shard_size(size_px: int) -> int:
+    """How many images a shard holds unless the user says otherwise."""
+    return max(1, SHARD_PIXELS // size_px**2)
+
+
+def tasks(count: int, shard: int, done: dict[str, Iterable[tuple[int, int]]]) -> list[Task]:
+    """The tasks that are left of `count` images: for every model, `done` holds the half-open ranges with a part."""
+    wanted: dict[tuple[int, int], list[str]] = {}
+    for model, ranges in done.items():
+        for gap in _gaps(count, shard, ranges):
+            wanted.setdefault(gap, []).append(model)
+    return [Task(start, stop, tuple(models)) for (start, stop), models in sorted(wanted.items())]
+
+
+def _gaps(count: int, shard: int, done: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges that no part covers, cut at multiples of the shard size."""
+    gaps, at = [], 0
+    for start, stop in [*sorted(done), (count, count)]:
+        while at < start:
+            end = min(start, (at // shard + 1) * shard)
+            gaps.append((at, end))
+            at = end
+        at = max(at, stop)
+    return gaps
+
+
+def images_left(left: Sequence[Task]) -> int:
+    """How many (image, model) pairs the tasks hold."""
+    return sum((task.stop - task.start) * len(task.models) for task in left)

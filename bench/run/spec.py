@@ -1,0 +1,148 @@
+"""From what a user asked for to a job in which every name is checked, before a single image is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import digest
+from bench.datasets import catalogue
+from bench.errors import BadInput, BenchError, UnknownName
+from bench.masks import frozen, ratio
+from bench.metrics import protocol as protocols
+from bench.metrics import shelf
+from bench.models import zoo
+from bench.models.zoo import ModelRef
+from bench.types import Bucket, Protocol, RunSpec
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One column of cells: a mask set within a bucket."""
+
+    mask_set: str
+    bucket: Bucket
+
+    @property
+    def label(self) -> str:
+        """How the column is named in messages and folders: `freeform-256/10-20`."""
+        return f"{self.mask_set}/{self.bucket.label}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run with all names resolved; plain data that travels to any worker."""
+
+    spec: RunSpec
+    protocol: Protocol
+    ids: tuple[str, ...]
+    models: tuple[ModelRef, ...]
+    absent: tuple[ModelRef, ...]
+    """Models that were asked for and cannot run here; `ref.reason` says why."""
+    grid: tuple[Grid, ...]
+    mask_sets: dict[str, dict[str, Any]]
+    pair_metrics: tuple[str, ...]
+    set_metrics: tuple[str, ...]
+    missing: dict[str, str] = field(default_factory=dict)
+    """Metric -> why it cannot be computed here."""
+
+    @property
+    def extractors(self) -> tuple[str, ...]:
+        """The feature extractors that the set metrics at hand read."""
+        cards = shelf.cards()
+        return tuple(dict.fromkeys(cards[name].extractor for name in self.set_metrics))
+
+    def settings(self) -> dict[str, Any]:
+        """Everything but the model that decides a number; its digest names the folder of the parts."""
+        cards = shelf.cards()
+        return {
+            "dataset": {"name": self.spec.dataset, "split": self.spec.split, "images": digest.of_lines(self.ids)},
+            "protocol": self.protocol.settings(),
+            "mask sets": {name: facts["digest"] for name, facts in self.mask_sets.items()},
+            "cells": [cell.label for cell in self.grid],
+            "metrics": {name: cards[name].version for name in (*self.pair_metrics, *self.set_metrics)},
+        }
+
+    @property
+    def digest(self) -> str:
+        """Digest of `settings()`."""
+        return digest.of_settings(self.settings())
+
+
+def from_file(path: Path) -> dict[str, Any]:
+    """Read a run's TOML file: the fields of `RunSpec`; lists may be written as lists. Unknown fields are errors."""
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as fault:
+        raise BadInput(f"Cannot read the run file {path}: {fault}.") from fault
+    except tomllib.TOMLDecodeError as fault:
+        raise BadInput(f"{path} is not valid TOML: {fault}.") from fault
+    known = {field.name for field in dataclasses.fields(RunSpec)}
+    if strange := sorted(set(given) - known):
+        raise UnknownName("field of a run", strange, known, "bench run --help")
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+
+
+def resolve(spec: RunSpec) -> Job:
+    """Check every name of a spec against its shelf and resolve weights, masks and metric networks.
+
+    Raises one `BenchError` that names everything wrong at once.
+    """
+    faults: list[str] = []
+
+    def attempt(function: Any, *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except BenchError as fault:
+            faults.append(str(fault))
+            return None
+
+    protocol = attempt(protocols.load, spec.protocol)
+    models = attempt(zoo.choose, spec.models)
+    metrics = attempt(shelf.choose, spec.metrics or (protocol.metrics if protocol else ()))
+    buckets = attempt(ratio.buckets, spec.buckets or (protocol.buckets if protocol else "deciles"))
+    size = protocol.preparation.size_px if protocol else None
+    sets = attempt(frozen.resolve, spec.masks or protocol.masks, size) if protocol and size else None
+    dataset = attempt(catalogue.open_dataset, spec.dataset, spec.root, spec.split)
+    if protocol and not size:
+        faults.append(
+            f"The protocol {protocol.name} scores photographs at their own size; frozen masks have one size, so it"
+            " cannot be run yet. Choose one with a fixed size: bench protocols list."
+        )
+    if faults:
+        raise BadInput(" ".join(faults))
+    return _job(spec, protocol, models, metrics, buckets, sets, dataset)
+
+
+def _job(
+    spec: RunSpec,
+    protocol: Protocol,
+    models: list[ModelRef],
+    metrics: list[str],
+    buckets: tuple[Bucket, ...],
+    sets: list[str],
+    dataset: Any,
+) -> Job:
+    ids = catalogue.subset(dataset.ids, spec.limit) if spec.limit is not None else list(dataset.ids)
+    whole = ratio.buckets("none")
+    opened = {name: frozen.load(name) for name in sets}
+    grid = [Grid(name, bucket) for name in sets for bucket in (buckets if opened[name].bucketed else whole)]
+    for cell in grid:
+        opened[cell.mask_set].pool(cell.bucket)
+    missing = {name: reason for name in metrics if (reason := shelf.unavailable(name))}
+    ready = [name for name in metrics if name not in missing]
+    return Job(
+        spec=spec,
+        protocol=protocol,
+        ids=tuple(ids),
+        models=tuple(ref for ref in models if not ref.reason),
+        absent=tuple(ref for ref in models if ref.reason),
+        grid=tuple(grid),
+        mask_sets={n: {"family": s.family, "digest": s.digest, "size_px": s.size_px} for n, s in opened.items()},
+        pair_metrics=tuple(name for name in ready if shelf.kind(name) == "pair"),
+        set_metrics=tuple(name for name in ready if shelf.kind(name) == "set"),
+        missing=missing,
+    )

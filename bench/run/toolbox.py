@@ -1,0 +1,116 @@
+"""What a worker has opened: photographs, mask sets, models, metrics. Opened once, when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench import images as pictures
+from bench.contracts import Dataset, Extractor, PairMetric
+from bench.datasets import catalogue
+from bench.errors import BenchError, ContractBroken
+from bench.masks import frozen
+from bench.metrics import shelf
+from bench.models import check, zoo
+from bench.run.predict import Predictor
+from bench.run.spec import Grid, Job
+from bench.run.store import Store
+
+
+@dataclass(frozen=True)
+class Means:
+    """How the work is done. Nothing here changes a number."""
+
+    device: str = "cpu"
+    batch: int = 8
+    shard: int = 64
+    workers: int = 2
+    """Threads that decode the photographs of the next shards."""
+    fail_fast: bool = False
+
+
+@dataclass
+class Toolbox:
+    """Opened things of one worker."""
+
+    job: Job
+    means: Means
+    store: Store
+    say: Callable[[str], None] = print
+    faults: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(model, cell label) -> why it failed; such a cell is not tried again by this worker."""
+    _predictors: dict[str, Predictor | str] = field(default_factory=dict)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The photographs."""
+        return catalogue.open_dataset(self.job.spec.dataset, self.job.spec.root, self.job.spec.split)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where networks run; kernels are fixed so that equal shapes give equal bits."""
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        return torch.device(self.means.device)
+
+    @cached_property
+    def pair_metrics(self) -> dict[str, PairMetric]:
+        """The pair metrics by name."""
+        return {name: shelf.open_metric(name, self.device) for name in self.job.pair_metrics}
+
+    @cached_property
+    def extractors(self) -> dict[str, Extractor]:
+        """The feature extractors by name."""
+        return {name: shelf.open_extractor(name, self.device) for name in self.job.extractors}
+
+    @cached_property
+    def mask_sets(self) -> dict[str, Any]:
+        """The mask sets by id."""
+        return {name: frozen.load(name) for name in self.job.mask_sets}
+
+    def photographs(self, start: int, stop: int) -> np.ndarray:
+        """The prepared photographs of a range, uint8 [N, H, W, 3]; needs no device, so it may run ahead in a thread."""
+        preparation = self.job.protocol.preparation
+        return np.stack([pictures.prepare(self.dataset.read(i), preparation) for i in self.job.ids[start:stop]])
+
+    def masks(self, cell: Grid, start: int, stop: int) -> tuple[np.ndarray, list[str], np.ndarray]:
+        """Masks of a range of images in a cell: bool [N, H, W], their names in the set, their digests."""
+        pool = self.mask_sets[cell.mask_set].pool(cell.bucket)
+        indices = [pool.index(image_id) for image_id in self.job.ids[start:stop]]
+        names = [pool.name(index) for index in indices]
+        return pool.masks(indices), names, np.array([pool.digest(index)[:32] for index in indices])
+
+    def predictor(self, name: str) -> Predictor:
+        """A model, opened and checked once: a model that changes its answer with what lies under the mask is refused.
+
+        Raises the same `BenchError` whenever it is asked for again.
+        """
+        if name not in self._predictors:
+            self._predictors[name] = self._open(name)
+        found = self._predictors[name]
+        if isinstance(found, str):
+            raise ContractBroken(found)
+        return found
+
+    def _open(self, name: str) -> Predictor | str:
+        ref = next(ref for ref in self.job.models if ref.name == name)
+        try:
+            model = zoo.open_model(ref, self.device)
+            check.blind(model, ref.card, self.job.protocol.preparation.size_px or 256, self.device)
+        except BenchError as fault:
+            return str(fault)
+        except Exception as fault:  # noqa: BLE001 - a stranger's code may raise anything; the run goes on without it
+            return f"{name} could not be opened: {type(fault).__name__}: {fault}"
+        return Predictor(model, ref.card, self.job.protocol, self.means.batch, say=self.say)
+
+
+def key(job: Job, name: str) -> str:
+    """A model's key in the store: its name, and the digest of its weights and its code."""
+    ref = next(ref for ref in job.models if ref.name == name)
+    return f"{ref.name}@{ref.digest[:12]}"
