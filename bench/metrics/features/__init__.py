@@ -1,0 +1,1 @@
+"""Networks whose features set metrics share: one file each, and the cache of their vectors."""
