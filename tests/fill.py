@@ -1,0 +1,58 @@
+"""Weights and pictures drawn from names and keys alone, so that two implementations can be compared without files."""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+DATA = Path(__file__).parent / "data"
+
+
+def weight(name: str, shape: tuple[int, ...], gain: float = 1.0) -> torch.Tensor:
+    """The tensor that every implementation puts under a state-dict name.
+
+    Standard normal numbers of a Philox generator keyed by the CRC-32 of the name. Kernels are scaled by gain over the
+    root of their fan-in; one-dimensional weights lie about 1, biases and running means about 0, running variances
+    above 1; vectors of a spectral norm have length 1; counters are 0.
+    """
+    if name.endswith("num_batches_tracked"):
+        return torch.zeros(shape, dtype=torch.int64)
+    drawn = np.random.Generator(np.random.Philox(key=zlib.crc32(name.encode()))).standard_normal(shape)
+    if name.endswith("running_var"):
+        drawn = 1 + 0.1 * abs(drawn)
+    elif len(shape) == 1 and name.endswith(("_u", "_v")):
+        drawn = drawn / (np.linalg.norm(drawn) + 1e-12)
+    elif len(shape) > 1:
+        drawn = drawn * gain / np.sqrt(np.prod(shape[1:]))
+    else:
+        drawn = 1 + 0.1 * drawn if name.endswith("weight") else 0.05 * drawn
+    return torch.from_numpy(np.asarray(drawn, dtype=np.float32).reshape(shape))
+
+
+def fill(module: torch.nn.Module, gain: float = 1.0) -> torch.nn.Module:
+    """Give every entry of the module's state dict its `weight`; returns the module in evaluation mode."""
+    state = module.state_dict()
+    module.load_state_dict({name: weight(name, tuple(tensor.shape), gain) for name, tensor in state.items()})
+    return module.eval()
+
+
+def picture(height: int = 256, width: int = 256, key: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+    """The input that the stored figures share: an RGB image [1, 3, H, W] in 0..1 and its mask [1, 1, H, W].
+
+    Blocks of 8 x 8 pixels in random colours; the hole is a box in the left half and a three-pixel diagonal.
+    """
+    blocks = np.random.Generator(np.random.Philox(key=key)).integers(0, 256, (height // 8, width // 8, 3))
+    image = blocks.astype(np.float32).repeat(8, axis=0).repeat(8, axis=1) / 255
+    rows, columns = np.mgrid[:height, :width]
+    hole = abs(columns - rows * width // height) <= 1
+    hole[height // 4 : height // 4 + height // 2, width // 8 : width // 8 + width // 2] = True
+    return torch.from_numpy(image.transpose(2, 0, 1)[None]), torch.from_numpy(hole[None, None].astype(np.float32))
+
+
+def figures(name: str) -> tuple[dict, dict[str, np.ndarray]]:
+    """Facts and arrays that another implementation left in `tests/data/parity-NAME.json` and `.npz`."""
+    facts = json.loads((DATA / f"parity-{name}.json").read_text())
+    path = DATA / f"parity-{name}.npz"
+    return facts, dict(np.load(path)) if path.exists() else {}
