@@ -129,6 +129,8 @@ class Preparation:
     """`centre`: largest centred square; `none`: the whole image, stretched; `centre-pixels`: size_px square cut out."""
     resample: str = "bicubic"
     """Pillow filter with antialiasing: `box`, `bilinear`, `bicubic`, `lanczos`."""
+    upscale: bool = False
+    """Whether a source smaller than `size_px` is enlarged; otherwise it is an error."""
 
 
 @dataclass(frozen=True)
