@@ -1,0 +1,187 @@
+"""Weights: where they lie, how they are read, written, and imported from the authors' files.
+
+`ID/TAG.safetensors` with its record `TAG.json` beside it, in `weights/` of the package that brings the model (shipped)
+and in `BENCH_HOME/weights` (imported or trained here). The record is a flat JSON object:
+
+- `model`, `variant` ("" or missing: the default), `kind` (`official`, `starter`, `trained`), `sha256` of the file;
+- `settings`: what `model(variant, **settings)` was built with, where it is not the paper's size;
+- imported files: `source` (name), `source_sha256`, `output_sha256` (of a forward pass on the stored input);
+- trained ones: whatever the trainer wants to keep of data, steps and recipe.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import digest, paths
+from bench.errors import BadInput, ContractBroken
+from bench.models import shelf
+
+if TYPE_CHECKING:
+    import torch
+
+SUFFIX = ".safetensors"
+State = dict[str, "torch.Tensor"]
+
+
+def folder(model_id: str) -> Path:
+    """Where imported and trained weights of a model are kept on this machine."""
+    return paths.home() / "weights" / model_id
+
+
+def find(model_id: str) -> dict[str, Path]:
+    """Tag -> file of the weights at hand: shipped beside the model's package, and the user's own, which win."""
+    member = shelf.members().get(model_id)
+    places = ([member.file.parent / "weights" / model_id] if member else []) + [folder(model_id)]
+    return {path.stem: path for place in places for path in sorted(place.glob(f"*{SUFFIX}"))}
+
+
+def record(path: Path) -> dict[str, Any]:
+    """What is known of a weights file, from the JSON beside it."""
+    beside = path.with_suffix(".json")
+    try:
+        return dict(json.loads(beside.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise BadInput(f"{path} has no record {beside.name} beside it: import or train these weights again.") from None
+    except (ValueError, TypeError) as fault:
+        raise BadInput(f"{beside} is not a JSON object ({fault}): import or train these weights again.") from fault
+
+
+def read(path: Path) -> tuple[State, dict[str, Any]]:
+    """The tensors of a weights file as stored (half precision stays half), and its record; the digest is checked."""
+    known, state = record(path), _safetensors(path)
+    if known.get("sha256") != digest.of_file(path):
+        raise BadInput(f"{path} is not the file that {path.with_suffix('.json').name} describes: import it again.")
+    return state, known
+
+
+def save(path: Path, state: State, card: Mapping[str, Any]) -> dict[str, Any]:
+    """Write tensors and record; both are whole or absent. Returns the record as written, `sha256` added."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        save_file({key: value.detach().cpu().contiguous().clone() for key, value in state.items()}, draft)
+        written = {**card, "sha256": digest.of_file(draft)}
+        text = draft.with_suffix(".json.part")
+        text.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.replace(path)
+        text.replace(path.with_suffix(".json"))
+    finally:
+        draft.unlink(missing_ok=True)
+    return written
+
+
+def misfit(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> str:
+    """The first difference between a model's own tensors and a state, as half a sentence; empty if they agree."""
+    own = model.state_dict()
+    for key, value in own.items():
+        if key not in state:
+            return f"it lacks '{key}' {tuple(value.shape)}"
+        if state[key].shape != value.shape:
+            return f"'{key}' is {tuple(state[key].shape)} instead of {tuple(value.shape)}"
+    return next((f"it holds '{key}', which the model does not know" for key in state if key not in own), "")
+
+
+def apply(model: torch.nn.Module, state: State, source: Path, name: str) -> None:
+    """Load a state strictly, cast to the model's own dtypes; names the first key that differs."""
+    if fault := misfit(model, state):
+        raise BadInput(f"{source} does not fit the model '{name}': {fault}.")
+    model.load_state_dict(state, strict=True)
+
+
+def checkpoint(file: Path) -> dict[str, Any]:
+    """What a foreign file (.safetensors or torch's own) holds, as nested as it comes; no code in it is ever run."""
+    import torch
+
+    if not file.is_file():
+        raise BadInput(f"{file} does not exist.")
+    if file.suffix == SUFFIX:
+        return _safetensors(file)
+    try:
+        return dict(torch.load(file, map_location="cpu", weights_only=True))
+    except pickle.UnpicklingError as fault:
+        if "Unsupported" not in str(fault) and "GLOBAL" not in str(fault) and "Weights only" not in str(fault):
+            raise BadInput(f"{file} is not a checkpoint that can be read: {fault}.") from fault
+        raise BadInput(
+            f"{file} holds code besides tensors; it was refused and nothing in it was run. "
+            "Save its state dict alone (torch.save(net.state_dict(), ...)) where you trust it, and import that."
+        ) from fault
+    except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError, TypeError, OSError) as fault:
+        raise BadInput(f"{file} is damaged or no checkpoint: {_first_line(fault)}") from fault
+
+
+def _safetensors(file: Path) -> State:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except FileNotFoundError:
+        raise BadInput(f"{file} does not exist.") from None
+    except SafetensorError as fault:
+        raise BadInput(f"{file} is damaged or no safetensors file: {fault}") from fault
+
+
+def _first_line(fault: BaseException) -> str:
+    return (str(fault) or type(fault).__name__).splitlines()[0]
+
+
+def import_checkpoint(model_id: str, file: Path, tag: str = "official", *, variant: str = "") -> dict[str, Any]:
+    """Turn the authors' file into `BENCH_HOME/weights/ID/TAG.safetensors` and its record, which is returned.
+
+    The model's file brings the key map: `convert(state, tag) -> state`, in the names of the model's own state dict;
+    without one the names must agree already. Refused: files of another model (first differing key), damaged files,
+    pickles with code, and weights whose forward pass on the stored input is not finite or does not repeat.
+    """
+    member = shelf.members()[model_id]
+    name = f"{model_id}:{variant}" if variant else model_id
+    state = _converted(shelf.load(member), checkpoint(file), tag, file, name)
+    model = shelf.build(member, variant)
+    apply(model, state, file, name)
+    written = {
+        "model": model_id,
+        "variant": variant,
+        "kind": "official",
+        "source": file.name,
+        "source_sha256": digest.of_file(file),
+        "output_sha256": forward_digest(model, member, file),
+    }
+    return save(folder(model_id) / f"{tag}{SUFFIX}", model.state_dict(), written)
+
+
+def _converted(module: Any, found: dict[str, Any], tag: str, file: Path, name: str) -> State:
+    try:
+        state = module.convert(found, tag) if hasattr(module, "convert") else found
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as fault:
+        raise BadInput(f"{file} does not fit the model '{name}': its key map fails at {fault!r}.") from fault
+    for key, value in state.items():
+        if not hasattr(value, "shape"):
+            raise BadInput(f"{file} does not fit the model '{name}': '{key}' is no tensor but {type(value).__name__}.")
+    return state
+
+
+def forward_digest(model: Any, member: shelf.Member, source: Path) -> str:
+    """Digest of the 8-bit output on the stored input; `ContractBroken` if not finite or not repeatable."""
+    import torch
+
+    from bench.models import check
+
+    card = shelf.card_in(member.file)
+    assert card is not None
+    images, masks = check.probe(card.size_px or 256, count=1)
+    model.eval()
+    with torch.inference_mode():
+        first, again = (check.call(model, images, masks, seeds=[0] if card.stochastic else None) for _ in range(2))
+    if fault := check.output_fault(first, images):
+        raise ContractBroken(f"{source} was read, but the model's output on the stored input is wrong: {fault}")
+    if not torch.equal(first, again):
+        raise ContractBroken(f"{source} was read, but two passes on the same input differ.")
+    return digest.of_bytes(first.clamp(0, 1).mul(255).round().byte().numpy().tobytes())

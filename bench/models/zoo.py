@@ -1,0 +1,277 @@
+"""The zoo: which models there are, what a name stands for, and how a model is opened with its weights.
+
+A name is `id[:variant][@weights]`, an alias of a paper's table in place of the id, or `path/to/file.py[:Class][@FILE]`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import digest
+from bench.errors import BadInput, ContractBroken, Unavailable, UnknownName
+from bench.models import shelf, weights
+from bench.types import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.contracts import Model
+
+SEE = "bench models list"
+KINDS = ("official", "trained", "starter")
+"""Which weights a name without `@` takes: the first of these that is at hand."""
+UNTRAINED = "untrained"
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model with its weights, resolved but not loaded."""
+
+    name: str
+    """Canonical: `id[:variant]@weights`; the default variant is left out, models without weights have no `@`."""
+    id: str
+    variant: str
+    """The variant's own name, also for the default; "" for a model with one form only."""
+    weights: str
+    """Tag of the weights; "" for none."""
+    member: shelf.Member
+    card: ModelCard
+    file: Path | None = None
+    """The weights file."""
+    attribute: str = "model"
+    """What is called in the model's file."""
+    digest: str = ""
+    """Stands for all that decides the model's numbers: weights, card version, sources, libraries."""
+    reason: str = ""
+    """Why the model cannot run here and what to do; empty when it can."""
+
+
+def cards() -> dict[str, ModelCard]:
+    """Id -> card of every model on the shelves, without importing any of them."""
+    found = {name: shelf.card_in(member.file) for name, member in shelf.members().items()}
+    return {name: card for name, card in found.items() if card is not None}
+
+
+def choose(names: Sequence[str]) -> list[ModelRef]:
+    """Resolve names in the order asked for, without repetition.
+
+    `all` is every model in its default variant; globs reach over variants (`deepgin*`) and tags (`pconv@*`). Names
+    that meet nothing are reported together in one `UnknownName`. A model that is known but cannot run here comes back
+    with a `reason`.
+    """
+    missed: list[str] = []
+    chosen: dict[str, ModelRef] = {}
+    for name in names:
+        refs = [_from_file(name)] if _is_file(name) else [*_from_shelf(name)]
+        if not refs:
+            missed.append(name)
+        chosen.update((ref.name, ref) for ref in refs)
+    if missed:
+        raise UnknownName("model", missed, _known(missed), SEE)
+    return list(chosen.values())
+
+
+def open_model(ref: ModelRef, device: torch.device | str = "cpu") -> Model:
+    """The model on the device, in evaluation mode, without gradients; weights are read strictly.
+
+    Raises `Unavailable` with the ref's reason, `BadInput` naming the first key that differs.
+    """
+    import torch
+
+    if ref.reason:
+        raise Unavailable(ref.reason)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = _from_plugin(ref) if ref.attribute != "model" else _from_contract(ref)
+    if isinstance(model, torch.nn.Module):
+        model = model.eval().requires_grad_(False).to(device)
+    if not callable(getattr(model, "predict", None)):
+        raise ContractBroken(f"{ref.name} has no method predict(images, masks).")
+    return model
+
+
+def weights_digest(ref: ModelRef) -> str:
+    """SHA-256 over all that decides a model's numbers: its weights (or none), card version, sources and libraries."""
+    settings = {
+        "variant": ref.variant,
+        "version": ref.card.version,
+        "weights": _file_digest(ref.file) if ref.file else ref.weights,
+        "attribute": ref.attribute,
+        **shelf.fingerprint(ref.member),
+    }
+    return digest.of_settings(settings)
+
+
+def _file_digest(file: Path) -> str:
+    """As the record says (checked when the weights are read); foreign files are digested here."""
+    return str(weights.record(file).get("sha256")) if file.with_suffix(".json").is_file() else digest.of_file(file)
+
+
+def _from_contract(ref: ModelRef) -> Any:
+    if ref.file is None:
+        return shelf.build(ref.member, ref.variant)
+    recorded = ref.file.with_suffix(".json").is_file()
+    state, known = weights.read(ref.file) if recorded else (weights.checkpoint(ref.file), {})
+    model = shelf.build(ref.member, ref.variant, **known.get("settings", {}))
+    weights.apply(model, state, ref.file, ref.name)
+    return model
+
+
+def _from_plugin(ref: ModelRef) -> Any:
+    maker = getattr(shelf.load(ref.member), ref.attribute, None)
+    if ref.file is None:
+        return shelf.build(ref.member, attribute=ref.attribute)
+    if maker is not None and "weights" in inspect.signature(maker).parameters:
+        return shelf.build(ref.member, attribute=ref.attribute, weights=ref.file)
+    model = shelf.build(ref.member, attribute=ref.attribute)
+    weights.apply(model, weights.checkpoint(ref.file), ref.file, ref.name)
+    return model
+
+
+def _from_shelf(name: str) -> Iterator[ModelRef]:
+    wanted, _, tags = name.partition("@")
+    for model_id, variant in _forms(wanted):
+        member, card = shelf.members()[model_id], cards()[model_id]
+        for tag in _tags(model_id, card, tags):
+            yield _resolve(member, card, variant, tag)
+
+
+def _forms(wanted: str) -> list[tuple[str, str]]:
+    """(id, variant) of everything a name without weights stands for; a variant "" is a model with one form only."""
+    shelved = cards()
+    if wanted == "all":
+        return [(model_id, _default(card)) for model_id, card in shelved.items()]
+    forms = {
+        _label(model_id, card, variant): (model_id, variant)
+        for model_id, card in shelved.items()
+        for variant in card.variants or ("",)
+    }
+    if set(wanted) & set("*?["):
+        return [forms[label] for label in fnmatch.filter(forms, wanted)]
+    head, colon, variant = wanted.partition(":")
+    return [
+        (model_id, variant or _default(shelved[model_id]))
+        for model_id in _by_alias(head)
+        if not colon or variant in shelved[model_id].variants
+    ]
+
+
+def _by_alias(head: str) -> list[str]:
+    shelved = cards()
+    if head in shelved:
+        return [head]
+    meant = [
+        model_id
+        for model_id, card in shelved.items()
+        if head.casefold() in {alias.casefold() for alias in (model_id, *card.aliases)}
+    ]
+    if len(meant) > 1:
+        raise BadInput(f"'{head}' stands for several models: {', '.join(meant)}. Name one of them.")
+    return meant
+
+
+def _default(card: ModelCard) -> str:
+    return next(iter(card.variants), "")
+
+
+def _label(model_id: str, card: ModelCard, variant: str) -> str:
+    return model_id if variant == _default(card) else f"{model_id}:{variant}"
+
+
+def _tags(model_id: str, card: ModelCard, wanted: str) -> list[str]:
+    """Tags that the part of a name after `@` stands for; a tag that nobody knows stands for none."""
+    at_hand = weights.find(model_id)
+    if set(wanted) & set("*?["):
+        return fnmatch.filter(at_hand, wanted)
+    known = {*at_hand, *card.checkpoints, *KINDS, UNTRAINED}
+    return [wanted] if not wanted or (wanted in known and card.kind == "learned") else []
+
+
+def _resolve(member: shelf.Member, card: ModelCard, variant: str, tag: str) -> ModelRef:
+    label = _label(member.id, card, variant)
+    file, reason = None, ""
+    if card.kind == "learned" and tag != UNTRAINED:
+        tag, file, reason = _pick(member.id, card, variant, tag)
+    ref = ModelRef(f"{label}@{tag}" if tag else label, member.id, variant, tag, member, card, file, reason=reason)
+    return _with_digest(ref)
+
+
+def _with_digest(ref: ModelRef) -> ModelRef:
+    return ref if ref.reason else replace(ref, digest=weights_digest(ref))
+
+
+def _pick(model_id: str, card: ModelCard, variant: str, tag: str) -> tuple[str, Path | None, str]:
+    """Tag, file and, where there is none, the reason."""
+    at_hand = weights.find(model_id)
+    if tag in at_hand:
+        return tag, at_hand[tag], ""
+    label = _label(model_id, card, variant)
+    records = {name: weights.record(path) for name, path in at_hand.items()}
+    fitting = {name: known for name, known in records.items() if (known.get("variant") or _default(card)) == variant}
+    for kind in [tag] if tag else KINDS:
+        meant = [name for name, known in fitting.items() if known.get("kind") == kind]
+        if len(meant) == 1:
+            return meant[0], at_hand[meant[0]], ""
+        if meant:
+            options = ", ".join(f"{label}@{name}" for name in meant)
+            return tag, None, f"{label} has several {kind} weights here: name one of {options}."
+    return tag, None, _no_weights(model_id, card, label, tag, at_hand)
+
+
+def _no_weights(model_id: str, card: ModelCard, label: str, tag: str, at_hand: dict[str, Path]) -> str:
+    missing = f"{label} has no weights{f' called {tag}' if tag else ''} here"
+    others = f"; at hand: {', '.join(f'{label}@{name}' for name in at_hand)}" if at_hand else ""
+    source = card.checkpoints.get(tag)
+    if source:
+        return f"{missing}{others}: get them from {source}, then type: bench models import {model_id} FILE --tag {tag}"
+    if card.checkpoints and tag != "trained":
+        return (
+            f"{missing}{others}: bench models show {model_id} says where the authors' files are, or bench train {label}"
+        )
+    return f"{missing}{others}: the authors published none; bench train {label}"
+
+
+def _is_file(name: str) -> bool:
+    path = name.partition("@")[0]
+    return path.endswith(".py") or ".py:" in path
+
+
+def _from_file(name: str) -> ModelRef:
+    """A model's file on no shelf: `FILE.py` (with a card and `model()`), `FILE.py:variant` or `FILE.py:Class`."""
+    place, _, tag = name.partition("@")
+    path, _, word = place.partition(".py:") if ".py:" in place else (place.removesuffix(".py"), "", "")
+    member = shelf.by_path(Path(f"{path}.py"))
+    card = shelf.card_in(member.file)
+    file = Path(tag).expanduser() if tag and tag != UNTRAINED else None
+    if file and not file.is_file():
+        raise BadInput(f"{name}: the weights file {file} does not exist.")
+    shown = f"@{file.stem}" if file else f"@{tag}" if tag else ""
+    if card and (not word or word in card.variants):
+        variant = word or _default(card)
+        label = _label(member.id, card, variant)
+        reason = "" if tag or card.kind != "learned" else f"{label} has no weights: name them, {place}@FILE."
+        return _with_digest(ModelRef(label + shown, member.id, variant, shown[1:], member, card, file, reason=reason))
+    if not word:
+        raise BadInput(f"{member.file} holds no CARD: name the class as well, {path}.py:Class.")
+    card = card or ModelCard(title=word, kind="classical")
+    label = f"{member.id}:{word}"
+    return _with_digest(ModelRef(label + shown, member.id, "", shown[1:], member, card, file, attribute=word))
+
+
+def _known(missed: Sequence[str]) -> set[str]:
+    """All names near which a missed one may lie: forms, aliases, and the weights of models that were named rightly."""
+    shelved = cards()
+    names = {
+        _label(model_id, card, variant) for model_id, card in shelved.items() for variant in card.variants or ("",)
+    }
+    names |= {alias for card in shelved.values() for alias in card.aliases}
+    for head, _, tag in (name.partition("@") for name in missed):
+        for model_id, variant in _forms(head) if tag else ():
+            label = _label(model_id, shelved[model_id], variant)
+            names |= {f"{label}@{known}" for known in (*weights.find(model_id), *shelved[model_id].checkpoints)}
+    return names
