@@ -14,7 +14,7 @@ SHARD_PIXELS = 64 * 256 * 256
 
 @dataclass(frozen=True)
 class Task:
-    """Consecutive images (by place in the run's list) and the models that have not seen them; a small pickle of names."""
+    """Consecutive images (by place in the run's list) and the models that have not seen them: a small pickle."""
 
     start: int
     stop: int

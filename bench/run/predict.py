@@ -92,7 +92,11 @@ class Predictor:
 def out_of_memory(fault: BaseException) -> bool:
     """Whether a fault says that memory ran out, on whichever device."""
     text = str(fault).lower()
-    return isinstance(fault, torch.OutOfMemoryError | MemoryError) or "not enough memory" in text or "out of memory" in text
+    return (
+        isinstance(fault, torch.OutOfMemoryError | MemoryError)
+        or "not enough memory" in text
+        or "out of memory" in text
+    )
 
 
 def pad(tensor: torch.Tensor, multiple: int) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """The one place where photographs, masks, models and metrics meet: all models on one shard of images.
 
-What depends on the truth alone is made once and shared by all models and cells. When a model is done with its cells, one
-part is written; then the next model takes over, the same images still on the device.
+What depends on the truth alone is made once and shared by all models and cells. When a model is done with its cells,
+one part is written; then the next model takes over, the same images still on the device.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ TRUTH = "truth"
 """The name under which the features of the undamaged photographs lie in the store."""
 
 
-class CellFailed(Exception):  # noqa: N818
-    """Raised with `--fail-fast` when a model fails on a cell."""
+class CellFailed(BenchError):
+    """A model failed on a cell of a run that was told to stop at that."""
 
 
 @dataclass
@@ -82,9 +82,7 @@ def _kept(tools: Toolbox, task: Task) -> list[int]:
     return [place for place, image_id in enumerate(tools.job.ids[task.start : task.stop]) if image_id in chosen]
 
 
-def _cell(
-    name: str, cell: Grid, holes: np.ndarray, task: Task, truth: Prepared, tools: Toolbox
-) -> dict[str, Any]:
+def _cell(name: str, cell: Grid, holes: np.ndarray, task: Task, truth: Prepared, tools: Toolbox) -> dict[str, Any]:
     """What a model leaves on one cell: output digests, values, features and seconds, or the fault that stopped it."""
     if fault := tools.faults.get((name, cell.label)):
         return {"fault": fault}

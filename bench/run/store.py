@@ -1,10 +1,10 @@
 """The run folder. A file that exists is whole: everything is written beside its name and renamed.
 
-    run.json                                         what was asked for, with which versions
-    images.txt                                       the images, one id a line, in the run's order
-    parts/<digest>/<model>@<digest>/<start>-<stop>.npz    what one model left on consecutive images
-    images/<mask set>/<bucket>/<image>/*.png         the few pictures kept for the report
-    results.parquet, summary.parquet                 a row per image and cell; a row per cell and metric
+run.json                                         what was asked for, with which versions
+images.txt                                       the images, one id a line, in the run's order
+parts/<digest>/<model>@<digest>/<start>-<stop>.npz    what one model left on consecutive images
+images/<mask set>/<bucket>/<image>/*.png         the few pictures kept for the report
+results.parquet, summary.parquet                 a row per image and cell; a row per cell and metric
 """
 
 from __future__ import annotations
@@ -58,19 +58,21 @@ class Store:
         stem = f"{start:07d}-{stop:07d}"
         with whole_file(folder / f"{stem}{'.failed' if failed else ''}.npz") as path, path.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-        if not failed:
-            (folder / f"{stem}.failed.npz").unlink(missing_ok=True)
+        for old_start, old_stop, old_failed in self._found(key):
+            if (
+                old_failed
+                and old_start < stop
+                and start < old_stop
+                and (not failed or (old_start, old_stop) != (start, stop))
+            ):
+                (folder / f"{old_start:07d}-{old_stop:07d}.failed.npz").unlink()
 
     def read_parts(self, key: str, *names: str) -> Iterator[tuple[int, int, Arrays]]:
         """The parts in the order of images, with the named arrays (all, when none is named).
 
-        Ranges never overlap: where a failed part and whole ones cover the same images, the whole ones count.
+        Ranges never overlap: a new part takes away the failed ones that it touches.
         """
-        found = self._found(key)
-        whole = [(start, stop) for start, stop, failed in found if not failed]
-        for start, stop, failed in found:
-            if failed and any(a < stop and start < b for a, b in whole):
-                continue
+        for start, stop, failed in self._found(key):
             path = self.model_folder(key) / f"{start:07d}-{stop:07d}{'.failed' if failed else ''}.npz"
             with np.load(path, allow_pickle=False) as part:
                 yield start, stop, {name: part[name] for name in names or part.files}

@@ -13,7 +13,7 @@ import torch
 from bench import images as pictures
 from bench.contracts import Dataset, Extractor, PairMetric
 from bench.datasets import catalogue
-from bench.errors import BenchError, ContractBroken
+from bench.errors import BadInput, BenchError, ContractBroken
 from bench.masks import frozen
 from bench.metrics import shelf
 from bench.models import check, zoo
@@ -28,7 +28,8 @@ class Means:
 
     device: str = "cpu"
     batch: int = 8
-    shard: int = 64
+    shard: int | None = None
+    """Images of a part; None: as many as keep memory level."""
     workers: int = 2
     """Threads that decode the photographs of the next shards."""
     fail_fast: bool = False
@@ -108,6 +109,21 @@ class Toolbox:
         except Exception as fault:  # noqa: BLE001 - a stranger's code may raise anything; the run goes on without it
             return f"{name} could not be opened: {type(fault).__name__}: {fault}"
         return Predictor(model, ref.card, self.job.protocol, self.means.batch, say=self.say)
+
+
+def choose_device(name: str) -> str:
+    """`auto` becomes the GPU where there is one; a device that is not here is refused."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name)
+    except RuntimeError as fault:
+        raise BadInput(f"No device '{name}'. Use cpu, cuda, cuda:N or auto.") from fault
+    if kind.type == "cuda" and (kind.index or 0) >= torch.cuda.device_count():
+        raise BadInput(
+            f"No device '{name}' on this machine: {torch.cuda.device_count()} CUDA devices. Use --device cpu."
+        )
+    return name
 
 
 def key(job: Job, name: str) -> str:

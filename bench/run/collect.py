@@ -1,0 +1,205 @@
+"""From parts to results: a row per image and cell, a row per cell and metric, with counts and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench import stats
+from bench.metrics import shelf
+from bench.run.shard import TRUTH
+from bench.run.spec import Job
+from bench.run.store import Store, whole_file
+from bench.run.toolbox import key
+
+ROWS = 1 << 16
+"""Rows of a row group: fixed, so that the file does not depend on how the images were cut into parts."""
+
+
+def results(job: Job, store: Store) -> None:
+    """Write `results.parquet`: rows in the order of models, images, cells."""
+    schema = pa.schema(
+        [(name, pa.string()) for name in ("image", "model", "mask_set", "bucket", "mask")]
+        + [("ratio", pa.float64())]
+        + [(name, pa.string()) for name in ("image_digest", "mask_digest", "output_digest")]
+        + [(name, pa.float64()) for name in job.pair_metrics]
+    )
+    with whole_file(store.root / "results.parquet") as path, pq.ParquetWriter(path, schema) as writer:
+        for table in _regrouped(_tables(job, store, schema)):
+            writer.write_table(table)
+
+
+def _tables(job: Job, store: Store, schema: pa.Schema) -> Iterator[pa.Table]:
+    for ref in job.models:
+        for start, stop, part in store.read_parts(key(job, ref.name), *_row_fields(job)):
+            yield pa.Table.from_pydict(_rows(job, ref.name, start, stop, part), schema=schema)
+
+
+def _row_fields(job: Job) -> list[str]:
+    fields = ["mask", "ratio", "image_digest", "mask_digest", "output_digest"]
+    return fields + [f"value {name}" for name in job.pair_metrics]
+
+
+def _rows(job: Job, model: str, start: int, stop: int, part: dict[str, np.ndarray]) -> dict[str, Any]:
+    cells, images = len(job.grid), stop - start
+
+    def by_image(array: np.ndarray) -> np.ndarray:
+        return array.T.reshape(-1)
+
+    return {
+        "image": np.repeat(np.array(job.ids[start:stop], dtype=object), cells),
+        "model": [model] * (cells * images),
+        "mask_set": [cell.mask_set for cell in job.grid] * images,
+        "bucket": [cell.bucket.label for cell in job.grid] * images,
+        "mask": by_image(part["mask"]),
+        "ratio": by_image(part["ratio"]),
+        "image_digest": np.repeat(part["image_digest"], cells),
+        "mask_digest": by_image(part["mask_digest"]),
+        "output_digest": by_image(part["output_digest"]),
+        **{name: by_image(part[f"value {name}"]) for name in job.pair_metrics},
+    }
+
+
+def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of `ROWS`."""
+    held: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        held.append(table)
+        count += table.num_rows
+        while count >= ROWS:
+            joined = pa.concat_tables(held).combine_chunks()
+            yield joined.slice(0, ROWS)
+            held, count = [joined.slice(ROWS)], count - ROWS
+    if count:
+        yield pa.concat_tables(held).combine_chunks()
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one model left in one cell."""
+
+    model: str
+    place: int
+    """Index of the cell in the job's grid."""
+    values: dict[str, np.ndarray]
+    """Pair metric -> one value an image, NaN where the cell has none."""
+    reason: str
+    """Why the column is empty or short of images; empty when it is whole."""
+
+
+def summary(job: Job, store: Store, *, any_count: bool) -> pd.DataFrame:
+    """Write `summary.parquet` and return it: a row for every model, cell and metric that was asked for.
+
+    any_count: set metrics are given below their minimum count too, with a flag.
+    """
+    rows = [
+        row
+        for ref in job.models
+        for column in _columns(job, store, ref.name)
+        for row in _summary_rows(job, store, column, any_count=any_count)
+    ]
+    rows += [
+        _row(job, ref.name, place, metric, reason=ref.reason)
+        for ref in job.absent
+        for place in range(len(job.grid))
+        for metric in _metrics(job)
+    ]
+    frame = pd.DataFrame(rows)
+    with whole_file(store.root / "summary.parquet") as path:
+        frame.to_parquet(path, index=False)
+    return frame
+
+
+def _metrics(job: Job) -> tuple[str, ...]:
+    return (*job.pair_metrics, *job.set_metrics, *job.missing)
+
+
+def _columns(job: Job, store: Store, model: str) -> Iterator[Column]:
+    fields = [f"value {name}" for name in job.pair_metrics]
+    values = {name: np.full((len(job.grid), len(job.ids)), np.nan) for name in job.pair_metrics}
+    seen = np.zeros((len(job.grid), len(job.ids)), bool)
+    faults = [""] * len(job.grid)
+    for start, stop, part in store.read_parts(key(job, model), "fault", *fields):
+        for name in job.pair_metrics:
+            values[name][:, start:stop] = part[f"value {name}"]
+        seen[:, start:stop] = (part["fault"] == "")[:, None]
+        faults = [kept or str(new) for kept, new in zip(faults, part["fault"], strict=True)]
+    for place, fault in enumerate(faults):
+        count = int(seen[place].sum())
+        short = f"{count} of {len(job.ids)} images are done" if count < len(job.ids) else ""
+        yield Column(model, place, {name: rows[place] for name, rows in values.items()}, fault or short)
+
+
+def _summary_rows(job: Job, store: Store, column: Column, *, any_count: bool) -> Iterator[dict[str, Any]]:
+    def row(metric: str, **facts: Any) -> dict[str, Any]:
+        return _row(job, column.model, column.place, metric, **facts)
+
+    for metric in job.pair_metrics:
+        if column.reason:
+            yield row(metric, reason=column.reason)
+        else:
+            yield row(metric, **_pair(metric, column.values[metric]))
+    for metric in job.set_metrics:
+        if column.reason:
+            yield row(metric, reason=column.reason)
+        else:
+            yield row(metric, **_set(job, store, column, metric, any_count=any_count))
+    for metric, reason in job.missing.items():
+        yield row(metric, reason=reason)
+
+
+def _pair(metric: str, values: np.ndarray) -> dict[str, Any]:
+    finite = values[np.isfinite(values)]
+    facts = {"n": len(finite), "excluded": len(values) - len(finite)}
+    if not len(finite):
+        what = "identical to the truth" if np.isinf(values).all() else "undefined"
+        return facts | {"reason": f"every image of the cell is {what}"}
+    reduce = shelf.open_metric(metric, "cpu").reduce
+    low, high = stats.bootstrap(finite[None], reduce)
+    return facts | {"value": float(reduce(finite)), "low": float(low[0]), "high": float(high[0])}
+
+
+def _set(job: Job, store: Store, column: Column, metric: str, *, any_count: bool) -> dict[str, Any]:
+    card = shelf.cards()[metric]
+    count = len(job.ids)
+    if count < card.minimum and not any_count:
+        return {
+            "n": count,
+            "reason": f"{count} images; {metric} needs {card.minimum} (--any-count gives it all the same)",
+        }
+    truth = _features(store, f"{TRUTH}@{card.extractor}", "features")
+    rows = _features(store, key(job, column.model), f"features {card.extractor} {column.place}")
+    opened = shelf.open_metric(metric, "cpu")
+    low, high = opened.interval(truth, rows) or (np.nan, np.nan)
+    flag = f"fewer than {card.flagged_below} images" if count < card.flagged_below else ""
+    return {"n": count, "value": opened.compute(truth, rows), "low": low, "high": high, "flag": flag}
+
+
+def _features(store: Store, model_key: str, name: str) -> np.ndarray:
+    return np.concatenate([part[name] for _, _, part in store.read_parts(model_key, name)])
+
+
+def _row(job: Job, model: str, place: int, metric: str, **facts: Any) -> dict[str, Any]:
+    cell = job.grid[place]
+    blank = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0, "excluded": 0, "flag": "", "reason": ""}
+    return (
+        {
+            "model": model,
+            "mask_set": cell.mask_set,
+            "family": job.mask_sets[cell.mask_set]["family"],
+            "bucket": cell.bucket.label,
+            "bucket_lo": float(cell.bucket.lo),
+            "bucket_hi": float(cell.bucket.hi),
+            "metric": metric,
+            "images": len(job.ids),
+        }
+        | blank
+        | facts
+    )

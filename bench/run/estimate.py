@@ -1,0 +1,55 @@
+"""How long the work that is left will take: from the parts that are there, else from one image through each model."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from bench.errors import BenchError
+from bench.run import predict
+from bench.run.plan import Task
+from bench.run.spec import Job
+from bench.run.store import Store
+from bench.run.toolbox import Means, Toolbox, key
+
+
+def seconds_per_image(job: Job, store: Store, means: Means) -> dict[str, float]:
+    """Model -> seconds that one image takes in one cell; NaN for a model that cannot be opened or fails."""
+    tools = Toolbox(job, means, store, say=lambda _: None)
+    return {ref.name: _from_parts(job, store, ref.name) or _trial(ref.name, tools) for ref in job.models}
+
+
+def _from_parts(job: Job, store: Store, model: str) -> float | None:
+    seconds, images = 0.0, 0
+    for start, stop, part in store.read_parts(key(job, model), "seconds"):
+        seconds += float(np.nansum(part["seconds"]))
+        images += (stop - start) * int(np.isfinite(part["seconds"]).sum())
+    return seconds / images if images else None
+
+
+def _trial(model: str, tools: Toolbox) -> float:
+    """One image in the cell in the middle of the grid."""
+    import torch
+
+    cell = tools.job.grid[len(tools.job.grid) // 2]
+    truth = torch.from_numpy(tools.photographs(0, 1)).permute(0, 3, 1, 2).contiguous().to(tools.device)
+    masks = torch.from_numpy(tools.masks(cell, 0, 1)[0])[:, None].to(tools.device)
+    try:
+        predictor = tools.predictor(model)
+        predictor.batch, predictor.proven = 1, True
+        predictor.outputs(truth, masks, predict.seeds_of([cell.label]))
+        begin = time.perf_counter()
+        predictor.outputs(truth, masks, predict.seeds_of([cell.label]))
+    except (BenchError, RuntimeError, MemoryError):
+        return float("nan")
+    return time.perf_counter() - begin
+
+
+def left(tasks: list[Task], per_image: dict[str, float], cells: int) -> dict[str, float]:
+    """Model -> seconds for the tasks that are left; metrics come on top."""
+    total = dict.fromkeys(per_image, 0.0)
+    for task in tasks:
+        for model in task.models:
+            total[model] += (task.stop - task.start) * cells * per_image[model]
+    return total

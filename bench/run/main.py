@@ -1,0 +1,141 @@
+"""The main job from a spec to results; what `bench run` and the library call."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.datasets import catalogue
+from bench.metrics import shelf
+from bench.progress import track
+from bench.run import collect, estimate, plan, provenance, store
+from bench.run.execute import EXECUTORS
+from bench.run.shard import TRUTH
+from bench.run.spec import Job, resolve
+from bench.run.store import Store
+from bench.run.toolbox import Means, key
+from bench.types import RunSpec
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left."""
+
+    root: Path
+    summary: pd.DataFrame
+    faults: dict[tuple[str, str], str]
+    """(model, cell label) -> why it failed in this run."""
+
+
+def run(
+    spec: RunSpec,
+    out: Path | None = None,
+    means: Means | None = None,
+    *,
+    executor: str = "local",
+    any_count: bool = False,
+) -> Outcome:
+    """Fill every cell of a spec and write its results; parts that a run folder holds already are not made again.
+
+    out: the run folder (default `runs/DATASET-DIGEST`). Raises `BenchError` for wrong names, missing data, a folder of
+    another run or one that another process holds, before an image is read.
+    """
+    job = resolve(spec)
+    means = means or Means()
+    root = out or default_folder(job)
+    with store.locked(root):
+        store.same_settings(root, job.settings())
+        folder = Store(root, job.digest)
+        describe(job, root, means)
+        left = remaining(job, folder, means)
+        with track(
+            f"{len(job.models)} models on {len(job.ids)} images", plan.images_left(left) * len(job.grid)
+        ) as ticker:
+            faults = EXECUTORS[executor](left, job, means, folder, ticker) if left else {}
+        collect.results(job, folder)
+        return Outcome(root, collect.summary(job, folder, any_count=any_count), faults)
+
+
+def outline(spec: RunSpec, out: Path | None, means: Means) -> dict[str, Any]:
+    """What `run` would do, what is there already, and how long the rest takes."""
+    job = resolve(spec)
+    root = out or default_folder(job)
+    folder = Store(root, job.digest)
+    if root.exists():
+        store.same_settings(root, job.settings())
+    tasks = remaining(job, folder, means)
+    per_image = estimate.seconds_per_image(job, folder, means)
+    left = estimate.left(tasks, per_image, len(job.grid))
+    open_images = {
+        ref.name: sum(task.stop - task.start for task in tasks if ref.name in task.models) for ref in job.models
+    }
+    return {
+        "out": str(root),
+        "images": len(job.ids),
+        "shard": means.shard or plan.shard_size(job.protocol.preparation.size_px or 256),
+        "cells": [cell.label for cell in job.grid],
+        "models": [
+            {
+                "model": name,
+                "done": len(job.ids) - open_images[name],
+                "seconds_per_image": per_image[name],
+                "left_s": left[name],
+            }
+            for name in per_image
+        ],
+        "left_s": sum(left.values()),
+        "missing": job.missing | {ref.name: ref.reason for ref in job.absent},
+    }
+
+
+def default_folder(job: Job) -> Path:
+    """Where a run lies unless the user says otherwise."""
+    return Path("runs") / store.folder_name(f"{job.spec.dataset}-{job.digest[:8]}")
+
+
+def remaining(job: Job, folder: Store, means: Means) -> list[plan.Task]:
+    """The tasks whose parts the store does not hold."""
+    shard = means.shard or plan.shard_size(job.protocol.preparation.size_px or 256)
+    keys = {ref.name: key(job, ref.name) for ref in job.models}
+    return plan.tasks(len(job.ids), shard, {name: folder.done(model_key) for name, model_key in keys.items()})
+
+
+def describe(job: Job, root: Path, means: Means) -> None:
+    """Write `run.json` and `images.txt`: what was asked for and what decided the numbers."""
+    catalogue.write_list(root / "images.txt", job.ids)
+    store.write_json(root / "run.json", facts(job, root, means))
+
+
+def facts(job: Job, root: Path, means: Means) -> dict[str, Any]:
+    """The content of `run.json`."""
+    cards = shelf.cards()
+    return {
+        "name": root.name,
+        "spec": dataclasses.asdict(job.spec),
+        "settings": job.settings(),
+        "protocol": dataclasses.asdict(job.protocol),
+        "digests": {"settings": job.digest} | {ref.name: ref.digest for ref in job.models},
+        "images": len(job.ids),
+        "models": {ref.name: _model_facts(ref) for ref in (*job.models, *job.absent)},
+        "metrics": {
+            name: dataclasses.asdict(cards[name]) for name in (*job.pair_metrics, *job.set_metrics, *job.missing)
+        },
+        "missing": job.missing,
+        "mask_sets": job.mask_sets,
+        "truth": TRUTH,
+    } | provenance.record(device_name=means.device)
+
+
+def _model_facts(ref: Any) -> dict[str, Any]:
+    return {
+        "title": ref.card.title,
+        "kind": ref.card.kind,
+        "weights": ref.weights,
+        "digest": ref.digest,
+        "reason": ref.reason,
+        "contaminated": False,
+    }

@@ -1,0 +1,45 @@
+"""What a run says about how it was made: versions, device, command."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from importlib import metadata
+from typing import Any
+
+LIBRARIES = (
+    "inpainting-bench torch torchvision numpy scipy pillow opencv-python-headless scikit-image scikit-learn lpips"
+    " pytorch-fid pypatchmatch pandas pyarrow"
+).split()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of every library that can move a number."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in LIBRARIES}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "missing"
+
+
+def device(name: str) -> str:
+    """A device as people know it."""
+    if name.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(name)
+    return f"{platform.processor() or platform.machine()} ({platform.system()})"
+
+
+def command() -> str:
+    """The command line that is running, as one would type it."""
+    return shlex.join(["bench", *sys.argv[1:]])
+
+
+def record(*, device_name: str) -> dict[str, Any]:
+    """Everything of this file in one piece of plain data."""
+    return {"versions": versions(), "device": device(device_name), "command": command()}
