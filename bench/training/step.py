@@ -1,0 +1,50 @@
+"""What a model's training is to the trainer: players, and for each of them the terms that it minimises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one turn sees."""
+
+    images: torch.Tensor
+    """The truth: float32 [B, 3, H, W], RGB in 0..1. Whatever is shown to a network is masked by the training itself."""
+    masks: torch.Tensor
+    """float32 [B, 1, H, W], 1 = missing."""
+
+
+class Training(nn.Module):
+    """How a model learns. A model's file derives from it and gives every player a method of the player's name:
+
+        class ContextTraining(Training):
+            def __init__(self, model, recipe):
+                super().__init__(generator=model, discriminator=Discriminator())
+                self.perceptual = features.load("vgg16-imagenet") if recipe.wants("perceptual") else None
+
+            def discriminator(self, batch, weights):
+                real, fake = ...
+                return {"real": ..., "fake": ...}
+
+            def generator(self, batch, weights):
+                ...
+                return {"reconstruction": ..., "adversarial": ...}
+
+    Such a method takes the `Batch` and the weights of the stage (term -> weight) and returns its terms by name, each a
+    scalar tensor without its weight; the trainer multiplies, adds and steps the player's optimizer. Every term it ever
+    returns must be in the recipe's `weights`; a term whose weight is 0 need not be computed.
+
+    In a player's turn only its own parameters require gradients, so a fake made for a discriminator needs no
+    `detach()`. All players are in training mode, but for modules that the stage freezes. Random numbers come from
+    torch's global generator, which the trainer seeds anew for every turn. `__init__` gives the players the initial
+    weights of the paper. What is not a player (feature networks, fixed kernels) is an ordinary submodule or buffer: it
+    follows the device, never learns, and is not saved.
+    """
+
+    def __init__(self, **players: nn.Module) -> None:
+        super().__init__()
+        self.players = nn.ModuleDict(players)
