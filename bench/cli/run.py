@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from bench.run.toolbox import Means
     from bench.types import RunSpec
 
-Name = typer.Option(show_default=False)
-
 
 def command(
+    context: typer.Context,
     models: Annotated[
         str, typer.Option(help="`all`, names, globs, or path/to/file.py:Class; comma-separated.")
     ] = "all",
@@ -82,17 +81,17 @@ def _spec(path: Path | None, options: dict[str, Any]) -> RunSpec:
     from bench.types import RunSpec
 
     given = from_file(path) if path else {}
-    context = typer_context()
+    typed = {name for name in options if _typed(options["context"], name)}
     texts = {name: options[name] for name in ("dataset", "split", "buckets", "protocol", "limit", "keep_images")}
     lists = {name: _names(options[name]) for name in ("models", "masks", "metrics")}
     merged = texts | lists | {"root": str(options["root"]) if options["root"] else None}
-    return RunSpec(**{name: given[name] if name in given and name not in context else merged[name] for name in merged})
+    return RunSpec(**{name: given[name] if name in given and name not in typed else merged[name] for name in merged})
 
 
-def typer_context() -> set[str]:
-    """Options that were typed on the command line."""
-    words = [word.split("=")[0] for word in sys.argv[1:] if word.startswith("--")]
-    return {word.removeprefix("--").replace("-", "_") for word in words}
+def _typed(context: typer.Context, name: str) -> bool:
+    """Whether an option was typed on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -88,7 +88,7 @@ class Column:
     model: str
     place: int
     """Index of the cell in the job's grid."""
-    values: dict[str, np.ndarray]
+    scores: dict[str, np.ndarray]
     """Pair metric -> one value an image, NaN where the cell has none."""
     reason: str
     """Why the column is empty or short of images; empty when it is whole."""
@@ -145,7 +145,7 @@ def _summary_rows(job: Job, store: Store, column: Column, *, any_count: bool) ->
         if column.reason:
             yield row(metric, reason=column.reason)
         else:
-            yield row(metric, **_pair(metric, column.values[metric]))
+            yield row(metric, **_pair(metric, column.scores[metric]))
     for metric in job.set_metrics:
         if column.reason:
             yield row(metric, reason=column.reason)

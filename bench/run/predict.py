@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from bench import digest
 from bench import images as pictures
 from bench.batching import in_batches
 from bench.contracts import Model
@@ -92,15 +93,12 @@ class Predictor:
 def out_of_memory(fault: BaseException) -> bool:
     """Whether a fault says that memory ran out, on whichever device."""
     text = str(fault).lower()
-    return (
-        isinstance(fault, torch.OutOfMemoryError | MemoryError)
-        or "not enough memory" in text
-        or "out of memory" in text
-    )
+    told = "not enough memory" in text or "out of memory" in text
+    return told or isinstance(fault, torch.OutOfMemoryError | MemoryError)
 
 
 def pad(tensor: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Pad [B, C, H, W] at the bottom and the right to multiples, by reflection (by repetition where it is too small)."""
+    """Pad [B, C, H, W] at the bottom and the right to multiples: by reflection, or repetition where it is too small."""
     height, width = tensor.shape[-2:]
     down, right = -height % multiple, -width % multiple
     if not down and not right:
@@ -111,8 +109,6 @@ def pad(tensor: torch.Tensor, multiple: int) -> torch.Tensor:
 
 def seeds_of(keys: list[str]) -> list[int]:
     """One 31-bit seed for each name of image and cell, the same on every machine and in every batch."""
-    from bench import digest
-
     return [digest.number(key) & 0x7FFFFFFF for key in keys]
 
 

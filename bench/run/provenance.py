@@ -9,9 +9,21 @@ from importlib import metadata
 from typing import Any
 
 LIBRARIES = (
-    "inpainting-bench torch torchvision numpy scipy pillow opencv-python-headless scikit-image scikit-learn lpips"
-    " pytorch-fid pypatchmatch pandas pyarrow"
-).split()
+    "inpainting-bench",
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "pillow",
+    "opencv-python-headless",
+    "scikit-image",
+    "scikit-learn",
+    "lpips",
+    "pytorch-fid",
+    "pypatchmatch",
+    "pandas",
+    "pyarrow",
+)
 
 
 def versions() -> dict[str, str]:

@@ -94,7 +94,7 @@ def _cell(name: str, cell: Grid, holes: np.ndarray, task: Task, truth: Prepared,
         if tools.device.type == "cuda":
             torch.cuda.synchronize()
         seconds = time.perf_counter() - begin
-    except Exception as fault:  # noqa: BLE001 - a stranger's code may raise anything; the cell is marked
+    except Exception as fault:  # a stranger's code may raise anything; the cell is marked
         text = str(fault) if isinstance(fault, BenchError) else f"{type(fault).__name__}: {fault}"
         tools.faults[name, cell.label] = text
         tools.say(f"{name} failed on {cell.label}: {text}")

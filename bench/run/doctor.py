@@ -1,0 +1,69 @@
+"""What is ready on this machine, what is missing, and what to type next."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench import paths
+from bench.errors import BenchError
+from bench.masks import frozen
+from bench.metrics import shelf
+from bench.models import zoo
+from bench.run import provenance
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a run may need."""
+
+    kind: str
+    """`model`, `mask set`, `metric`, `device`, `memory`, `folder`, `version`."""
+    name: str
+    ready: bool
+    note: str
+    """What it is, or what is missing and what to type."""
+
+
+def findings() -> Iterator[Finding]:
+    """Look at everything in turn: machine, models, mask sets, metrics."""
+    yield from _machine()
+    for ref in zoo.choose(["all"]):
+        yield Finding("model", ref.name, not ref.reason, ref.reason or ref.card.title)
+    for name in frozen.shelf():
+        yield _mask_set(name)
+    for name, card in shelf.cards().items():
+        reason = shelf.unavailable(name)
+        yield Finding("metric", name, reason is None, reason or card.title)
+
+
+def _machine() -> Iterator[Finding]:
+    import torch
+
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        name = f"{torch.cuda.get_device_name(index)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
+        yield Finding("device", f"cuda:{index}", ready=True, note=name)
+    yield Finding(
+        "device", "cpu", ready=True, note=f"{psutil.cpu_count()} cores, {torch.get_num_threads()} threads used"
+    )
+    memory = psutil.virtual_memory()
+    note = f"{memory.available / 2**30:.0f} of {memory.total / 2**30:.0f} GiB free"
+    yield Finding("memory", "RAM", memory.available > 2 * 2**30, note)
+    disk = shutil.disk_usage(Path.cwd())
+    yield Finding("folder", str(Path.cwd()), disk.free > 2**30, f"{disk.free / 2**30:.0f} GiB free on disk")
+    yield Finding("folder", str(paths.home()), ready=True, note="weights, caches and imported mask sets (BENCH_HOME)")
+    versions = ", ".join(f"{name} {version}" for name, version in provenance.versions().items())
+    yield Finding("version", "libraries", "missing" not in versions, versions)
+
+
+def _mask_set(name: str) -> Finding:
+    try:
+        found = frozen.load(name)
+    except BenchError as fault:
+        return Finding("mask set", name, ready=False, note=str(fault))
+    return Finding("mask set", name, ready=True, note=f"{found.family}, {found.size_px} px, {found.digest[:12]}")
