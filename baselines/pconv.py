@@ -1,0 +1,150 @@
+"""PConv: Image Inpainting for Irregular Holes Using Partial Convolutions.
+
+Paper: Liu, Reda, Shih, Wang, Tao, Catanzaro, ECCV 2018, arXiv 1804.07723. Layer: NVIDIA/partialconv
+610d373f35257887d45adae84c86d0ce7ad808ec (BSD-3-Clause). The authors published neither network nor weights, so the
+network is that of open-mmlab/mmagic 0a560bba9b79ebe78574e1d4cbbdd0e798e63568 (Apache-2.0), and as variant `naoto0804`
+that of naoto0804/pytorch-inpainting-with-partial-conv 8d64e7ec57106ddfee28656405175774eb780936 (MIT).
+"""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.layers.partial import PartialConv2d
+from bench.types import ModelCard
+
+CARD = ModelCard(
+    title="PConv",
+    authors="Guilin Liu, Fitsum A. Reda, Kevin J. Shih, Ting-Chun Wang, Andrew Tao, Bryan Catanzaro",
+    venue="ECCV",
+    year=2018,
+    paper="Image Inpainting for Irregular Holes Using Partial Convolutions, https://arxiv.org/abs/1804.07723",
+    code="layer: NVIDIA/partialconv@610d373; network: open-mmlab/mmagic@0a560bb",
+    licence="Apache-2.0 (mmagic), MIT (naoto0804)",
+    size_px=256,
+    multiple=128,
+    families=("irregular",),
+    data=("places2", "celeba-hq"),
+    form="U-Net of partial convolutions, 7 levels",
+    losses="L1 on hole and known part, perceptual, style, total variation",
+    strengths="Irregular holes at any place; no adversary; the hole's colour cannot leak into the result.",
+    limits="Large holes blur; structures that the hole cuts are not continued; side lengths in steps of 128.",
+    tables=("rnon-table3", "cfs-table1"),
+    aliases=("PC", "Partial Conv", "PConvUNet", "Liu et al."),
+    variants={
+        "mmagic": "The network of mmagic, whose layer equals NVIDIA's: sums are scaled by window size / known taps.",
+        "naoto0804": "The network of naoto0804: sums are divided by known taps alone, and the first layer has no bias.",
+    },
+    parameters={"mmagic": 25_779_860, "naoto0804": 25_779_796},
+    checkpoints={
+        "places2": "https://download.openmmlab.com/mmediting/inpainting/pconv/"
+        "pconv_256x256_stage2_4x2_places_20200619-1ffed0e8.pth, trained by mmagic on Places365 (variant mmagic)",
+        "celeba-hq": "https://download.openmmlab.com/mmediting/inpainting/pconv/"
+        "pconv_256x256_stage2_4x2_celeba_20200619-860f8b95.pth, trained by mmagic on CelebA-HQ (variant mmagic)",
+        "places2-naoto0804": "1000000.pth, release v0.0.0 of "
+        "https://github.com/naoto0804/pytorch-inpainting-with-partial-conv, trained on Places2 (variant naoto0804)",
+    },
+)
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class PConvBlock(nn.Module):
+    """Partial convolution, batch norm, activation."""
+
+    def __init__(
+        self, in_channels: int, channels: int, kernel: int, *, norm: bool, activation: nn.Module, **conv: int | bool
+    ) -> None:
+        super().__init__()
+        self.conv = PartialConv2d(in_channels, channels, kernel, padding=kernel // 2, **conv)
+        self.bn = nn.BatchNorm2d(channels) if norm else nn.Identity()
+        self.activation = activation
+
+    def forward(self, *parts: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        output, known = self.conv(*parts)
+        return self.activation(self.bn(output)), known
+
+
+class PConvUNet(nn.Module):
+    """U-Net in which every feature map travels with the mask of what is known of it."""
+
+    def __init__(self, levels: int, width: int, *, rescale: bool, first_bias: bool) -> None:
+        super().__init__()
+        widths = [3] + [width * min(2**i, 8) for i in range(levels)]
+        kernels = [7, 5, 5] + [3] * (levels - 3)
+        self.encoder, self.decoder = nn.ModuleDict(), nn.ModuleDict()
+        for i, kernel in enumerate(kernels, start=1):
+            act, conv = nn.ReLU(inplace=True), {"stride": 2, "bias": i == 1 and first_bias, "rescale": rescale}
+            block = PConvBlock(widths[i - 1], widths[i], kernel, norm=i > 1, activation=act, **conv)
+            self.encoder[f"enc{i}"] = block
+        for i in range(levels, 0, -1):
+            act = nn.LeakyReLU(0.2, inplace=True) if i > 1 else nn.Identity()
+            both, conv = widths[i] + widths[i - 1], {"bias": i == 1, "rescale": rescale}
+            self.decoder[f"dec{i}"] = PConvBlock(both, widths[i - 1], 3, norm=i > 1, activation=act, **conv)
+
+    def forward(self, images: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Images [B, 3, H, W] as the variant wants them, known [B, 1, H, W] (1 = known) -> raw output, its mask."""
+        skips = [(images, known)]
+        for block in self.encoder.values():
+            skips.append(block(skips[-1]))
+        x = skips.pop()
+        for block in self.decoder.values():
+            x = block(tuple(F.interpolate(part, scale_factor=2) for part in x), skips.pop())
+        return x
+
+
+class PConv(PConvUNet):
+    """Partial convolutions behind the bench's contract."""
+
+    def __init__(self, *, bgr: bool, mean: tuple[float, ...], std: tuple[float, ...], **network: int | bool) -> None:
+        super().__init__(**network)
+        self.bgr = bgr
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """RGB in 0..1 -> what the network was trained on."""
+        return ((images.flip(1) if self.bgr else images) - self.mean) / self.std
+
+    def decode(self, output: Tensor) -> Tensor:
+        """What the network puts out -> RGB in 0..1, not clamped."""
+        images = output * self.std + self.mean
+        return images.flip(1) if self.bgr else images
+
+    def predict(self, images: Tensor, masks: Tensor) -> Tensor:
+        """See `bench.contracts.Model`."""
+        output, _ = self(self.encode(images), 1 - masks)
+        return self.decode(output).clamp(0, 1)
+
+
+def model(variant: str = "", *, levels: int = 7, width: int = 64) -> PConv:
+    """Build without weights. The paper's network at 512 x 512 has `levels=8` and takes multiples of 256."""
+    if variant == "naoto0804":
+        return PConv(
+            levels=levels, width=width, rescale=False, first_bias=False, bgr=False, mean=IMAGENET_MEAN, std=IMAGENET_STD
+        )
+    halves = (0.5, 0.5, 0.5)
+    return PConv(levels=levels, width=width, rescale=True, first_bias=True, bgr=True, mean=halves, std=halves)
+
+
+def convert(state: dict, tag: str) -> dict:
+    """Names of mmagic's (`generator.encoder.enc1...`) or naoto0804's file (`enc_1.conv.input_conv...`) -> ours.
+
+    Both files also hold kernels of ones that count the mask; mmagic's may hold its VGG. Neither is ours.
+    """
+    state = state.get("state_dict", state.get("model", state))
+    ours = {_our_name(name): tensor for name, tensor in state.items()}
+    return {name: tensor for name, tensor in ours.items() if name}
+
+
+def _our_name(name: str) -> str:
+    if name.endswith(("weight_mask_updater", "mask_conv.weight")) or name.startswith("loss_"):
+        return ""
+    name = name.removeprefix("generator.").replace("input_conv.", "")
+    rooms = {"enc": "encoder", "dec": "decoder"}
+    return re.sub(r"^(enc|dec)_(\d+)", lambda hit: f"{rooms[hit[1]]}.{hit[1]}{hit[2]}", name)

@@ -1,0 +1,151 @@
+"""PConv: both networks agree with their authors' figures, published names map onto ours, holes are never read."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from baselines import pconv
+from tests.fill import figures, fill, picture, weight
+
+VARIANTS = {"mmagic": "pconv", "naoto0804": "pconv-naoto"}
+
+
+def published(facts):
+    """A file as its authors would have written it, with the mask kernels of ones."""
+    gain, ones = facts["gain"], ("weight_mask_updater", "mask_conv.weight")
+    return {
+        name: torch.ones(shape) if name.endswith(ones) else weight(name, tuple(shape), gain)
+        for name, shape in facts["state_dict"]
+    }
+
+
+def small(variant="", **settings):
+    torch.manual_seed(0)
+    return pconv.model(variant, width=4, **settings).eval()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_card_counts_the_parameters(variant):
+    with torch.device("meta"):
+        network = pconv.model(variant)
+    assert sum(p.numel() for p in network.parameters()) == pconv.CARD.parameters[variant]
+
+
+def test_the_default_is_the_first_variant():
+    assert small().state_dict().keys() == small(next(iter(pconv.CARD.variants))).state_dict().keys()
+
+
+def test_eight_levels_are_the_network_of_the_paper():
+    with torch.device("meta"):
+        network = pconv.model(levels=8)
+    assert sum(p.numel() for p in network.parameters()) == 32_859_796
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_published_names_and_shapes_are_ours_after_conversion(variant):
+    facts, _ = figures(VARIANTS[variant])
+    with torch.device("meta"):
+        shapes = {name: list(tensor.shape) for name, tensor in pconv.model(variant).state_dict().items()}
+        state = {name: torch.empty(shape) for name, shape in facts["state_dict"]}
+    assert {name: list(t.shape) for name, t in pconv.convert(state, "").items()} == shapes
+
+
+def test_conversion_drops_wrapping_perceptual_network_and_prefix():
+    state = {"state_dict": {"generator.encoder.enc1.conv.weight": 1, "loss_percep.vgg.x": 2}, "meta": {}}
+    assert pconv.convert(state, "places2") == {"encoder.enc1.conv.weight": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_outputs_agree_with_the_authors_code(variant):
+    facts, arrays = figures(VARIANTS[variant])
+    network = pconv.model(variant).eval()
+    network.load_state_dict(pconv.convert(published(facts), ""))
+    image, mask = picture()
+    with torch.inference_mode():
+        output, known = network(network.encode(image) * (1 - mask), 1 - mask)
+    step = facts["outputs"]["out"]["stride_saved"]
+    expected = torch.from_numpy(arrays["out"])
+    torch.testing.assert_close(output[..., ::step, ::step], expected, atol=1e-4, rtol=0)
+    assert output.mean().item() == pytest.approx(facts["outputs"]["out"]["mean"], abs=1e-5)
+    assert torch.equal(known, torch.ones_like(known))
+
+
+def by_the_table(network, x, known):
+    """The U-Net as its table reads, every mask with as many planes as its features."""
+
+    def layer(block, x, known, stride, kernel):
+        count = F.conv2d(known, torch.ones_like(block.conv.weight), None, stride, kernel // 2)
+        y = F.conv2d(x * known, block.conv.weight, None, stride, kernel // 2)
+        y = y * block.conv.weight[0].numel() / (count + 1e-8)
+        y = (y if block.conv.bias is None else y + block.conv.bias[:, None, None]) * (count > 0)
+        return (y if isinstance(block.bn, torch.nn.Identity) else block.bn(y)), (count > 0).float()
+
+    double = torch.nn.Upsample(scale_factor=2)
+    skips = [(x, known.expand_as(x))]
+    for i, kernel in enumerate((7, 5, 5, 3, 3, 3, 3), start=1):
+        x, known = layer(network.encoder[f"enc{i}"], *skips[-1], 2, kernel)
+        skips.append((x.relu(), known))
+    x, known = skips.pop()
+    for i in range(7, 0, -1):
+        skip, skip_known = skips.pop()
+        x, known = torch.cat([double(x), skip], 1), torch.cat([double(known), skip_known], 1)
+        x, known = layer(network.decoder[f"dec{i}"], x, known, 1, 3)
+        x = F.leaky_relu(x, 0.2) if i > 1 else x
+    return x, known[:, :1]
+
+
+@pytest.mark.parametrize("size", [(128, 128), (128, 384), (256, 128)])
+def test_other_sizes_agree_with_the_table_taken_word_for_word(size):
+    network = fill(small())
+    image, mask = picture(*size)
+    output, known = network(network.encode(image), 1 - mask)
+    expected, expected_known = by_the_table(network, network.encode(image), 1 - mask)
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=0)
+    assert torch.equal(known, expected_known)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_prediction_undoes_the_networks_own_range_and_channel_order(variant):
+    network = small(variant)
+    image, _ = picture(128, 128)
+    torch.testing.assert_close(network.decode(network.encode(image)), image)
+
+
+def test_mmagic_sees_blue_first_and_minus_one_to_one():
+    image = torch.tensor([0.0, 0.5, 1.0]).view(1, 3, 1, 1)
+    assert small().encode(image).flatten().tolist() == [1.0, 0.0, -1.0]
+
+
+def test_naoto0804_sees_red_first_with_the_statistics_of_imagenet():
+    image = torch.tensor(pconv.IMAGENET_MEAN).view(1, 3, 1, 1)
+    assert small("naoto0804").encode(image).abs().max() == 0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("size", [(128, 128), (128, 256)])
+def test_prediction_keeps_shape_and_range(variant, size):
+    image, mask = picture(*size)
+    output = small(variant).predict(image * (1 - mask), mask)
+    assert output.shape == image.shape
+    assert 0 <= output.min() <= output.max() <= 1
+
+
+def test_nothing_under_the_mask_is_read():
+    image, mask = picture(128, 128)
+    network = small()
+    assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
+
+
+def test_everything_missing_gives_finite_numbers():
+    image, mask = picture(128, 128)
+    assert small().predict(image * 0, torch.ones_like(mask)).isfinite().all()
+
+
+def test_an_image_does_not_depend_on_its_batch():
+    image, mask = picture(128, 128)
+    other, whole = picture(128, 128, key=8)[0], torch.zeros_like(mask)
+    network = small()
+    alone = network.predict(image, mask)
+    together = network.predict(torch.cat([other, image]), torch.cat([whole, mask]))
+    torch.testing.assert_close(together[1:], alone, atol=1e-6, rtol=0)
