@@ -1,5 +1,7 @@
 """The plan covers every image that is missing, once."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +14,7 @@ SHARD = st.integers(1, 80)
 @st.composite
 def ranges(draw, count):
     cuts = sorted(draw(st.sets(st.integers(0, count), max_size=12)))
-    pairs = list(zip(cuts, cuts[1:], strict=False))
-    return [pair for pair in pairs if draw(st.booleans())]
+    return [pair for pair in pairwise(cuts) if draw(st.booleans())]
 
 
 @given(COUNT, SHARD, st.data())

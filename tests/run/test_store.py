@@ -55,9 +55,13 @@ def test_parts_come_in_the_order_of_the_images(folder):
 
 
 def test_a_fault_while_writing_leaves_nothing(tmp_path):
-    with pytest.raises(OSError, match="full"), store.whole_file(tmp_path / "x") as beside:
-        beside.write_bytes(b"half")
-        raise OSError("disk full")
+    def fill_the_disk():
+        with store.whole_file(tmp_path / "x") as beside:
+            beside.write_bytes(b"half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="full"):
+        fill_the_disk()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,203 @@
+"""The main job end to end with toy models: the same numbers however the work is cut, stopped or spread."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from bench.errors import BadInput, NotComparable
+from bench.run.main import outline, run
+from bench.run.toolbox import Means
+from bench.types import RunSpec
+
+HERE = Path(__file__).parent
+COUNT = 7
+
+
+def toy(*names):
+    return tuple(f"{HERE / 'toys.py'}:{name}" for name in names)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("photographs")
+    rng = np.random.default_rng(0)
+    for index in range(COUNT):
+        small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+        small.resize((300, 260), Image.Resampling.BICUBIC).save(root / f"photo{index}.png")
+    return root
+
+
+@pytest.fixture
+def spec(photographs):
+    def make(*models, **changes):
+        settings = {
+            "models": toy(*(models or ("Grey", "Smooth"))),
+            "dataset": "folder",
+            "root": str(photographs),
+            "split": None,
+            "masks": ("freeform", "centre"),
+            "buckets": "10-20,50-60",
+            "metrics": ("psnr", "ssim-wang", "l1"),
+            "protocol": "bench@1",
+            "limit": None,
+            "keep_images": 1,
+        }
+        return RunSpec(**settings | changes)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def reference(photographs, tmp_path_factory):
+    """An undisturbed run."""
+    spec = RunSpec(
+        toy("Grey", "Smooth"), "folder", str(photographs), None, ("freeform", "centre"), "10-20,50-60",
+        ("psnr", "ssim-wang", "l1"), "bench@1", None, 1,
+    )  # fmt: skip
+    return run(spec, tmp_path_factory.mktemp("reference") / "run")
+
+
+def results(outcome):
+    return (outcome.root / "results.parquet").read_bytes()
+
+
+def test_a_row_stands_for_every_image_model_and_cell(reference):
+    rows = pd.read_parquet(reference.root / "results.parquet")
+    assert len(rows) == COUNT * 2 * 3
+    assert not rows.duplicated(["image", "model", "mask_set", "bucket"]).any()
+
+
+def test_the_ratio_of_every_row_lies_in_its_bucket(reference):
+    rows = pd.read_parquet(reference.root / "results.parquet")
+    low, high = np.array([label.split("-") for label in rows["bucket"]], float).T / 100
+    assert ((rows["ratio"] > low) & (rows["ratio"] <= high)).all()
+
+
+def test_the_summary_is_the_mean_of_the_rows_with_its_count(reference):
+    rows = pd.read_parquet(reference.root / "results.parquet")
+    means = rows.groupby(["model", "mask_set", "bucket"])["psnr"].mean()
+    table = reference.summary.query("metric == 'psnr'").set_index(["model", "mask_set", "bucket"])
+    pd.testing.assert_series_equal(table["value"].sort_index(), means.sort_index(), check_names=False)
+    assert (table["n"] == COUNT).all()
+    assert (table["low"] <= table["value"]).all()
+    assert (table["value"] <= table["high"]).all()
+
+
+@pytest.mark.parametrize(
+    "means",
+    [Means(shard=1), Means(shard=3, workers=1), Means(batch=1), Means(batch=5, shard=4, workers=3)],
+    ids=lambda means: f"shard {means.shard}, batch {means.batch}, workers {means.workers}",
+)
+def test_shards_batches_and_workers_change_no_bit(spec, tmp_path, reference, means):
+    assert results(run(spec(), tmp_path / "run", means)) == results(reference)
+
+
+def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(spec, tmp_path, monkeypatch):
+    asked, means = spec("Interrupting", "Smooth"), Means(shard=2)
+    undisturbed = run(asked, tmp_path / "undisturbed", means)
+    for calls in (2, 9, 14):
+        monkeypatch.setenv("TOY_CALLS", str(calls))
+        with pytest.raises(KeyboardInterrupt):
+            run(asked, tmp_path / "stopped", means)
+    assert results(run(asked, tmp_path / "stopped", means)) == results(undisturbed)
+
+
+def test_a_stopped_run_may_go_on_with_other_shards(spec, tmp_path, monkeypatch):
+    asked = spec("Interrupting")
+    undisturbed = run(asked, tmp_path / "undisturbed")
+    monkeypatch.setenv("TOY_CALLS", "9")
+    with pytest.raises(KeyboardInterrupt):
+        run(asked, tmp_path / "stopped", Means(shard=2))
+    assert results(run(asked, tmp_path / "stopped", Means(shard=3))) == results(undisturbed)
+
+
+def test_what_is_done_is_not_done_again(spec, reference, monkeypatch):
+    def fail(*_):
+        raise AssertionError("evaluated again")
+
+    monkeypatch.setattr("bench.run.execute.evaluate", fail)
+    assert run(spec(), reference.root).faults == {}
+
+
+def test_a_model_may_join_a_run(spec, tmp_path, reference):
+    run(spec("Grey"), tmp_path / "run")
+    assert results(run(spec("Grey", "Smooth"), tmp_path / "run")) == results(reference)
+
+
+def test_a_failed_cell_is_marked_and_the_others_are_measured(spec, tmp_path):
+    outcome = run(spec("Fragile", "Grey"), tmp_path / "run")
+    failed = outcome.summary[outcome.summary["reason"] != ""]
+    assert set(failed["bucket"]) == {"50-60"}
+    assert set(failed["model"]) == {"toys.py:Fragile"}
+    assert failed["reason"].str.contains("too much is missing").all()
+    assert list(outcome.faults) == [("toys.py:Fragile", "freeform-256/50-60")]
+
+
+def test_a_failed_cell_is_tried_again_by_the_next_run(spec, tmp_path):
+    asked = spec("Fragile")
+    run(asked, tmp_path / "run")
+    assert outline(asked, tmp_path / "run", Means())["models"][0]["done"] == 0
+
+
+def test_a_model_that_peeks_is_refused_by_name(spec, tmp_path):
+    outcome = run(spec("Peeking"), tmp_path / "run")
+    assert outcome.summary["reason"].str.contains("under the mask").all()
+
+
+@pytest.mark.parametrize(("model", "words"), [("Wrong", "shape"), ("Broken", "no such luck")])
+def test_a_bad_model_empties_its_row_and_no_other(spec, tmp_path, model, words):
+    summary = run(spec(model, "Grey"), tmp_path / "run").summary
+    assert summary.query(f"model == 'toys.py:{model}'")["reason"].str.contains(words).all()
+    assert (summary.query("model == 'toys.py:Grey'")["reason"] == "").all()
+
+
+def test_the_pictures_of_some_images_are_kept(reference):
+    kept = {path.name for path in reference.root.glob("images/freeform-256/10-20/*/*.png")}
+    assert kept == {"truth.png", "mask.png", "masked.png", "toys.py:Grey.png", "toys.py:Smooth.png"}
+
+
+def test_a_kept_picture_has_the_digest_of_its_row(reference):
+    from bench import images
+
+    row = pd.read_parquet(reference.root / "results.parquet").query("model == 'toys.py:Smooth'")
+    [path] = reference.root.glob("images/freeform-256/10-20/*/toys.py:Smooth.png")
+    wanted = row[(row["image"] == path.parent.name) & (row["bucket"] == "10-20")]["output_digest"].item()
+    assert images.digest(np.array(Image.open(path)))[:32] == wanted
+
+
+def test_other_buckets_need_another_folder(spec, reference):
+    with pytest.raises(NotComparable, match="cells"):
+        run(spec(buckets="20-30"), reference.root)
+
+
+def test_all_unknown_names_are_told_at_once(spec, tmp_path):
+    wrong = spec(models=("lamma",), masks=("frefrom",), metrics=("psnrr",), dataset="flickr", protocol="bench@9")
+    with pytest.raises(BadInput) as fault:
+        run(wrong, tmp_path / "run")
+    assert all(word in str(fault.value) for word in ("lamma", "psnrr", "flickr", "bench@9"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_limit_takes_the_same_images_everywhere(spec, tmp_path, reference):
+    few = pd.read_parquet(run(spec(limit=3), tmp_path / "run").root / "results.parquet")
+    whole = pd.read_parquet(reference.root / "results.parquet")
+    kept = whole[whole["image"].isin(few["image"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(few, kept)
+
+
+def test_a_metric_without_weights_is_an_empty_column_with_its_reason(spec, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    summary = run(spec("Grey", metrics=("psnr", "fid")), tmp_path / "run").summary.query("metric == 'fid'")
+    assert summary["value"].isna().all()
+    assert summary["reason"].str.contains("inception").all()
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_bytes(spec, tmp_path, reference):
+    pytest.importorskip("ray")
+    means = Means(shard=2, workers=2)
+    assert results(run(spec(), tmp_path / "run", means, executor="ray")) == results(reference)

@@ -1,0 +1,69 @@
+"""Models for tests: quick, and each with one fault of its own."""
+
+import os
+
+import torch
+
+
+class Grey:
+    """Fills the hole with one grey."""
+
+    imagewise = True
+
+    def predict(self, images, masks):
+        return torch.where(masks.bool(), torch.full_like(images, 0.5), images)
+
+
+class Smooth(torch.nn.Module):
+    """A network with fixed weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(4, 3, 5, padding=2)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.linspace(-0.02, 0.03, self.conv.weight.numel()).view_as(self.conv.weight))
+            self.conv.bias.fill_(0.4)
+
+    def predict(self, images, masks):
+        return self.conv(torch.cat([images, masks], 1)).clamp(0, 1)
+
+
+class Fragile(Grey):
+    """Gives up when half of an image or more is missing."""
+
+    def predict(self, images, masks):
+        if masks.mean() > 0.5:
+            raise RuntimeError("too much is missing")
+        return super().predict(images, masks)
+
+
+class Peeking(Grey):
+    """Answers with what it was shown under the mask."""
+
+    def predict(self, images, masks):
+        return images
+
+
+class Wrong(Grey):
+    """Answers with half an image."""
+
+    def predict(self, images, masks):
+        return images[..., ::2]
+
+
+class Broken(Grey):
+    """Cannot be built."""
+
+    def __init__(self):
+        raise ValueError("no such luck")
+
+
+class Interrupting(Grey):
+    """Stops the run once, as Ctrl-C would, after the number of calls that TOY_CALLS holds."""
+
+    def predict(self, images, masks):
+        calls = int(os.environ.get("TOY_CALLS", "-1"))
+        os.environ["TOY_CALLS"] = str(calls - 1)
+        if calls == 0:
+            raise KeyboardInterrupt
+        return super().predict(images, masks)

@@ -1,0 +1,71 @@
+"""The floors of the house hold: who may import whom, and who must do without torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parent.parent
+ROOMS = ("datasets", "masks", "metrics", "models")
+WITHOUT_TORCH = (
+    *("bench.types", "bench.contracts", "bench.errors", "bench.registry", "bench.digest", "bench.stats", "bench.files"),
+    *("bench.masks.ratio", "bench.masks.frozen", "bench.metrics.shelf", "bench.metrics.protocol", "bench.models.zoo"),
+    *("bench.report", "bench.datasets.catalogue", "bench.training.recipe", "bench.cli"),
+)
+PER_FLOOR = {"ground": 0, **dict.fromkeys(ROOMS, 1), "run": 2, "training": 2, "report": 2, "cli": 3}
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
+
+
+def files(*folders):
+    return sorted(path for folder in folders for path in (HOUSE / folder).rglob("*.py") if "/data/" not in str(path))
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(module):
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in PER_FLOOR else "ground"
+
+
+def name(path):
+    return str(path.relative_to(HOUSE))
+
+
+@pytest.mark.parametrize("path", files("bench"), ids=name)
+def test_nobody_imports_from_a_floor_above_or_a_room_beside(path):
+    own = room(".".join(path.relative_to(HOUSE).with_suffix("").parts))
+    for module in imports(path):
+        if not module.startswith("bench."):
+            continue
+        other = room(module)
+        assert other == own or PER_FLOOR[other] < PER_FLOOR[own], f"{own} imports {module}"
+
+
+@pytest.mark.parametrize("path", files("bench"), ids=name)
+def test_the_harness_never_imports_the_baselines(path):
+    assert not [module for module in imports(path) if module.split(".")[0] == "baselines"]
+
+
+@pytest.mark.parametrize("path", files("bench", "baselines"), ids=name)
+def test_every_file_says_in_its_first_line_what_it_is_for(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("path", files("bench", "baselines"), ids=name)
+def test_no_file_has_a_name_that_says_nothing(path):
+    assert path.stem not in FORBIDDEN_NAMES
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_lists_and_words_load_no_torch(module):
+    code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
