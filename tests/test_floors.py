@@ -33,6 +33,8 @@ def imports(path):
 
 def room(module):
     parts = module.split(".")
+    if parts[1:2] == ["__main__"]:
+        return "cli"
     return parts[1] if len(parts) > 1 and parts[1] in PER_FLOOR else "ground"
 
 
