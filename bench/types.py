@@ -153,7 +153,13 @@ class Protocol:
     metrics: tuple[str, ...]
     """Metric variants, in table order."""
     origin: dict[str, str] = field(default_factory=dict)
-    """For every field above: `paper`, `code`, `inferred` or `chosen`, with the place or the reason."""
+    """Field (`masks`, `preparation.crop`, `metrics.ssim-wang`) -> `paper`, `code`, `inferred` or `chosen`, a colon, and
+
+    the place or the reason."""
+    omitted: dict[str, str] = field(default_factory=dict)
+    """Columns of the source that the harness does not compute -> why; never filled by another definition."""
+    blocked: str = ""
+    """Why the protocol cannot be run as its source describes it; empty where it can."""
     notes: str = ""
 
     def settings(self) -> dict[str, object]:
