@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bench import digest as digests
 from bench.errors import BadInput
@@ -73,13 +73,18 @@ def decode(source: Path | bytes | BinaryIO, name: str) -> Image.Image:
     except DAMAGE as fault:
         raise BadInput(f"{name}: damaged: {fault}.") from fault
     with image:
-        _check_kind(image, name)
-        try:
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return _rgb(image, name)
-        except DAMAGE as fault:
-            raise BadInput(f"{name}: damaged: {fault}.") from fault
+        return as_rgb(image, name)
+
+
+def as_rgb(image: Image.Image, name: str) -> Image.Image:
+    """The second half of `decode`, for an image that a library has opened."""
+    _check_kind(image, name)
+    try:
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        return _rgb(image, name)
+    except DAMAGE as fault:
+        raise BadInput(f"{name}: damaged: {fault}.") from fault
 
 
 def _content(source: Path | bytes | BinaryIO) -> str:
@@ -95,14 +100,14 @@ def _content(source: Path | bytes | BinaryIO) -> str:
     return f"{size:,} bytes, beginning with {start!r}" if size else "the file is empty"
 
 
-def _check_kind(image: ImageFile.ImageFile, name: str) -> None:
+def _check_kind(image: Image.Image, name: str) -> None:
     """Refuse by the header what must not be decoded."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise BadInput(
             f"{name}: {width} x {height} pixels are more than {MAX_PIXELS / 1e6:.0f} megapixels. Scale it down first."
         )
-    if image.mode[0] in "IF" or any("16" in str(tile.args) for tile in image.tile):
+    if image.mode[0] in "IF" or any("16" in str(tile.args) for tile in getattr(image, "tile", ())):
         raise BadInput(f"{name}: more than 8 bits a channel. The benchmark scores 8-bit images: convert it first.")
     if image.mode in ("LAB", "HSV"):
         raise BadInput(f"{name}: colours are stored as {image.mode}. Convert it to RGB first.")

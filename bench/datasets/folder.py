@@ -1,0 +1,91 @@
+"""A directory of photographs, read recursively."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from bench import images
+from bench.contracts import Dataset
+from bench.errors import BadInput
+
+
+class Folder(Dataset):
+    """The photographs below a directory, under their paths without suffix. Nothing is opened before it is read.
+
+    Hidden files and directories are skipped, directories behind symbolic links are entered unless they lead back
+    upwards. Two files that differ in the suffix alone are `BadInput`, and so is a directory without photographs.
+    """
+
+    def __init__(self, root: Path, name: str = "folder", suffixes: Collection[str] = images.SUFFIXES) -> None:
+        self.root, self.name = root, name
+        self._suffix: dict[str, str] = {}
+        others: Counter[str] = Counter()
+        for path in _walk(root):
+            stem, _, suffix = path.rpartition(".")
+            if stem and suffix.lower() in suffixes:
+                self._add(stem, suffix)
+            else:
+                others[f".{suffix}" if stem else "without suffix"] += 1
+        if not self._suffix:
+            raise BadInput(f"No photographs in {root} (wanted: {' '.join(suffixes)}). {_seen(others)}")
+        self.ids: Sequence[str] = _encodable(sorted(self._suffix), root)
+
+    def _add(self, stem: str, suffix: str) -> None:
+        other = self._suffix.setdefault(stem, suffix)
+        if other != suffix:
+            raise BadInput(
+                f"{self.root}: {stem}.{other} and {stem}.{suffix} have one name. Keep one of them: results are filed"
+                " under the name without suffix."
+            )
+
+    def path(self, image_id: str) -> Path:
+        """Where a photograph lies."""
+        return self.root / f"{image_id}.{self._suffix[image_id]}"
+
+    def read(self, image_id: str) -> Image.Image:
+        """Decode one photograph to 8-bit RGB, upright."""
+        path = self.path(image_id)
+        return images.decode(path, str(path))
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """Paths of all files below `root`, with `/`, in no order."""
+    pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(str(root), "", frozenset())]
+    while pending:
+        folder, prefix, above = pending.pop()
+        try:
+            status = Path(folder).stat()
+            here = (status.st_dev, status.st_ino)
+            if here in above:  # a link that leads back upwards
+                continue
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        pending.append((entry.path, f"{prefix}{entry.name}/", above | {here}))
+                    else:
+                        yield prefix + entry.name
+        except OSError as fault:
+            raise BadInput(
+                f"{folder} cannot be read: {fault.strerror}. Give the directory of the photographs."
+            ) from fault
+
+
+def _seen(others: Counter[str]) -> str:
+    if not others:
+        return "It is empty."
+    return "Seen: " + ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5)) + "."
+
+
+def _encodable(ids: list[str], root: Path) -> list[str]:
+    """Names go into lists, one a line in UTF-8; a name that cannot is refused now."""
+    for name in ids:
+        if not name.isprintable():
+            raise BadInput(f"{root}: the file name {name!r} has characters that cannot be printed. Rename it.")
+    return ids
