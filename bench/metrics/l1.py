@@ -1,0 +1,131 @@
+"""Mean absolute error and the family of L1 errors that papers print under one name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from bench.metrics.pairs import GREY, Formula, difference, difference_in_hole, mean, total, weighted
+from bench.types import MetricCard
+
+CARDS = {
+    "l1": MetricCard(
+        title="L1",
+        better="lower",
+        decimals=4,
+        formula="mean |a - b| / 255 over pixels and channels",
+        reference="closed formula in float64",
+        tolerance="1e-6",
+        users="MAT; PConv's 'l1 (%)' is 100 times this; the survey's MAE",
+    ),
+    "l1-255": MetricCard(
+        title="L1 (0-255)",
+        better="lower",
+        decimals=2,
+        formula="mean |a - b| over pixels and channels, in grey levels",
+        reference="closed formula in float64",
+        tolerance="1e-6",
+        users="Pluralistic",
+    ),
+    "l1-hole": MetricCard(
+        title="L1 hole",
+        better="lower",
+        decimals=2,
+        formula="100 sum_hole |a - b| / (255 * 3 * pixels of the hole); undefined without any",
+        reference="mmagic's MAE with a mask, closed formula in float64",
+        tolerance="1e-6",
+        unit="%",
+        scope="hole",
+        users="mmagic, Context Encoder",
+    ),
+    "l1-relative": MetricCard(
+        title="L1 relative",
+        better="lower",
+        decimals=4,
+        formula="sum |a - b| / sum a, a the truth; undefined for a black truth",
+        reference="closed formula in float64; DeepFill's 'relative l1' as its author describes it",
+        tolerance="1e-6",
+        users="DeepFill v1, v2",
+    ),
+    "l1-deepgin": MetricCard(
+        title="L1 err. (DeepGIN)",
+        better="lower",
+        decimals=2,
+        formula="100 sum |a - b| / (255 * known pixels): channels summed; undefined if all is missing",
+        reference="inferred from DeepGIN's published rows, unverified; closed formula in float64",
+        tolerance="1e-6",
+        unit="%",
+        users="DeepGIN",
+    ),
+    "mae-ec": MetricCard(
+        title="MAE grey (EdgeConnect)",
+        better="lower",
+        decimals=4,
+        formula="sum |a - b| / sum (a + b) of 0.2125 R + 0.7154 G + 0.0721 B, not rounded",
+        reference="EdgeConnect scripts/metrics.py",
+        tolerance="1e-6",
+        users="EdgeConnect, rows quoted from it",
+    ),
+    "mae-ec-train": MetricCard(
+        title="MAE (EdgeConnect log)",
+        better="lower",
+        decimals=4,
+        formula="sum |a - b| / sum a of one image, a the truth: the batch of one of the log's sum over a batch",
+        reference="EdgeConnect's training log and CFS's test loop",
+        tolerance="1e-6",
+        users="CFS",
+    ),
+    "mae-aot": MetricCard(
+        title="MAE (AOT-GAN)",
+        better="lower",
+        decimals=4,
+        formula="sum |a - b| / sum (a + b) over pixels and channels; undefined where both are black",
+        reference="AOT-GAN's mae",
+        tolerance="1e-6",
+        users="AOT-GAN",
+    ),
+}
+
+
+def metric(name: str, device: Any) -> Formula:
+    """Open a variant."""
+    return Formula(FORMULAS[name])
+
+
+def plain(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """In grey levels."""
+    return mean(difference(truth, output).abs())
+
+
+def hole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """In grey levels, over the missing pixels; 0 / 0, which is NaN, where nothing is missing."""
+    return total(difference_in_hole(truth, output, masks).abs()) / (3 * total(masks))
+
+
+def relative(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Over the sum of the truth."""
+    return total(difference(truth, output).abs()) / total(truth)
+
+
+def shared(truth: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    """Over the sum of both."""
+    return total(difference(truth, output).abs()) / (total(truth) + total(output))
+
+
+def valid_share(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Sum over pixels and channels in grey levels, over the count of known pixels."""
+    known = total(~masks)
+    return torch.where(known > 0, total(difference(truth, output).abs()) / known, torch.nan)
+
+
+FORMULAS = {
+    "l1": lambda *pair: plain(*pair) / 255,
+    "l1-255": plain,
+    "l1-hole": lambda *pair: 100 * hole(*pair) / 255,
+    "l1-relative": relative,
+    "l1-deepgin": lambda *pair: 100 * valid_share(*pair) / 255,
+    "mae-ec": lambda truth, output, _: shared(weighted(truth, GREY), weighted(output, GREY)),
+    "mae-ec-train": relative,
+    "mae-aot": lambda truth, output, _: shared(truth, output),
+}

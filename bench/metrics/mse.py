@@ -1,0 +1,95 @@
+"""Mean squared error and the squared errors that papers print: whole image, hole only, relative."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from bench.metrics.pairs import Formula, difference, difference_in_hole, squares, total
+from bench.types import MetricCard
+
+CARDS = {
+    "mse": MetricCard(
+        title="MSE",
+        better="lower",
+        decimals=5,
+        formula="mean (a - b)^2 / 255^2 over pixels and channels",
+        reference="scikit-image 0.26 mean_squared_error on 0..1",
+        tolerance="1e-6",
+        users="the survey's MSE",
+    ),
+    "mse-255": MetricCard(
+        title="MSE (0-255)",
+        better="lower",
+        decimals=2,
+        formula="mean (a - b)^2 over pixels and channels, in squared grey levels",
+        reference="scikit-image 0.26 mean_squared_error on uint8",
+        tolerance="1e-6",
+        users="the survey's MSE on 8-bit values",
+    ),
+    "l2-hole": MetricCard(
+        title="L2 hole",
+        better="lower",
+        decimals=3,
+        formula="100 sum_hole (a - b)^2 / (255^2 * 3 * pixels of the hole)",
+        reference="closed formula in float64",
+        tolerance="1e-6",
+        unit="%",
+        scope="hole",
+        users="Context Encoder's mean l2 of the hole",
+    ),
+    "l2-hole-mm": MetricCard(
+        title="L2 hole (mmagic)",
+        better="lower",
+        decimals=4,
+        formula="sum_hole (a - b)^2 / (255^2 * pixels of the hole): channels summed, three times the mean",
+        reference="mmagic's MSE with a mask, closed formula in float64",
+        tolerance="1e-6",
+        scope="hole",
+        users="mmagic",
+    ),
+    "l2-relative": MetricCard(
+        title="L2 relative",
+        better="lower",
+        decimals=4,
+        formula="sum (a - b)^2 / sum a^2, a the truth; undefined for a black truth",
+        reference="closed formula in float64; DeepFill's 'squared relative l2' as its author describes it",
+        tolerance="1e-6",
+        users="DeepFill v1, v2",
+    ),
+}
+
+
+def metric(name: str, device: Any) -> Formula:
+    """Open a variant."""
+    return Formula(FORMULAS[name])
+
+
+def plain(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """In squared grey levels."""
+    return squares(difference(truth, output)) / truth[0].numel()
+
+
+def unit(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """On values in 0..1."""
+    return plain(truth, output, masks) / 255**2
+
+
+def hole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """In squared grey levels, over the missing pixels; 0 / 0, which is NaN, where nothing is missing."""
+    return squares(difference_in_hole(truth, output, masks)) / (3 * total(masks))
+
+
+def relative(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Over the squares of the truth."""
+    return squares(difference(truth, output)) / squares(truth.double())
+
+
+FORMULAS = {
+    "mse": unit,
+    "mse-255": plain,
+    "l2-hole": lambda *pair: 100 * hole(*pair) / 255**2,
+    "l2-hole-mm": lambda *pair: 3 * hole(*pair) / 255**2,
+    "l2-relative": relative,
+}

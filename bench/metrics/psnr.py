@@ -1,0 +1,148 @@
+"""Peak signal-to-noise ratio in decibels: mean of images, pooled, hole only, and the forms that papers' code has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.contracts import PairMetric
+from bench.metrics import mse
+from bench.metrics.pairs import GREY, LUMA, Formula, squares, weighted
+from bench.types import MetricCard
+
+CARDS = {
+    "psnr": MetricCard(
+        title="PSNR",
+        better="higher",
+        decimals=2,
+        formula="10 log10(255^2 / MSE) of each image, then the mean; equal images are infinite and counted apart",
+        reference="scikit-image 0.26 peak_signal_noise_ratio, uint8, data_range 255",
+        tolerance="1e-6 dB",
+        unit="dB",
+        users="MAT, AOT-GAN, mmagic",
+    ),
+    "psnr-hole": MetricCard(
+        title="PSNR hole",
+        better="higher",
+        decimals=2,
+        formula="10 log10(255^2 / MSE), MSE over the missing pixels and three channels; undefined without any",
+        reference="closed formula in float64",
+        tolerance="1e-6 dB",
+        unit="dB",
+        scope="hole",
+        users="Context Encoder",
+    ),
+    "psnr-pooled": MetricCard(
+        title="PSNR pooled",
+        better="higher",
+        decimals=2,
+        formula="10 log10(255^2 / mean MSE of the images), images of one size; an image's own value is its MSE",
+        reference="torchmetrics 1.9 PeakSignalNoiseRatio without dim",
+        tolerance="1e-6 dB",
+        unit="dB",
+        users="users of torchmetrics' class",
+    ),
+    "psnr-ec": MetricCard(
+        title="PSNR grey (EdgeConnect)",
+        better="higher",
+        decimals=2,
+        formula="10 log10(255^2 / MSE) of 0.2125 R + 0.7154 G + 0.0721 B, not rounded",
+        reference="EdgeConnect scripts/metrics.py on float64 instead of float32",
+        tolerance="1e-6 dB (2e-5 dB to the float32 script)",
+        unit="dB",
+        users="EdgeConnect, rows quoted from it",
+    ),
+    "psnr-ec-train": MetricCard(
+        title="PSNR (EdgeConnect log)",
+        better="higher",
+        decimals=2,
+        formula="10 log10(255^2 / MSE), 0 for equal images",
+        reference="EdgeConnect's training log and CFS's test loop, batch of one",
+        tolerance="1e-6 dB",
+        unit="dB",
+        users="CFS",
+    ),
+    "psnr-picnet": MetricCard(
+        title="PSNR (Pluralistic)",
+        better="higher",
+        decimals=2,
+        formula="10 log10(255^2 / MSE), 100 for equal images",
+        reference="Pluralistic's evaluation",
+        tolerance="1e-6 dB",
+        unit="dB",
+        users="Pluralistic",
+    ),
+    "psnr-y": MetricCard(
+        title="PSNR luma",
+        better="higher",
+        decimals=2,
+        formula="10 log10(255^2 / MSE) of 0.299 R + 0.587 G + 0.114 B, not rounded",
+        reference="pyiqa 0.1.16 psnry without its 1e-8",
+        tolerance="1e-6 dB",
+        unit="dB",
+        users="users of pyiqa",
+    ),
+    "psnr-max": MetricCard(
+        title="PSNR (image maximum)",
+        better="higher",
+        decimals=2,
+        formula="10 log10(R^2 / MSE), R the largest value of the truth",
+        reference="the formula that RNON prints",
+        tolerance="1e-6 dB",
+        unit="dB",
+        users="RNON, as its text defines it",
+    ),
+}
+
+
+def metric(name: str, device: Any) -> PairMetric:
+    """Open a variant."""
+    return Pooled(mse.plain) if name == "psnr-pooled" else Formula(FORMULAS[name])
+
+
+class Pooled(Formula):
+    """Gives the MSE of each image, and of a set of images the PSNR of their mean MSE."""
+
+    def reduce(self, values: np.ndarray) -> float:
+        """One decibel value, infinite where all images are equal."""
+        with np.errstate(divide="ignore"):
+            return 10 * np.log10(255**2 / values.mean(axis=-1))
+
+
+def decibels(error: torch.Tensor, peak: torch.Tensor | float = 255.0) -> torch.Tensor:
+    """PSNR of a mean squared error; infinite where it is 0."""
+    return 10 * torch.log10(peak**2 / error)
+
+
+def of_plane(weights: tuple[float, float, float], truth: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    """PSNR of one weighted plane."""
+    plane = weighted(truth, weights) - weighted(output, weights)
+    return decibels(squares(plane) / plane[0].numel())
+
+
+def whole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """PSNR of all pixels and channels."""
+    return decibels(mse.plain(truth, output, masks))
+
+
+def image_maximum(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """PSNR whose peak is the largest value of the truth."""
+    return decibels(mse.plain(truth, output, masks), truth.flatten(1).amax(1).double())
+
+
+def where_equal(value: float, psnr: torch.Tensor) -> torch.Tensor:
+    """Put a number where the PSNR is infinite."""
+    return psnr.nan_to_num(posinf=value)
+
+
+FORMULAS = {
+    "psnr": whole,
+    "psnr-hole": lambda *pair: decibels(mse.hole(*pair)),
+    "psnr-ec": lambda truth, output, _: of_plane(GREY, truth, output),
+    "psnr-ec-train": lambda *pair: where_equal(0.0, whole(*pair)),
+    "psnr-picnet": lambda *pair: where_equal(100.0, whole(*pair)),
+    "psnr-y": lambda truth, output, _: of_plane(LUMA, truth, output),
+    "psnr-max": image_maximum,
+}
