@@ -68,7 +68,7 @@ class PairMetric(ABC):
         infinite where the formula says so (PSNR of equal images). A value depends on its own image alone.
         """
 
-    def reduce(self, values: np.ndarray) -> float:
+    def reduce(self, values: np.ndarray) -> np.ndarray:
         """The number of a cell from the values of its images (along the last axis; float64 [..., N] -> [...]).
 
         The mean, unless the metric says otherwise (pooled PSNR). Values that are not finite are left out before.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import stats
+from bench.contracts import PairMetric, SetMetric
 from bench.metrics import shelf
 from bench.run.shard import TRUTH
 from bench.run.spec import Job
@@ -81,36 +81,13 @@ def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(held).combine_chunks()
 
 
-@dataclass(frozen=True)
-class Column:
-    """What one model left in one cell."""
-
-    model: str
-    place: int
-    """Index of the cell in the job's grid."""
-    scores: dict[str, np.ndarray]
-    """Pair metric -> one value an image, NaN where the cell has none."""
-    reason: str
-    """Why the column is empty or short of images; empty when it is whole."""
-
-
 def summary(job: Job, store: Store, *, any_count: bool) -> pd.DataFrame:
-    """Write `summary.parquet` and return it: a row for every model, cell and metric that was asked for.
+    """Write `summary.parquet` and return it: a row for every model, metric and cell that was asked for.
 
     any_count: set metrics are given below their minimum count too, with a flag.
     """
-    rows = [
-        row
-        for ref in job.models
-        for column in _columns(job, store, ref.name)
-        for row in _summary_rows(job, store, column, any_count=any_count)
-    ]
-    rows += [
-        _row(job, ref.name, place, metric, reason=ref.reason)
-        for ref in job.absent
-        for place in range(len(job.grid))
-        for metric in _metrics(job)
-    ]
+    rows = [row for ref in job.models for row in _model_rows(job, store, ref.name, any_count=any_count)]
+    rows += [row for ref in job.absent for metric in _metrics(job) for row in _empty(job, ref.name, metric, ref.reason)]
     frame = pd.DataFrame(rows)
     with whole_file(store.root / "summary.parquet") as path:
         frame.to_parquet(path, index=False)
@@ -121,62 +98,70 @@ def _metrics(job: Job) -> tuple[str, ...]:
     return (*job.pair_metrics, *job.set_metrics, *job.missing)
 
 
-def _columns(job: Job, store: Store, model: str) -> Iterator[Column]:
-    fields = [f"value {name}" for name in job.pair_metrics]
-    values = {name: np.full((len(job.grid), len(job.ids)), np.nan) for name in job.pair_metrics}
-    seen = np.zeros((len(job.grid), len(job.ids)), bool)
-    faults = [""] * len(job.grid)
-    for start, stop, part in store.read_parts(key(job, model), "fault", *fields):
-        for name in job.pair_metrics:
-            values[name][:, start:stop] = part[f"value {name}"]
-        seen[:, start:stop] = (part["fault"] == "")[:, None]
-        faults = [kept or str(new) for kept, new in zip(faults, part["fault"], strict=True)]
-    for place, fault in enumerate(faults):
-        count = int(seen[place].sum())
-        short = f"{count} of {len(job.ids)} images are done" if count < len(job.ids) else ""
-        yield Column(model, place, {name: rows[place] for name, rows in values.items()}, fault or short)
+def _empty(job: Job, model: str, metric: str, reason: str) -> Iterator[dict[str, Any]]:
+    for place in range(len(job.grid)):
+        yield _row(job, model, place, metric, reason=reason)
 
 
-def _summary_rows(job: Job, store: Store, column: Column, *, any_count: bool) -> Iterator[dict[str, Any]]:
-    def row(metric: str, **facts: Any) -> dict[str, Any]:
-        return _row(job, column.model, column.place, metric, **facts)
-
+def _model_rows(job: Job, store: Store, model: str, *, any_count: bool) -> Iterator[dict[str, Any]]:
+    reasons = _reasons(job, store, model)
     for metric in job.pair_metrics:
-        if column.reason:
-            yield row(metric, reason=column.reason)
-        else:
-            yield row(metric, **_pair(metric, column.scores[metric]))
+        facts = _pair(metric, _values(job, store, model, metric))
+        for place, reason in enumerate(reasons):
+            yield _row(job, model, place, metric, **({"reason": reason} if reason else facts[place]))
     for metric in job.set_metrics:
-        if column.reason:
-            yield row(metric, reason=column.reason)
-        else:
-            yield row(metric, **_set(job, store, column, metric, any_count=any_count))
+        for place, reason in enumerate(reasons):
+            found = {"reason": reason} if reason else _set(job, store, model, place, metric, any_count=any_count)
+            yield _row(job, model, place, metric, **found)
     for metric, reason in job.missing.items():
-        yield row(metric, reason=reason)
+        yield from _empty(job, model, metric, reason)
 
 
-def _pair(metric: str, values: np.ndarray) -> dict[str, Any]:
+def _reasons(job: Job, store: Store, model: str) -> list[str]:
+    """Why a model's cells are empty or short of images; empty where they are whole."""
+    done, faults = [0] * len(job.grid), [""] * len(job.grid)
+    for start, stop, part in store.read_parts(key(job, model), "fault"):
+        for place, fault in enumerate(part["fault"].tolist()):
+            faults[place] = faults[place] or fault
+            done[place] += 0 if fault else stop - start
+    return [
+        fault or (f"{count} of {len(job.ids)} images are done" if count < len(job.ids) else "")
+        for fault, count in zip(faults, done, strict=True)
+    ]
+
+
+def _values(job: Job, store: Store, model: str, metric: str) -> np.ndarray:
+    """One metric's values [cells, images], NaN where there are none."""
+    values = np.full((len(job.grid), len(job.ids)), np.nan)
+    for start, stop, part in store.read_parts(key(job, model), f"value {metric}"):
+        values[:, start:stop] = part[f"value {metric}"]
+    return values
+
+
+def _pair(metric: str, values: np.ndarray) -> list[dict[str, Any]]:
+    """Value, interval and counts of every cell; all cells see the same resamples of the images."""
+    reduce = cast(PairMetric, shelf.open_metric(metric, "cpu")).reduce
+    low, high = stats.bootstrap(values, reduce)
+    return [_cell(row, reduce, low[place], high[place]) for place, row in enumerate(values)]
+
+
+def _cell(values: np.ndarray, reduce: Callable[..., Any], low: float, high: float) -> dict[str, Any]:
     finite = values[np.isfinite(values)]
     facts = {"n": len(finite), "excluded": len(values) - len(finite)}
-    if not len(finite):
-        what = "identical to the truth" if np.isinf(values).all() else "undefined"
-        return facts | {"reason": f"every image of the cell is {what}"}
-    reduce = shelf.open_metric(metric, "cpu").reduce
-    low, high = stats.bootstrap(finite[None], reduce)
-    return facts | {"value": float(reduce(finite)), "low": float(low[0]), "high": float(high[0])}
+    if len(finite):
+        return facts | {"value": float(reduce(finite)), "low": low, "high": high}
+    what = "identical to the truth" if np.isinf(values).all() else "undefined"
+    return facts | {"reason": f"every image of the cell is {what}"}
 
 
-def _set(job: Job, store: Store, column: Column, metric: str, *, any_count: bool) -> dict[str, Any]:
-    card = shelf.cards()[metric]
-    count = len(job.ids)
+def _set(job: Job, store: Store, model: str, place: int, metric: str, *, any_count: bool) -> dict[str, Any]:
+    card, count = shelf.cards()[metric], len(job.ids)
     if count < card.minimum and not any_count:
-        return {
-            "n": count,
-            "reason": f"{count} images; {metric} needs {card.minimum} (--any-count gives it all the same)",
-        }
+        why = f"{count} images; {metric} needs {card.minimum} (--any-count gives it all the same)"
+        return {"n": count, "reason": why}
     truth = _features(store, f"{TRUTH}@{card.extractor}", "features")
-    rows = _features(store, key(job, column.model), f"features {card.extractor} {column.place}")
-    opened = shelf.open_metric(metric, "cpu")
+    rows = _features(store, key(job, model), f"features {card.extractor} {place}")
+    opened = cast(SetMetric, shelf.open_metric(metric, "cpu"))
     low, high = opened.interval(truth, rows) or (np.nan, np.nan)
     flag = f"fewer than {card.flagged_below} images" if count < card.flagged_below else ""
     return {"n": count, "value": opened.compute(truth, rows), "low": low, "high": high, "flag": flag}

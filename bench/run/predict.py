@@ -15,6 +15,7 @@ from bench.batching import in_batches
 from bench.contracts import Model
 from bench.errors import ContractBroken
 from bench.models import check
+from bench.models.batch import PROBES, proven_batch
 from bench.types import ModelCard, Protocol
 
 
@@ -76,16 +77,10 @@ class Predictor:
             self.proven = True
             return
         asked, self.proven = self.batch, True
-        images, holes = pictures.to_unit(truth), masks.float()
-        images, holes = (pad(tensor, self.card.multiple) for tensor in (images * (1 - holes), holes))
-        while True:
-            try:
-                self.batch = check.proven_batch(self.model, images, holes, self.batch)
-                break
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as fault:
-                if not out_of_memory(fault) or self.batch == 1:
-                    raise
-                self.batch //= 2
+        few, holes = pictures.to_unit(truth[:PROBES]), masks[:PROBES].float()
+        images, holes = (pad(tensor, self.card.multiple) for tensor in (few * (1 - holes), holes))
+        seeds = list(range(PROBES)) if self.card.stochastic else None
+        self.batch = proven_batch(self.model, images, holes, self.batch, seeds)
         if self.batch != asked:
             self.say(f"{self.card.title}: batches of {asked} change its bits on this device; using {self.batch}")
 

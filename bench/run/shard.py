@@ -84,8 +84,8 @@ def _kept(tools: Toolbox, task: Task) -> list[int]:
 
 def _cell(name: str, cell: Grid, holes: np.ndarray, task: Task, truth: Prepared, tools: Toolbox) -> dict[str, Any]:
     """What a model leaves on one cell: output digests, values, features and seconds, or the fault that stopped it."""
-    if fault := tools.faults.get((name, cell.label)):
-        return {"fault": fault}
+    if known := tools.faults.get((name, cell.label)):
+        return {"fault": known}
     masks = torch.from_numpy(holes)[:, None].to(tools.device)
     seeds = predict.seeds_of([f"{image_id}/{cell.label}" for image_id in tools.job.ids[task.start : task.stop]])
     try:
@@ -97,7 +97,9 @@ def _cell(name: str, cell: Grid, holes: np.ndarray, task: Task, truth: Prepared,
     except Exception as fault:  # a stranger's code may raise anything; the cell is marked
         text = str(fault) if isinstance(fault, BenchError) else f"{type(fault).__name__}: {fault}"
         tools.faults[name, cell.label] = text
-        tools.say(f"{name} failed on {cell.label}: {text}")
+        if text not in tools.told:
+            tools.told.add(text)
+            tools.say(f"{name} failed on {cell.label}: {text}")
         if tools.means.fail_fast:
             raise CellFailed(f"{name} failed on {cell.label}: {text}") from fault
         return {"fault": text}

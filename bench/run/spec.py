@@ -100,12 +100,12 @@ def resolve(spec: RunSpec) -> Job:
             faults.append(str(fault))
             return None
 
-    protocol = attempt(protocols.load, spec.protocol)
+    protocol = attempt(protocols.runnable, spec.protocol)
     models = attempt(zoo.choose, spec.models)
     metrics = attempt(shelf.choose, spec.metrics or (protocol.metrics if protocol else ()))
     buckets = attempt(ratio.buckets, spec.buckets or (protocol.buckets if protocol else "deciles"))
     size = protocol.preparation.size_px if protocol else None
-    sets = attempt(frozen.resolve, spec.masks or protocol.masks, size) if protocol and size else None
+    sets = attempt(frozen.resolve, spec.masks or protocol.masks, size) if protocol and size else []
     dataset = attempt(catalogue.open_dataset, spec.dataset, spec.root, spec.split)
     if protocol and not size:
         faults.append(

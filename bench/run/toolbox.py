@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from bench.errors import BadInput, BenchError, ContractBroken
 from bench.masks import frozen
 from bench.metrics import shelf
 from bench.models import check, zoo
-from bench.run.predict import Predictor
+from bench.run.predict import Predictor, pad
 from bench.run.spec import Grid, Job
 from bench.run.store import Store
 
@@ -45,6 +45,8 @@ class Toolbox:
     say: Callable[[str], None] = print
     faults: dict[tuple[str, str], str] = field(default_factory=dict)
     """(model, cell label) -> why it failed; such a cell is not tried again by this worker."""
+    told: set[str] = field(default_factory=set)
+    """Faults that the user has read already."""
     _predictors: dict[str, Predictor | str] = field(default_factory=dict)
 
     @cached_property
@@ -63,7 +65,7 @@ class Toolbox:
     @cached_property
     def pair_metrics(self) -> dict[str, PairMetric]:
         """The pair metrics by name."""
-        return {name: shelf.open_metric(name, self.device) for name in self.job.pair_metrics}
+        return {name: cast(PairMetric, shelf.open_metric(name, self.device)) for name in self.job.pair_metrics}
 
     @cached_property
     def extractors(self) -> dict[str, Extractor]:
@@ -103,12 +105,24 @@ class Toolbox:
         ref = next(ref for ref in self.job.models if ref.name == name)
         try:
             model = zoo.open_model(ref, self.device)
-            check.blind(model, ref.card, self.job.protocol.preparation.size_px or 256, self.device)
-        except BenchError as fault:
-            return str(fault)
-        except Exception as fault:  # noqa: BLE001 - a stranger's code may raise anything; the run goes on without it
-            return f"{name} could not be opened: {type(fault).__name__}: {fault}"
-        return Predictor(model, ref.card, self.job.protocol, self.means.batch, say=self.say)
+            predictor = Predictor(model, ref.card, self.job.protocol, self.means.batch, say=self.say)
+            fault = self._first_look(predictor)
+        except BenchError as refused:
+            return str(refused)
+        except Exception as refused:  # noqa: BLE001 - a stranger's code may raise anything; the run goes on without it
+            return f"{name} could not be opened: {type(refused).__name__}: {refused}"
+        return f"{name}: {fault}" if fault else predictor
+
+    def _first_look(self, predictor: Predictor) -> str | None:
+        """One small picture before the first photograph: is the answer whole, and blind to what the mask hides?"""
+        size, card = self.job.protocol.preparation.size_px or 256, predictor.card
+        images, masks = (pad(tensor.to(self.device), card.multiple) for tensor in check.probe(size, count=1))
+        seeds = [0] if card.stochastic else None
+        with torch.inference_mode():
+            blank = check.call(predictor.model, images * (1 - masks), masks, seeds)
+            return check.output_fault(blank, images) or check.blind(
+                predictor.model, images, masks, blank=blank, seeds=seeds
+            )
 
 
 def choose_device(name: str) -> str:
