@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from bench import images as pictures
 from bench.errors import Unavailable
 from bench.progress import Ticker
@@ -21,7 +23,7 @@ def local(tasks: Sequence[Task], job: Job, means: Means, store: Store, ticker: T
     """This process. The photographs of the next shard are decoded while the one before is at work."""
     tools = Toolbox(job, means, store, say=ticker.say)
 
-    def load(task: Task) -> tuple[Task, object]:
+    def load(task: Task) -> tuple[Task, np.ndarray]:
         return task, tools.photographs(task.start, task.stop)
 
     for task, photographs in pictures.prefetch(load, tasks, workers=means.workers, ahead=means.workers):
