@@ -71,7 +71,8 @@ class Masks:
     """Holes drawn on the fly, by the generators of the frozen sets but under keys that no frozen set uses."""
 
     families: tuple[str, ...]
-    """Names that `bench masks list` knows."""
+    """Names that `bench masks list` knows, or laws of the model's own: `HOLES = {"ce-random": function}` in its file,
+    where `function(chance, size_px)` takes a `numpy.random.Generator` and gives one hole, bool [S, S]."""
     mix: str = "one"
     """`one`: each image gets one family by chance; `union`: one mask of each family, laid over one another; `each`:
     every image stands in the batch once for each family (the batch grows by that factor)."""

@@ -1,0 +1,161 @@
+"""Train a model of the zoo by its paper's recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench import progress
+from bench.errors import BadInput, UnknownName
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from bench.contracts import Dataset
+    from bench.models.shelf import Member
+    from bench.training.job import Job
+    from bench.training.recipe import Recipe
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A name from `bench models list`, with :VARIANT if need be.")],
+    dataset: Annotated[str, typer.Option(help="A name from `bench datasets list`, or `folder`.")] = "demo",
+    root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
+    split: Annotated[str | None, typer.Option(help="Its part; `train` by default where there is one.")] = None,
+    recipe: Annotated[str, typer.Option(help="paper, starter, or another that the model brings.")] = "paper",
+    steps: Annotated[int | None, typer.Option(min=1, help="So many steps in all; stages keep their shares.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value; keys as --plan prints them.")] = None,
+    without: Annotated[str, typer.Option(help="Loss terms to leave out, comma-separated; recorded.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder of the training; trainings/MODEL-RECIPE by default.")] = None,
+    tag: Annotated[str, typer.Option(help="Install the best weights as MODEL@TAG.")] = "trained",
+    seed: Annotated[int, typer.Option(min=0, help="Decides first weights, crops, holes.")] = 0,
+    validate: Annotated[
+        str, typer.Option(help="Frozen masks for validation: SET/BUCKET, as freeform-256/20-40.")
+    ] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda; `auto` takes GPUs where there are any.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="So many of them, one process each.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read photographs; changes no number.")] = 2,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard too.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print the recipe, estimated time and memory, then stop.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Train a model and leave weights that `bench run` takes.
+
+    Stopped by Ctrl-C, the same command goes on where it was. Example:
+
+    bench train ce --recipe starter --dataset folder --root /data/photographs
+    """
+    progress.quiet = quiet
+    from bench.models import shelf, zoo
+    from bench.training import trainer
+    from bench.training.job import Job
+
+    member, variant = _member(model, shelf, zoo)
+    module = shelf.load(member)
+    chosen = _recipe(module, member.id, recipe, variant=variant, settings=settings, without=without, steps=steps)
+    job = Job(
+        model=member.id,
+        module=module,
+        recipe_name=recipe,
+        recipe=chosen,
+        photographs=_photographs(dataset, root, split),
+        out=out or Path("trainings") / f"{model.replace(':', '-')}-{recipe}",
+        seed=seed,
+        workers=workers,
+        frozen_masks=validate,
+        tensorboard=tensorboard,
+    )
+    fabric = _fabric(device, devices, chosen.precision)
+    if plan:
+        _print_plan(job, trainer.plan(job, fabric), as_json=as_json)
+        return
+    best = trainer.train(job, fabric)
+    if fabric.is_global_zero:
+        _print_outcome(job, trainer.install(job, best, tag), tag, as_json=as_json)
+
+
+def _member(name: str, shelf: Any, zoo: Any) -> tuple[Member, str]:
+    ref = zoo.choose([name.partition("@")[0]])[0]
+    if ref.card.kind != "learned":
+        raise BadInput(f"{ref.id} is a classical model: there is nothing to train.")
+    return ref.member, name.partition("@")[0].partition(":")[2]
+
+
+def _recipe(
+    module: Any,
+    model: str,
+    name: str,
+    *,
+    variant: str,
+    settings: list[str] | None,
+    without: str,
+    steps: int | None,
+) -> Recipe:
+    from bench.training import recipe as recipes
+
+    known = getattr(module, "RECIPES", {})
+    if not known:
+        raise BadInput(f"{model} brings no recipe: there is no way to train it here.")
+    if name not in known:
+        raise UnknownName("recipe", [name], known, f"bench train {model} --plan")
+    chosen = dataclasses.replace(known[name], **{"variant": variant} if variant else {})
+    chosen = recipes.shorten(chosen, steps) if steps else chosen
+    terms = [term.strip() for term in without.split(",") if term.strip()]
+    return recipes.without(recipes.override(chosen, settings or []), terms)
+
+
+def _photographs(name: str, root: Path | None, split: str | None) -> Dataset:
+    from bench.datasets import catalogue
+
+    entry = catalogue.entries().get(name)
+    usual = "train" if entry and "train" in entry.splits else None
+    return catalogue.open_dataset(name, str(root) if root else None, split or usual)
+
+
+def _fabric(device: str, devices: int, precision: str) -> Fabric:
+    import torch
+    from lightning_fabric import Fabric
+
+    if device not in {"auto", "cpu", "cuda"}:
+        raise UnknownName("device", [device], ("auto", "cpu", "cuda"), "bench train --help")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BadInput("There is no CUDA device here: leave out --device cuda.")
+    fabric = Fabric(
+        accelerator=("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device,
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        precision=precision,  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
+def _print_plan(job: Job, estimate: Any, *, as_json: bool) -> None:
+    from bench.training.recipe import keys, plain
+
+    if as_json:
+        print(json.dumps({"recipe": plain(job.recipe), **dataclasses.asdict(estimate)}, indent=1))
+        return
+    print(f"{job.model}, recipe {job.recipe_name}: {job.recipe.note}")
+    for key, value in keys(job.recipe).items():
+        if key != "note":
+            print(f"  {key} = {value}")
+    for player, count in estimate.parameters.items():
+        print(f"{player}: {count:,} parameters")
+    print(f"{len(job.photographs.ids)} photographs, {job.recipe.steps:,} steps into {job.out}")
+    print(f"about {progress.duration(estimate.seconds)} and {estimate.memory_bytes / (1 << 30):.1f} GiB on this device")
+
+
+def _print_outcome(job: Job, scores: dict[str, Any], tag: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(scores, indent=1))
+        return
+    print(f"best at step {scores['step']}: PSNR {scores['psnr']:.2f} dB, L1 {scores['l1']:.4f} on held-out photographs")
+    print(f"{job.out}: weights, log.csv, sheets. Use them: bench run --models {job.model}@{tag}")

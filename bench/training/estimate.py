@@ -1,0 +1,101 @@
+"""How long a training will take and how much memory it needs, measured by a pass of every player on a small batch."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from bench.errors import BadInput
+from bench.training.holes import Drawer
+from bench.training.learner import Learner, rounds
+from bench.training.step import Batch
+
+GIB = 1 << 30
+PROBE = 2
+"""Images of the measured batch: batch norms need two."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a whole training asks of one process."""
+
+    parameters: dict[str, int]
+    """By player."""
+    seconds: float
+    """All steps, without loading and validation."""
+    memory_bytes: int
+    """Weights, gradients, moments, and what one turn keeps for its backward pass."""
+
+
+def measure(learner: Learner, drawer: Drawer, world: int) -> Estimate:
+    """Run each player once forwards and backwards. The learner is spent: its batch norms have seen noise."""
+    recipe = learner.recipe
+    copies = len(recipe.masks.families) if recipe.masks.mix == "each" else 1
+    share = recipe.batch * copies / world / PROBE
+    batch = _noise(learner, drawer)
+    seconds: dict[tuple[str, str], float] = {}
+    kept = 0
+    for stage in recipe.stages:
+        learner.enter(stage)
+        for player in dict.fromkeys(stage.turns):
+            counter = _Kept(learner)
+            with torch.autograd.graph.saved_tensors_hooks(counter.count, _same):
+                learner.turn(player, batch, stage, 0.0)
+            kept = max(kept, counter.bytes)
+            _wait(learner)
+            begin = time.perf_counter()
+            learner.turn(player, batch, stage, 0.0)
+            _wait(learner)
+            seconds[stage.name, player] = (time.perf_counter() - begin) * share
+    per_stage = {stage.name: sum(seconds[stage.name, player] for player in stage.turns) for stage in recipe.stages}
+    counts = {name: sum(p.numel() for p in module.parameters()) for name, module in learner.players.items()}
+    fixed = sum(item.numel() * item.element_size() for item in learner.training.state_dict().values())
+    return Estimate(
+        parameters=counts,
+        seconds=sum(per_stage[stage.name] for _, stage, _ in rounds(recipe, 0)),
+        memory_bytes=int(fixed + 12 * sum(counts.values()) + kept * share),
+    )
+
+
+def check_memory(estimate: Estimate, device: torch.device, batch: int) -> None:
+    """Raise `BadInput` with advice where the estimate is above what is free."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    if estimate.memory_bytes > free:
+        raise BadInput(
+            f"This training needs about {estimate.memory_bytes / GIB:.1f} GiB, but {free / GIB:.1f} GiB are free on "
+            f"{device}. Take a smaller batch (--set batch={max(1, batch // 2)}), smaller crops, narrower settings, or "
+            "more devices (--devices)."
+        )
+
+
+class _Kept:
+    """Bytes that autograd keeps, each storage once, parameters not counted."""
+
+    def __init__(self, learner: Learner) -> None:
+        self.seen = {tensor.untyped_storage().data_ptr() for tensor in learner.training.state_dict().values()}
+        self.bytes = 0
+
+    def count(self, tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self.seen:
+            self.seen.add(storage.data_ptr())
+            self.bytes += storage.nbytes()
+        return tensor
+
+
+def _same(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
+
+
+def _noise(learner: Learner, drawer: Drawer) -> Batch:
+    device = learner.fabric.device
+    masks = torch.from_numpy(drawer.batch(0, range(PROBE))[:PROBE])[:, None].float()
+    return Batch(torch.rand(PROBE, 3, drawer.size_px, drawer.size_px, device=device), masks.to(device))
+
+
+def _wait(learner: Learner) -> None:
+    if learner.fabric.device.type == "cuda":
+        torch.cuda.synchronize(learner.fabric.device)

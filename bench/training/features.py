@@ -1,0 +1,115 @@
+"""Feature networks of the perceptual losses: torchvision's VGG-16, VGG-19 and DenseNet-121 with ImageNet weights.
+
+Layers go by the names of the field: `relu3_1`, `conv5_1` (before its ReLU), `pool2`; for DenseNet `relu0` (after the
+first convolution, norm and ReLU), `transition1.conv` and `transition1` (after its pooling).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from bench import files
+from bench.errors import UnknownName
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class FeatureNetwork(nn.Module):
+    """A frozen network that gives the activations of named layers: [B, 3, H, W] -> a list of [B, C, h, w].
+
+    Input is RGB in 0..1, normalised by ImageNet's mean and deviation unless `normalised` is False (EdgeConnect and its
+    heirs feed 0..1 as it is). Gradients flow to the input, never to the network.
+    """
+
+    def __init__(self, layers: dict[str, nn.Module], wanted: Sequence[str], *, normalised: bool = True) -> None:
+        super().__init__()
+        names = list(layers)
+        if missed := [name for name in wanted if name not in layers]:
+            raise UnknownName("layer", missed, names, "bench/training/features.py")
+        self.wanted = tuple(wanted)
+        deepest = max(names.index(name) for name in wanted)
+        self.names = names[: deepest + 1]
+        self.layers = nn.ModuleList(layers[name] for name in self.names).eval().requires_grad_(False)
+        self.normalised = normalised
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Activations in the order in which the layers were asked for."""
+        found, current = {}, (images - self.mean) / self.std if self.normalised else images
+        for name, layer in zip(self.names, self.layers, strict=True):
+            current = layer(current)
+            if name in self.wanted:
+                found[name] = current
+        return [found[name] for name in self.wanted]
+
+
+def load(name: str, layers: Sequence[str], *, normalised: bool = True) -> FeatureNetwork:
+    """A feature network (`vgg16-imagenet`, `vgg19-imagenet`, `densenet121-imagenet`) from its checked file.
+
+    Raises `Unavailable` where the file is not on this machine.
+    """
+    if name not in BUILDERS:
+        raise UnknownName("feature network", [name], BUILDERS, "bench/training/features.py")
+    state = torch.load(files.locate(name), map_location="cpu", weights_only=True)
+    return FeatureNetwork(BUILDERS[name](state), layers, normalised=normalised)
+
+
+def vgg(depth: int, state: dict[str, Tensor] | None = None) -> dict[str, nn.Module]:
+    """Layer name -> module of VGG-16 or VGG-19 up to its last pooling; without a state its weights are random."""
+    from torchvision import models
+
+    network = {16: models.vgg16, 19: models.vgg19}[depth](weights=None)
+    if state:
+        network.load_state_dict(state)
+    named: dict[str, nn.Module] = {}
+    block, place = 1, 0
+    for layer in network.features:
+        if isinstance(layer, nn.Conv2d):
+            place += 1
+            named[f"conv{block}_{place}"] = layer
+        elif isinstance(layer, nn.ReLU):
+            # In place it would overwrite the activations kept before it.
+            named[f"relu{block}_{place}"] = nn.ReLU()
+        else:
+            named[f"pool{block}"] = layer
+            block, place = block + 1, 0
+    return named
+
+
+def densenet121(state: dict[str, Tensor] | None = None) -> dict[str, nn.Module]:
+    """Layer name -> module of DenseNet-121 up to its last dense block; without a state its weights are random."""
+    from torchvision import models
+
+    network = models.densenet121(weights=None)
+    if state:
+        network.load_state_dict(_modern_names(state))
+    named: dict[str, nn.Module] = {"conv0": network.features.conv0, "norm0": network.features.norm0, "relu0": nn.ReLU()}
+    for name, layer in network.features.named_children():
+        if name.startswith("transition"):
+            named |= {f"{name}.norm": layer.norm, f"{name}.relu": nn.ReLU(), f"{name}.conv": layer.conv}
+            named[name] = layer.pool
+        elif name.startswith(("denseblock", "pool")):
+            named[name] = layer
+    return named
+
+
+def _modern_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The published file names `norm.1.weight` what today's modules call `norm1.weight`."""
+    renamed = {}
+    for key, value in state.items():
+        for part in ("norm", "conv"):
+            for index in "12":
+                key = key.replace(f".{part}.{index}.", f".{part}{index}.")  # noqa: PLW2901 - step by step
+        renamed[key] = value
+    return renamed
+
+
+BUILDERS = {
+    "vgg16-imagenet": lambda state: vgg(16, state),
+    "vgg19-imagenet": lambda state: vgg(19, state),
+    "densenet121-imagenet": densenet121,
+}

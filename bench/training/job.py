@@ -1,0 +1,76 @@
+"""One training as asked for: model, recipe, photographs, where to; and its learner, made from nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from bench import digest, files
+from bench.contracts import Dataset
+from bench.errors import Unavailable
+from bench.training import data
+from bench.training.holes import Drawer
+from bench.training.learner import Learner
+from bench.training.recipe import Recipe, plain
+from bench.types import ModelCard
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, as asked for."""
+
+    model: str
+    module: ModuleType
+    """The model's file, imported."""
+    recipe_name: str
+    recipe: Recipe
+    photographs: Dataset
+    out: Path
+    seed: int = 0
+    workers: int = 2
+    frozen_masks: str = ""
+    """A frozen mask set and bucket to validate on; empty: the recipe's own law."""
+    tensorboard: bool = False
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self.module.CARD
+
+    @property
+    def variant(self) -> str:
+        """The variant that is trained, also where it is the default."""
+        return self.recipe.variant or next(iter(self.card.variants), "")
+
+    def drawer(self, seed: int) -> Drawer:
+        """Holes by the recipe's law under a seed."""
+        return Drawer(self.recipe.masks, data.size_px(self.recipe), seed, getattr(self.module, "HOLES", {}))
+
+    def identity(self) -> dict[str, Any]:
+        """What must agree for a checkpoint to be continued, as flat plain data."""
+        recipe = {f"recipe.{key}": json.dumps(value) for key, value in plain(self.recipe).items() if key != "note"}
+        ids = digest.of_lines(self.photographs.ids)
+        return {"model": self.model, "variant": self.variant, "photographs": ids, "seed": self.seed, **recipe}
+
+
+def new_learner(job: Job, fabric: Fabric) -> Learner:
+    """The model, its players and their first weights: the same on every process."""
+    require_features(job.recipe)
+    torch.manual_seed(job.seed)
+    model = job.module.model(job.recipe.variant, **job.recipe.settings)
+    return Learner(model, job.module.training(model, job.recipe), job.recipe, fabric)
+
+
+def require_features(recipe: Recipe) -> None:
+    """Raise `Unavailable` naming the loss terms whose feature networks are not on this machine, and the way without."""
+    missing = {term: name for term, name in recipe.features.items() if recipe.wants(term) and not files.find(name)}
+    if missing:
+        reasons = " ".join(filter(None, (files.missing(name) for name in dict.fromkeys(missing.values()))))
+        terms = ",".join(missing)
+        raise Unavailable(f"The loss terms {terms} need networks: {reasons} Or leave them out: --without {terms}.")

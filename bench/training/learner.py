@@ -1,0 +1,168 @@
+"""The moving parts of a training: players, their optimizers, the averaged weights; one turn at a time."""
+
+from __future__ import annotations
+
+import copy
+import fnmatch
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from bench.errors import BadInput, ContractBroken
+from bench.training.recipe import Optimizer, Recipe, Stage
+from bench.training.step import Batch, Training
+
+
+class Learner:
+    """Everything whose state a checkpoint must hold, on the device."""
+
+    def __init__(self, model: nn.Module, training: Training, recipe: Recipe, fabric: Fabric) -> None:
+        self.model, self.training, self.recipe, self.fabric = model, training, recipe, fabric
+        self.players = training.players
+        self.average = copy.deepcopy(model).requires_grad_(False).eval() if recipe.ema else None
+        for module in filter(None, (model, training, self.average)):
+            fabric.to_device(module)
+        self.stage = ""
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.learning: dict[str, list[nn.Parameter]] = {}
+
+    @property
+    def judged(self) -> nn.Module:
+        """The model that is validated and saved: the average where the recipe asks for one."""
+        return self.average or self.model
+
+    def enter(self, stage: Stage) -> None:
+        """Freeze, thaw and make optimizers for a stage; nothing happens within one."""
+        if stage.name == self.stage:
+            return
+        for module in (self.model, self.training):
+            module.requires_grad_(requires_grad=False)
+        frozen = self._frozen(stage)
+        held = {id(parameter) for module in frozen for parameter in module.parameters()}
+        self.players.train()
+        for module in frozen:
+            module.eval()
+        before, self.optimizers = self.optimizers, {}
+        for player in dict.fromkeys(stage.turns):
+            if player not in self.players or player not in self.recipe.optimizers or not hasattr(self.training, player):
+                raise ContractBroken(f"The player '{player}' of stage '{stage.name}' lacks a network, optimizer or method.")
+            self.learning[player] = [item for item in self.players[player].parameters() if id(item) not in held]
+            kept = before.get(player) if stage.continues else None
+            self.optimizers[player] = kept or _optimizer(self.recipe.optimizers[player], self.learning[player])
+        self.stage = stage.name
+
+    def _frozen(self, stage: Stage) -> list[nn.Module]:
+        modules = dict(self.players.named_modules())
+        chosen = {pattern: fnmatch.filter(modules, pattern) for pattern in stage.frozen}
+        if missed := [pattern for pattern, names in chosen.items() if not names]:
+            raise BadInput(f"Stage '{stage.name}' freezes '{missed[0]}', but no module is called like that.")
+        return [modules[name] for names in chosen.values() for name in names]
+
+    def turn(self, player: str, batch: Batch, stage: Stage, done: float) -> dict[str, torch.Tensor]:
+        """One optimizer step of a player; `done` is the share of the stage that lies behind. Returns its terms."""
+        optimizer, learning = self.optimizers[player], self.learning[player]
+        settings = self.recipe.optimizers[player]
+        rate = stage.lr.get(player, settings.lr) * float(np.interp(done, *zip(*stage.schedule, strict=True)))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        _require_gradients(learning, needed=True)
+        optimizer.zero_grad(set_to_none=True)
+        weights = self.recipe.stage_weights(stage)
+        with self.fabric.autocast():
+            terms = getattr(self.training, player)(batch, weights)
+        _total(terms, weights, player).backward()
+        _share_gradients(self.fabric, learning)
+        if settings.clip:
+            nn.utils.clip_grad_norm_(learning, settings.clip)
+        optimizer.step()
+        _require_gradients(learning, needed=False)
+        return terms
+
+    @torch.no_grad()
+    def remember(self) -> None:
+        """Move the averaged weights a little towards the present ones; counters are copied."""
+        if self.average:
+            pairs = zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True)
+            for mean, now in pairs:
+                mean.lerp_(now, 1 - self.recipe.ema) if mean.is_floating_point() else mean.copy_(now)
+
+    def state(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
+        return {
+            "stage": self.stage,
+            "model": self.model.state_dict(),
+            "players": self.players.state_dict(),
+            "average": self.average.state_dict() if self.average else {},
+            "optimizers": {player: optimizer.state_dict() for player, optimizer in self.optimizers.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to what `state` gave."""
+        self.model.load_state_dict(state["model"])
+        self.players.load_state_dict(state["players"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
+        for stage in self.recipe.stages:
+            if stage.name == state["stage"]:
+                self.enter(stage)
+        for player, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][player])
+
+
+def _optimizer(settings: Optimizer, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    kind = getattr(torch.optim, settings.kind, None)
+    if kind is None:
+        raise BadInput(f"torch.optim has no optimizer '{settings.kind}'.")
+    return kind(parameters, lr=settings.lr, **settings.settings)
+
+
+def _require_gradients(parameters: list[nn.Parameter], *, needed: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(needed)
+
+
+def _total(terms: dict[str, torch.Tensor], weights: dict[str, float], player: str) -> torch.Tensor:
+    if unknown := [name for name in terms if name not in weights]:
+        raise ContractBroken(f"The player '{player}' returned the term '{unknown[0]}', which the recipe does not weigh.")
+    weighted = [weights[name] * value for name, value in terms.items() if weights[name]]
+    if not weighted:
+        raise BadInput(f"Every loss term of the player '{player}' has weight 0: there is nothing to learn from.")
+    return sum(weighted[1:], weighted[0])
+
+
+def _share_gradients(fabric: Fabric, parameters: list[nn.Parameter]) -> None:
+    """Average gradients over all processes, in one piece.
+
+    Done here and not by torch's DistributedDataParallel, which forbids what adversarial training needs: several passes
+    before one backward, networks called by other names than `forward`, gradients with respect to inputs.
+    """
+    if fabric.world_size == 1:
+        return
+    gradients = [item.grad for item in parameters if item.grad is not None]
+    mean = fabric.all_reduce(torch.cat([item.flatten() for item in gradients]), reduce_op="mean")
+    for gradient, piece in zip(gradients, mean.split([item.numel() for item in gradients]), strict=True):  # type: ignore[union-attr]
+        gradient.copy_(piece.view_as(gradient))
+
+
+def rounds(recipe: Recipe, start: int) -> Iterator[tuple[int, Stage, float]]:
+    """(step, its stage, share of the stage that lies behind) from step `start` to the last."""
+    first = 0
+    for stage in recipe.stages:
+        for step in range(max(start, first), first + stage.steps):
+            yield step, stage, (step - first) / stage.steps
+        first += stage.steps
+
+
+def batches_until(recipe: Recipe, step: int) -> int:
+    """How many batches the steps before this one take."""
+    ends = itertools.accumulate(stage.steps for stage in recipe.stages)
+    taken = 0
+    for stage, end in zip(recipe.stages, ends, strict=True):
+        inside = max(0, min(step, end) - (end - stage.steps))
+        taken += inside * (len(stage.turns) if stage.fresh else 1)
+    return taken

@@ -1,0 +1,84 @@
+"""One trainer for every recipe: takes turns among players, logs, validates, saves, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import torch
+from lightning_fabric import Fabric
+
+from bench import digest, progress
+from bench.models import weights
+from bench.training import checkpoint, estimate, seen
+from bench.training.course import Course
+from bench.training.job import Job, new_learner
+from bench.training.learner import rounds
+
+
+def plan(job: Job, fabric: Fabric) -> estimate.Estimate:
+    """Time and memory of the whole training, from a learner of its own that is thrown away."""
+    return estimate.measure(new_learner(job, fabric), job.drawer(job.seed), fabric.world_size)
+
+
+def train(job: Job, fabric: Fabric) -> Path:
+    """Train to the end, or go on with what stands in `job.out`; returns the file of the best weights.
+
+    Raises `Diverged` where a loss is no longer finite; the last checkpoint stands. Ctrl-C finishes the step, saves, and
+    surfaces as `KeyboardInterrupt`; the same job then goes on.
+    """
+    job.out.mkdir(parents=True, exist_ok=True)
+    found = checkpoint.load(job.out, job.identity())
+    if not found:
+        estimate.check_memory(plan(job, fabric), fabric.device, job.recipe.batch)
+    course = Course(job, fabric, found)
+    recipe, learner = job.recipe, course.learner
+    with progress.track(f"training {job.model}", recipe.steps) as ticker, _stop_requests() as stop:
+        ticker.advance(course.step)
+        batches = course.batches()
+        for step, stage, done in rounds(recipe, course.step):
+            learner.enter(stage)
+            for turn, player in enumerate(stage.turns):
+                if stage.fresh or turn == 0:
+                    batch = course.take(next(batches))
+                torch.manual_seed(digest.number(f"turn/{job.seed}/{step}/{turn}/{fabric.global_rank}") >> 1)
+                course.log.add(step + 1, stage.name, player, learner.turn(player, batch, stage, done))
+            learner.remember()
+            course.step = step + 1
+            ticker.advance()
+            course.look(stage.name, ticker)
+            if course.agreed(stop):
+                course.save()
+                raise KeyboardInterrupt
+    return course.finish()
+
+
+def install(job: Job, best: Path, tag: str) -> dict[str, float]:
+    """Copy the best weights to where `bench run --models MODEL@TAG` finds them; returns their validation scores."""
+    state, record = weights.read(best)
+    place = weights.folder(job.model) / f"{tag}{weights.SUFFIX}"
+    weights.save(place, state, record)
+    shutil.copyfile(best.with_suffix(seen.SUFFIX), place.with_suffix(seen.SUFFIX))
+    return dict(record["validation"]["scores"][-1])
+
+
+@contextmanager
+def _stop_requests() -> Iterator[list[bool]]:
+    """A list that fills when the process is asked to stop (Ctrl-C, SIGTERM); a second Ctrl-C interrupts at once."""
+    asked: list[bool] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(True)
+
+    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
