@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")
-"""File name endings that mean a photograph, in any case."""
-
 MAX_PIXELS = 128 * 10**6
 """Larger images are refused before they are decoded: one worker holds at most two copies, 4 bytes a pixel (1 GB)."""
 
@@ -47,11 +44,6 @@ FILTERS = {
 
 # What Pillow's decoders raise on damaged files.
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
-
-
-def is_image(name: str) -> bool:
-    """Whether a file name ends as photographs do."""
-    return name.rpartition(".")[2].lower() in SUFFIXES
 
 
 def decode(source: Path | bytes | BinaryIO, name: str) -> Image.Image:

@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from bench import digest, images
+from bench import digest
 from bench.contracts import Dataset
-from bench.datasets import demo
-from bench.datasets.folder import Folder
-from bench.datasets.shards import Shards
+from bench.datasets import names
 from bench.errors import BadInput, UnknownName
 
 SEE = "bench datasets list"
@@ -39,7 +37,7 @@ class Layout:
     """Below the root; ids begin below it."""
     count: int = 0
     """How many photographs there must be; 0: not settled."""
-    suffixes: tuple[str, ...] = images.SUFFIXES
+    suffixes: tuple[str, ...] = names.SUFFIXES
     """Files that are photographs; elsewhere label maps share folder and stem."""
     listing: str = ""
     """Official list below the root; its first column names the photographs of the split."""
@@ -92,7 +90,7 @@ def entries() -> dict[str, Entry]:
 def _entry(file: Path) -> Entry:
     fields = tomllib.loads(file.read_text(encoding="utf-8"))
     layouts = [
-        Layout(**{**layout, "suffixes": tuple(layout.get("suffixes", images.SUFFIXES))})
+        Layout(**{**layout, "suffixes": tuple(layout.get("suffixes", names.SUFFIXES))})
         for layout in fields.pop("layout")
     ]
     return Entry(name=file.stem, tables=tuple(fields.pop("tables")), layouts=tuple(layouts), **fields)
@@ -101,6 +99,20 @@ def _entry(file: Path) -> Entry:
 def known() -> list[str]:
     """Every name that `open_dataset` takes."""
     return [*PLAIN, *entries()]
+
+
+def entry(name: str) -> Entry:
+    """One entry; raises `UnknownName`."""
+    if name not in entries():
+        raise UnknownName("data set", [name], known(), SEE)
+    return entries()[name]
+
+
+def layout_of(name: str, root: str | None, split: str | None) -> Layout | None:
+    """The official layout that `open_dataset` reads with these words; None where a copy has no official count."""
+    if name not in entries() or not root or (split and split.endswith(".txt")):
+        return None
+    return _locate(entries()[name], _place(root), split)[0]
 
 
 def open_dataset(name: str, root: str | None = None, split: str | None = None) -> Dataset:
@@ -113,25 +125,50 @@ def open_dataset(name: str, root: str | None = None, split: str | None = None) -
     if split and split.endswith(".txt"):
         return _narrow(open_dataset(name, root), read_list(Path(split)), split)
     if name == "demo":
-        if root:
-            raise BadInput("The data set demo travels with the project and takes no --root.")
-        return Folder(demo.FOLDER, "demo")
+        return _demo(root)
     if name not in known() and not name.startswith("torchvision:"):
         raise UnknownName("data set", [name], known(), SEE)
     if not root:
         raise BadInput(
             f"The data set {name} needs --root DIR, where its photographs lie. See: bench datasets show {name}"
         )
+    if name.startswith("torchvision:"):
+        return _torchvision(name.partition(":")[2], _place(root), split or "test", name)
+    if name in entries():
+        return _official(entries()[name], _place(root), split)
+    if split:
+        raise BadInput(f"The data set {name} has no splits; --split takes a list of ids (.txt) here.")
+    return _folder(_place(root)) if name == "folder" else _shards(_place(root))
+
+
+# Photographs are opened with Pillow and NumPy; lists of names must not wait for them.
+
+
+def _demo(root: str | None) -> Dataset:
+    from bench.datasets import demo
+
+    if root:
+        raise BadInput("The data set demo travels with the project and takes no --root.")
+    return _folder(demo.FOLDER, "demo")
+
+
+def _folder(root: Path, name: str = "folder", suffixes: tuple[str, ...] = names.SUFFIXES) -> Dataset:
+    from bench.datasets.folder import Folder
+
+    return Folder(root, name, suffixes)
+
+
+def _shards(root: Path) -> Dataset:
+    from bench.datasets.shards import Shards
+
+    return Shards(root)
+
+
+def _place(root: str) -> Path:
     place = Path(root).expanduser().absolute()
     if not place.exists():
         raise BadInput(f"--root {root} does not exist.")
-    if name.startswith("torchvision:"):
-        return _torchvision(name.partition(":")[2], place, split or "test", name)
-    if name in entries():
-        return _official(entries()[name], place, split)
-    if split:
-        raise BadInput(f"The data set {name} has no splits; --split takes a list of ids (.txt) here.")
-    return Folder(place) if name == "folder" else Shards(place)
+    return place
 
 
 def _torchvision(class_name: str, root: Path, split: str, name: str) -> Dataset:
@@ -144,7 +181,7 @@ def _official(entry: Entry, root: Path, split: str | None) -> Dataset:
     layout, base = _locate(entry, root, split)
     if entry.torchvision:
         return _torchvision(entry.torchvision, base, layout.split, entry.name)
-    dataset = Folder(base / layout.folder, entry.name, layout.suffixes)
+    dataset = _folder(base / layout.folder, entry.name, layout.suffixes)
     if layout.last:
         dataset.ids = [i for i in dataset.ids if layout.first <= i.rpartition("/")[2] <= layout.last]
     if layout.listing:
@@ -154,21 +191,24 @@ def _official(entry: Entry, root: Path, split: str | None) -> Dataset:
 
 
 def _locate(entry: Entry, root: Path, split: str | None) -> tuple[Layout, Path]:
-    """The layout that is there, and the directory it begins in."""
-    found = [(layout, base) for layout in entry.layouts if (base := _base(root, layout)) is not None]
-    inside = [pair for pair in found if pair[1] != root]  # the root is one of the official folders: no need to name it
-    wanted = [pair for pair in found if split in (pair[0].split, pair[0].folder)]
-    if split is None:
-        wanted = inside or [pair for pair in found if pair[0].split == entry.splits[0]]
-    if wanted:
-        return wanted[0]
-    if split is not None and not any(split in (layout.split, layout.folder) for layout in entry.layouts):
-        raise UnknownName(f"split of {entry.name}", [split], entry.splits, f"bench datasets show {entry.name}")
-    split = split or entry.splits[0]
-    expected = ", ".join(layout.folder for layout in entry.layouts if split in (layout.split, layout.folder))
-    others = ", ".join(dict.fromkeys(layout.split for layout, _ in found))
+    """The layout that is there, and the directory that its folder lies in."""
+    wanted = split or next((layout.split for layout in entry.layouts if _tail(root, layout.folder)), entry.splits[0])
+    layouts = [layout for layout in entry.layouts if wanted in (layout.split, layout.folder)]
+    if not layouts:
+        raise UnknownName(f"split of {entry.name}", [wanted], entry.splits, f"bench datasets show {entry.name}")
+    for layout in layouts:
+        if base := _base(root, layout):
+            return layout, base
+    expected = ", ".join(f"{layout.folder}{layout.listing and f' with {layout.listing}'}" for layout in layouts)
+    others = ", ".join(dict.fromkeys(layout.split for layout in entry.layouts if _base(root, layout)))
     hint = f"There is: --split {others}." if others else "For another arrangement: --dataset folder."
-    raise BadInput(f"{root} holds no split {split} of {entry.name}; expected one of: {expected}. {hint}")
+    raise BadInput(f"{root} holds no split {wanted} of {entry.name}; expected: {expected}. {hint}")
+
+
+def _tail(root: Path, folder: str) -> bool:
+    """Whether the root itself is an official folder."""
+    parts = PurePosixPath(folder).parts
+    return bool(parts) and root.parts[-len(parts) :] == parts
 
 
 def _base(root: Path, layout: Layout) -> Path | None:
@@ -176,7 +216,8 @@ def _base(root: Path, layout: Layout) -> Path | None:
     parts = PurePosixPath(layout.folder).parts
     for depth in range(min(len(parts), len(root.parents)) + 1):
         base = root.parents[depth - 1] if depth else root
-        if root.parts[len(root.parts) - depth :] == parts[:depth] and (base / layout.folder).exists():
+        inside = root.parts[len(root.parts) - depth :] == parts[:depth]
+        if inside and (base / layout.folder).exists() and (base / layout.listing).exists():
             return base
     return None
 
@@ -186,11 +227,7 @@ def _listed(path: Path, value: str) -> Iterator[str]:
     for line in _lines(path):
         columns = line.split()
         if columns and (not value or columns[-1] == value):
-            yield _without_suffix(columns[0])
-
-
-def _without_suffix(name: str) -> str:
-    return name.rpartition(".")[0] if images.is_image(name) else name
+            yield names.without_suffix(columns[0])
 
 
 def _narrow(dataset: Dataset, ids: Sequence[str], source: str) -> Dataset:
@@ -219,7 +256,7 @@ def write_list(path: Path, ids: Sequence[str]) -> None:
 
 def read_list(path: Path) -> list[str]:
     """Read a list of ids, one a line (a photograph's suffix is dropped); an empty or repeated one is `BadInput`."""
-    ids = [_without_suffix(line) for line in _lines(path)]
+    ids = [names.without_suffix(line) for line in _lines(path)]
     if not ids:
         raise BadInput(f"The list {path} is empty.")
     if len(set(ids)) < len(ids):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from bench import images
 from bench.contracts import Dataset
+from bench.datasets import names
 from bench.errors import BadInput
 
 
@@ -21,13 +22,13 @@ class Folder(Dataset):
     upwards. Two files that differ in the suffix alone are `BadInput`, and so is a directory without photographs.
     """
 
-    def __init__(self, root: Path, name: str = "folder", suffixes: Collection[str] = images.SUFFIXES) -> None:
+    def __init__(self, root: Path, name: str = "folder", suffixes: tuple[str, ...] = names.SUFFIXES) -> None:
         self.root, self.name = root, name
         self._suffix: dict[str, str] = {}
         others: Counter[str] = Counter()
         for path in _walk(root):
             stem, _, suffix = path.rpartition(".")
-            if stem and suffix.lower() in suffixes:
+            if names.is_photograph(path, suffixes):
                 self._add(stem, suffix)
             else:
                 others[f".{suffix}" if stem else "without suffix"] += 1

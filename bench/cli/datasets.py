@@ -1,0 +1,123 @@
+"""Data sets: what is known of them, and whether a copy is whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.datasets.catalogue import Entry
+    from bench.datasets.verify import Findings
+
+app = typer.Typer()
+
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+@app.command("list")
+def list_datasets(as_json: Json = False) -> None:
+    """List the data sets that can be named. Example: bench datasets list"""
+    from bench.datasets import catalogue
+
+    entries = catalogue.entries()
+    if as_json:
+        print(json.dumps({name: dataclasses.asdict(entry) for name, entry in entries.items()}, indent=1))
+        return
+    print(f"{'name':17} {'type':13} {'year':4} {'images':>10}  splits; resolution")
+    for name, note in catalogue.PLAIN.items():
+        print(f"{name:17} {note}")
+    for name, entry in entries.items():
+        splits = ", ".join(entry.splits)
+        print(f"{name:17} {entry.type:13} {entry.year:4} {entry.images:>10,}  {splits}; {entry.resolution}")
+    print(f"{'torchvision:CLASS':17} any class of torchvision.datasets whose samples begin with an image (--root DIR)")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A name from `bench datasets list`.")], as_json: Json = False
+) -> None:
+    """Print all that is known of a data set: licence, layout on disk, splits, preparation, how to get it.
+
+    Example: bench datasets show places2
+    """
+    from bench.datasets import catalogue
+
+    if name in catalogue.PLAIN:
+        print(
+            json.dumps({"name": name, "title": catalogue.PLAIN[name]})
+            if as_json
+            else f"{name}: {catalogue.PLAIN[name]}"
+        )
+        return
+    entry = catalogue.entry(name)
+    print(json.dumps(dataclasses.asdict(entry), indent=1) if as_json else _sheet(entry))
+
+
+def _sheet(entry: Entry) -> str:
+    survey = ", ".join(f"{key} {value or 'not given'}" for key, value in entry.survey.items())
+    fields = {
+        "title": entry.title,
+        "type": entry.type,
+        "year": entry.year,
+        "images": f"{entry.images:,}",
+        "resolution": entry.resolution,
+        "survey Table 3": survey or "not in it",
+        "licence": entry.licence,
+        "address": entry.url,
+        "how to get it": entry.get,
+        "preparation": entry.preparation,
+        "tables": ", ".join(entry.tables) or "none",
+        "read by": f"torchvision.datasets.{entry.torchvision}" if entry.torchvision else "the folder reader",
+        "notes": entry.notes,
+    }
+    lines = [f"{key:15} {value}" for key, value in fields.items() if value]
+    lines += ["", f"{'split':12} {'images':>10}  below --root"]
+    for layout in entry.layouts:
+        listing = f"  (listed in {layout.listing})" if layout.listing else ""
+        lines.append(f"{layout.split:12} {layout.count or '?':>10}  {layout.folder}{listing}")
+    return "\n".join(lines)
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(help="A name from `bench datasets list`.")],
+    root: Annotated[str | None, typer.Option(help="Where the copy lies.")] = None,
+    split: Annotated[str | None, typer.Option(help="Which part, or a list of ids (.txt).")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Decode only so many, chosen by digest.")] = None,
+    write_list: Annotated[Path | None, typer.Option(help="Write the ids into this file, one a line.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count a copy against the official number, decode it, and print the digest of its list.
+
+    Exit status 1 means that something is missing or broken. Example:
+
+    bench datasets verify places2 --root /data/places2 --split val
+    """
+    from bench.datasets import catalogue
+    from bench.datasets import verify as checks
+
+    found = checks.verify(name, root, split, sample)
+    if write_list:
+        catalogue.write_list(write_list, catalogue.open_dataset(name, root, split).ids)
+    print(json.dumps(dataclasses.asdict(found), indent=1) if as_json else _report(found))
+    raise typer.Exit(0 if found.whole else 1)
+
+
+def _report(found: Findings) -> str:
+    from bench.datasets.verify import SHOWN
+
+    official = f" of {found.official:,} official" if found.official else ""
+    lines = [
+        f"{found.name} {found.split}".rstrip() + f": {found.count:,} photographs{official}",
+        f"list sha256: {found.list_sha256}",
+        f"decoded: {found.decoded:,}, broken: {len(found.broken):,}",
+        "sizes: {} x {} to {} x {} pixels".format(*found.smallest, *found.largest),
+    ]
+    lines += list(found.broken.values())[:SHOWN]
+    if len(found.broken) > SHOWN:
+        lines.append(f"... and {len(found.broken) - SHOWN:,} more (all of them with --json)")
+    return "\n".join(lines)
