@@ -1,0 +1,82 @@
+"""A report from run folders, a layout and a format; what `bench report` and the library call."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.errors import BadInput, UnknownName
+from bench.report import fill, hypertext, latex, layout, markdown, records, results, terminal
+from bench.report.table import Report
+
+SUFFIXES = {
+    ".txt": "terminal",
+    ".md": "markdown",
+    ".tex": "latex",
+    ".csv": "csv",
+    ".json": "json",
+    ".html": "html",
+}
+WIDTH = 120
+"""Columns of a text that is not shown on a terminal."""
+
+
+def choose_format(name: str | None, out: Path | None) -> str:
+    """The format asked for, or that of the file's suffix, or the terminal's."""
+    if name is None:
+        return SUFFIXES.get(out.suffix, "terminal") if out else "terminal"
+    if name not in SUFFIXES.values():
+        raise UnknownName("format", [name], SUFFIXES.values(), "bench report --help")
+    return name
+
+
+def build(runs: Sequence[Path], name: str, published: str | None = None) -> Report:
+    """Fill a layout (by name or file) from run folders; `published` as in `fill.build`, None for what fits."""
+    chosen = layout.load(name)
+    if published is None:
+        published = "none" if not chosen.published else "beside" if runs else "only"
+    return fill.build(chosen, [results.load(root) for root in runs], published)
+
+
+def text(
+    runs: Sequence[Path],
+    name: str,
+    form: str = "terminal",
+    published: str | None = None,
+    *,
+    standalone: bool = False,
+    styled: bool = False,
+) -> str:
+    """A report as text in one of the formats; the same arguments give the same bytes."""
+    if standalone and form != "latex":
+        raise BadInput("--standalone is for --format latex.")
+    report = build(runs, name, published)
+    if form == "latex":
+        return latex.render(report, standalone=standalone)
+    if form == "terminal":
+        width = shutil.get_terminal_size((WIDTH, 0)).columns if styled else WIDTH
+        return terminal.render(report, width=width, styled=styled)
+    renderers = {
+        "markdown": markdown.render,
+        "csv": records.render_csv,
+        "json": records.render_json,
+        "html": hypertext.render,
+    }
+    return renderers[form](report)
+
+
+def write(path: Path, content: str) -> None:
+    """Write a file whole or not at all."""
+    if not path.parent.is_dir():
+        raise BadInput(f"There is no folder {path.parent} to write {path.name} into.")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(content, encoding="utf-8", newline="\n")
+    beside.replace(path)
+
+
+def listing() -> list[str]:
+    """A line for each shipped layout: name and title."""
+    titles = {name: layout.load(name).title for name in layout.names()}
+    return [f"{name:<{max(map(len, titles))}}  {title}" for name, title in titles.items()]

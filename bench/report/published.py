@@ -1,0 +1,77 @@
+"""Numbers that papers print, as data: `reports/published/*.csv`, one line a number, with source and protocol."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from dataclasses import dataclass, fields
+from functools import cache
+
+from bench.errors import BadInput, UnknownName
+from bench.paths import shipped
+
+SUFFIX = {"k": 1e3, "M": 1e6, "G": 1e9}
+
+
+@dataclass(frozen=True)
+class Printed:
+    """One printed number or phrase."""
+
+    paper: str
+    table: str
+    """Number of the table in the paper; `text`, or the place that the sheet names."""
+    model: str
+    """Model id of this project, or the printed name where there is none."""
+    dataset: str
+    masks: str
+    bucket: str
+    metric: str
+    """The measure as printed; which variant it is stands in `variant`."""
+    value: str
+    """As printed, to the digit."""
+    mark: str
+    """`bold` where the print marks it so."""
+    variant: str
+    """Metric variant of this project that computes the same, where known."""
+    protocol: str
+    """Protocol of this project that describes how it was made, where there is one."""
+    place: str
+    """Page, or row and column as printed."""
+    status: str
+    """`read` in the paper, `quoted` by the paper from another, `recalled` from the literature and not re-read."""
+
+    @property
+    def number(self) -> float:
+        """The value as a number: `8.168M` is 8168000; NaN for a phrase."""
+        match = re.fullmatch(r"([-+]?\d*\.?\d+)\s?([kMG]?)(?:\s?%)?", self.value)
+        return float(match[1]) * SUFFIX.get(match[2], 1) if match else math.nan
+
+
+@cache
+def read(name: str) -> tuple[Printed, ...]:
+    """All lines of `reports/published/NAME.csv`."""
+    folder = shipped("reports") / "published"
+    path = folder / f"{name}.csv"
+    if not path.is_file():
+        raise UnknownName("published data", [name], (file.stem for file in folder.glob("*.csv")), str(folder))
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.DictReader(file)
+        if lines.fieldnames != [part.name for part in fields(Printed)]:
+            raise BadInput(f"{path}: the heads must be {','.join(part.name for part in fields(Printed))}.")
+        return tuple(Printed(**line) for line in lines)
+
+
+def table(source: str) -> tuple[Printed, ...]:
+    """The lines of one printed table; `source` is `NAME/TABLE`."""
+    name, _, number = source.partition("/")
+    return tuple(line for line in read(name) if line.table == number)
+
+
+def find(lines: tuple[Printed, ...], select: dict[str, str]) -> Printed | None:
+    """The line that a cell picks; raises `BadInput` where several would do."""
+    hits = [line for line in lines if all(getattr(line, key) == value for key, value in select.items())]
+    if len(hits) > 1:
+        picks = ", ".join(f"{key} {value}" for key, value in select.items())
+        raise BadInput(f"{hits[0].paper}, table {hits[0].table}: {len(hits)} printed numbers fit {picks}.")
+    return hits[0] if hits else None

@@ -1,0 +1,207 @@
+"""What a run left, as the report reads it: `run.json`, `summary.parquet` and, for paired tests, `results.parquet`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.errors import BadInput, NotComparable
+
+PLACE = ("mask_set", "bucket")
+
+
+@dataclass(frozen=True)
+class Number:
+    """A measured number, or the reason why there is none."""
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+    excluded: int = 0
+    images: int = 0
+    flag: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. `facts` is its `run.json`."""
+
+    root: Path
+    facts: dict[str, Any]
+    numbers: dict[tuple[str, str, str, str], Number]
+    """(model, mask set, bucket, metric) -> number."""
+    families: dict[str, str]
+    """Mask set -> family."""
+    buckets: tuple[str, ...]
+    """Labels in ascending order of ratio."""
+    _columns: dict[str, dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
+
+    @property
+    def dataset(self) -> str:
+        """The data set that was measured."""
+        return str(self.facts["spec"]["dataset"])
+
+    @property
+    def protocol(self) -> str:
+        """The protocol's name."""
+        return str(self.facts["protocol"]["name"])
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """As `run.json` orders them, then what only the summary knows."""
+        seen = (model for model, *_ in self.numbers)
+        return tuple(dict.fromkeys([*self.facts.get("models", {}), *seen]))
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """In the protocol's order."""
+        seen = (metric for *_, metric in self.numbers)
+        return tuple(dict.fromkeys([*self.facts.get("metrics", {}), *seen]))
+
+    def find_model(self, name: str) -> tuple[str, str]:
+        """The run's own name for a model of a layout (`deepgin` finds `deepgin@starter`), or the reason why not."""
+        if name in self.models:
+            return name, ""
+        exact = [model for model in self.models if model.split("@")[0] == name]
+        hits = exact or [model for model in self.models if model.split("@")[0].split(":")[0] == name]
+        if len(hits) == 1:
+            return hits[0], ""
+        if not hits:
+            return "", f"the run has no model {name}"
+        return "", f"the run has {' and '.join(hits)}; the layout must name one"
+
+    def find_masks(self, name: str) -> tuple[str, str]:
+        """The run's mask set of that name or family, or the reason why not; an empty name finds the only one."""
+        if name in self.families:
+            return name, ""
+        hits = [mask_set for mask_set, family in self.families.items() if name in ("", family)]
+        if len(hits) == 1:
+            return hits[0], ""
+        if not hits:
+            return "", f"the run has no masks {name}; it has {', '.join(self.families)}"
+        return "", f"the run has several mask sets ({', '.join(hits)}); the layout must name one"
+
+    def per_image(self, model: str, mask_set: str, bucket: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """Image numbers (ascending) and values of a cell; both empty for metrics of whole sets."""
+        if metric not in self._columns:
+            self._columns[metric] = self._read(metric)
+        nothing = np.empty(0, np.int64), np.empty(0)
+        return self._columns[metric].get((model, mask_set, bucket), nothing)
+
+    def _read(self, metric: str) -> dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]]:
+        path = self.root / "results.parquet"
+        if not path.is_file() or metric not in pq.read_schema(path).names:
+            return {}
+        names = ["model", *PLACE, "image"]
+        rows = pq.ParquetFile(path, read_dictionary=names).read([*names, metric]).unify_dictionaries()
+        columns = [rows.column(name).combine_chunks() for name in names]
+        codes = [np.from_dlpack(column.indices) for column in columns]
+        order = np.lexsort(codes[::-1])
+        image, values = codes[3][order], _floats(rows.column(metric).combine_chunks())[order]
+        labels = [column.dictionary.to_pylist() for column in columns[:3]]
+        change = np.zeros(len(order), bool)
+        for code in codes[:3]:
+            change[1:] |= np.diff(code[order]) != 0
+        starts = [0, *np.flatnonzero(change).tolist(), len(order)] if len(order) else [0]
+        cells = {}
+        for start, stop in itertools.pairwise(starts):
+            key = tuple(label[code[order[start]]] for label, code in zip(labels, codes[:3], strict=True))
+            cells[key] = image[start:stop], values[start:stop]
+        return cells
+
+
+def _floats(array: pa.DoubleArray) -> np.ndarray:
+    """The values with NaN for null. Read from the buffers: Arrow's own way imports pandas, which takes a second."""
+    valid, content = array.buffers()
+    window = slice(array.offset, array.offset + len(array))
+    values = np.frombuffer(content, np.float64)[window]
+    if not array.null_count:
+        return values
+    return np.where(np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[window] == 1, values, np.nan)
+
+
+def load(root: Path) -> Run:
+    """Read a run folder; raises `BadInput` where it is none or has no results yet."""
+    try:
+        facts = json.loads((root / "run.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{root} is not a run: it has no run.json. Make one with: bench run --out {root}") from None
+    except (OSError, ValueError) as fault:
+        raise BadInput(f"{root / 'run.json'} cannot be read: {fault}.") from fault
+    path = root / "summary.parquet"
+    if not path.is_file():
+        again = facts.get("command") or f"bench run --out {root}"
+        raise BadInput(f"{root} has no results yet: the run was stopped before its end. Go on with: {again}")
+    try:
+        rows = pq.ParquetFile(path).read().to_pylist()
+    except (OSError, pa.ArrowInvalid) as fault:
+        raise BadInput(f"{path} cannot be read: {fault}.") from fault
+    ends = {row["bucket"]: (row["bucket_lo"], row["bucket_hi"], row["bucket"]) for row in rows}
+    return Run(
+        root=root,
+        facts=facts,
+        numbers={(r["model"], r["mask_set"], r["bucket"], r["metric"]): _number(r) for r in rows},
+        families={row["mask_set"]: row["family"] for row in rows},
+        buckets=tuple(sorted(ends, key=lambda label: ends[label])),
+    )
+
+
+def _number(row: dict[str, Any]) -> Number:
+    def plain(name: str) -> float:
+        return math.nan if row[name] is None else float(row[name])
+
+    return Number(
+        value=plain("value"),
+        low=plain("low"),
+        high=plain("high"),
+        n=int(row["n"]),
+        excluded=int(row["excluded"]),
+        images=int(row["images"]),
+        flag=str(row["flag"] or ""),
+        reason=row["reason"] or "",
+    )
+
+
+def check_comparable(runs: list[Run]) -> None:
+    """Runs that share a table must share the protocol and no cell; raises `NotComparable` naming the difference."""
+    for other in runs[1:]:
+        first = runs[0]
+        if differences := _differences(first.facts["protocol"], other.facts["protocol"]):
+            raise NotComparable(
+                f"{first.root} and {other.root} were measured in different ways and cannot share a table: "
+                f"{'; '.join(differences)}."
+            )
+    seen: dict[tuple[str, ...], Run] = {}
+    for run in runs:
+        for cell in run.numbers:
+            key = (run.dataset, *cell)
+            if key in seen:
+                raise NotComparable(
+                    f"{seen[key].root} and {run.root} both hold {', '.join(key)}: leave one of them out."
+                )
+            seen[key] = run
+
+
+DECIDES = ("name", "preparation", "composite", "rounding")
+
+
+def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    keys = [key for key in DECIDES if one.get(key) != other.get(key)]
+    return [f"{key} is {_plain(one.get(key))} in the first and {_plain(other.get(key))} in the second" for key in keys]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {part}" for key, part in value.items())
+    return str(value)

@@ -1,0 +1,159 @@
+"""The general layout: one table a mask set, models within metrics, a column a bucket, reasons below."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.errors import BadInput, NotComparable
+from bench.report import main
+from bench.report.table import EMPTY
+
+
+def tables(*roots, **options):
+    return main.build(list(roots), "general", **options).tables
+
+
+def cell(table, banner, row, column):
+    line = next(line for line in table.rows if line.banner.startswith(banner) and line.heads[0].startswith(row))
+    return line.cells[[head.head for head in table.columns].index(column)]
+
+
+def test_there_is_one_table_for_each_mask_set(run):
+    assert [table.name for table in tables(run)] == ["general-freeform-256", "general-rectangular-256"]
+
+
+def test_models_stand_within_metrics_and_buckets_in_columns(run):
+    table = tables(run)[0]
+    assert [row.banner for row in table.rows] == ["PSNR, dB ↑"] * 3 + ["SSIM (wang) ↑"] * 3 + ["FID ↓"] * 3
+    assert [row.heads for row in table.rows[:3]] == [("telea",), ("ns",), ("deepgin",)]
+    assert [column.head for column in table.columns][:2] == ["0-10 %", "10-20 %"]
+
+
+def test_buckets_stand_in_order_of_their_ratio_not_of_their_spelling(tmp_path, make_run):
+    root = make_run(tmp_path / "run", buckets=("40-60", "5-40", "0-5"))
+    assert [column.head for column in tables(root)[0].columns] == ["0-5 %", "5-40 %", "40-60 %"]
+
+
+def test_a_number_has_the_decimals_of_its_metric_and_its_interval(run):
+    value = cell(tables(run)[0], "PSNR", "telea", "0-10 %").values[0]
+    assert value.text == f"{value.number:.2f}"
+    assert value.spread == f"{max(value.high - value.number, value.number - value.low):.2f}"
+
+
+def test_the_count_stands_below_the_column_head(run):
+    assert {column.under for column in tables(run)[0].columns} == {"24 images"}
+
+
+def test_images_left_out_are_counted_in_a_note(tmp_path, make_run):
+    def edit(summary, results, facts):
+        hit = (summary.model == "ns") & (summary.metric == "psnr")
+        summary.loc[hit, ["n", "excluded"]] = [22, 2]
+
+    table = tables(make_run(tmp_path / "run", edit=edit))[0]
+    found = cell(table, "PSNR", "ns", "0-10 %")
+    assert dict(table.notes)[found.letters] == "2 of 24 images left out: not finite"
+
+
+def test_an_empty_cell_has_a_dash_and_its_reason_below(tmp_path, make_run):
+    def edit(summary, results, facts):
+        hit = (summary.model == "ns") & (summary.metric == "psnr") & (summary.bucket == "10-20")
+        summary.loc[hit, ["value", "low", "high", "n", "reason"]] = [np.nan, np.nan, np.nan, 0, "weights are missing"]
+
+    table = tables(make_run(tmp_path / "run", edit=edit))[0]
+    found = cell(table, "PSNR", "ns", "10-20 %")
+    assert found.values[0].text == EMPTY
+    assert dict(table.notes)[found.letters] == "weights are missing"
+
+
+def test_equal_reasons_share_one_letter(tmp_path, make_run):
+    def edit(summary, results, facts):
+        summary.loc[summary.metric == "fid", ["value", "flag", "reason"]] = [np.nan, "", "no network"]
+
+    table = tables(make_run(tmp_path / "run", edit=edit))[0]
+    assert table.notes == (("a", "no network"),)
+
+
+def test_a_flagged_number_keeps_its_value_and_gets_a_note(run):
+    table = tables(run)[0]
+    found = cell(table, "FID", "telea", "0-10 %")
+    assert not np.isnan(found.values[0].number)
+    assert dict(table.notes)[found.letters] == "fewer than 2048 images"
+
+
+def test_a_model_that_may_have_seen_the_images_has_a_dagger_and_a_line_below(tmp_path, make_run):
+    def edit(summary, results, facts):
+        facts["models"]["deepgin"] |= {"contaminated": True, "reason": "trained on demo"}
+
+    report = main.build([make_run(tmp_path / "run", edit=edit)], "general")
+    assert report.tables[0].rows[2].heads == ("deepgin†",)
+    assert "† deepgin: trained on demo." in report.footer
+
+
+def test_weights_that_are_not_the_authors_stand_behind_the_title(tmp_path, make_run):
+    def edit(summary, results, facts):
+        facts["models"]["deepgin"] |= {"title": "DeepGIN", "weights": "untrained"}
+
+    assert tables(make_run(tmp_path / "run", edit=edit))[0].rows[2].heads == ("DeepGIN (untrained)",)
+
+
+def test_models_of_one_title_are_told_apart_by_name(tmp_path, make_run):
+    def edit(summary, results, facts):
+        for name in ("ns", "telea"):
+            facts["models"][name]["title"] = "OpenCV"
+
+    heads = [row.heads[0] for row in tables(make_run(tmp_path / "run", edit=edit))[0].rows[:3]]
+    assert heads == ["OpenCV (telea)", "OpenCV (ns)", "deepgin"]
+
+
+def test_the_footer_names_protocol_masks_digests_and_command(run):
+    text = "\n".join(main.build([run], "general").footer)
+    for part in ("Protocol bench", "256 px", "composited", "freeform-256 (cdcdcdcdcdcd)", "bench run --models all"):
+        assert part in text
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(BadInput, match=r"is not a run: it has no run\.json"):
+        main.build([tmp_path], "general")
+
+
+def test_a_run_without_results_yet_names_the_command_that_goes_on(run):
+    (run / "summary.parquet").unlink()
+    with pytest.raises(BadInput, match=r"has no results yet.*Go on with: bench run --models all"):
+        main.build([run], "general")
+
+
+def test_a_broken_run_file_is_named(run):
+    (run / "run.json").write_text("{", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"run\.json cannot be read"):
+        main.build([run], "general")
+
+
+def test_a_broken_summary_is_named(run):
+    (run / "summary.parquet").write_bytes(b"no")
+    with pytest.raises(BadInput, match=r"summary\.parquet cannot be read"):
+        main.build([run], "general")
+
+
+def test_runs_of_two_protocols_are_refused_with_the_difference(tmp_path, run, make_run):
+    def edit(summary, results, facts):
+        facts["protocol"]["composite"] = False
+
+    other = make_run(tmp_path / "raw", dataset="places2", edit=edit)
+    with pytest.raises(NotComparable, match="composite is True in the first and False in the second"):
+        main.build([run, other], "general")
+
+
+def test_two_runs_that_hold_the_same_cell_are_refused(tmp_path, run, make_run):
+    with pytest.raises(NotComparable, match="both hold demo, telea"):
+        main.build([run, make_run(tmp_path / "again")], "general")
+
+
+def test_runs_of_other_models_share_a_table(tmp_path, run, make_run):
+    other = make_run(tmp_path / "other", models=("lama",))
+    assert [row.heads[0] for row in tables(run, other)[0].rows[:4]] == ["telea", "ns", "deepgin", "lama"]
+
+
+def test_a_table_without_a_run_is_refused_with_what_to_type():
+    with pytest.raises(BadInput, match="needs a run: bench report RUN"):
+        main.build([], "general", "none")
