@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,12 +23,15 @@ from typing import TYPE_CHECKING, Any
 from bench import digest, paths
 from bench.errors import BadInput, ContractBroken
 from bench.models import shelf
+from bench.types import ModelCard
 
 if TYPE_CHECKING:
     import torch
 
 SUFFIX = ".safetensors"
 State = dict[str, "torch.Tensor"]
+RESERVED = ("untrained", "trained", "starter")
+"""Tags that imported weights cannot take."""
 
 
 def folder(model_id: str) -> Path:
@@ -142,6 +146,13 @@ def import_checkpoint(model_id: str, file: Path, tag: str = "official", *, varia
     pickles with code, and weights whose forward pass on the stored input is not finite or does not repeat.
     """
     member = shelf.members()[model_id]
+    card = shelf.card_in(member.file)
+    if card is None or card.kind != "learned":
+        raise BadInput(f"'{model_id}' takes no weights.")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", tag) or tag in RESERVED:
+        raise BadInput(
+            f"'{tag}' cannot name imported weights: letters, digits, - and _, but none of {', '.join(RESERVED)}."
+        )
     name = f"{model_id}:{variant}" if variant else model_id
     state = _converted(shelf.load(member), checkpoint(file), tag, file, name)
     model = shelf.build(member, variant)
@@ -152,7 +163,7 @@ def import_checkpoint(model_id: str, file: Path, tag: str = "official", *, varia
         "kind": "official",
         "source": file.name,
         "source_sha256": digest.of_file(file),
-        "output_sha256": forward_digest(model, member, file),
+        "output_sha256": forward_digest(model, card, file),
     }
     return save(folder(model_id) / f"{tag}{SUFFIX}", model.state_dict(), written)
 
@@ -168,14 +179,12 @@ def _converted(module: Any, found: dict[str, Any], tag: str, file: Path, name: s
     return state
 
 
-def forward_digest(model: Any, member: shelf.Member, source: Path) -> str:
+def forward_digest(model: Any, card: ModelCard, source: Path) -> str:
     """Digest of the 8-bit output on the stored input; `ContractBroken` if not finite or not repeatable."""
     import torch
 
     from bench.models import check
 
-    card = shelf.card_in(member.file)
-    assert card is not None
     images, masks = check.probe(card.size_px or 256, count=1)
     model.eval()
     with torch.inference_mode():

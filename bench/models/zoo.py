@@ -6,6 +6,7 @@ A name is `id[:variant][@weights]`, an alias of a paper's table in place of the 
 from __future__ import annotations
 
 import fnmatch
+import functools
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -45,10 +46,13 @@ class ModelRef:
     """The weights file."""
     attribute: str = "model"
     """What is called in the model's file."""
-    digest: str = ""
-    """Stands for all that decides the model's numbers: weights, card version, sources, libraries."""
     reason: str = ""
     """Why the model cannot run here and what to do; empty when it can."""
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Stands for all that decides the model's numbers: see `weights_digest`."""
+        return weights_digest(self)
 
 
 def cards() -> dict[str, ModelCard]:
@@ -76,6 +80,14 @@ def choose(names: Sequence[str]) -> list[ModelRef]:
     return list(chosen.values())
 
 
+def only(name: str) -> ModelRef:
+    """The one model that a name stands for; raises `BadInput` where it stands for several."""
+    refs = choose([name])
+    if len(refs) > 1:
+        raise BadInput(f"'{name}' stands for {len(refs)} models: {', '.join(ref.name for ref in refs)}. Name one.")
+    return refs[0]
+
+
 def open_model(ref: ModelRef, device: torch.device | str = "cpu") -> Model:
     """The model on the device, in evaluation mode, without gradients; weights are read strictly.
 
@@ -93,6 +105,12 @@ def open_model(ref: ModelRef, device: torch.device | str = "cpu") -> Model:
     if not callable(getattr(model, "predict", None)):
         raise ContractBroken(f"{ref.name} has no method predict(images, masks).")
     return model
+
+
+def untrained(ref: ModelRef) -> ModelRef:
+    """The same model with the weights that it is built with."""
+    name = f"{ref.name.partition('@')[0]}@{UNTRAINED}"
+    return replace(ref, name=name, weights=UNTRAINED, file=None, reason="")
 
 
 def weights_digest(ref: ModelRef) -> str:
@@ -197,12 +215,7 @@ def _resolve(member: shelf.Member, card: ModelCard, variant: str, tag: str) -> M
     file, reason = None, ""
     if card.kind == "learned" and tag != UNTRAINED:
         tag, file, reason = _pick(member.id, card, variant, tag)
-    ref = ModelRef(f"{label}@{tag}" if tag else label, member.id, variant, tag, member, card, file, reason=reason)
-    return _with_digest(ref)
-
-
-def _with_digest(ref: ModelRef) -> ModelRef:
-    return ref if ref.reason else replace(ref, digest=weights_digest(ref))
+    return ModelRef(f"{label}@{tag}" if tag else label, member.id, variant, tag, member, card, file, reason=reason)
 
 
 def _pick(model_id: str, card: ModelCard, variant: str, tag: str) -> tuple[str, Path | None, str]:
@@ -220,20 +233,20 @@ def _pick(model_id: str, card: ModelCard, variant: str, tag: str) -> tuple[str, 
         if meant:
             options = ", ".join(f"{label}@{name}" for name in meant)
             return tag, None, f"{label} has several {kind} weights here: name one of {options}."
-    return tag, None, _no_weights(model_id, card, label, tag, at_hand)
+    return tag, None, _no_weights(card, label, tag, at_hand)
 
 
-def _no_weights(model_id: str, card: ModelCard, label: str, tag: str, at_hand: dict[str, Path]) -> str:
+def _no_weights(card: ModelCard, label: str, tag: str, at_hand: dict[str, Path]) -> str:
     missing = f"{label} has no weights{f' called {tag}' if tag else ''} here"
     others = f"; at hand: {', '.join(f'{label}@{name}' for name in at_hand)}" if at_hand else ""
-    source = card.checkpoints.get(tag)
-    if source:
-        return f"{missing}{others}: get them from {source}, then type: bench models import {model_id} FILE --tag {tag}"
-    if card.checkpoints and tag != "trained":
-        return (
-            f"{missing}{others}: bench models show {model_id} says where the authors' files are, or bench train {label}"
-        )
-    return f"{missing}{others}: the authors published none; bench train {label}"
+    train = f"bench train {label}"
+    if tag in card.checkpoints:
+        ways = f"get them from {card.checkpoints[tag]}, then type: bench models import {label} FILE --tag {tag}"
+    elif card.checkpoints and tag not in ("trained", "starter"):
+        ways = f"bench models show {label} says where the authors' files are; or type: {train}"
+    else:
+        ways = f"type: {train}" if tag == "trained" else f"the authors published none; type: {train}"
+    return f"{missing}{others}: {ways}"
 
 
 def _is_file(name: str) -> bool:
@@ -255,12 +268,12 @@ def _from_file(name: str) -> ModelRef:
         variant = word or _default(card)
         label = _label(member.id, card, variant)
         reason = "" if tag or card.kind != "learned" else f"{label} has no weights: name them, {place}@FILE."
-        return _with_digest(ModelRef(label + shown, member.id, variant, shown[1:], member, card, file, reason=reason))
+        return ModelRef(label + shown, member.id, variant, shown[1:], member, card, file, reason=reason)
     if not word:
         raise BadInput(f"{member.file} holds no CARD: name the class as well, {path}.py:Class.")
     card = card or ModelCard(title=word, kind="classical")
     label = f"{member.id}:{word}"
-    return _with_digest(ModelRef(label + shown, member.id, "", shown[1:], member, card, file, attribute=word))
+    return ModelRef(label + shown, member.id, "", shown[1:], member, card, file, attribute=word)
 
 
 def _known(missed: Sequence[str]) -> set[str]:

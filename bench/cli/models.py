@@ -1,0 +1,164 @@
+"""Models: which there are, what is known of them, their weights, and whether one keeps the contract."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.models.check import Finding
+    from bench.models.zoo import ModelRef
+
+app = typer.Typer()
+
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="A name from `bench models list`, or path/to/file.py.")]
+
+
+@app.command("list")
+def list_models(as_json: Json = False) -> None:
+    """List the models, and for each the weights at hand or what to type. Example: bench models list"""
+    from bench.models import zoo
+
+    rows = [_row(ref) for ref in zoo.choose(["all"])]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    width = {key: max(len(str(row[key])) for row in rows) for key in ("id", "title", "kind")}
+    for row in rows:
+        start = f"{row['id']:{width['id']}}  {row['title']:{width['title']}}  {row['year'] or '':4}  "
+        print(f"{start}{row['kind']:{width['kind']}}  {_weights(row)}")
+
+
+def _weights(row: dict[str, Any]) -> str:
+    if row["kind"] != "learned":
+        return "needs none"
+    return ", ".join(row["weights"]) or f"none here; type: bench models show {row['id']}"
+
+
+def _row(ref: ModelRef) -> dict[str, Any]:
+    from bench.models import weights
+
+    return {
+        "id": ref.id,
+        "title": ref.card.title,
+        "year": ref.card.year,
+        "kind": ref.card.kind,
+        "weights": sorted(weights.find(ref.id)),
+        "reason": ref.reason,
+    }
+
+
+@app.command()
+def show(name: Name, as_json: Json = False) -> None:
+    """Print all that is known of a model: paper, form, limits, weights here and where the authors put theirs.
+
+    Example: bench models show pconv
+    """
+    from bench.models import weights, zoo
+
+    for ref in {ref.id: ref for ref in zoo.choose([name])}.values():
+        records = {tag: weights.record(path) for tag, path in weights.find(ref.id).items()}
+        if as_json:
+            print(json.dumps({"id": ref.id, **dataclasses.asdict(ref.card), "weights": records}, indent=1))
+        else:
+            print("\n".join(_sheet(ref, records)))
+
+
+def _sheet(ref: ModelRef, records: dict[str, dict[str, Any]]) -> list[str]:
+    card = ref.card
+    size = f"{card.size_px} x {card.size_px} pixels" if card.size_px else "any"
+    fields = {
+        "model": f"{ref.id} ({card.title}, {card.kind})",
+        "also called": ", ".join(card.aliases),
+        "authors": card.authors,
+        "published": f"{card.venue} {card.year or ''}".strip(),
+        "paper": card.paper,
+        "code": card.code,
+        "licence": card.licence,
+        "size": size + (f", sides in multiples of {card.multiple}" if card.multiple > 1 else ""),
+        "masks": ", ".join(card.families),
+        "trained on": ", ".join(card.data),
+        "form": card.form,
+        "losses": card.losses,
+        "strengths": card.strengths,
+        "limits": card.limits,
+        "tables": ", ".join(card.tables),
+        "file": str(ref.member.file),
+    }
+    lines = [f"{key:12} {value}" for key, value in fields.items() if value]
+    for variant, count in card.parameters.items():
+        lines.append(f"{'parameters':12} {count:,}" + (f"  :{variant}  {card.variants[variant]}" if variant else ""))
+    for tag, known in records.items():
+        made = known.get("source") or known.get("recipe", {}).get("name", "")
+        lines.append(f"{'weights here':12} {ref.id}@{tag}  {known['kind']}, {made}, sha256 {known['sha256'][:12]}")
+    for tag, place in card.checkpoints.items():
+        lines.append(f"{'authors file':12} {place}; then type: bench models import {ref.id} FILE --tag {tag}")
+    return [*lines, f"{'missing':12} {ref.reason}"] if ref.reason else lines
+
+
+@app.command("import")
+def import_weights(
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="The model, with :VARIANT where it is not the default.")],
+    file: Annotated[Path, typer.Argument(help="The authors' checkpoint: .safetensors, .pth, .pt, .ckpt ...")],
+    tag: Annotated[str, typer.Option(help="Name of the weights: MODEL@TAG.")] = "official",
+    as_json: Json = False,
+) -> None:
+    """Take over the authors' checkpoint: its names are mapped, checked, and stored as safetensors.
+
+    Code inside a checkpoint is never run. Example: bench models import pconv places.pth --tag places2
+    """
+    from bench.models import weights, zoo
+
+    ref = zoo.only(name)
+    record = weights.import_checkpoint(ref.id, file, tag, variant=ref.variant)
+    if as_json:
+        print(json.dumps(record, indent=1))
+    else:
+        print(f"{weights.folder(ref.id) / tag}{weights.SUFFIX}: sha256 {record['sha256']}")
+        print(f"Output on the stored input: sha256 {record['output_sha256'][:12]}. Use it: --models {name}@{tag}")
+
+
+@app.command()
+def verify(
+    name: Name,
+    size: Annotated[int, typer.Option(help="Side of the pictures it is tried on; its own by default.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Prove a contribution: card, weights, shapes, range, polarity, no leak, batch, determinism, training step.
+
+    Prints what a pull request needs; exit status 1 if a check fails. Example: bench models verify my/model.py
+    """
+    from bench.models import verify as house
+    from bench.models import zoo
+    from bench.models.check import Finding
+
+    ref = zoo.only(name)
+    findings = []
+    for finding in house.verify(ref, size, device):
+        findings.append(finding)
+        _print_finding(finding, silent=as_json)
+    if ref.card.kind == "learned" and ref.attribute == "model":
+        from bench.training import proof
+
+        findings.append(Finding("trains: a step of the starter recipe", proof.training_fault(ref.member)))
+        _print_finding(findings[-1], silent=as_json)
+    failed = sum(1 for finding in findings if finding.fault)
+    if as_json:
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
+    else:
+        print(f"{ref.name}, digest {ref.digest[:12]}: {len(findings) - failed} of {len(findings)} checks passed")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _print_finding(finding: Finding, *, silent: bool) -> None:
+    if not silent:
+        print(
+            f"{'FAIL' if finding.fault else 'pass'}  {finding.title}" + (f": {finding.fault}" if finding.fault else "")
+        )

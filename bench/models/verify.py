@@ -1,0 +1,75 @@
+"""The proof of a contribution: card, parameter count, weights and contract of one model, check by check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.models import check, zoo
+from bench.models.check import Finding
+from bench.types import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+
+ALWAYS = ("title", "code", "licence", "form", "strengths", "limits")
+PUBLISHED = ("authors", "venue", "year", "paper")
+LEARNED = ("losses", "parameters")
+
+
+def verify(ref: zoo.ModelRef, size_px: int = 0, device: torch.device | str = "cpu") -> Iterator[Finding]:
+    """Findings as they come; the contract's are left out where the model cannot be opened.
+
+    Without weights at hand a learned model is checked as it is built, untrained.
+    """
+    yield Finding("card: complete", card_fault(ref.card))
+    opened, fault = _open(ref, device)
+    weights = f"weights: {ref.name}" if ref.file else "opens: no weights, as built"
+    yield Finding(weights if ref.card.kind == "learned" else "opens", fault)
+    if opened is None:
+        return
+    if ref.card.kind == "learned":
+        yield Finding("card: parameter count", count_fault(ref, opened))
+    yield from check.check(opened, ref.card, size_px, device)
+
+
+def card_fault(card: ModelCard) -> str | None:
+    """Fields that a card leaves empty; a classical model needs no paper, but a whole citation if it names one."""
+    learned = card.kind == "learned"
+    wanted = ALWAYS + PUBLISHED * (learned or bool(card.paper)) + LEARNED * learned
+    empty = [name for name in wanted if not getattr(card, name)]
+    if empty:
+        return f"the card leaves empty: {', '.join(empty)}"
+    forms = set(card.variants or ("",))
+    if learned and set(card.parameters) != forms:
+        return f"the card counts parameters for {sorted(card.parameters)}, but the variants are {sorted(forms)}"
+    return None
+
+
+def count_fault(ref: zoo.ModelRef, model: Any) -> str | None:
+    """Whether the card's parameter count is that of the model; weights of another size than the paper's are let be."""
+    if ref.file and weights_settings(ref):
+        return None
+    counted = parameters(model)
+    stated = ref.card.parameters.get(ref.variant)
+    return None if counted == stated else f"the card says {stated} parameters, the model has {counted}"
+
+
+def weights_settings(ref: zoo.ModelRef) -> dict[str, Any]:
+    """What the weights were built with where that is not the paper's size."""
+    from bench.models import weights
+
+    return dict(weights.record(ref.file).get("settings", {})) if ref.file else {}
+
+
+def parameters(model: Any) -> int | None:
+    """Number of a network's parameters, shared ones once; None for what is no network."""
+    return sum(item.numel() for item in model.parameters()) if hasattr(model, "parameters") else None
+
+
+def _open(ref: zoo.ModelRef, device: torch.device | str) -> tuple[Any, str | None]:
+    try:
+        return zoo.open_model(zoo.untrained(ref) if ref.reason else ref, device), None
+    except BenchError as fault:
+        return None, str(fault)
