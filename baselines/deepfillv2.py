@@ -1,0 +1,204 @@
+"""DeepFillv2: Free-Form Image Inpainting with Gated Convolution.
+
+Paper: Yu, Lin, Yang, Shen, Lu, Huang, ICCV 2019, arXiv 1806.03589. Code: JiahuiYu/generative_inpainting
+3a5324373ba52c68c79587ca183bc10b9e57b783 (TensorFlow 1, CC BY-NC 4.0), whose graph this network equals. Names of the
+tensors: nipponjo/deepfillv2-pytorch 4899fd38a9eb4008b1dc0edad7a0c4169521f618, `networks_tf.py`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.layers.attention import contextual_attention
+from baselines.layers.same import SameConv2d
+from bench.errors import BadInput
+from bench.types import ModelCard
+
+CARD = ModelCard(
+    title="DeepFillv2",
+    authors="Jiahui Yu, Zhe Lin, Jimei Yang, Xiaohui Shen, Xin Lu, Thomas Huang",
+    venue="ICCV",
+    year=2019,
+    paper="Free-Form Image Inpainting with Gated Convolution, https://arxiv.org/abs/1806.03589",
+    code="JiahuiYu/generative_inpainting@3a53243 (TensorFlow 1)",
+    licence="CC BY-NC 4.0",
+    size_px=256,
+    multiple=8,
+    families=("rectangular", "free-form"),
+    data=("places2", "celeba-hq"),
+    form="coarse network, then a refinement of two branches; gated convolutions, contextual attention",
+    losses="L1 of both stages, hinge SN-PatchGAN",
+    strengths="Free-form holes; copies texture from far away; few parameters.",
+    limits="Holes over half of the image; attention needs 8 * (HW / 64)^2 bytes an image: 8 MiB at 256, 2 GiB at 1024.",
+    tables=("deepgin-table2",),
+    aliases=("DeepFill v2", "GatedConv", "Gated Conv", "GC", "Gated", "SN-PatchGAN"),
+    parameters={"": 4_052_478},
+    checkpoints={
+        "places2": "states_tf_places2.pth of nipponjo/deepfillv2-pytorch (Google Drive, see its download_files.py): "
+        "the authors' release_places2_256, converted",
+        "celeba-hq": "states_tf_celebahq.pth of nipponjo/deepfillv2-pytorch (Google Drive, see its download_files.py): "
+        "the authors' CelebA-HQ weights, converted",
+    },
+)
+
+# Layers: name, kernel, stride, dilation, channels that leave it as a multiple of the width (24 in the paper).
+COARSE = (
+    ("conv1", 5, 1, 1, 1),
+    ("conv2_downsample", 3, 2, 1, 2),
+    ("conv3", 3, 1, 1, 2),
+    ("conv4_downsample", 3, 2, 1, 4),
+    ("conv5", 3, 1, 1, 4),
+    ("conv6", 3, 1, 1, 4),
+    ("conv7_atrous", 3, 1, 2, 4),
+    ("conv8_atrous", 3, 1, 4, 4),
+    ("conv9_atrous", 3, 1, 8, 4),
+    ("conv10_atrous", 3, 1, 16, 4),
+    ("conv11", 3, 1, 1, 4),
+    ("conv12", 3, 1, 1, 4),
+    ("conv13_upsample", 3, 1, 1, 2),
+    ("conv14", 3, 1, 1, 2),
+    ("conv15_upsample", 3, 1, 1, 1),
+    ("conv16", 3, 1, 1, 0.5),
+)
+CONVOLUTION = (
+    ("xconv1", 5, 1, 1, 1),
+    ("xconv2_downsample", 3, 2, 1, 1),
+    ("xconv3", 3, 1, 1, 2),
+    ("xconv4_downsample", 3, 2, 1, 2),
+    ("xconv5", 3, 1, 1, 4),
+    ("xconv6", 3, 1, 1, 4),
+    ("xconv7_atrous", 3, 1, 2, 4),
+    ("xconv8_atrous", 3, 1, 4, 4),
+    ("xconv9_atrous", 3, 1, 8, 4),
+    ("xconv10_atrous", 3, 1, 16, 4),
+)
+BEFORE_ATTENTION = (
+    ("pmconv1", 5, 1, 1, 1),
+    ("pmconv2_downsample", 3, 2, 1, 1),
+    ("pmconv3", 3, 1, 1, 2),
+    ("pmconv4_downsample", 3, 2, 1, 4),
+    ("pmconv5", 3, 1, 1, 4),
+    ("pmconv6", 3, 1, 1, 4),
+)
+AFTER_ATTENTION = (("pmconv9", 3, 1, 1, 4), ("pmconv10", 3, 1, 1, 4))
+DECODER = (
+    ("allconv11", 3, 1, 1, 4),
+    ("allconv12", 3, 1, 1, 4),
+    ("allconv13_upsample", 3, 1, 1, 2),
+    ("allconv14", 3, 1, 1, 2),
+    ("allconv15_upsample", 3, 1, 1, 1),
+    ("allconv16", 3, 1, 1, 0.5),
+)
+
+
+class GatedConv(nn.Module):
+    """A convolution with twice the channels: the second half says how much of the first half passes."""
+
+    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, dilation: int) -> None:
+        super().__init__()
+        self.conv = SameConv2d(in_channels, 2 * channels, kernel, stride, dilation=dilation)
+        self.activation = nn.ELU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        features, gate = self.conv(x).chunk(2, dim=1)
+        return self.activation(features) * gate.sigmoid()
+
+
+class UpGatedConv(nn.Module):
+    """Doubling by repetition, then a gated convolution."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.conv = GatedConv(*shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2))
+
+
+class ToImage(nn.Module):
+    """The last convolution of a stage."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.conv = SameConv2d(in_channels, 3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x).tanh()
+
+
+class DeepFillV2(nn.Module):
+    """Coarse network and refinement; images are BGR in -1..1, zero in the hole."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        self.width = width
+        self._add(5, COARSE)
+        self.conv17 = ToImage(width // 2)
+        self._add(3, CONVOLUTION)
+        self._add(3, BEFORE_ATTENTION)
+        self.pmconv6.activation = nn.ReLU()
+        self._add(4 * width, AFTER_ATTENTION)
+        self._add(8 * width, DECODER)
+        self.allconv17 = ToImage(width // 2)
+
+    def _add(self, channels: int, layers: tuple) -> None:
+        for name, kernel, stride, dilation, multiple in layers:
+            made = UpGatedConv if name.endswith("_upsample") else GatedConv
+            self.add_module(name, made(channels, int(multiple * self.width), kernel, stride, dilation))
+            channels = int(multiple * self.width)
+
+    def _run(self, x: Tensor, layers: tuple) -> Tensor:
+        for name, *_ in layers:
+            x = getattr(self, name)(x)
+        return x
+
+    def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, 3, H, W] and [B, 1, H, W] (1 = missing) -> both stages' whole images."""
+        coarse = self.conv17(self._run(torch.cat([images, torch.ones_like(masks), masks], dim=1), COARSE))
+        filled = coarse * masks + images * (1 - masks)
+        attended = contextual_attention(self._run(filled, BEFORE_ATTENTION), masks)
+        branches = [self._run(filled, CONVOLUTION), self._run(attended, AFTER_ATTENTION)]
+        return coarse, self.allconv17(self._run(torch.cat(branches, dim=1), DECODER))
+
+    def predict(self, images: Tensor, masks: Tensor) -> Tensor:
+        """See `bench.contracts.Model`."""
+        _, refined = self(encode(images) * (1 - masks), masks)
+        return decode(refined)
+
+
+def encode(images: Tensor) -> Tensor:
+    """RGB in 0..1 -> BGR in -1..1."""
+    return images.flip(1) * 2 - 1
+
+
+def decode(images: Tensor) -> Tensor:
+    """BGR in -1..1 -> RGB in 0..1."""
+    return (images.flip(1) + 1) / 2
+
+
+def model(variant: str = "", *, width: int = 24) -> DeepFillV2:
+    """Build without weights."""
+    return DeepFillV2(width)
+
+
+def convert(state: dict, tag: str) -> dict:
+    """The generator of nipponjo's converted files; names agree.
+
+    Whether a conversion kept the authors' BGR cannot be seen in a file. A `tag` that ends in `-rgb` (`places2-rgb`)
+    says that it did not: the kernels that touch an image are then turned around.
+    """
+    state = dict(state.get("G", state))
+    if "stage1.conv1.conv.weight" in state:
+        raise BadInput(
+            "This file (states_pt_...) was fine-tuned for symmetric padding, which the authors' network does not have. "
+            "Take the one whose name begins with states_tf_."
+        )
+    if tag.endswith("-rgb"):
+        for name in ("conv1", "xconv1", "pmconv1"):
+            kernel = state[f"{name}.conv.weight"]
+            state[f"{name}.conv.weight"] = torch.cat([kernel[:, :3].flip(1), kernel[:, 3:]], dim=1)
+        for name in ("conv17", "allconv17"):
+            state |= {key: state[key].flip(0) for key in (f"{name}.conv.weight", f"{name}.conv.bias")}
+    return state

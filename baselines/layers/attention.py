@@ -1,0 +1,103 @@
+"""Contextual attention: every place of a feature map is rebuilt from the known patches that look most like it.
+
+Yu et al., CVPR 2018; the same function in both versions of JiahuiYu/generative_inpainting (branches v1.0.0 and master).
+Nothing is cut into patches: products of patches are sums along diagonals of the matrix of products of pixels. With
+L = H/2 * W/2 places, an image costs two matrices of L x L numbers and less work than the patches would.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+SOFTMAX_SCALE = 10.0
+NORM_FLOOR = 1e-4
+NEGLIGIBLE = 1e-30
+"""Shares below this count as none: processors multiply denormal numbers several times slower than others."""
+
+
+def contextual_attention(features: Tensor, masks: Tensor, *, fuse: bool = True) -> Tensor:
+    """Rebuild a feature map from its own 4 x 4 patches, weighted by how alike the 3 x 3 patches at half size are.
+
+    features: [B, C, H, W], H and W even. masks: [B, 1, ...] of any size, 1 = missing; brought to [H, W] and then to
+    half of it by nearest pixels. Patches that touch the hole are never copied. `fuse` lets neighbours agree on where to
+    copy from. Returns [B, C, H, W]. The original takes a batch's first mask for all images; here each has its own.
+    """
+    size = list(features.shape[-2:])
+    half = [side // 2 for side in size]
+    masks = nearest(nearest(masks.to(features.dtype), size), half)
+    usable = 1 - F.max_pool2d(masks, 3, 1, 1)
+    matrix = _patch_products(nearest(features, half))
+    if fuse:  # from here on places are counted down the columns, which is why the map is transposed as well
+        matrix = _fused(matrix, half)
+        usable, features = usable.mT, features.mT
+    usable = usable.flatten(1)[:, None]
+    matrix *= SOFTMAX_SCALE * usable
+    matrix = F.threshold(matrix.softmax(dim=2), NEGLIGIBLE, 0.0)
+    matrix *= usable
+    output = _pasted(matrix, features)
+    return output.mT if fuse else output
+
+
+def nearest(maps: Tensor, size: list[int]) -> Tensor:
+    """Resize [B, C, H, W] by nearest pixels with aligned corners: i is taken from round(i * (n_in - 1) / (n_out - 1)).
+
+    TensorFlow's `align_corners`; torch has no such mode. 64 -> 32 takes 0, 2, ..., 30, 33, ..., 63.
+    """
+    rows, columns = (_aligned(n_in, n_out, maps.device) for n_in, n_out in zip(maps.shape[-2:], size, strict=True))
+    return maps[..., rows[:, None], columns]
+
+
+def _aligned(n_in: int, n_out: int, device: torch.device) -> Tensor:
+    step = max(n_out - 1, 1)
+    return (2 * torch.arange(n_out, device=device) * (n_in - 1) + step) // (2 * step)
+
+
+def _patch_products(maps: Tensor) -> Tensor:
+    """Inner products of all 3 x 3 patches (rows) with all normalised ones (columns): [B, C, h, w] -> [B, L, L]."""
+    h, w = maps.shape[-2:]
+    columns = F.unfold(maps, (3, 1), padding=(1, 0))
+    products = _add_diagonals((columns.mT @ columns).view(-1, h, w, h, w), 2, 4).view(-1, h * w, h * w)
+    squares = F.avg_pool2d(maps.square().sum(1, keepdim=True), 3, 1, 1, divisor_override=1)
+    return products / squares.clamp(min=NORM_FLOOR**2).sqrt().flatten(1)[:, None]
+
+
+def _fused(matrix: Tensor, half: list[int]) -> Tensor:
+    """Scores plus those of both neighbours, along the rows and then down the columns; rows run into one another."""
+    matrix = _add_diagonals(matrix, 1, 2).view(-1, *half, *half)
+    matrix = matrix.permute(0, 2, 1, 4, 3).flatten(3).flatten(1, 2)
+    return _add_diagonals(matrix, 1, 2)
+
+
+def _pasted(attention: Tensor, features: Tensor) -> Tensor:
+    """Mean of the overlapping 4 x 4 patches that `attention` [B, L, L] mixes for every place: [B, C, H, W].
+
+    Along either axis a pixel lies in two patches: that of its own place and that of the place before (even rows and
+    columns) or after (odd ones), in which it stands for the source one place on.
+    """
+    h, w = (side // 2 for side in features.shape[-2:])
+    output = torch.empty_like(features)
+    for column, along in ((0, 1), (1, -1)):
+        both = _add_diagonals(attention.view(-1, h, w, h, w), 2, 4, (along,)).view(-1, h * w, h * w).mT
+        for row, down in ((0, 1), (1, -1)):
+            source = features[..., row::2, column::2]
+            sources = torch.cat([source, _moved(source, -down)], dim=1).flatten(2)
+            own, other = (sources @ both).unflatten(2, (h, w)).chunk(2, dim=1)
+            output[..., row::2, column::2] = own + _moved(other, down)
+    return output / 4
+
+
+def _moved(maps: Tensor, down: int) -> Tensor:
+    """Moved by one row, down (1) or up (-1); a row of zeros comes in."""
+    return F.pad(maps, (0, 0, down, -down))
+
+
+def _add_diagonals(matrix: Tensor, row: int, column: int, steps: tuple[int, ...] = (1, -1)) -> Tensor:
+    """matrix[i, j] + matrix[i - step, j - step] for every step, over two axes of equal length; zero outside."""
+    total, count = matrix.clone(), matrix.shape[row] - 1
+    for step in steps:
+        here, there = max(step, 0), max(-step, 0)
+        shifted = matrix.narrow(row, there, count).narrow(column, there, count)
+        total.narrow(row, here, count).narrow(column, here, count).add_(shifted)
+    return total
