@@ -1,1 +1,33 @@
 """Masks: one file a family, buckets of ratio, frozen sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from bench.types import Bucket
+
+
+def draw(
+    family: str, size_px: int, key: int, index: int | Iterable[int], stratum: Bucket | None = None
+) -> npt.NDArray[np.bool_]:
+    """Masks on the fly, for training: bool [size, size] for one index, [N, size, size] for several; True = missing.
+
+    A mask depends on family, size, `key`, its own index and `stratum` alone, on every platform. Without a stratum the
+    masks follow the source's law; with one (families that are frozen in strata) its ratio. No index ever meets a frozen
+    mask: those are drawn under keys of their own. Raises `UnknownName` for the family.
+    """
+    import numpy as np
+
+    from bench.masks import family as families
+    from bench.masks import philox, ratio
+
+    member = families.find(family)
+    name = ratio.stratum_name(stratum) if stratum else "all"
+    indices = np.atleast_1d(np.fromiter(index, np.int64) if isinstance(index, Iterable) else np.int64(index))
+    masks, _ = families.sample(member, size_px, philox.key_of("fresh", family, size_px, name, key), indices, stratum)
+    return masks if isinstance(index, Iterable) else masks[0]

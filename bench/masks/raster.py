@@ -91,7 +91,7 @@ def _band(y: Integers, dx: Integers, dy: Integers, cross: Integers) -> tuple[Int
     """The run between the ends (0 <= x dx + y dy <= length**2) and the sides (|x dy - y dx| <= cross)."""
     length = dx * dx + dy * dy
     along, run, rise = y * dy, np.maximum(dx, 1), np.maximum(dy, 1)
-    within = (dx > 0) | ((along >= 0) & (along <= length))
+    within = (dx > 0) | ((along >= 0) & (along <= length) & (length > 0))
     first = np.where(dx > 0, -(along // run), -_NOWHERE)
     last = np.where(dx > 0, (length - along) // run, _NOWHERE)
     beside = (dy > 0) | (np.abs(y * dx) <= cross)

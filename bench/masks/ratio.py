@@ -49,7 +49,9 @@ def bucket_of(missing: int, total: int, among: Iterable[Bucket], border: bool | 
     a bucket asks for it.
     """
     for bucket in among:
-        assert bucket.border is None or border is not None, f"{bucket.label} needs to know whether the hole has a border"
+        assert bucket.border is None or border is not None, (
+            f"{bucket.label} needs to know whether the hole has a border"
+        )
         if bucket.holds(missing, total) and bucket.border in (None, border):
             return bucket
     return None

@@ -1,0 +1,110 @@
+"""What a mask family is, the shelf of families, and drawing until a mask is accepted.
+
+A file of this folder with a tuple `FAMILIES` puts its members on the shelf.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import bench.masks
+from bench.errors import BadInput, UnknownName
+from bench.masks import ratio
+from bench.masks.philox import Integers, Stream
+from bench.types import Bucket
+
+Masks = npt.NDArray[np.bool_]
+
+ANY = Bucket(Fraction(0), Fraction(1))
+_PATIENCE = 100_000
+"""Draws of one mask before a family is said to be unable to meet its range."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A law that masks are drawn from. Lengths in pixels; ranges `[first, last]` include both ends."""
+
+    name: str
+    title: str
+    """One sentence: what the masks look like."""
+    source: str
+    """Whose law it is: paper, code, commit."""
+    draw: Callable[..., Masks]
+    """`draw(stream, size_px, **parameters)` -> bool [N, size, size], True = missing."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """The source's constants at 256 px."""
+    larger: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    """Constants that the source gives for another size."""
+    strata: tuple[Mapping[str, Any], ...] = ()
+    """Constants of each stratum of the frozen set, over those of the source; empty: the set is not cut into strata."""
+    grows: tuple[str, ...] = ()
+    """Constants of the strata that are multiplied by size / 256."""
+    scaling: str = ""
+    """Which parameters follow the size, and which do not."""
+    limit: Bucket = ANY
+    """Ratios that the source accepts; other masks are drawn again."""
+    count: int = 0
+    """Masks of the frozen set (of each stratum, where there are strata); 0: the family is only drawn on the fly."""
+    sizes: tuple[int, ...] = (256, 512, 1024)
+    """Sizes that may be frozen."""
+    version: int = 1
+    """Raised by every change that moves a bit."""
+
+    def settings(self, size_px: int, stratum: Bucket | None) -> dict[str, Any]:
+        """The constants at a size, for the source's own law or for one stratum."""
+        if stratum is None:
+            return {**self.parameters, **self.larger.get(size_px, {})}
+        own = dict(self.strata[ratio.STRATA.index(stratum)])
+        for name in self.grows:
+            own[name] = [max(1, value * size_px // 256) for value in own[name]]
+        return {**self.parameters, **own}
+
+
+@cache
+def shelf() -> dict[str, Family]:
+    """Every family by name."""
+    modules = (
+        importlib.import_module(f"bench.masks.{entry.name}") for entry in pkgutil.iter_modules(bench.masks.__path__)
+    )
+    return {family.name: family for module in modules for family in getattr(module, "FAMILIES", ())}
+
+
+def find(name: str) -> Family:
+    """The family of this name; raises `UnknownName`."""
+    if name not in shelf():
+        raise UnknownName("mask family", [name], shelf(), "bench masks list")
+    return shelf()[name]
+
+
+def sample(family: Family, size_px: int, key: int, index: Integers, stratum: Bucket | None = None) -> tuple[Masks, int]:
+    """One mask for each index, drawn again until its ratio is accepted: bool [N, size, size], and the draws refused.
+
+    Mask `index[i]` depends on key, size and its own index alone. Empty and full masks are never accepted.
+    """
+    within, settings = stratum or family.limit, family.settings(size_px, stratum)
+    masks = np.empty((len(index), size_px, size_px), bool)
+    waiting, refused = np.arange(len(index)), 0
+    for attempt in range(_PATIENCE):
+        drawn = family.draw(Stream(key, index[waiting], attempt), size_px, **settings)
+        fits = np.array([_fits(missing, size_px * size_px, within) for missing in drawn.sum(axis=(1, 2)).tolist()])
+        masks[waiting[fits]] = drawn[fits]
+        waiting = waiting[~fits]
+        refused += len(waiting)
+        if not len(waiting):
+            return masks, refused
+    raise BadInput(
+        f"Family {family.name} at {size_px} px does not reach {within.label} %: give its stratum a wider range."
+    )
+
+
+def _fits(missing: int, total: int, within: Bucket) -> bool:
+    return missing < total and ratio.bucket_of(missing, total, (within,)) is not None

@@ -1,0 +1,166 @@
+"""Freezing a family's set, and verifying a frozen one by drawing it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench import digest, paths
+from bench.errors import BadInput
+from bench.masks import frozen, ratio
+from bench.masks.family import Family, find, sample, shelf
+from bench.masks.philox import key_of
+from bench.progress import Ticker, track
+from bench.types import Bucket
+
+_PIXELS_AT_ONCE = 1 << 23
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file of a set that is to be drawn."""
+
+    family: Family
+    size_px: int
+    stratum: Bucket | None
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return ratio.stratum_name(self.stratum) if self.stratum else frozen.WHOLE
+
+
+def families() -> dict[str, Family]:
+    """The families that are frozen, by name."""
+    return {name: family for name, family in shelf().items() if family.count}
+
+
+def jobs(family: Family, size_px: int) -> list[Job]:
+    """The files of a family's set."""
+    strata: Sequence[Bucket | None] = ratio.STRATA if family.strata else (None,)
+    return [Job(family, size_px, stratum) for stratum in strata]
+
+
+def redraw(job: Job, ticker: Ticker) -> tuple[frozen.Stratum, int]:
+    """Draw the masks of one file; also the number of draws that were refused."""
+    key = key_of("frozen", job.family.name, job.size_px, job.name)
+    bits, refused = [], 0
+    for index in _batches(job):
+        masks, again = sample(job.family, job.size_px, key, index, job.stratum)
+        bits.append(frozen.pack(masks))
+        refused += again
+        ticker.advance(len(index))
+    return frozen.stratum(job.name, np.concatenate(bits), job.size_px), refused
+
+
+def _batches(job: Job) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    step = max(1, _PIXELS_AT_ONCE // (job.size_px * job.size_px))
+    for start in range(0, job.family.count, step):
+        yield np.arange(start, min(start + step, job.family.count))
+
+
+def freeze(name: str, size_px: int, again: bool = False, into: Path | None = None) -> frozen.MaskSet:
+    """Draw the set of a family at a size into the user's folder (or `into`) and check it against the shipped digest.
+
+    A set that is there already is kept unless `again`. Raises `BadInput` for a family or size that is not frozen, and
+    where the bits differ from those that the project knows for this size.
+    """
+    family = find(name)
+    if size_px not in family.sizes or not family.count:
+        sizes = ", ".join(map(str, family.sizes)) if family.count else "none: it is only drawn on the fly"
+        raise BadInput(f"Family {name} is not frozen at {size_px} px. Sizes: {sizes}.")
+    set_id = f"{name}-{size_px}"
+    if set_id in frozen.shelf() and not again and into is None:
+        return frozen.load(set_id)
+    wanted = known_digests(name).get(str(size_px))
+    todo = jobs(family, size_px)
+    with track(f"freezing {set_id}", len(todo) * family.count) as ticker:
+        drawn = [redraw(job, ticker) for job in todo]
+    facts = {
+        part.name: {"parameters": family.settings(size_px, job.stratum), "refused_draws": refused}
+        for job, (part, refused) in zip(todo, drawn, strict=True)
+    }
+    strata = [part for part, _ in drawn]
+    found = frozen.whole_digest(size_px, {part.name: frozen.describe(part, size_px) for part in strata})
+    if wanted not in (None, found):
+        raise BadInput(
+            f"{set_id} came out with digest {found}, but the project knows {wanted}: this machine draws other bits, or the"
+            " family was changed without raising its version. Nothing was written."
+        )
+    folder = (into or paths.home() / "masksets") / set_id
+    return frozen.write(folder, strata, size_px, facts, _about(family, set_id))
+
+
+def _about(family: Family, set_id: str) -> dict[str, object]:
+    return {
+        "id": set_id,
+        "family": family.name,
+        "version": family.version,
+        "title": family.title,
+        "source": family.source,
+        "scaling": family.scaling,
+        "generator": "Philox-4x32-10; key: SHA-256 of frozen/FAMILY/SIZE/STRATUM; counter: block, attempt, index",
+    }
+
+
+def known_digests(name: str) -> dict[str, str]:
+    """Digests of a family's sets by size, as the project ships them."""
+    path = paths.shipped("masksets") / "digests.json"
+    return dict(json.loads(path.read_text(encoding="utf-8")).get(name, {})) if path.is_file() else {}
+
+
+def verify(set_id: str) -> list[str]:
+    """Every difference between a frozen set and what its family draws, as sentences; an empty list is a pass.
+
+    Imported sets have no generator: their bits are checked against their digests, their counts against their bits.
+    """
+    held = frozen.load(set_id)
+    if held.manifest.get("imported"):
+        return _verify_imported(held)
+    family, faults = find(held.family), []
+    if held.manifest["version"] != family.version:
+        return [
+            f"{set_id} is version {held.manifest['version']}, the family is version {family.version}: freeze it again"
+        ]
+    wanted = known_digests(held.family).get(str(held.size_px), held.digest)
+    if held.digest != wanted:
+        faults.append(f"{set_id}: the digest is {held.digest}, the project knows {wanted}")
+    todo = jobs(family, held.size_px)
+    with track(f"verifying {set_id}", len(todo) * family.count) as ticker:
+        for job in todo:
+            faults += _compare(held, job.name, redraw(job, ticker)[0])
+    return faults
+
+
+def _verify_imported(held: frozen.MaskSet) -> list[str]:
+    with track(f"verifying {held.id}", len(held.names)) as ticker:
+        faults = []
+        for name in held.names:
+            (part,) = held.open([name])
+            faults += _compare(held, name, frozen.stratum(name, part.bits, held.size_px))
+            ticker.advance()
+    return faults
+
+
+def _compare(held: frozen.MaskSet, name: str, redrawn: frozen.Stratum) -> list[str]:
+    """What a stored stratum has that the redrawn one has not."""
+    path = held.folder / f"{name}.npz"
+    try:
+        (part,) = held.open([name])
+    except BadInput as fault:
+        return [str(fault)]
+    if part.bits.shape != redrawn.bits.shape:
+        return [f"{path}: {len(part.bits)} masks are stored, {len(redrawn.bits)} are drawn"]
+    faults = []
+    if digest.of_bytes(np.ascontiguousarray(part.bits)) != held.manifest["strata"][name]["sha256"]:
+        faults.append(f"{path}: the bits do not have the digest that the manifest gives")
+    flipped = np.unpackbits(part.bits ^ redrawn.bits, axis=2).sum(axis=(1, 2))
+    for index in np.flatnonzero(flipped):
+        faults.append(f"{path}: mask {index} differs in {flipped[index]} pixels")
+    if not np.array_equal(part.missing, redrawn.missing) or not np.array_equal(part.border, redrawn.border):
+        faults.append(f"{path}: the counts of missing pixels or the border flags do not fit the bits")
+    return faults

@@ -1,0 +1,327 @@
+"""Frozen mask sets: find them, read them, freeze them, verify them.
+
+A set is a folder: `manifest.json`, and one `.npz` for each stratum (or `all.npz`) with `bits` (uint8 [N, H, W/8],
+numpy.packbits along the rows, 1 = missing), `missing` (int32 [N], missing pixels) and `border` (bool [N], whether the
+hole touches the frame).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import digest, paths
+from bench.errors import BadInput, Unavailable, UnknownName
+from bench.masks import ratio
+from bench.types import Bucket
+
+Masks = npt.NDArray[np.bool_]
+Bits = npt.NDArray[np.uint8]
+
+MANIFEST = "manifest.json"
+WHOLE = "all"
+"""The name of the only file of a set that is not cut into strata."""
+_SEE = "bench masks list"
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """One file of a set, opened."""
+
+    name: str
+    bits: Bits
+    """[N, H, W/8]: rows packed, most significant bit first, 1 = missing."""
+    missing: npt.NDArray[np.int32]
+    """[N] missing pixels."""
+    border: Masks
+    """[N] whether the hole touches the frame."""
+
+
+def stratum(name: str, bits: Bits, size_px: int) -> Stratum:
+    """Count what is packed."""
+    counts, border = [], []
+    for start in range(0, len(bits), 64):
+        masks = unpack(bits[start : start + 64], size_px)
+        counts.append(masks.sum(axis=(1, 2), dtype=np.int32))
+        border.append(touches(masks))
+    return Stratum(name, bits, np.concatenate(counts), np.concatenate(border))
+
+
+def pack(masks: Masks) -> Bits:
+    """bool [N, H, W] -> uint8 [N, H, ceil(W / 8)]."""
+    return np.packbits(masks, axis=2)
+
+
+def unpack(bits: Bits, size_px: int) -> Masks:
+    """The inverse of `pack`."""
+    return np.unpackbits(bits, axis=2, count=size_px).view(bool)
+
+
+def touches(masks: Masks) -> Masks:
+    """Whether each hole reaches the frame: bool [N, H, W] -> [N]."""
+    rows = masks[:, 0].any(axis=1) | masks[:, -1].any(axis=1)
+    return rows | masks[:, :, 0].any(axis=1) | masks[:, :, -1].any(axis=1)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The masks of a set that lie in one bucket, in the order of the strata."""
+
+    strata: tuple[Stratum, ...]
+    members: tuple[tuple[int, int], ...]
+    """Of every mask: which stratum, which place in it."""
+    size_px: int
+
+    @property
+    def count(self) -> int:
+        """How many masks there are."""
+        return len(self.members)
+
+    def index(self, image_id: str) -> int:
+        """The mask of an image: it depends on the image's id alone."""
+        return digest.number(image_id) % self.count
+
+    def masks(self, indices: Sequence[int]) -> Masks:
+        """The masks at these places: bool [N, H, W], True = missing."""
+        chosen = [self.members[index] for index in indices]
+        if not chosen:
+            return np.empty((0, self.size_px, self.size_px), bool)
+        return unpack(np.stack([self.strata[part].bits[place] for part, place in chosen]), self.size_px)
+
+    def digest(self, index: int) -> str:
+        """SHA-256 of the packed bits of one mask."""
+        part, place = self.members[index]
+        return digest.of_bytes(self.strata[part].bits[place].tobytes())
+
+    def name(self, index: int) -> str:
+        """Stratum and index within it: `10-15/017`."""
+        part, place = self.members[index]
+        return f"{self.strata[part].name}/{place:03d}"
+
+    def missing(self, index: int) -> int:
+        """Missing pixels of one mask."""
+        part, place = self.members[index]
+        return int(self.strata[part].missing[place])
+
+
+@dataclass(frozen=True)
+class MaskSet:
+    """A frozen set; its strata are read, and checked against their digests, when they are first asked for."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    _opened: dict[str, Stratum] = field(default_factory=dict, repr=False)
+
+    @property
+    def id(self) -> str:
+        """Name of the set: `freeform-256`."""
+        return str(self.manifest["id"])
+
+    @property
+    def family(self) -> str:
+        """Name of the family."""
+        return str(self.manifest["family"])
+
+    @property
+    def size_px(self) -> int:
+        """Side of the masks."""
+        return int(self.manifest["size_px"])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole set."""
+        return str(self.manifest["sha256"])
+
+    @property
+    def bucketed(self) -> bool:
+        """Whether the set is cut into strata."""
+        return set(self.names) != {WHOLE}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The strata, from small to large."""
+        return tuple(self.manifest["strata"])
+
+    def open(self, names: Sequence[str]) -> tuple[Stratum, ...]:
+        """These strata; raises `BadInput` where a file is not what the manifest says."""
+        new = [name for name in names if name not in self._opened]
+        with ThreadPoolExecutor(2) as threads:
+            self._opened.update(zip(new, threads.map(self._read, new), strict=True))
+        return tuple(self._opened[name] for name in names)
+
+    def pool(self, bucket: Bucket) -> Pool:
+        """The masks whose ratio lies in the bucket, from all strata; raises `BadInput` where there is none."""
+        strata = self.open([name for name in self.names if _meets(name, bucket)])
+        members = tuple((part, place) for part, opened in enumerate(strata) for place in self._inside(opened, bucket))
+        if not members:
+            raise BadInput(f"Mask set {self.id} has no mask in bucket {bucket.label}. See: bench masks stats {self.id}")
+        return Pool(strata, members, self.size_px)
+
+    def _inside(self, opened: Stratum, bucket: Bucket) -> list[int]:
+        total = self.size_px * self.size_px
+        kept = zip(opened.missing.tolist(), opened.border.tolist(), strict=True)
+        return [n for n, (missing, border) in enumerate(kept) if ratio.bucket_of(missing, total, (bucket,), border)]
+
+    def _read(self, name: str) -> Stratum:
+        path, facts = self.folder / f"{name}.npz", self.manifest["strata"][name]
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as fault:
+            raise BadInput(f"Mask set {self.id} is not whole: {path} is missing. {self.remedy}") from fault
+        if digest.of_bytes(content) != facts["file_sha256"]:
+            raise BadInput(f"{path} is not the file that {MANIFEST} names (another digest). {self.remedy}")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return Stratum(name, arrays["bits"], arrays["missing"], arrays["border"])
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a damaged set."""
+        if self.manifest.get("imported"):
+            return "Import the set again: bench masks import --help"
+        return f"Restore it, or freeze it again: bench masks freeze {self.family} --size {self.size_px} --again"
+
+
+def _meets(name: str, bucket: Bucket) -> bool:
+    if name == WHOLE:
+        return True
+    (span,) = ratio.buckets(name)
+    return max(span.lo, bucket.lo) < min(span.hi, bucket.hi)
+
+
+def shelf() -> dict[str, Path]:
+    """Id -> folder of every frozen set: those that travel with the project, and the user's own."""
+    roots = (paths.home() / "masksets", paths.shipped("masksets"))
+    found = {path.parent.name: path.parent for root in roots for path in root.glob(f"*/{MANIFEST}")}
+    return dict(sorted(found.items()))
+
+
+def load(set_id: str) -> MaskSet:
+    """Open a set by its id; raises `UnknownName`, or `BadInput` for a manifest that cannot be read."""
+    known = shelf()
+    if set_id not in known:
+        raise UnknownName("mask set", [set_id], known, _SEE)
+    path = known[set_id] / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        opened = MaskSet(known[set_id], manifest)
+        assert opened.digest == whole_digest(opened.size_px, manifest["strata"])
+    except (ValueError, KeyError, TypeError, AssertionError) as fault:
+        raise BadInput(f"{path} is damaged: its entries do not give its digest ({fault!r}). Restore it.") from fault
+    return opened
+
+
+def whole_digest(size_px: int, strata: Mapping[str, Mapping[str, Any]]) -> str:
+    """The digest of a set: SHA-256 of one line `digest  stratum countxsizexsize` for each stratum."""
+    shape = f"{size_px}x{size_px}"
+    return digest.of_lines(f"{facts['sha256']}  {name} {facts['count']}x{shape}" for name, facts in strata.items())
+
+
+def resolve(names: Sequence[str], size_px: int) -> list[str]:
+    """Ids of the sets meant by ids, family names, globs and `all`, at one size, without repetition.
+
+    Raises `UnknownName` naming every miss, `Unavailable` for a family that is not frozen at this size, and `BadInput` for
+    an id of another size.
+    """
+    sizes = {set_id: _size(folder) for set_id, folder in shelf().items()}
+    at_size = [set_id for set_id, size in sizes.items() if size == size_px]
+    chosen: dict[str, None] = {}
+    missed = []
+    for name in names:
+        hits = _hits(name, at_size, size_px, sizes)
+        chosen.update(dict.fromkeys(hits))
+        missed += [name] * (not hits)
+    if missed:
+        known = {*sizes, *(set_id.removesuffix(f"-{size_px}") for set_id in at_size)}
+        raise UnknownName("mask set", missed, known, _SEE)
+    return list(chosen)
+
+
+def _hits(name: str, at_size: Sequence[str], size_px: int, sizes: Mapping[str, int]) -> list[str]:
+    if name == "all":
+        return list(at_size)
+    if set(name) & set("*?["):
+        return [
+            set_id
+            for set_id in at_size
+            if fnmatch.fnmatch(set_id, name) or fnmatch.fnmatch(set_id, f"{name}-{size_px}")
+        ]
+    if name in at_size:
+        return [name]
+    if name in sizes:
+        raise BadInput(f"Mask set {name} has masks of {sizes[name]} px, but {size_px} px are wanted.")
+    if f"{name}-{size_px}" in at_size:
+        return [f"{name}-{size_px}"]
+    if any(set_id == f"{name}-{size}" for set_id, size in sizes.items()):
+        raise Unavailable(
+            f"Mask family {name} is not frozen at {size_px} px. Freeze it: bench masks freeze {name} --size {size_px}"
+        )
+    return []
+
+
+def _size(folder: Path) -> int:
+    return int(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["size_px"])
+
+
+def write(
+    folder: Path,
+    strata: Sequence[Stratum],
+    size_px: int,
+    facts: Mapping[str, Mapping[str, Any]],
+    about: Mapping[str, Any],
+) -> MaskSet:
+    """Write a set into a folder, the manifest last. `facts`: more entries for each stratum; `about`: for the manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = {
+        part.name: {**describe(part, size_px), **facts.get(part.name, {}), "file_sha256": _store(folder, part)}
+        for part in strata
+    }
+    manifest = {
+        **about,
+        "size_px": size_px,
+        "polarity": "1 = missing",
+        "packing": "numpy.packbits along the rows, most significant bit first",
+        "count": sum(len(part.bits) for part in strata),
+        "strata": entries,
+        "sha256": whole_digest(size_px, entries),
+    }
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    _replace(folder / MANIFEST, text.encode())
+    return MaskSet(folder, json.loads(text))
+
+
+def describe(part: Stratum, size_px: int) -> dict[str, Any]:
+    """Count, ratios (per cent of the image) and digest of a stratum's masks."""
+    percent = part.missing.astype(np.int64) * 100 / (size_px * size_px)
+    return {
+        "count": len(part.bits),
+        "ratio_mean": round(float(percent.mean()), 4),
+        "ratio_sd": round(float(percent.std()), 4),
+        "ratio_min": round(float(percent.min()), 4),
+        "ratio_max": round(float(percent.max()), 4),
+        "touching_border": int(part.border.sum()),
+        "sha256": digest.of_bytes(np.ascontiguousarray(part.bits)),
+    }
+
+
+def _store(folder: Path, part: Stratum) -> str:
+    content = io.BytesIO()
+    np.savez_compressed(content, bits=part.bits, missing=part.missing, border=part.border)
+    _replace(folder / f"{part.name}.npz", content.getvalue())
+    return digest.of_bytes(content.getvalue())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(content)
+    beside.replace(path)
