@@ -69,7 +69,8 @@ class Predictor:
         extra = (seeds,) if self.card.stochastic else ()
         with torch.inference_mode():
             raw = self.model.predict(*padded, *extra)
-        return raw[..., : images.shape[-2], : images.shape[-1]] if raw.dim() == 4 else raw
+        whole = isinstance(raw, torch.Tensor) and raw.dim() == 4
+        return raw[..., : images.shape[-2], : images.shape[-1]] if whole else raw
 
     def _prove(self, truth: torch.Tensor, masks: torch.Tensor) -> None:
         """Shrink the batch to the largest size whose results equal those of one image at a time, bit for bit."""

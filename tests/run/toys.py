@@ -25,7 +25,7 @@ class Smooth(torch.nn.Module):
             self.conv.bias.fill_(0.4)
 
     def predict(self, images, masks):
-        return self.conv(torch.cat([images, masks], 1)).clamp(0, 1)
+        return self.conv(torch.cat([images * (1 - masks), masks], 1)).clamp(0, 1)
 
 
 class Fragile(Grey):
