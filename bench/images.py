@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -32,8 +33,8 @@ Result = TypeVar("Result")
 MAX_PIXELS = 128 * 10**6
 """Larger images are refused before they are decoded: one worker holds at most two copies, 4 bytes a pixel (1 GB)."""
 
-# Pillow warns from its own limit on and refuses at twice that; below ours it has nothing to say.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# Pillow warns from 89 megapixels on and refuses at 179; the limit here stands between the two.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 FILTERS = {
     "box": Image.Resampling.BOX,
@@ -59,7 +60,7 @@ def decode(source: Path | bytes | BinaryIO, name: str) -> Image.Image:
     except UnidentifiedImageError as fault:
         raise BadInput(f"{name}: not a photograph that can be read ({_content(source)}).") from fault
     except Image.DecompressionBombError as fault:
-        raise BadInput(f"{name}: more than {2 * MAX_PIXELS / 1e6:.0f} megapixels. Scale it down first.") from fault
+        raise BadInput(f"{name}: more than {MAX_PIXELS / 1e6:.0f} megapixels. Scale it down first.") from fault
     except OSError as fault:
         raise BadInput(f"{name}: cannot be opened: {fault.strerror or fault}.") from fault
     except DAMAGE as fault:

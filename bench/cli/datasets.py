@@ -33,7 +33,6 @@ def list_datasets(as_json: Json = False) -> None:
     for name, entry in entries.items():
         splits = ", ".join(entry.splits)
         print(f"{name:17} {entry.type:13} {entry.year:4} {entry.images:>10,}  {splits}; {entry.resolution}")
-    print(f"{'torchvision:CLASS':17} any class of torchvision.datasets whose samples begin with an image (--root DIR)")
 
 
 @app.command()

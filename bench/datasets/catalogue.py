@@ -1,7 +1,7 @@
 """Which data sets there are, how their official copies are laid out, and how one is opened by name.
 
-`demo`, `folder`, `shards`, every entry of `entries/*.toml`, and `torchvision:CLASS`. Lists of ids are frozen: a
-subset is drawn by the digest of the id, so that it is the same on every machine and in every order.
+`demo`, `folder`, `shards`, and every entry of `entries/*.toml`. Lists of ids are frozen: a subset is drawn by the
+digest of the id, so that it is the same on every machine and in every order.
 """
 
 from __future__ import annotations
@@ -126,14 +126,12 @@ def open_dataset(name: str, root: str | None = None, split: str | None = None) -
         return _narrow(open_dataset(name, root), read_list(Path(split)), split)
     if name == "demo":
         return _demo(root)
-    if name not in known() and not name.startswith("torchvision:"):
+    if name not in known():
         raise UnknownName("data set", [name], known(), SEE)
     if not root:
         raise BadInput(
             f"The data set {name} needs --root DIR, where its photographs lie. See: bench datasets show {name}"
         )
-    if name.startswith("torchvision:"):
-        return _torchvision(name.partition(":")[2], _place(root), split or "test", name)
     if name in entries():
         return _official(entries()[name], _place(root), split)
     if split:

@@ -59,23 +59,31 @@ def _walk(root: Path) -> Iterator[str]:
     pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(str(root), "", frozenset())]
     while pending:
         folder, prefix, above = pending.pop()
-        try:
-            status = Path(folder).stat()
-            here = (status.st_dev, status.st_ino)
-            if here in above:  # a link that leads back upwards
-                continue
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir():
-                        pending.append((entry.path, f"{prefix}{entry.name}/", above | {here}))
-                    else:
-                        yield prefix + entry.name
-        except OSError as fault:
-            raise BadInput(
-                f"{folder} cannot be read: {fault.strerror}. Give the directory of the photographs."
-            ) from fault
+        here, entries = _scan(folder)
+        if here in above:  # a link that leads back upwards
+            continue
+        for entry in entries:
+            if _is_folder(entry):
+                pending.append((entry.path, f"{prefix}{entry.name}/", above | {here}))
+            else:
+                yield prefix + entry.name
+
+
+def _scan(folder: str) -> tuple[tuple[int, int], list[os.DirEntry[str]]]:
+    """What a directory is (device and number), and all in it that is not hidden."""
+    try:
+        status = Path(folder).stat()
+        with os.scandir(folder) as entries:
+            return (status.st_dev, status.st_ino), [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as fault:
+        raise BadInput(f"{folder} cannot be read: {fault.strerror}. Give the directory of the photographs.") from fault
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _seen(others: Counter[str]) -> str:

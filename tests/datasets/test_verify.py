@@ -1,0 +1,81 @@
+"""A look through a copy finds what is missing or broken, and the command line says so."""
+
+import json
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from bench.cli import datasets as command
+from bench.datasets import catalogue
+from bench.datasets.verify import verify
+
+
+@pytest.fixture
+def copy(tmp_path):
+    for number, size in enumerate([(8, 6), (20, 30), (10, 10)]):
+        (tmp_path / "val_256").mkdir(exist_ok=True)
+        Image.new("RGB", size).save(tmp_path / "val_256" / f"{number}.jpg")
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(command.app, [str(word) for word in arguments])
+
+
+def test_sizes_count_and_digest_are_told(copy):
+    found = verify("folder", str(copy))
+    assert found.whole
+    assert (found.count, found.decoded, found.smallest, found.largest) == (3, 3, (8, 6), (20, 30))
+    assert found.list_sha256 == catalogue.list_digest(["val_256/0", "val_256/1", "val_256/2"])
+
+
+def test_a_count_that_is_not_the_official_one_is_not_whole(copy):
+    found = verify("places2", str(copy))
+    assert (found.split, found.count, found.official, found.whole) == ("val", 3, 36_500, False)
+
+
+def test_a_broken_photograph_is_named_with_its_fault(copy):
+    (copy / "val_256" / "9.jpg").write_bytes(b"?")
+    found = verify("folder", str(copy))
+    assert not found.whole
+    assert list(found.broken) == ["val_256/9"]
+    assert "not a photograph" in found.broken["val_256/9"]
+
+
+def test_a_sample_is_drawn_by_digest(copy):
+    assert verify("folder", str(copy), sample=2).decoded == 2
+
+
+def test_the_command_ends_with_status_one_where_something_is_wrong(copy):
+    assert run("verify", "folder", "--root", copy).exit_code == 0
+    wrong = run("verify", "places2", "--root", copy)
+    assert wrong.exit_code == 1
+    assert "places2 val: 3 photographs of 36,500 official" in wrong.stdout
+
+
+def test_the_command_writes_a_list_that_reads_back(copy):
+    run("verify", "places2", "--root", copy, "--write-list", copy / "mine.txt")
+    assert catalogue.read_list(copy / "mine.txt") == ["0", "1", "2"]
+
+
+def test_the_command_speaks_json(copy):
+    found = json.loads(run("verify", "folder", "--root", copy, "--json").stdout)
+    assert (found["count"], found["broken"], found["smallest"]) == (3, {}, [8, 6])
+
+
+def test_the_list_names_every_data_set():
+    text = run("list").stdout
+    assert not [name for name in catalogue.known() if f"\n{name} " not in f"\n{text}"]
+
+
+@pytest.mark.parametrize("name", catalogue.known())
+def test_every_data_set_has_a_sheet(name):
+    assert run("show", name).exit_code == 0
+    assert json.loads(run("show", name, "--json").stdout)["name"] == name
+
+
+def test_a_sheet_tells_layout_licence_and_tables():
+    text = run("show", "places2").stdout
+    for word in ("val_256", "36500", "licence", "cfs-table1", "survey Table 3", "1000000"):
+        assert word in text
