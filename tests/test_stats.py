@@ -39,8 +39,8 @@ def test_the_interval_of_a_mean_agrees_with_the_normal_closed_form():
 
 @pytest.mark.parametrize(("count", "least", "most"), [(10, 0.87, 0.93), (50, 0.92, 0.965)])
 def test_intervals_cover_the_truth_about_as_often_as_documented(count, least, most):
-    means = sample(1500, count, seed=3)
-    low, high = np.array([stats.bootstrap(row[None], resamples=400, seed=i) for i, row in enumerate(means)])[..., 0].T
+    means = sample(1000, count, seed=3)
+    low, high = np.array([stats.bootstrap(row[None], resamples=300, seed=i) for i, row in enumerate(means)])[..., 0].T
     assert least <= np.mean((low <= 25) & (high >= 25)) <= most
 
 

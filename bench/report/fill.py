@@ -10,15 +10,20 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bench.errors import BadInput
-from bench.report import footer, published
+from bench.report import cards, footer, published
 from bench.report.layout import Entry, Layout
 from bench.report.marks import Rival, marks
 from bench.report.results import Number, Run, check_comparable
 from bench.report.table import DIFFERS, EMPTY, MINUS, Cell, Column, Report, Row, Table, Value
 
 PUBLISHED = ("beside", "only", "none")
-FACTS = {"parameters": 0, "flops": 0, "images_per_second": 1, "memory_bytes": 0}
-"""What `run.json` may say of a model that is no metric, with its decimals."""
+FACTS = {
+    "parameters": (1e6, 3, "M"),
+    "flops": (1e9, 1, "G"),
+    "images_per_second": (1.0, 1, ""),
+    "memory_bytes": (2.0**20, 0, " MiB"),
+}
+"""What `run.json` may say of a model that is no metric: the unit it is shown in, its decimals and its sign."""
 ARROWS = {"higher": "↑", "lower": "↓"}
 Select = dict[str, str]
 
@@ -45,15 +50,23 @@ class Filler:
 
     def tables(self) -> list[Table]:
         """One table, or one for each value of the layout's dimension."""
-        if not self.layout.tables:
-            return [self.table(self.layout.name, self.layout.title, {})]
-        return [
-            self.table(
-                f"{self.layout.name}-{value}", f"{self.layout.title}: {self.name(self.layout.tables, value)}", pick
-            )
-            for value in self.values(self.layout.tables)
-            for pick in [{_selector(self.layout.tables): value}]
-        ]
+        names = self.layout.tables
+        tables = []
+        for values in itertools.product(*(self.values(name) for name in names)):
+            pick = {_selector(name): value for name, value in zip(names, values, strict=True)}
+            if not self.holds(pick):
+                continue
+            title = ", ".join(self.name(name, value) for name, value in zip(names, values, strict=True))
+            name = "-".join((self.layout.name, *values))
+            tables.append(self.table(name, ": ".join(filter(None, (self.layout.title, title))), pick))
+        return tables
+
+    def holds(self, pick: Select) -> bool:
+        """Whether any run has what a table is about."""
+        return not pick or any(
+            pick.get("dataset", run.dataset) == run.dataset and pick.get("masks", "") in ("", *run.families)
+            for run in self.runs
+        )
 
     def table(self, name: str, title: str, pick: Select) -> Table:
         """One table; `pick` is what all its cells share."""
@@ -144,6 +157,9 @@ class Filler:
         if self.mode == "only":
             return Value(EMPTY)
         metric = self.layout.measured.get(select.get("metric", ""), select.get("metric", ""))
+        if self.layout.source != "run":
+            text, reason = cards.say(self.layout.source, select | {"metric": metric})
+            return Value(text or EMPTY, reason=reason)
         number, run, keys = self.find(select | {"metric": metric})
         named = dict(zip(("model", "mask_set", "bucket", "metric"), keys or (), strict=False))
         if run:
@@ -151,22 +167,30 @@ class Filler:
         value = Value(EMPTY, keys=tuple(sorted(named.items())), n=number.n, excluded=number.excluded)
         if math.isnan(number.value):
             return replace(value, reason=number.reason or "not measured")
-        decimals = self.decimals(select.get("metric", ""), metric)
+        name = select.get("metric", "")
         left_out = f"{number.excluded} of {number.n + number.excluded} images left out: not finite"
         return replace(
             value,
-            text=_number(number.value, decimals),
-            spread=_spread(number, decimals) if self.layout.intervals else "",
+            text=self.format(number.value, name),
+            spread=_spread(number, self.decimals(name)) if self.layout.intervals else "",
             number=number.value,
             low=number.low,
             high=number.high,
             remark="; ".join(filter(None, [number.flag, left_out if number.excluded else ""])),
         )
 
-    def decimals(self, name: str, metric: str) -> int:
-        """Digits behind the point: the layout's, the card's, or those of a fact."""
-        card = self.card(metric)
-        return self.layout.decimals.get(name, int(str(card.get("decimals", FACTS.get(metric, 3)))))
+    def decimals(self, name: str) -> int:
+        """Digits behind the point of a metric as the layout calls it: the layout's, the card's, or those of a fact."""
+        metric = self.layout.measured.get(name, name)
+        usual = FACTS[metric][1] if metric in FACTS else int(str(self.card(metric).get("decimals", 3)))
+        return self.layout.decimals.get(name, usual)
+
+    def format(self, value: float, name: str, sign: str = "") -> str:
+        """A number of a metric as it is shown; `sign` as in format specifications."""
+        unit, _, letter = FACTS.get(name, (1.0, 0, ""))
+        text = f"{value / unit:{sign}.{self.decimals(name)}f}"
+        bare = text.lstrip("-+")
+        return (text if sign or float(bare) else bare).replace("-", MINUS) + letter
 
     def find(self, select: Select) -> Found:
         """The number that a selection picks among the runs."""
@@ -185,13 +209,13 @@ class Filler:
     def print(self, select: Select) -> Value:
         """The printed number for a selection."""
         if self.mode == "none":
-            return Value(EMPTY, source="printed")
+            return Value("", source="printed")
         known = {key: value for key, value in select.items() if key in published.Printed.__dataclass_fields__}
         line = published.find(self.printed, known)
         if line is None:
-            return Value(EMPTY, source="printed")
+            return Value("", source="printed")
         keys = tuple((key, getattr(line, key)) for key in ("bucket", "dataset", "masks", "metric", "model", "protocol"))
-        status = "" if line.status == "read" else line.status
+        status = "recalled, not re-read in the paper" if line.status == "recalled" else ""
         return Value(
             line.value, bold=line.mark == "bold", source="printed", keys=keys, number=line.number, remark=status
         )
@@ -246,10 +270,9 @@ class Filler:
         if math.isnan(gap):
             return Value("", source="difference")
         metric = dict(theirs.keys)["metric"]
-        decimals = self.decimals(metric, self.layout.measured.get(metric, metric))
         other = dict(mine.keys)["protocol"] != dict(theirs.keys)["protocol"]
         other |= dict(mine.keys)["dataset"] != dict(theirs.keys)["dataset"]
-        text = f"{gap:+.{decimals}f}".replace("-", MINUS) + (DIFFERS if other else "")
+        text = self.format(gap, metric, "+") + (DIFFERS if other else "")
         return Value(text, source="difference", keys=mine.keys, number=gap)
 
 
@@ -283,11 +306,6 @@ def _no_bucket(run: Run, masks: str, bucket: str) -> str:
         return f"{masks} has no bucket {bucket}"
     wanted = f"no bucket {bucket}; it" if bucket else "several buckets; the layout must name one; it"
     return f"the run has {wanted} has {', '.join(run.buckets)}"
-
-
-def _number(value: float, decimals: int) -> str:
-    text = f"{value:.{decimals}f}"
-    return f"{0:.{decimals}f}" if float(text) == 0 else text.replace("-", MINUS)
 
 
 def _spread(number: Number, decimals: int) -> str:
@@ -326,7 +344,9 @@ def build(layout: Layout, runs: Sequence[Run], mode: str) -> Report:
         raise BadInput(f"--published must be one of {', '.join(PUBLISHED)}, not '{mode}'.")
     if mode != "none" and not layout.published:
         raise BadInput(f"The layout {layout.name} names no printed table; use --published none.")
-    if mode != "only" and not runs:
+    if mode != "only" and layout.source == "print":
+        raise BadInput(f"The layout {layout.name} has a printed side only; use --published only.")
+    if mode != "only" and not runs and layout.source == "run":
         raise BadInput(f"The layout {layout.name} needs a run: bench report RUN --layout {layout.name}.")
     groups = defaultdict(list)
     for run in runs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.report.table import EMPTY, MINUS, Cell, Report, Table, Value
+from bench.report.table import EMPTY, MINUS, Cell, Report, Row, Table, Value
 
 SIGNS = {
     "\\": r"$\backslash$",
@@ -33,10 +33,12 @@ SIGNS = {
     "\N{MULTIPLICATION SIGN}": r"$\times$",
 }
 PACKAGES = r"""\usepackage[utf8]{inputenc}
+\usepackage{array}
 \usepackage{booktabs}
 \usepackage{multirow}
 """
 LATIN_END = 0x180
+PHRASE, PHRASE_MM = 22, 36
 LINE_MM, SIGN_MM = 4.6, 2.2
 """Room for a line of a table and for a sign, so that a page made for the table cuts nothing."""
 
@@ -44,12 +46,12 @@ LINE_MM, SIGN_MM = 4.6, 2.2
 def render(report: Report, *, standalone: bool = False) -> str:
     """All tables; the footer stands as comment, or below the tables where the text compiles alone.
 
-    Needs the packages booktabs and multirow. standalone: a whole document whose page is as large as its tables.
+    Needs the packages array, booktabs and multirow. standalone: a whole document whose page is as large as its tables.
     """
     body = "\n".join("\n".join(_table(table)) for table in report.tables)
     if not standalone:
         comments = "".join(f"% {' '.join(line.split())}\n" for line in report.footer)
-        return f"% Needs \\usepackage{{booktabs}} and \\usepackage{{multirow}}.\n{comments}{body}\n"
+        return f"% Needs the packages array, booktabs and multirow.\n{comments}{body}\n"
     width, height = _page(report)
     footer = "\n\n".join(escape(line) for line in report.footer)
     return (
@@ -63,7 +65,8 @@ def render(report: Report, *, standalone: bool = False) -> str:
 
 def _page(report: Report) -> tuple[int, int]:
     """Width and height in mm that hold the widest table, and all tables above one another."""
-    rows = sum(len(table.rows) + len(table.notes) + 12 for table in report.tables) + 3 * len(report.footer)
+    rows = sum(sum(map(_lines, table.rows)) + len(table.notes) + 12 for table in report.tables)
+    rows += 3 * len(report.footer)
     widest = max(max(_signs(table), len(table.title)) for table in report.tables)
     return round(max(120, SIGN_MM * widest) + 30), round(LINE_MM * rows + 30)
 
@@ -79,7 +82,16 @@ def _signs(table: Table) -> int:
 
 
 def _length(cell: Cell) -> int:
-    return sum(len(value.text) + len(value.spread) + 2 for value in cell.values)
+    return PHRASE if _is_phrase(cell) else sum(len(value.text) + len(value.spread) + 2 for value in cell.values)
+
+
+def _lines(row: Row) -> int:
+    """How many lines of text a row takes."""
+    return max(len(cell.values[0].text) * 4 // (PHRASE * 3) + 1 if _is_phrase(cell) else 1 for cell in row.cells)
+
+
+def _is_phrase(cell: Cell) -> bool:
+    return len(cell.values) == 1 and not cell.values[0].spread and len(cell.values[0].text) > PHRASE
 
 
 def escape(text: str) -> str:
@@ -99,7 +111,7 @@ def _table(table: Table) -> Iterator[str]:
     yield r"\centering"
     yield rf"\caption{{{escape(' '.join(filter(None, (table.title.rstrip('.') + '.', table.caption))))}}}"
     yield rf"\label{{tab:{''.join(sign if sign.isalnum() else '-' for sign in table.name)}}}"
-    yield rf"\begin{{tabular}}{{{'l' * len(table.corner)}{'c' * len(table.columns)}}}"
+    yield rf"\begin{{tabular}}{{{'l' * len(table.corner)}{''.join(_alignment(table))}}}"
     yield r"\toprule"
     yield from _head(table)
     yield r"\midrule"
@@ -110,6 +122,13 @@ def _table(table: Table) -> Iterator[str]:
         notes = "; ".join(rf"\textsuperscript{{{letter}}}\,{escape(text)}" for letter, text in table.notes)
         yield rf"\par\smallskip{{\footnotesize {notes}.\par}}"
     yield r"\end{table}"
+
+
+def _alignment(table: Table) -> Iterator[str]:
+    """Numbers are centred; phrases are broken into lines of `PHRASE_MM`."""
+    for place in range(len(table.columns)):
+        phrases = any(_is_phrase(row.cells[place]) for row in table.rows)
+        yield rf">{{\raggedright\arraybackslash}}p{{{PHRASE_MM}mm}}" if phrases else "c"
 
 
 def _head(table: Table) -> Iterator[str]:
@@ -129,9 +148,11 @@ def _head(table: Table) -> Iterator[str]:
 
 def _body(table: Table, columns: int) -> Iterator[str]:
     banner = ""
-    for row, spans, broken in zip(table.rows, table.spans(), table.breaks, strict=True):
+    for place, (row, spans, broken) in enumerate(zip(table.rows, table.spans(), table.breaks, strict=True)):
         if broken:
             yield r"\midrule"
+        elif max(spans) > 1 and place:
+            yield r"\addlinespace[2pt]"
         if row.banner != banner:
             banner = row.banner
             yield rf"\multicolumn{{{columns}}}{{l}}{{\textit{{{escape(banner)}}}}} \\"
@@ -151,6 +172,8 @@ def _line(cells: list[str]) -> str:
 
 def _cell(cell: Cell, joint: str) -> str:
     text = escape(joint).join(_value(value) for value in cell.values)
+    if _is_phrase(cell):
+        text = text.replace("/", r"/\allowbreak{}")
     return rf"{text}\textsuperscript{{{cell.letters}}}" if cell.letters else text
 
 

@@ -11,15 +11,14 @@ from typing import Any
 from bench.errors import BadInput, UnknownName
 from bench.paths import shipped
 
-SELECTORS = ("model", "dataset", "masks", "bucket", "metric", "protocol")
-"""What picks a number: `masks` is a mask set or its family; the rest are names as in results and published data."""
+SELECTORS = ("model", "dataset", "masks", "bucket", "metric", "protocol", "field")
+"""What picks a number: `masks` is a mask set or its family, `field` what a card says (`losses`), the rest are names."""
 DIMENSIONS = ("dataset", "mask_set", "bucket", "metric", "model")
 """What rows and columns may run over, as found in the run."""
 CHOICES = {
     "groups": ("banner", "column"),
     "marking": ("best and second", "best", "none"),
-    "tables": ("", *DIMENSIONS),
-    "source": ("run", "models", "metrics", "datasets"),
+    "source": ("run", "models", "metrics", "datasets", "print"),
 }
 
 
@@ -43,8 +42,8 @@ class Layout:
     name: str = ""
     """The file's name, or the path given."""
     caption: str = ""
-    tables: str = ""
-    """A dimension: one table for each of its values."""
+    tables: tuple[str, ...] = ()
+    """Dimensions: one table for each combination of their values."""
     corner: tuple[str, ...] = ()
     """Heads above the row heads."""
     groups: str = "banner"
@@ -65,7 +64,7 @@ class Layout:
     """Whether the number of images stands below the column heads."""
     marking: str = "best and second"
     source: str = "run"
-    """Where our side comes from: results of a run, or the cards of `models`, `metrics`, `datasets`."""
+    """Where our side comes from: results of a run, cards of `models`, `metrics`, `datasets`; `print`: there is none."""
     published: str = ""
     """`reports/published/NAME.csv` and its table, as `NAME/TABLE`: the printed numbers of this table."""
     published_protocol: str = ""
@@ -101,7 +100,7 @@ def parse(text: str, file: str, name: str) -> Layout:
     try:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
-        raise BadInput(f"{file} is not valid TOML: {fault}.") from fault
+        raise BadInput(f"{file} is not valid TOML: {_located(str(fault), text)}.") from fault
     reader = _Reader(text, file)
     known = {part.name: part for part in fields(Layout) if part.name != "name"}
     for key in given:
@@ -111,6 +110,14 @@ def parse(text: str, file: str, name: str) -> Layout:
         if part.default is MISSING and part.default_factory is MISSING and key not in given:
             raise BadInput(f"{file}: the field '{key}' is missing.")
     return Layout(name=name, **{key: reader.field(key, value) for key, value in given.items()})
+
+
+def _located(fault: str, text: str) -> str:
+    """The parser's sentence with the line that it is about."""
+    lines = text.splitlines()
+    fault = fault.replace("end of document", f"line {len(lines)}, the end of the file")
+    place = re.search(r"at line (\d+)", fault)
+    return f"{fault}: {lines[int(place[1]) - 1].strip()}" if place and lines else fault
 
 
 class _Reader:
@@ -134,6 +141,7 @@ class _Reader:
         checks = {
             "rows": self._axis,
             "columns": self._axis,
+            "tables": self._dimensions,
             "pair": self._pair,
             "corner": self._texts,
             "notes": self._texts,
@@ -166,7 +174,10 @@ class _Reader:
             self.fail(key, f"must be a list of dimensions or tables [[{key}]]")
         if all(isinstance(part, dict) for part in value):
             return tuple(self._entry(key, index, part) for index, part in enumerate(value))
-        for part in value:
+        return self._dimensions(key, value)
+
+    def _dimensions(self, key: str, value: Any) -> tuple[str, ...]:
+        for part in self._list(key, value, str):
             if part not in DIMENSIONS:
                 self.fail(key, f"'{part}' is none of {', '.join(DIMENSIONS)}")
         return tuple(value)

@@ -36,7 +36,8 @@ def build(runs: Sequence[Path], name: str, published: str | None = None) -> Repo
     """Fill a layout (by name or file) from run folders; `published` as in `fill.build`, None for what fits."""
     chosen = layout.load(name)
     if published is None:
-        published = "none" if not chosen.published else "beside" if runs else "only"
+        both = runs and chosen.source != "print"
+        published = "none" if not chosen.published else "beside" if both else "only"
     return fill.build(chosen, [results.load(root) for root in runs], published)
 
 

@@ -28,6 +28,8 @@ class Printed:
     bucket: str
     metric: str
     """The measure as printed; which variant it is stands in `variant`."""
+    field: str
+    """What a phrase tells of its model, metric or data set; empty for numbers."""
     value: str
     """As printed, to the digit."""
     mark: str
@@ -39,7 +41,7 @@ class Printed:
     place: str
     """Page, or row and column as printed."""
     status: str
-    """`read` in the paper, `quoted` by the paper from another, `recalled` from the literature and not re-read."""
+    """`read` in the source; `quoted` there from another; `condensed` from sentences; `recalled` and not re-read."""
 
     @property
     def number(self) -> float:
@@ -69,8 +71,12 @@ def table(source: str) -> tuple[Printed, ...]:
 
 
 def find(lines: tuple[Printed, ...], select: dict[str, str]) -> Printed | None:
-    """The line that a cell picks; raises `BadInput` where several would do."""
-    hits = [line for line in lines if all(getattr(line, key) == value for key, value in select.items())]
+    """The line that a cell picks; what all lines of the table share need not fit.
+
+    Raises `BadInput` where several lines would do.
+    """
+    telling = [key for key in select if len({getattr(line, key) for line in lines}) > 1]
+    hits = [line for line in lines if all(getattr(line, key) == select[key] for key in telling)]
     if len(hits) > 1:
         picks = ", ".join(f"{key} {value}" for key, value in select.items())
         raise BadInput(f"{hits[0].paper}, table {hits[0].table}: {len(hits)} printed numbers fit {picks}.")

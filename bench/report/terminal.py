@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from rich.cells import cell_len
 
-from bench.report.table import Cell, Report, Row, Table, Value
+from bench.report.table import Cell, Report, Table, Value
 
 BOLD, UNDERLINE, RESET = "\x1b[1m", "\x1b[4m", "\x1b[0m"
 GAP = "  "
+PHRASE = 22
+"""Cells wider than this are broken between words."""
+Lines = list[str]
 
 
 def render(report: Report, *, width: int = 120, styled: bool = False) -> str:
@@ -19,39 +23,54 @@ def render(report: Report, *, width: int = 120, styled: bool = False) -> str:
     `*` behind what would be bold and a `_` behind what would be underlined.
     """
     parts = ["\n".join(_table(table, width, styled=styled)) for table in report.tables]
-    text = "\n\n".join([*parts, *(["\n".join(_safe(line) for line in report.footer)] if report.footer else [])])
-    if not styled and any(mark in text for mark in ("*", "_")):
-        text = text.replace("Bold:", "Bold (*):").replace("Underlined:", "Underlined (_):")
-    return text + "\n"
+    footer = "\n".join(_paragraph(line, width) for line in report.footer)
+    if not styled:
+        footer = footer.replace("Bold:", "Bold (*):").replace("Underlined:", "Underlined (_):")
+    return "\n\n".join([*parts, *([footer] if footer else [])]) + "\n"
+
+
+def _paragraph(text: str, width: int) -> str:
+    return textwrap.fill(_safe(text), width, subsequent_indent=GAP, break_on_hyphens=False)
 
 
 def _table(table: Table, width: int, *, styled: bool) -> Iterator[str]:
-    yield _style(_safe(table.title), bold=True, underlined=False, styled=styled)
+    yield _style(_paragraph(table.title, width), bold=True, underlined=False, styled=styled)
     if table.caption:
-        yield _safe(table.caption)
+        yield _paragraph(table.caption, width)
     heads = _heads(table)
     fields = [[_field(cell, table.joint, styled=styled) for cell in row.cells] for row in table.rows]
-    left = [max(map(cell_len, column)) for column in zip(*([_safe(h) for h in line] for line in heads), strict=True)]
-    for chunk in _chunks(table, fields, sum(left) + len(GAP) * (len(left) - 1), width):
+    left = [max(map(cell_len, column)) for column in zip(*heads, strict=True)]
+    sizes = _sizes(table, fields)
+    for chunk in _chunks(table, sizes, sum(left) + len(GAP) * (len(left) - 1), width):
         yield ""
-        yield from _chunk(table, heads, left, fields, chunk)
+        yield from _chunk(table, heads, left, fields, sizes, chunk)
     for letter, sentence in table.notes:
-        yield f"{letter}  {_safe(sentence)}"
+        yield _paragraph(f"{letter}  {sentence}", width)
 
 
 def _heads(table: Table) -> list[tuple[str, ...]]:
     """Row heads, the corner first, those blank that the row above shows already."""
-    spans = table.spans()
     rows = [
-        tuple(head if span else "" for head, span in zip(row.heads, line, strict=True))
-        for row, line in zip(table.rows, spans, strict=True)
+        tuple(_safe(head) if span else "" for head, span in zip(row.heads, spans, strict=True))
+        for row, spans in zip(table.rows, table.spans(), strict=True)
     ]
-    return [table.corner, *rows]
+    return [tuple(map(_safe, table.corner)), *rows]
 
 
-def _chunks(table: Table, fields: list[list[str]], left: int, width: int) -> Iterator[range]:
+def _sizes(table: Table, fields: list[list[Lines]]) -> list[int]:
+    """The width of each column."""
+    return [
+        max(1, *(_visible(text) for line in fields for text in line[place]), *map(cell_len, _column_head(table, place)))
+        for place in range(len(table.columns))
+    ]
+
+
+def _column_head(table: Table, place: int) -> Lines:
+    return [_safe(table.columns[place].head), _safe(table.columns[place].under)]
+
+
+def _chunks(table: Table, sizes: list[int], left: int, width: int) -> Iterator[range]:
     """Runs of columns that fit beside the row heads; a group is not torn where it fits whole."""
-    sizes = _widths(table, fields)
     ends = {sum(span for _, span in table.groups()[: i + 1]) for i in range(len(table.groups()))}
     start = 0
     while start < len(sizes):
@@ -65,67 +84,69 @@ def _chunks(table: Table, fields: list[list[str]], left: int, width: int) -> Ite
         start = stop
 
 
-def _widths(table: Table, fields: list[list[str]]) -> list[int]:
-    columns = [[line[place] for line in fields] for place in range(len(table.columns))]
-    return [
-        max(cell_len(_safe(head.head)), cell_len(_safe(head.under)), *(_visible(text) for text in column), 1)
-        for head, column in zip(table.columns, columns, strict=True)
-    ]
-
-
 def _chunk(
-    table: Table, heads: list[tuple[str, ...]], left: list[int], fields: list[list[str]], chunk: range
+    table: Table,
+    heads: list[tuple[str, ...]],
+    left: list[int],
+    fields: list[list[Lines]],
+    sizes: list[int],
+    chunk: range,
 ) -> Iterator[str]:
-    sizes = _widths(table, fields)
     total = sum(left) + sum(sizes[place] for place in chunk) + len(GAP) * (len(left) + len(chunk) - 1)
+    right = {place: not any(len(line[place]) > 1 for line in fields) for place in chunk}
 
-    def line(row_heads: tuple[str, ...], texts: list[str]) -> str:
-        cells = [_pad(_safe(head), size, right=False) for head, size in zip(row_heads, left, strict=True)]
-        cells += [_pad(text, sizes[place], right=True) for text, place in zip(texts, chunk, strict=True)]
+    def line(row_heads: tuple[str, ...], texts: dict[int, str]) -> str:
+        cells = [_pad(head, size, right=False) for head, size in zip(row_heads, left, strict=True)]
+        cells += [_pad(text, sizes[place], right=right[place]) for place, text in texts.items()]
         return GAP.join(cells).rstrip()
 
+    blank = ("",) * len(left)
     if any(table.columns[place].group for place in chunk):
-        yield _group_line(table, left, sizes, chunk)
-    yield line(heads[0], [_safe(table.columns[place].head) for place in chunk])
+        yield _group_line(table, sum(left) + len(GAP) * (len(left) - 1), sizes, chunk)
+    yield line(heads[0], {place: _column_head(table, place)[0] for place in chunk})
     if any(table.columns[place].under for place in chunk):
-        yield line(("",) * len(left), [_safe(table.columns[place].under) for place in chunk])
+        yield line(blank, {place: _column_head(table, place)[1] for place in chunk})
     yield "─" * total
     banner = ""
-    for row, row_heads, texts, broken in zip(table.rows, heads[1:], fields, table.breaks, strict=True):
+    for row, row_heads, cells, broken in zip(table.rows, heads[1:], fields, table.breaks, strict=True):
+        if broken:
+            yield ""
         if row.banner != banner:
             banner = row.banner
-            yield ("\n" if broken else "") + _safe(banner)
-        elif broken:
-            yield ""
-        yield line(row_heads, [texts[place] for place in chunk])
+            yield _safe(banner)
+        for height in range(max(len(cells[place]) for place in chunk)):
+            texts = {place: cells[place][height] if height < len(cells[place]) else "" for place in chunk}
+            yield line(blank if height else row_heads, texts)
     yield "─" * total
 
 
-def _group_line(table: Table, left: list[int], sizes: list[int], chunk: range) -> str:
-    text = " " * (sum(left) + len(GAP) * (len(left) - 1))
+def _group_line(table: Table, left: int, sizes: list[int], chunk: range) -> str:
+    text = " " * left
     place = chunk.start
     while place < chunk.stop:
-        stop = place + 1
-        while stop < chunk.stop and table.columns[stop].group == table.columns[place].group:
+        group, stop = table.columns[place].group, place + 1
+        while group and stop < chunk.stop and table.columns[stop].group == group:
             stop += 1
         room = sum(sizes[place:stop]) + len(GAP) * (stop - place - 1)
-        text += GAP + _safe(table.columns[place].group).center(room, "─" if table.columns[place].group else " ")
+        text += GAP + (f" {_safe(group)} ".center(room, "─") if group else " " * room)
         place = stop
     return text.rstrip()
 
 
-def _field(cell: Cell, joint: str, *, styled: bool) -> str:
+def _field(cell: Cell, joint: str, *, styled: bool) -> Lines:
     text = joint.join(_value(value, styled=styled) for value in cell.values)
-    return f"{text} {cell.letters}" if cell.letters else text
+    text = f"{text} {cell.letters}" if cell.letters else text
+    phrase = _visible(text) > PHRASE and len(cell.values) == 1 and not cell.values[0].spread
+    return textwrap.wrap(text, PHRASE, break_on_hyphens=False) if phrase else [text]
 
 
 def _value(value: Value, *, styled: bool) -> str:
     text = _safe(value.text)
     if styled:
         text = _style(text, bold=value.bold, underlined=value.underlined, styled=True)
-        return text + (f" ±{value.spread}" if value.spread else "")
-    marks = ("*" if value.bold else "") + ("_" if value.underlined else "")
-    return text + marks + (f" ±{value.spread}" if value.spread else "")
+    else:
+        text += ("*" if value.bold else "") + ("_" if value.underlined else "")
+    return text + (f" ±{value.spread}" if value.spread else "")
 
 
 def _style(text: str, *, bold: bool, underlined: bool, styled: bool) -> str:
@@ -147,6 +168,3 @@ def _pad(text: str, size: int, *, right: bool) -> str:
 def _safe(text: str) -> str:
     """Names cannot move the cursor: what is not printable is shown as its code."""
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
-
-
-__all__ = ["Row", "render"]

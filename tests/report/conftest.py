@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,11 @@ def make_run():
     return write_run
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("template") / "run")
+
+
 @pytest.fixture
-def run(tmp_path):
-    return write_run(tmp_path / "run")
+def run(template, tmp_path):
+    return Path(shutil.copytree(template, tmp_path / "run"))

@@ -20,7 +20,7 @@ def cell(table, banner, row, column):
 
 
 def test_there_is_one_table_for_each_mask_set(run):
-    assert [table.name for table in tables(run)] == ["general-freeform-256", "general-rectangular-256"]
+    assert [table.name for table in tables(run)] == ["general-demo-freeform-256", "general-demo-rectangular-256"]
 
 
 def test_models_stand_within_metrics_and_buckets_in_columns(run):

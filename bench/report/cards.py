@@ -1,0 +1,56 @@
+"""What this project's own cards say of a model, a metric or a data set: our side of tables without numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bench.datasets import catalogue
+from bench.metrics import shelf
+from bench.models import zoo
+
+ARROWS = {"higher": "↑", "lower": "↓"}
+
+
+def say(source: str, select: Mapping[str, str]) -> tuple[str, str]:
+    """The text of a field, or why there is none. source: `models`, `metrics` or `datasets`."""
+    kind, known, read = SOURCES[source]
+    name = select.get(kind, "")
+    card = known().get(name)
+    if card is None:
+        return "", f"there is no {kind} {name} here"
+    text = read(card).get(select.get("field", ""), "")
+    return text, "" if text else f"the {kind}'s card does not say it"
+
+
+def _model(card: Any) -> dict[str, str]:
+    size = f"{card.size_px}×{card.size_px}" if card.size_px else "any"  # noqa: RUF001 - as tables print sizes
+    return {
+        "resolution": size,
+        "losses": card.losses,
+        "form": card.form,
+        "strengths": card.strengths,
+        "limits": card.limits,
+    }
+
+
+def _metric(card: Any) -> dict[str, str]:
+    return {"better": ARROWS[card.better], "function": card.formula, "limits": ""}
+
+
+def _dataset(card: Any) -> dict[str, str]:
+    return {
+        "year": str(card.year),
+        "images": str(card.images),
+        "resolution": card.resolution,
+        "type": card.type,
+        "content": card.type,
+        "size": f"{card.images}, {card.resolution}",
+    }
+
+
+SOURCES: dict[str, tuple[str, Callable[[], Mapping[str, Any]], Callable[[Any], dict[str, str]]]] = {
+    "models": ("model", zoo.cards, _model),
+    "metrics": ("metric", shelf.cards, _metric),
+    "datasets": ("dataset", catalogue.entries, _dataset),
+}
