@@ -8,12 +8,19 @@ weights but pads another way and is a pixel off in the refinement.
 
 from __future__ import annotations
 
+import dataclasses
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
+from bench.training import data, initialise, losses
+from bench.training.adversarial import WASSERSTEIN, gradient_penalty
+from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -26,7 +33,7 @@ CARD = ModelCard(
     licence="CC BY-NC 4.0",
     size_px=256,
     multiple=8,
-    families=("rectangular",),
+    families=("deepfillv1",),
     data=("places2", "celeba", "celeba-hq", "imagenet"),
     form="coarse network, then a refinement of two branches, one with contextual attention",
     losses="discounted L1 of both stages, WGAN-GP (whole image and window)",
@@ -109,7 +116,7 @@ class Conv(nn.Module):
         return self.activation(self.conv(F.interpolate(x, scale_factor=2) if self.doubled else x))
 
 
-class Stage(nn.Module):
+class Layers(nn.Module):
     """What both networks share: named layers, and an input of image, ones and mask."""
 
     def __init__(self, width: int) -> None:
@@ -135,7 +142,7 @@ class Stage(nn.Module):
         return x
 
 
-class CoarseGenerator(Stage):
+class CoarseGenerator(Layers):
     """First stage: one chain of layers."""
 
     def __init__(self, width: int) -> None:
@@ -147,7 +154,7 @@ class CoarseGenerator(Stage):
         return self.conv17(self.run(torch.cat([images, torch.ones_like(masks), masks], dim=1), COARSE))
 
 
-class FineGenerator(Stage):
+class FineGenerator(Layers):
     """Second stage: a branch of dilated convolutions beside one of attention."""
 
     def __init__(self, width: int) -> None:
@@ -204,3 +211,126 @@ def convert(state: dict, tag: str) -> dict:
     """The generator of daa233's files: with `netG.` before every name where the whole trainer was saved."""
     inside = {name.removeprefix("netG."): tensor for name, tensor in state.items() if name.startswith("netG.")}
     return inside or state
+
+
+class Critic(nn.Module):
+    """Images [B, 3, side, side] (BGR in -1..1) -> one score each, [B, 1]."""
+
+    def __init__(self, side: int, widths: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(SameConv2d(before, after, 5, 2) for before, after in pairwise((3, *widths)))
+        self.linear = nn.Linear((-(-side // 16)) ** 2 * widths[-1], 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.2)
+        return self.linear(x.flatten(1))
+
+
+def critics(size: int, width: int = 64) -> nn.ModuleDict:
+    """One for the whole image, one for the window of half its side around the hole."""
+    w = width
+    return nn.ModuleDict(
+        {"whole": Critic(size, (w, 2 * w, 4 * w, 4 * w)), "window": Critic(size // 2, (w, 2 * w, 4 * w, 8 * w))}
+    )
+
+
+class DeepFillV1Training(Training):
+    """Section 3 of the paper, as in the authors' code.
+
+    The window is the square of half the image's side around the hole: the authors' box before they shrink it.
+    """
+
+    def __init__(self, model: DeepFillV1, recipe: Recipe) -> None:
+        size, options = data.size_px(recipe), recipe.options
+        super().__init__(generator=model, discriminator=critics(size, options["discriminator_width"]))
+        initialise.xavier(self.players)
+        self.side, self.coarse_weight = size // 2, options["coarse_weight"]
+        self.register_buffer("discount", discount(self.side, options["gamma"]))
+
+    def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
+        """Wasserstein distances of both critics, and the penalty on gradients inside the hole."""
+        truth, _, refined = self._pass(batch)
+        fake = refined * batch.masks + truth * (1 - batch.masks)
+        terms = {name: torch.zeros((), device=truth.device) for name in ("real", "fake", "gradient_penalty")}
+        views = zip(*(self._views(images, batch.masks) for images in (truth, fake, batch.masks)), strict=True)
+        for critic, (real_view, fake_view, hole) in zip(self._critics(), views, strict=True):
+            terms["real"] = terms["real"] + WASSERSTEIN.real(critic(real_view))
+            terms["fake"] = terms["fake"] + WASSERSTEIN.fake(critic(fake_view))
+            terms["gradient_penalty"] = terms["gradient_penalty"] + gradient_penalty(critic, real_view, fake_view, hole)
+        return terms
+
+    def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
+        """Discounted L1 in the window, L1 on the known part, both of both stages; the composite is judged."""
+        truth, coarse, refined = self._pass(batch)
+        error = self.coarse_weight * (coarse - truth).abs() + (refined - truth).abs()
+        known = 1 - batch.masks
+        terms = {
+            "window": (self._views(error, batch.masks)[1] * self.discount).mean(),
+            "known": (error * known).mean() / known.mean(),
+        }
+        if weights["adversarial"]:
+            views = self._views(refined * batch.masks + truth * known, batch.masks)
+            scores = [WASSERSTEIN.fool(critic(view)) for critic, view in zip(self._critics(), views, strict=True)]
+            terms["adversarial"] = scores[0] + scores[1]
+        return terms
+
+    def _pass(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        truth = encode(batch.images)
+        return truth, *self.players["generator"](truth * (1 - batch.masks), batch.masks)
+
+    def _critics(self) -> tuple[nn.Module, nn.Module]:
+        return self.players["discriminator"]["whole"], self.players["discriminator"]["window"]
+
+    def _views(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        return images, losses.cut(images, losses.window(masks, self.side), self.side)
+
+
+def discount(side: int, gamma: float) -> Tensor:
+    """gamma^(distance to the nearest edge of the window): [side, side]. The first row is 0 away, the last one 1."""
+    place = torch.arange(side)
+    distance = torch.minimum(place, side - place)
+    return gamma ** torch.minimum(distance[:, None], distance).float()
+
+
+def training(model: DeepFillV1, recipe: Recipe) -> Training:
+    """How it learns."""
+    return DeepFillV1Training(model, recipe)
+
+
+PAPER = Recipe(
+    note="The authors' train.py, branch v1.0.0. Departure: each player has its own Adam, so bias corrections differ in "
+    "the first steps.",
+    stages=(Stage("joint", 1_000_000, turns=("discriminator",) * 5 + ("generator",), fresh=True),),
+    optimizers={
+        "generator": Optimizer(1e-4, settings={"betas": (0.5, 0.9)}),
+        "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.9)}),
+    },
+    weights={"window": 1.2, "known": 1.2, "adversarial": 0.001, "real": 1.0, "fake": 1.0, "gradient_penalty": 10.0},
+    batch=16,
+    preparation={"EnlargeTo": {"size": 256}, "RandomCrop": {"size": 256}},
+    masks=Masks(("deepfillv1",), shared=True),
+    settings={"width": 32},
+    options={"discriminator_width": 64, "coarse_weight": 1.2, "gamma": 0.9},
+)
+RECIPES = {
+    "paper": PAPER,
+    "starter": dataclasses.replace(
+        PAPER,
+        note="Narrow, on small images: first without the critics, then with one turn of theirs for each of its own.",
+        stages=(
+            Stage("reconstruction", 4000, weights={"adversarial": 0.0}),
+            Stage("joint", 1000, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+        ),
+        optimizers={
+            "generator": Optimizer(1e-3, settings={"betas": (0.5, 0.9)}),
+            "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.9)}),
+        },
+        batch=8,
+        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
+        masks=Masks(("deepfillv1", "rectangular", "freeform")),
+        settings={"width": 16},
+        options={"discriminator_width": 16, "coarse_weight": 1.2, "gamma": 0.9},
+    ),
+}
+SMALL = ("settings.width=8", "discriminator_width=8", "batch=4", "RandomCrop.size=64")

@@ -7,6 +7,9 @@ tensors: nipponjo/deepfillv2-pytorch 4899fd38a9eb4008b1dc0edad7a0c4169521f618, `
 
 from __future__ import annotations
 
+import dataclasses
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,6 +17,10 @@ from torch.nn import functional as F
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
 from bench.errors import BadInput
+from bench.training import initialise
+from bench.training.adversarial import HINGE
+from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -26,7 +33,7 @@ CARD = ModelCard(
     licence="CC BY-NC 4.0",
     size_px=256,
     multiple=8,
-    families=("rectangular", "free-form"),
+    families=("deepfillv2",),
     data=("places2", "celeba-hq"),
     form="coarse network, then a refinement of two branches; gated convolutions, contextual attention",
     losses="L1 of both stages, hinge SN-PatchGAN",
@@ -202,3 +209,114 @@ def convert(state: dict, tag: str) -> dict:
         for name in ("conv17", "allconv17"):
             state |= {key: state[key].flip(0) for key in (f"{name}.conv.weight", f"{name}.conv.bias")}
     return state
+
+
+class SpectralConv(SameConv2d):
+    """Convolution by a kernel over its largest singular value, which every pass follows by one power iteration.
+
+    As in neuralgym 88292ad the gradient also runs through the iteration, and the generator's passes iterate too.
+    """
+
+    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int) -> None:
+        super().__init__(in_channels, channels, kernel, stride)
+        self.register_buffer("u", nn.init.trunc_normal_(torch.empty(channels)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        matrix = self.weight.flatten(1)
+        v = F.normalize(self.u.clone() @ matrix, dim=0)
+        u = F.normalize(matrix @ v, dim=0)
+        with torch.no_grad():
+            self.u.copy_(u)
+        sigma = u @ matrix @ v
+        return self.convolve(x, self.weight / sigma)
+
+
+class Discriminator(nn.Module):
+    """SN-PatchGAN: image (BGR in -1..1) and mask, [B, 4, H, W] -> [B, 4 * width, H / 64, W / 64], each a score."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        widths = [4] + [width * min(2**i, 4) for i in range(6)]
+        self.convs = nn.ModuleList(SpectralConv(before, after, 5, 2) for before, after in pairwise(widths))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.2)
+        return x
+
+
+class DeepFillV2Training(Training):
+    """Section 3.5 of the paper, as in the authors' code."""
+
+    def __init__(self, model: DeepFillV2, recipe: Recipe) -> None:
+        super().__init__(generator=model, discriminator=Discriminator(recipe.options["discriminator_width"]))
+        initialise.xavier(self.players)
+
+    def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
+        """Real images and composites pass as one batch."""
+        truth, _, refined = self._pass(batch)
+        both = torch.cat([truth, _composite(refined, truth, batch.masks)])
+        scores = self.players["discriminator"](torch.cat([both, batch.masks.repeat(2, 1, 1, 1)], dim=1))
+        real, fake = scores.chunk(2)
+        return {"real": HINGE.real(real), "fake": HINGE.fake(fake)}
+
+    def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
+        """L1 of both stages over the whole image; the composite is judged."""
+        truth, coarse, refined = self._pass(batch)
+        terms = {"coarse": F.l1_loss(coarse, truth), "refined": F.l1_loss(refined, truth)}
+        if weights["adversarial"]:
+            fake = torch.cat([_composite(refined, truth, batch.masks), batch.masks], dim=1)
+            terms["adversarial"] = HINGE.fool(self.players["discriminator"](fake))
+        return terms
+
+    def _pass(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        truth = encode(batch.images)
+        return truth, *self.players["generator"](truth * (1 - batch.masks), batch.masks)
+
+
+def _composite(output: Tensor, truth: Tensor, masks: Tensor) -> Tensor:
+    return output * masks + truth * (1 - masks)
+
+
+def training(model: DeepFillV2, recipe: Recipe) -> Training:
+    """How it learns."""
+    return DeepFillV2Training(model, recipe)
+
+
+PAPER = Recipe(
+    note="The authors' train.py and configuration for Places2. It runs until stopped by hand; 1,000,000 steps are our "
+    "choice. Departure: each player has its own Adam, so that the bias corrections of the first steps differ.",
+    stages=(Stage("joint", 1_000_000, turns=("discriminator", "generator"), fresh=True),),
+    optimizers={
+        "generator": Optimizer(1e-4, settings={"betas": (0.5, 0.999)}),
+        "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.999)}),
+    },
+    weights={"coarse": 1.0, "refined": 1.0, "adversarial": 1.0, "real": 0.5, "fake": 0.5},
+    batch=16,
+    preparation={"EnlargeTo": {"size": 256}, "RandomCrop": {"size": 256}},
+    masks=Masks(("deepfillv2",), shared=True),
+    settings={"width": 24},
+    options={"discriminator_width": 64},
+)
+RECIPES = {
+    "paper": PAPER,
+    "starter": dataclasses.replace(
+        PAPER,
+        note="Narrow, on small images: first without the discriminator, then with a light one.",
+        stages=(
+            Stage("reconstruction", 4000, weights={"adversarial": 0.0}),
+            Stage("joint", 1000, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+        ),
+        optimizers={
+            "generator": Optimizer(1e-3, settings={"betas": (0.5, 0.999)}),
+            "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.999)}),
+        },
+        weights=PAPER.weights | {"adversarial": 0.02},
+        batch=8,
+        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
+        masks=Masks(("rectangular", "freeform", "cellular", "deepfillv2")),
+        settings={"width": 12},
+        options={"discriminator_width": 16},
+    ),
+}
+SMALL = ("settings.width=8", "discriminator_width=8", "batch=4", "RandomCrop.size=64")

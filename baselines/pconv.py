@@ -8,6 +8,7 @@ that of naoto0804/pytorch-inpainting-with-partial-conv 8d64e7ec57106ddfee2865640
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import torch
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.layers.partial import PartialConv2d
+from bench.training import features, initialise, losses
+from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -50,6 +54,7 @@ CARD = ModelCard(
     },
 )
 
+VGG_LAYERS = ("pool1", "pool2", "pool3")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -148,3 +153,97 @@ def _our_name(name: str) -> str:
     name = name.removeprefix("generator.").replace("input_conv.", "")
     rooms = {"enc": "encoder", "dec": "decoder"}
     return re.sub(r"^(enc|dec)_(\d+)", lambda hit: f"{rooms[hit[1]]}.{hit[1]}{hit[2]}", name)
+
+
+class PConvTraining(Training):
+    """Section 3.3 of the paper; with the option `of_area` as mmagic reads it."""
+
+    def __init__(self, model: PConv, recipe: Recipe) -> None:
+        super().__init__(generator=model)
+        initialise.kaiming(model)
+        self.options = recipe.options
+        wanted = recipe.wants("perceptual") or recipe.wants("style")
+        self.vgg = features.load("vgg16-imagenet", VGG_LAYERS) if wanted else None
+
+    def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
+        """Losses on the output and on the composite, in the range that the network works in."""
+        network, holes = self.players["generator"], batch.masks
+        truth = network.encode(batch.images)
+        output, _ = network(truth * (1 - holes), 1 - holes)
+        filled = output * holes + truth * (1 - holes)
+        distance = losses.l1_of_area if self.options["of_area"] else losses.l1
+        variation = variation_of_area if self.options["of_area"] else losses.hole_variation
+        terms = {
+            "valid": distance(output, truth, 1 - holes),
+            "hole": distance(output, truth, holes),
+            "variation": variation(filled, holes),
+        }
+        if weights["perceptual"] or weights["style"]:
+            seen, seen_filled, seen_truth = (self._see(images) for images in (output, filled, truth))
+            terms["perceptual"] = losses.perceptual(seen, seen_truth) + losses.perceptual(seen_filled, seen_truth)
+            terms["style"] = losses.style(seen, seen_truth) + losses.style(seen_filled, seen_truth)
+        return terms
+
+    def _see(self, images: Tensor) -> list[Tensor]:
+        pictures = self.players["generator"].decode(images)
+        return self.vgg(pictures.flip(1) if self.options["vgg_sees_bgr"] else pictures)
+
+
+def variation_of_area(images: Tensor, holes: Tensor) -> Tensor:
+    """Mean difference of neighbours whose first pixel is missing, vertical plus horizontal (mmagic's MaskedTVLoss)."""
+    down = losses.l1_of_area(images[:, :, 1:], images[:, :, :-1], holes[:, :, :-1])
+    return down + losses.l1_of_area(images[..., 1:], images[..., :-1], holes[..., :-1])
+
+
+def training(model: PConv, recipe: Recipe) -> Training:
+    """How it learns."""
+    return PConvTraining(model, recipe)
+
+
+PAPER = Recipe(
+    note="The paper: 512 x 512, 8 levels, batch 6, then fine-tuning with the encoder's batch norms frozen. The numbers "
+    "of steps are naoto0804's. Departure: the paper's 55,116 training masks are not at hand; holes are mmagic's.",
+    stages=(
+        Stage("initial", 500_000),
+        Stage("fine-tuning", 500_000, lr={"generator": 5e-5}, frozen=("generator.encoder.*.bn",)),
+    ),
+    optimizers={"generator": Optimizer(2e-4)},
+    weights={"valid": 1.0, "hole": 6.0, "perceptual": 0.05, "style": 120.0, "variation": 0.1},
+    batch=6,
+    preparation={"EnlargeTo": {"size": 512}, "RandomCrop": {"size": 512}},
+    masks=Masks(("irregular",)),
+    settings={"levels": 8, "width": 64},
+    options={"of_area": False, "vgg_sees_bgr": False},
+    features={"perceptual": "vgg16-imagenet", "style": "vgg16-imagenet"},
+)
+RECIPES = {
+    "paper": PAPER,
+    "mmagic": dataclasses.replace(
+        PAPER,
+        note="mmagic 0a560bb, whose weights can be imported: 256 x 256, losses per area, a VGG that is fed BGR. Two "
+        "stages for Places365; CelebA-HQ has 300,002 steps in the second.",
+        stages=(
+            Stage("initial", 800_002),
+            Stage("fine-tuning", 500_000, lr={"generator": 5e-5}, frozen=("generator.encoder.*.bn",)),
+        ),
+        batch=96,
+        preparation={"EnlargeTo": {"size": 384}, "RandomCrop": {"size": 384}, "Resize": {"size": 256}},
+        settings={"levels": 7, "width": 64},
+        options={"of_area": True, "vgg_sees_bgr": True},
+    ),
+    "starter": dataclasses.replace(
+        PAPER,
+        note="Narrow, on small images, without the terms that need VGG.",
+        stages=(
+            Stage("initial", 5000, schedule=((0, 1), (0.5, 1), (1, 0.25))),
+            Stage("fine-tuning", 1000, lr={"generator": 5e-4}, frozen=("generator.encoder.*.bn",)),
+        ),
+        optimizers={"generator": Optimizer(2e-3)},
+        weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
+        batch=16,
+        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
+        masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
+        settings={"levels": 7, "width": 16},
+    ),
+}
+SMALL = ("settings.width=8", "batch=4")

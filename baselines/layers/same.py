@@ -14,12 +14,14 @@ class SameConv2d(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        before_after = [self._padding(size, axis) for axis, size in enumerate(x.shape[-2:])]
-        (top, bottom), (left, right) = before_after
-        if top == bottom and left == right:
-            return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
-        x = F.pad(x, (left, right, top, bottom))
-        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        return self.convolve(x, self.weight)
+
+    def convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """With another kernel of the same shape."""
+        (top, bottom), (left, right) = (self._padding(size, axis) for axis, size in enumerate(x.shape[-2:]))
+        if top != bottom or left != right:
+            x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
+        return F.conv2d(x, kernel, self.bias, self.stride, (top, left), self.dilation, self.groups)
 
     def _padding(self, size: int, axis: int) -> tuple[int, int]:
         stride, reach = self.stride[axis], (self.kernel_size[axis] - 1) * self.dilation[axis] + 1

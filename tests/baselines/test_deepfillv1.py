@@ -1,9 +1,12 @@
 """DeepFillv1: agrees with the authors' graph stage by stage, reads nothing under the mask, imports published files."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from baselines import deepfillv1
+from bench.training.step import Batch
 from tests.fill import figures, fill, picture
 
 
@@ -82,3 +85,90 @@ def test_a_published_trainer_is_reduced_to_its_generator():
 def test_a_published_generator_is_taken_as_it_is():
     state = small().state_dict()
     assert deepfillv1.convert(state, "imagenet") == state
+
+
+def box(size, images=2):
+    """A centred hole of a quarter of the image."""
+    masks = torch.zeros(images, 1, size, size)
+    masks[..., size // 4 : 3 * size // 4, size // 4 : 3 * size // 4] = 1
+    return masks
+
+
+RECIPE = dataclasses.replace(
+    deepfillv1.PAPER,
+    settings={"width": 4},
+    options=deepfillv1.PAPER.options | {"discriminator_width": 4},
+    preparation={"RandomCrop": {"size": 64}},
+)
+
+
+def learning():
+    torch.manual_seed(0)
+    return deepfillv1.training(deepfillv1.model(**RECIPE.settings), RECIPE)
+
+
+def test_the_critics_have_the_parameters_of_the_authors():
+    with torch.device("meta"):
+        critics = deepfillv1.critics(256)
+    assert sum(p.numel() for p in critics["whole"].parameters()) == 2_733_441
+    assert sum(p.numel() for p in critics["window"].parameters()) == 4_339_329
+
+
+def test_the_discount_falls_from_the_nearest_edge():
+    expected = [[1, 1, 1, 1], [1, 0.9, 0.9, 0.9], [1, 0.9, 0.81, 0.9], [1, 0.9, 0.9, 0.9]]
+    torch.testing.assert_close(deepfillv1.discount(4, 0.9), torch.tensor(expected))
+    assert deepfillv1.discount(128, 0.9)[64, 64].item() == pytest.approx(0.9**64, rel=1e-5)
+
+
+def test_errors_of_both_stages_are_weighed_by_place():
+    """A network that answers 0 on white, which is 1 in its range: every error is 1.2 + 1."""
+    taught = learning()
+    generator = taught.players["generator"]
+    for last in (generator.coarse_generator.conv17, generator.fine_generator.allconv17):
+        for parameter in last.parameters():
+            torch.nn.init.zeros_(parameter)
+    terms = taught.generator(Batch(torch.ones(2, 3, 64, 64), box(64)), RECIPE.weights)
+    assert terms["known"].item() == pytest.approx(2.2)
+    assert terms["window"].item() == pytest.approx(2.2 * deepfillv1.discount(32, 0.9).mean().item(), rel=1e-5)
+
+
+def test_the_window_is_the_box_that_the_hole_was_shrunk_from():
+    """A hole shrunk by 3 rows and 5 columns on every side lies in the middle of its 32 x 32 box at (10, 20)."""
+    masks = torch.zeros(1, 1, 64, 64)
+    masks[..., 13 : 10 + 32 - 3, 25 : 20 + 32 - 5] = 1
+    ramp = torch.arange(64.0 * 64).view(1, 1, 64, 64)
+    _, window = learning()._views(ramp, masks)
+    assert torch.equal(window, ramp[..., 10:42, 20:52])
+
+
+def test_critics_see_truth_and_composite_whole_and_in_the_window():
+    taught, seen = learning(), []
+    for name, critic in taught.players["discriminator"].items():
+        critic.forward = lambda x, name=name: (seen.append((name, x)), x.flatten(1).mean(1, keepdim=True))[1]
+    terms = taught.discriminator(Batch(torch.ones(2, 3, 64, 64), box(64)), RECIPE.weights)
+    sizes = [(name, x.shape[-1]) for name, x in seen]
+    assert sizes == [("whole", 64)] * 3 + [("window", 32)] * 3
+    assert terms["real"].item() == pytest.approx(-2)
+    fake_whole = seen[1][1]
+    assert torch.equal(fake_whole * (1 - box(64)), (1 - box(64)).expand(2, 3, 64, 64))
+    # A mean's gradient is 1 / n everywhere: a quarter of it lies in the hole of the whole image, all in the window.
+    whole, window = (0.25 / (3 * 64 * 64)) ** 0.5, (1 / (3 * 32 * 32)) ** 0.5
+    assert terms["gradient_penalty"].item() == pytest.approx((whole - 1) ** 2 + (window - 1) ** 2, rel=1e-4)
+
+
+def test_five_turns_of_the_critics_come_before_one_of_the_generator_each_on_a_fresh_batch():
+    (stage,) = deepfillv1.PAPER.stages
+    assert stage.turns == ("discriminator",) * 5 + ("generator",)
+    assert stage.fresh
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_gradients_reach_every_parameter(player):
+    """But for the critics' last biases: they shift both scores alike, so the Wasserstein distance has none."""
+    taught = learning()
+    torch.manual_seed(1)
+    terms = getattr(taught, player)(Batch(torch.rand(2, 3, 64, 64), box(64)), RECIPE.weights)
+    sum(RECIPE.weights[name] * value for name, value in terms.items()).backward()
+    named = taught.players[player].named_parameters()
+    missed = [name for name, parameter in named if not parameter.grad.abs().max() > 0]
+    assert missed == (["whole.linear.bias", "window.linear.bias"] if player == "discriminator" else [])

@@ -1,10 +1,14 @@
 """DeepFillv2: agrees with the authors' graph stage by stage, reads nothing under the mask, imports published files."""
 
+import dataclasses
+
 import pytest
 import torch
+from torch.nn import functional as F
 
 from baselines import deepfillv2
 from bench.errors import BadInput
+from bench.training.step import Batch
 from tests.fill import figures, fill, picture
 
 
@@ -91,3 +95,89 @@ def test_a_conversion_to_rgb_is_turned_back():
 def test_a_file_for_symmetric_padding_is_refused():
     with pytest.raises(BadInput, match="states_tf_"):
         deepfillv2.convert({"G": {"stage1.conv1.conv.weight": torch.zeros(1)}}, "places2")
+
+
+def box(size, images=2):
+    """A centred hole of a quarter of the image."""
+    masks = torch.zeros(images, 1, size, size)
+    masks[..., size // 4 : 3 * size // 4, size // 4 : 3 * size // 4] = 1
+    return masks
+
+
+RECIPE = dataclasses.replace(
+    deepfillv2.PAPER, settings={"width": 4}, options=deepfillv2.PAPER.options | {"discriminator_width": 4}
+)
+
+
+def learning():
+    torch.manual_seed(0)
+    return deepfillv2.training(deepfillv2.model(**RECIPE.settings), RECIPE)
+
+
+def test_the_discriminator_has_the_parameters_of_the_authors():
+    with torch.device("meta"):
+        network = deepfillv2.Discriminator()
+    assert sum(p.numel() for p in network.parameters()) == 5_946_816
+    assert sum(b.numel() for b in network.buffers()) == 1_216
+
+
+def test_the_discriminator_judges_every_value_of_its_last_layer():
+    assert deepfillv2.Discriminator(64)(torch.zeros(1, 4, 256, 256)).shape == (1, 256, 4, 4)
+
+
+def test_the_spectral_kernel_tends_to_a_largest_singular_value_of_one():
+    torch.manual_seed(0)
+    conv = deepfillv2.SpectralConv(3, 5, 3, 1)
+    torch.nn.init.zeros_(conv.bias)
+    for _ in range(200):
+        conv(torch.zeros(1, 3, 4, 4))
+    x = torch.randn(1, 3, 8, 8)
+    sigma = torch.linalg.matrix_norm(conv.weight.flatten(1), 2)
+    torch.testing.assert_close(conv(x), F.conv2d(x, conv.weight / sigma, padding=1), atol=1e-5, rtol=0)
+
+
+def test_every_pass_iterates_once():
+    torch.manual_seed(0)
+    conv = deepfillv2.SpectralConv(3, 5, 3, 1)
+    u, matrix = conv.u.clone(), conv.weight.detach().flatten(1)
+    conv(torch.zeros(1, 3, 4, 4))
+    v = F.normalize(u @ matrix, dim=0)
+    torch.testing.assert_close(conv.u, F.normalize(matrix @ v, dim=0))
+
+
+def test_both_stages_weigh_the_same_and_the_whole_image_counts():
+    """A network that answers 0 on white, which is 1 in its range."""
+    taught = learning()
+    for name in ("conv17", "allconv17"):
+        for parameter in taught.players["generator"].get_submodule(name).parameters():
+            torch.nn.init.zeros_(parameter)
+    terms = taught.generator(Batch(torch.ones(2, 3, 64, 64), box(64)), RECIPE.weights)
+    assert terms["coarse"].item() == terms["refined"].item() == 1
+    assert RECIPE.weights["coarse"] == RECIPE.weights["refined"] == 1
+
+
+def test_the_discriminators_hinge_sees_truth_and_composite_with_the_mask():
+    taught, seen = learning(), []
+
+    def judge(x):
+        seen.append(x)
+        return torch.cat([torch.full((2, 1), 0.25), torch.full((2, 1), -0.5)])
+
+    taught.players["discriminator"].forward = judge
+    terms = taught.discriminator(Batch(torch.ones(2, 3, 64, 64), box(64)), RECIPE.weights)
+    assert terms["real"].item() == 0.75
+    assert terms["fake"].item() == 0.5
+    real, fake = seen[0].chunk(2)
+    assert torch.equal(real[:, :3], torch.ones(2, 3, 64, 64))
+    assert torch.equal(real[:, 3:], box(64))
+    assert torch.equal(fake[:, 3:], box(64))
+    assert torch.equal(fake[:, :3] * (1 - box(64)), (1 - box(64)).expand(2, 3, 64, 64))
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_gradients_reach_every_parameter(player):
+    taught = learning()
+    torch.manual_seed(1)
+    terms = getattr(taught, player)(Batch(torch.rand(2, 3, 64, 64), box(64)), RECIPE.weights)
+    sum(RECIPE.weights[name] * value for name, value in terms.items()).backward()
+    assert all(parameter.grad.abs().max() > 0 for parameter in taught.players[player].parameters())

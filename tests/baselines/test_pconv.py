@@ -1,10 +1,13 @@
 """PConv: both networks agree with their authors' figures, published names map onto ours, holes are never read."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from baselines import pconv
+from bench.training.step import Batch
 from tests.fill import figures, fill, picture, weight
 
 VARIANTS = {"mmagic": "pconv", "naoto0804": "pconv-naoto"}
@@ -149,3 +152,69 @@ def test_an_image_does_not_depend_on_its_batch():
     alone = network.predict(image, mask)
     together = network.predict(torch.cat([other, image]), torch.cat([whole, mask]))
     torch.testing.assert_close(together[1:], alone, atol=1e-6, rtol=0)
+
+
+def learning(**changes):
+    """A training whose network always answers one grey, on white photographs with the left quarter missing."""
+    recipe = dataclasses.replace(pconv.RECIPES["starter"], settings={"width": 2}, **changes)
+    taught = pconv.training(pconv.model(width=2), recipe)
+    torch.nn.init.zeros_(taught.players["generator"].decoder["dec1"].conv.weight)
+    masks = torch.zeros(2, 1, 128, 128)
+    masks[..., :32] = 1
+    terms = taught.generator(Batch(torch.ones(2, 3, 128, 128), masks), recipe.weights)
+    return {name: value.item() for name, value in terms.items()}
+
+
+def test_the_paper_divides_by_the_whole_image():
+    """White is 1 and the answer 0 in the network's range; a quarter is missing."""
+    terms = learning(options=pconv.PAPER.options)
+    assert terms["hole"] == pytest.approx(0.25)
+    assert terms["valid"] == pytest.approx(0.75)
+    # 33 columns are in or beside the hole; one step of height 1 a row, seen once, over 128 * 128 pixels.
+    assert terms["variation"] == pytest.approx(1 / 128)
+
+
+def test_mmagic_divides_by_the_area():
+    terms = learning(options=pconv.RECIPES["mmagic"].options)
+    assert terms["hole"] == pytest.approx(1)
+    assert terms["valid"] == pytest.approx(1)
+    # 32 pixels of every row begin a pair, one of these pairs differs.
+    assert terms["variation"] == pytest.approx(1 / 32)
+
+
+def test_without_perceptual_terms_no_network_is_loaded():
+    recipe = pconv.RECIPES["starter"]
+    assert pconv.training(small(), recipe).vgg is None
+
+
+def test_perceptual_terms_count_output_and_composite(monkeypatch):
+    """With features that are the image itself: 1/4 of the composite and all of the output are wrong by 1/2."""
+
+    def layer(name, layers):
+        return lambda images: [images]
+
+    monkeypatch.setattr(pconv.features, "load", layer)
+    terms = learning(options=pconv.PAPER.options, weights=pconv.PAPER.weights)
+    assert terms["perceptual"] == pytest.approx(0.5 + 0.125)
+    # Gram matrices over 3 * 128 * 128: 1/3 for white, 1/12 for grey, 1/3 * (3/4 + 1/16) for the composite.
+    assert terms["style"] == pytest.approx((1 / 3 - 1 / 12) + (1 / 3 - (3 / 4 + 1 / 16) / 3), rel=1e-4)
+
+
+@pytest.mark.parametrize(("order", "first"), [("paper", 1.0), ("mmagic", 0.0)])
+def test_mmagics_perceptual_network_is_fed_blue_first(order, first):
+    taught = pconv.training(
+        small(), dataclasses.replace(pconv.RECIPES["starter"], options=pconv.RECIPES[order].options)
+    )
+    taught.vgg = lambda images: images
+    red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)
+    assert taught._see(small().encode(red))[0, 0].item() == first
+
+
+def test_gradients_reach_every_parameter():
+    torch.manual_seed(0)
+    recipe = pconv.RECIPES["starter"]
+    taught = pconv.training(pconv.model(width=4), recipe)
+    images, masks = torch.rand(4, 3, 128, 128), picture(128, 128)[1].expand(4, 1, -1, -1)
+    terms = taught.generator(Batch(images, masks), recipe.weights)
+    sum(recipe.weights[name] * value for name, value in terms.items()).backward()
+    assert all(parameter.grad.abs().max() > 0 for parameter in taught.parameters())
