@@ -1,0 +1,176 @@
+"""Fréchet inception distance: exact for any count, with intervals, and extrapolated to infinitely many images."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from bench import stats
+from bench.contracts import SetMetric
+from bench.metrics import vectors
+from bench.types import MetricCard
+
+CARDS = {
+    "fid": MetricCard(
+        title="FID",
+        better="lower",
+        decimals=2,
+        formula="|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2), covariances over N - 1",
+        reference="pytorch-fid 0.3.0 (Heusel et al. 2017); exact where fewer images than dimensions",
+        tolerance="1e-6 relative from equal features; features 1e-4 relative",
+        users="LaMa, EdgeConnect's and most later papers (networks and resizing differ)",
+        extractor="inception",
+        minimum=500,
+        flagged_below=2048,
+    ),
+    "fid-inf": MetricCard(
+        title="FID (to infinite N)",
+        better="lower",
+        decimals=2,
+        formula="intercept of a line through FID against 1/N at 15 subset sizes from min(5000, N/2) to N",
+        reference="Chong and Forsyth 2020; both sets shrink together, since they are pairs",
+        tolerance="1e-6 relative to the line through pytorch-fid's values of the same subsets",
+        extractor="inception",
+        minimum=10_000,
+        flagged_below=10_000,
+    ),
+}
+
+ZERO = 1e-6
+"""Smaller distances are rounding (identical sets give about 1e-13) and read 0."""
+
+NOISE = 1e-20
+"""A negative eigenvalue of this share of the largest shows rounding that would matter: singular values are taken."""
+
+POINTS = 15
+SMALLEST = 5000
+SEED = 2020
+
+
+class Gaussian(NamedTuple):
+    """Mean [D] and covariance [D, D] of a set of vectors."""
+
+    mean: torch.Tensor
+    covariance: torch.Tensor
+
+
+def metric(name: str, device: Any) -> SetMetric:
+    """`fid` or `fid-inf`."""
+    return {"fid": Frechet, "fid-inf": Extrapolated}[name]()
+
+
+class Frechet(SetMetric):
+    """The distance of two sets of vectors, from the vectors themselves."""
+
+    def compute(self, truth: np.ndarray, rows: np.ndarray) -> float:
+        """Float64 throughout; with N <= D exact by the N x N singular values of the centred vectors."""
+        return _shown(distance(*vectors.checked("FID", truth, rows)))
+
+    def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
+        """Bootstrap over images of the distance linearised in their weights, around the distance itself.
+
+        A plain bootstrap would be biased upwards: a resample holds fewer distinct images, and FID falls with their
+        number. The linearised one has no such bias and its spread meets that of fresh sets (docs/protocols.md).
+        """
+        x, y = vectors.checked("FID", truth, rows)
+        pull = influences(x, y).numpy()
+        low, high = stats.bootstrap(distance(x, y) + pull[None], level=level)
+        return (max(float(low[0]), 0.0), max(float(high[0]), 0.0)) if np.isfinite(low[0]) else None
+
+
+class Extrapolated(SetMetric):
+    """FID of infinitely many images, under its law a + b/N."""
+
+    def compute(self, truth: np.ndarray, rows: np.ndarray) -> float:
+        """Fits the line to nested subsets of one seeded permutation; equal sets give equal values."""
+        x, y = vectors.checked("FID", truth, rows)
+        order = torch.from_numpy(np.random.default_rng(SEED).permutation(len(x)))
+        sizes = subset_sizes(len(x))
+        values = [distance(x[order[:size]], y[order[:size]]) for size in sizes]
+        return _shown(float(np.polyfit(1 / np.array(sizes), values, 1)[1]))
+
+
+def subset_sizes(count: int) -> list[int]:
+    """Fifteen sizes, evenly spaced, the largest of them all images."""
+    smallest = max(2, min(SMALLEST, count // 2))
+    return sorted({int(size) for size in np.linspace(smallest, count, POINTS)})
+
+
+def distance(x: torch.Tensor, y: torch.Tensor) -> float:
+    """The Fréchet distance of two sets of vectors, float64 [N, D] each; N may differ."""
+    if min(len(x), len(y)) > x.shape[1]:
+        return between(gaussian(x), gaussian(y))
+    dx, dy = _centred(x), _centred(y)
+    overlap = torch.linalg.svdvals(dx @ dy.T).sum()
+    return float((x.mean(0) - y.mean(0)).square().sum() + dx.square().sum() + dy.square().sum() - 2 * overlap)
+
+
+def gaussian(x: torch.Tensor) -> Gaussian:
+    """Mean and unbiased covariance."""
+    dx = _centred(x)
+    return Gaussian(x.mean(0), dx.T @ dx)
+
+
+def between(one: Gaussian, other: Gaussian) -> float:
+    """The Fréchet distance of two normal distributions; tr (S1 S2)^(1/2) by eigenvalues of a symmetric product."""
+    traces = one.covariance.trace() + other.covariance.trace()
+    return float((one.mean - other.mean).square().sum() + traces - 2 * _overlap(one.covariance, other.covariance))
+
+
+def influences(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The derivative of the distance with respect to each pair's weight, times N, centred: float64 [N].
+
+    With U s V' the singular values of the centred vectors' product, the overlap's derivative is half the diagonals of
+    U s U' and V s V'; the means' own shift has no part in it, since constant vectors are in the kernel.
+    """
+    count = len(x)
+    dx, dy = _centred(x), _centred(y)
+    left, right = _shares_by_covariance(dx, dy) if count > x.shape[1] else _shares_by_pairs(dx, dy)
+    trace = dx.square().sum(1) + dy.square().sum(1)
+    shift = (dx - dy) @ (x.mean(0) - y.mean(0)) * (2 * (count - 1) ** 0.5 / count)
+    pull = count * (shift + trace - left - right)
+    return pull - pull.mean()
+
+
+def _shares_by_pairs(dx: torch.Tensor, dy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    u, s, v = torch.linalg.svd(dx @ dy.T)
+    return u.square() @ s, v.T.square() @ s
+
+
+def _shares_by_covariance(dx: torch.Tensor, dy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same diagonals from D x D matrices; directions without any spread on both sides have no share."""
+    root = _root(dx.T @ dx)
+    squares, u = torch.linalg.eigh(root.T @ (dy.T @ dy) @ root)
+    kept = squares > torch.finfo(squares.dtype).eps * squares[-1]
+    s, u = squares[kept].sqrt(), u[:, kept]
+    right = (dy @ (root @ u)).square() @ (1 / s)
+    left = (dx @ torch.linalg.lstsq(root.T, u).solution).square() @ s
+    return left, right
+
+
+def _centred(x: torch.Tensor) -> torch.Tensor:
+    return (x - x.mean(0)) / (len(x) - 1) ** 0.5
+
+
+def _overlap(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Trace of (S1 S2)^(1/2): the sum of the singular values of F1' F2, cheaper where rounding allows."""
+    root, failed = torch.linalg.cholesky_ex(one)
+    squares = torch.linalg.eigvalsh(root.T @ other @ root)
+    if failed or squares[0] < -NOISE * squares[-1]:
+        return float(torch.linalg.svdvals(_root(one).T @ _root(other)).sum())
+    return float(squares.clamp(min=0).sqrt().sum())
+
+
+def _root(covariance: torch.Tensor) -> torch.Tensor:
+    """F with F F' = S: Cholesky's factor, or from eigenvectors where S is singular."""
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if not failed:
+        return factor
+    values, axes = torch.linalg.eigh(covariance)
+    return axes * values.clamp(min=0).sqrt()
+
+
+def _shown(value: float) -> float:
+    return 0.0 if abs(value) < ZERO else value

@@ -1,0 +1,109 @@
+"""Paired and unpaired inception discriminative scores: how often a linear classifier is fooled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bench import digest, stats
+from bench.contracts import SetMetric
+from bench.errors import BadInput
+from bench.metrics import vectors
+from bench.types import MetricCard
+
+CARDS = {
+    "p-ids": MetricCard(
+        title="P-IDS",
+        better="higher",
+        decimals=2,
+        unit="%",
+        formula="share of images whose output looks strictly truer to the classifier than their truth",
+        reference="Co-Mod-GAN and MAT's code: scikit-learn LinearSVC(dual=False), fitted on all vectors",
+        tolerance="equal scores from equal features",
+        users="Co-Mod-GAN, MAT",
+        extractor="inception",
+        minimum=2048,
+        flagged_below=5000,
+    ),
+    "u-ids": MetricCard(
+        title="U-IDS",
+        better="higher",
+        decimals=2,
+        unit="%",
+        formula="share of vectors that the classifier puts on the wrong side; 50 is the best",
+        reference="Co-Mod-GAN and MAT's code: scikit-learn LinearSVC(dual=False), fitted on all vectors",
+        tolerance="equal scores from equal features",
+        users="Co-Mod-GAN, MAT",
+        extractor="inception",
+        minimum=2048,
+        flagged_below=5000,
+    ),
+}
+
+ITERATIONS = 1000
+
+
+def metric(name: str, device: Any) -> SetMetric:
+    """`p-ids` or `u-ids`."""
+    return {"p-ids": Paired, "u-ids": Unpaired}[name]()
+
+
+class _Scores(SetMetric):
+    """A share of images in per cent, under one classifier."""
+
+    def fooled(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Each image's part of the share, from the classifier's decisions: float64 [N]."""
+        raise NotImplementedError
+
+    def compute(self, truth: np.ndarray, rows: np.ndarray) -> float:
+        """In per cent. With fewer images than dimensions the classes can be told apart and the score falls to 0."""
+        return 100 * float(self.fooled(*decisions(truth, rows)).mean())
+
+    def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
+        """Bootstrap over images under the one fitted classifier: what another fit would change is not in it."""
+        low, high = stats.bootstrap(100 * self.fooled(*decisions(truth, rows))[None], level=level)
+        return (float(low[0]), float(high[0])) if np.isfinite(low[0]) else None
+
+
+class Paired(_Scores):
+    """An image counts where its output looks truer than its truth; equal vectors do not count."""
+
+    def fooled(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """1 or 0."""
+        return (rows > truth).astype(np.float64)
+
+
+class Unpaired(_Scores):
+    """Both vectors of an image count where the classifier is wrong about them."""
+
+    def fooled(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """0, 0.5 or 1. The classifier says "truth" above 0 only, as scikit-learn does."""
+        return ((truth <= 0).astype(np.float64) + (rows > 0)) / 2
+
+
+_last: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+"""The last decisions, by digest of the vectors: both scores and both intervals come from one fit."""
+
+
+def decisions(truth: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The classifier's decision for every vector, positive on the truth's side: float64 [N] twice."""
+    vectors.checked("P-IDS/U-IDS", truth, rows)
+    if len(truth) != len(rows):
+        raise BadInput(f"P-IDS and U-IDS need a truth for every output: {len(truth)} and {len(rows)} images.")
+    key = digest.of_bytes(np.ascontiguousarray(truth).data, np.ascontiguousarray(rows).data)
+    if key not in _last:
+        fitted = _fit(truth, rows)
+        _last.clear()
+        _last[key] = fitted
+    return _last[key]
+
+
+def _fit(truth: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.svm import LinearSVC
+
+    both = np.concatenate([truth, rows])
+    labels = np.repeat([1, 0], [len(truth), len(rows)])
+    machine = LinearSVC(dual=False, max_iter=ITERATIONS).fit(both, labels)
+    decided = machine.decision_function(both)
+    return decided[: len(truth)], decided[len(truth) :]
