@@ -28,7 +28,7 @@ CARD = ModelCard(
     venue="CVPR",
     year=2016,
     paper="Context Encoders: Feature Learning by Inpainting, https://arxiv.org/abs/1604.07379",
-    code="https://github.com/pathak22/context-encoder at 68abd11; names of BoyuanJiang/context_encoder_pytorch at 01cbf96",
+    code="https://github.com/pathak22/context-encoder at 68abd11",
     licence="authors' weights: UC Berkeley, educational, research and not-for-profit use",
     size_px=0,
     multiple=1,
@@ -37,7 +37,7 @@ CARD = ModelCard(
     form="encoder-decoder with a one-pixel bottleneck, DCGAN discriminator",
     losses="L2, adversarial",
     strengths="learns features without labels; one pass; any hole (random-region build)",
-    limits="no mask channel; 128 x 128 only: other sizes are resized to it, filled, and resized back, so fills are soft",
+    limits="no mask channel; 128 x 128 only: other sizes are resized to it, filled, resized back: soft fills",
     tables=("dualpath-table1", "survey-table2", "rnon-table3"),
     aliases=("CE", "Context Encoder", "Context Encoders", "ContextEncoder"),
     variants={
@@ -46,9 +46,9 @@ CARD = ModelCard(
     },
     parameters={"random": 71196259, "centre": 71130531},
     checkpoints={
-        "paris": "inpaintCenterModels.tar.gz of the authors (Torch7, centre variant, Paris StreetView); convert it first",
-        "imagenet": "inpaintCenterModels.tar.gz of the authors (Torch7, centre variant, 100,000 of ImageNet)",
-        "streetview-port": "netG_streetview.pth of BoyuanJiang/context_encoder_pytorch (centre variant, no biases)",
+        "paris": "inpaintCenterModels.tar.gz of the authors (Torch7, centre, Paris StreetView): convert it first",
+        "imagenet": "inpaintCenterModels.tar.gz of the authors (Torch7, centre, ImageNet): convert it first",
+        "streetview-port": "netG_streetview.pth of BoyuanJiang/context_encoder_pytorch (centre, no biases)",
     },
 )
 

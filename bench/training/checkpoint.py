@@ -40,12 +40,20 @@ def load(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     try:
         content = dict(torch.load(path, map_location="cpu", weights_only=True))
         theirs = content["identity"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as fault:
-        raise BadInput(f"{path} is damaged or no checkpoint: remove it to start anew, or give another --out.") from fault
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        TypeError,
+    ) as fault:
+        raise BadInput(
+            f"{path} is damaged or no checkpoint: remove it to start anew, or give another --out."
+        ) from fault
     if theirs != identity:
-        raise NotComparable(
-            f"{folder} holds another training ({_difference(theirs, identity)}). Give another --out, or the same settings."
-        )
+        raise NotComparable(f"{folder} holds another training ({_difference(theirs, identity)}). Give another --out.")
     return content
 
 

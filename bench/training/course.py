@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -166,11 +167,19 @@ class Course:
                 "ids_sha256": digest.of_lines(self.learned),
                 "seen": len(self.seen),
             },
-            "validation": {"masks": self.validation.source, "photographs": len(self.validation.truth), "scores": self.scores},
+            "validation": {
+                "masks": self.validation.source,
+                "photographs": len(self.validation.truth),
+                "scores": self.scores,
+            },
             "losses": _curve(job.out / logs.FILE),
             "seconds": round(self._seconds(), 1),
             "device": _device(self.fabric),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__},
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "torchvision": torchvision.__version__,
+            },
         }
 
 

@@ -34,6 +34,8 @@ class FeatureNetwork(nn.Module):
         self.names = names[: deepest + 1]
         self.layers = nn.ModuleList(layers[name] for name in self.names).eval().requires_grad_(False)
         self.normalised = normalised
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
@@ -60,14 +62,16 @@ def load(name: str, layers: Sequence[str], *, normalised: bool = True) -> Featur
 
 def vgg(depth: int, state: dict[str, Tensor] | None = None) -> dict[str, nn.Module]:
     """Layer name -> module of VGG-16 or VGG-19 up to its last pooling; without a state its weights are random."""
-    from torchvision import models
+    from torchvision.models import vgg as definition
 
-    network = {16: models.vgg16, 19: models.vgg19}[depth](weights=None)
+    # The whole class would also fill a gigabyte of classifier that no loss needs.
+    convolutions = definition.make_layers(definition.cfgs[{16: "D", 19: "E"}[depth]])
     if state:
-        network.load_state_dict(state)
+        prefix = "features."
+        convolutions.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     named: dict[str, nn.Module] = {}
     block, place = 1, 0
-    for layer in network.features:
+    for layer in convolutions:
         if isinstance(layer, nn.Conv2d):
             place += 1
             named[f"conv{block}_{place}"] = layer

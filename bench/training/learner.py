@@ -50,7 +50,7 @@ class Learner:
         before, self.optimizers = self.optimizers, {}
         for player in dict.fromkeys(stage.turns):
             if player not in self.players or player not in self.recipe.optimizers or not hasattr(self.training, player):
-                raise ContractBroken(f"The player '{player}' of stage '{stage.name}' lacks a network, optimizer or method.")
+                raise ContractBroken(f"Stage '{stage.name}': '{player}' lacks a network, an optimizer or a method.")
             self.learning[player] = [item for item in self.players[player].parameters() if id(item) not in held]
             kept = before.get(player) if stage.continues else None
             self.optimizers[player] = kept or _optimizer(self.recipe.optimizers[player], self.learning[player])
@@ -67,7 +67,8 @@ class Learner:
         """One optimizer step of a player; `done` is the share of the stage that lies behind. Returns its terms."""
         optimizer, learning = self.optimizers[player], self.learning[player]
         settings = self.recipe.optimizers[player]
-        rate = stage.lr.get(player, settings.lr) * float(np.interp(done, *zip(*stage.schedule, strict=True)))
+        shares, factors = np.array(stage.schedule).T
+        rate = stage.lr.get(player, settings.lr) * float(np.interp(done, shares, factors))
         for group in optimizer.param_groups:
             group["lr"] = rate
         _require_gradients(learning, needed=True)
@@ -128,7 +129,7 @@ def _require_gradients(parameters: list[nn.Parameter], *, needed: bool) -> None:
 
 def _total(terms: dict[str, torch.Tensor], weights: dict[str, float], player: str) -> torch.Tensor:
     if unknown := [name for name in terms if name not in weights]:
-        raise ContractBroken(f"The player '{player}' returned the term '{unknown[0]}', which the recipe does not weigh.")
+        raise ContractBroken(f"The player '{player}' returned '{unknown[0]}', which the recipe's weights lack.")
     weighted = [weights[name] * value for name, value in terms.items() if weights[name]]
     if not weighted:
         raise BadInput(f"Every loss term of the player '{player}' has weight 0: there is nothing to learn from.")

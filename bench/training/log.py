@@ -93,5 +93,5 @@ def _board(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as fault:
-        raise Unavailable("TensorBoard is not installed: pip install tensorboard, or leave out --tensorboard.") from fault
+        raise Unavailable("TensorBoard is not installed (pip install tensorboard).") from fault
     return SummaryWriter(str(folder / "tensorboard"))

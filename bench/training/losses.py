@@ -28,7 +28,7 @@ def l1(output: Tensor, truth: Tensor, region: Tensor | None = None) -> Tensor:
 def l1_of_area(output: Tensor, truth: Tensor, region: Tensor) -> Tensor:
     """Sum of |output - truth| in the region over the number of elements in it, over the whole batch.
 
-    The normalisation of MMagic's `MaskedTVLoss` and masked L1 (`reduction='mean'`), commit 0a560bb; empty regions are 0.
+    MMagic's masked L1 (`reduction='mean'`, commit 0a560bb); 0 for an empty region.
     """
     difference = (output - truth).abs() * region
     return difference.sum() / region.expand_as(difference).sum().clamp(min=1e-8)

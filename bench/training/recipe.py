@@ -6,10 +6,10 @@ A learned model `baselines/NAME.py` holds, from top to bottom:
 2. `CARD = ModelCard(...)`, a literal;
 3. its networks, plain `nn.Module`s with the key names of the authors' checkpoint where that is sensible;
 4. the model, an `nn.Module` with `predict(images, masks)` (see `bench.contracts.Model`);
-5. `def model(variant="", **settings)`, which builds it untrained. The settings (widths, depths) of a recipe are written
-   into the card of the weights, so that loading builds the same shapes again;
-6. its training: `class ...(Training)` (see `bench.training.step`), `def training(model, recipe)`, which returns one, and
-   `RECIPES = {"paper": Recipe(...), "starter": Recipe(...)}`. A starter is usually `dataclasses.replace(PAPER, ...)`.
+5. `def model(variant="", **settings)`, which builds it untrained. The settings (widths, depths) of a recipe are
+   written into the card of the weights, so that loading builds the same shapes again;
+6. its training: `class ...(Training)` (see `bench.training.step`), `def training(model, recipe)`, which returns one,
+   and `RECIPES = {"paper": Recipe(...), "starter": Recipe(...)}`; a starter is `dataclasses.replace(PAPER, ...)`.
 
 `paper` holds every constant of the paper (where paper and code differ, those of the published checkpoint); `starter` is
 narrow and small, for minutes on one device. Everything in a recipe can be changed on the command line by its dotted
@@ -105,7 +105,7 @@ class Recipe:
     settings: dict[str, Any] = field(default_factory=dict)
     """Arguments of the file's `model()`: widths and depths."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Further constants that the model's own training reads (`{"gamma": 0.9}`); also the readings that a sheet offers."""
+    """Further constants that the model's own training reads (`{"gamma": 0.9}`), readings of an unclear paper too."""
     features: dict[str, str] = field(default_factory=dict)
     """Loss term -> the feature network that it needs (a name in `bench/files.py`); `--without TERM` leaves it out."""
     ema: float = 0.0

@@ -58,7 +58,9 @@ class Validation:
     def sheet(self, outputs: torch.Tensor, path: Path) -> None:
         """One row a photograph: truth, what the model saw, its raw output, the composite."""
         columns = []
-        for truth, mask, output in zip(self.truth[:SHOWN], self.masks[:SHOWN] > 0, pictures.to_bytes(outputs), strict=False):
+        for truth, mask, output in zip(
+            self.truth[:SHOWN], self.masks[:SHOWN] > 0, pictures.to_bytes(outputs), strict=False
+        ):
             seen = torch.where(mask, 255, truth)
             columns.append(torch.cat([truth, seen, output, torch.where(mask, output, truth)], dim=2))
         grid = torch.cat(columns, dim=1).permute(1, 2, 0).numpy()

@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench.datasets.folder import Folder
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory):
+    """Eight smooth pictures of 48 x 40 pixels."""
+    root = tmp_path_factory.mktemp("photographs")
+    rows, columns = np.mgrid[:40, :48]
+    for number in range(8):
+        waves = [128 + 90 * np.sin((number + 1) * rows / 17 + colour + columns / (9 + number)) for colour in range(3)]
+        Image.fromarray(np.stack(waves, -1).astype(np.uint8)).save(root / f"{number}.png")
+    return Folder(root)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,142 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.training import losses
+from tests.fill import DATA
+
+
+def image(*rows):
+    """One channel repeated three times: [1, 3, H, W]."""
+    return torch.tensor(rows).float().expand(1, 3, -1, -1)
+
+
+def hole(*rows):
+    return torch.tensor(rows).float()[None, None]
+
+
+def test_l1_divides_by_all_elements_also_where_the_region_is_small():
+    assert losses.l1(image([1, 1], [1, 1]), image([0, 1], [1, 1]), hole([1, 0], [0, 0])) == pytest.approx(1 / 4)
+
+
+def test_l1_of_area_divides_by_the_region_alone():
+    assert losses.l1_of_area(image([1, 3]), image([0, 0]), hole([0, 1])) == pytest.approx(3)
+
+
+def test_l1_of_an_empty_area_is_zero():
+    assert losses.l1_of_area(image([1, 3]), image([0, 0]), hole([0, 0])) == 0
+
+
+def test_total_variation_adds_the_means_of_both_directions():
+    # down: |2-0|, |3-1| -> 2; right: |1-0|, |3-2| -> 1
+    assert losses.total_variation(image([0, 1], [2, 3])) == pytest.approx(3)
+
+
+def test_hole_variation_counts_pairs_inside_the_hole_grown_by_one_pixel():
+    picture = image([0, 0, 5, 9, 9])
+    # the hole is column 1, grown to columns 0..2: pairs (0,1) = 0 and (1,2) = 5, over 5 pixels
+    assert losses.hole_variation(picture, hole([0, 1, 0, 0, 0])) == pytest.approx(5 / 5)
+
+
+def test_hole_variation_is_zero_without_a_hole():
+    assert losses.hole_variation(image([0, 7, 1]), hole([0, 0, 0])) == 0
+
+
+def test_gram_divides_by_channels_height_and_width():
+    features = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])  # C = 2, H = 1, W = 2
+    expected = torch.tensor([[5.0, 11.0], [11.0, 25.0]]) / 4
+    assert torch.allclose(losses.gram(features)[0], expected)
+
+
+def test_style_does_not_see_where_things_are():
+    features = torch.rand(2, 5, 4, 6)
+    moved = features.flip(-1).roll(1, dims=2)
+    assert losses.style([features], [moved]) == pytest.approx(0, abs=1e-7)
+
+
+def test_style_of_known_matrices():
+    ones, twos = torch.ones(1, 1, 1, 1), 2 * torch.ones(1, 1, 1, 1)
+    assert losses.style([twos], [ones]) == pytest.approx(4 - 1)
+    assert losses.style([twos], [ones], squared=True) == pytest.approx(9)
+
+
+def test_perceptual_sums_weighted_means_of_layers():
+    output, truth = [torch.full((1, 2, 2, 2), 3.0), torch.zeros(1, 4, 1, 1)], [torch.ones(1, 2, 2, 2), torch.ones(1, 4, 1, 1)]
+    assert losses.perceptual(output, truth) == pytest.approx(2 + 1)
+    assert losses.perceptual(output, truth, [0.5, 4]) == pytest.approx(1 + 4)
+    assert losses.perceptual(output, truth, squared=True) == pytest.approx(4 + 1)
+
+
+def test_feature_matching_sends_no_gradient_to_the_real_side():
+    fake, real = torch.ones(1, 1, 1, 1, requires_grad=True), torch.zeros(1, 1, 1, 1, requires_grad=True)
+    losses.feature_matching([fake], [real]).backward()
+    assert fake.grad.item() == 1
+    assert real.grad is None
+
+
+def stored_features():
+    facts = json.loads((DATA / "parity-id-mrf.json").read_text())
+    draws = np.random.Generator(np.random.Philox(key=facts["key"]))
+    pair = [np.maximum(0, draws.standard_normal(facts["shape"]).astype(np.float32)) for _ in range(2)]
+    return *(torch.from_numpy(item) for item in pair), facts
+
+
+def test_id_mrf_equals_the_authors_pytorch_code():
+    generated, target, facts = stored_features()
+    assert losses.id_mrf(generated, target).item() == pytest.approx(facts["pytorch"], rel=1e-6)
+
+
+def test_id_mrf_equals_the_authors_tensorflow_code():
+    generated, target, facts = stored_features()
+    assert losses.id_mrf_tensorflow(generated, target).item() == pytest.approx(facts["tensorflow"], rel=1e-6)
+
+
+def contextual_by_hand(output, truth, band):
+    """Equations 1 to 5 of Mechrez et al. 2018 in loops, one image."""
+    centre = truth.mean(axis=(1, 2), keepdims=True)
+    xs, ys = ((item - centre).reshape(len(item), -1).T for item in (output, truth))
+    distance = np.array([[1 - x @ y / np.linalg.norm(x) / np.linalg.norm(y) for y in ys] for x in xs])
+    relative = distance / (distance.min(axis=1, keepdims=True) + 1e-5)
+    weight = np.exp((1 - relative) / band)
+    likeness = weight / weight.sum(axis=1, keepdims=True)
+    return -np.log(likeness.max(axis=0).mean())
+
+
+def test_contextual_equals_the_equations_in_loops():
+    output, truth = np.random.default_rng(0).standard_normal((2, 6, 3, 4))
+    found = losses.contextual(torch.from_numpy(output)[None], torch.from_numpy(truth)[None], band=0.3)
+    assert found.item() == pytest.approx(contextual_by_hand(output, truth, 0.3), rel=1e-9)
+
+
+def test_contextual_of_the_same_features_elsewhere_is_nearly_zero():
+    truth = torch.randn(1, 32, 6, 6, generator=torch.Generator().manual_seed(0))
+    other = torch.randn(1, 32, 6, 6, generator=torch.Generator().manual_seed(1))
+    assert losses.contextual(truth.flip(-1), truth) < 1e-3 < losses.contextual(other, truth)
+
+
+@given(
+    top=st.integers(0, 19), left=st.integers(0, 19), height=st.integers(1, 20), width=st.integers(1, 20), side=st.integers(1, 20)
+)
+def test_a_window_lies_in_the_image_and_shares_the_middle_of_its_hole(top, left, height, width, side):
+    masks = torch.zeros(1, 1, 20, 20)
+    masks[:, :, top : top + height, left : left + width] = 1
+    (y, x), = losses.window(masks, side).tolist()
+    assert 0 <= y <= 20 - side
+    assert 0 <= x <= 20 - side
+    bottom, right = min(20, top + height), min(20, left + width)
+    if side >= bottom - top:
+        assert y <= top
+        assert y + side >= bottom
+    if side >= right - left:
+        assert x <= left
+        assert x + side >= right
+
+
+def test_cut_takes_each_image_at_its_own_corner():
+    images = torch.arange(32).view(2, 1, 4, 4).float()
+    pieces = losses.cut(images, torch.tensor([[0, 0], [2, 1]]), 2)
+    assert pieces[:, 0].tolist() == [[[0, 1], [4, 5]], [[25, 26], [29, 30]]]
