@@ -17,6 +17,7 @@ import torch
 
 from bench import images as pictures
 from bench.errors import BenchError
+from bench.metrics.features import truth as truth_features
 from bench.run import predict
 from bench.run.plan import Task
 from bench.run.spec import Grid
@@ -66,7 +67,7 @@ def _prepare(task: Task, photographs: np.ndarray, tools: Toolbox) -> Prepared:
     digests = predict.digests(images)
     for name, extractor in tools.extractors.items():
         if (task.start, task.stop) not in tools.store.done(f"{TRUTH}@{name}"):
-            rows = extractor.extract(images).cpu().numpy()
+            rows = truth_features.cached(name, digests.tolist(), images, extractor)
             tools.store.write_part(f"{TRUTH}@{name}", task.start, task.stop, {"features": rows})
     kept = _kept(tools, task)
     pair = {name: metric.prepare(images) for name, metric in tools.pair_metrics.items()}
