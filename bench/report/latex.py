@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.report.table import EMPTY, MINUS, Cell, Report, Row, Table, Value
+from bench.report.table import EMPTY, MINUS, PHRASE, Cell, Report, Row, Table, Value
 
 SIGNS = {
     "\\": r"$\backslash$",
@@ -38,7 +38,7 @@ PACKAGES = r"""\usepackage[utf8]{inputenc}
 \usepackage{multirow}
 """
 LATIN_END = 0x180
-PHRASE, PHRASE_MM = 22, 36
+PHRASE_MM = 36
 LINE_MM, SIGN_MM = 4.6, 2.2
 """Room for a line of a table and for a sign, so that a page made for the table cuts nothing."""
 
@@ -82,16 +82,12 @@ def _signs(table: Table) -> int:
 
 
 def _length(cell: Cell) -> int:
-    return PHRASE if _is_phrase(cell) else sum(len(value.text) + len(value.spread) + 2 for value in cell.values)
+    return PHRASE if cell.phrase else sum(len(value.text) + len(value.spread) + 2 for value in cell.values)
 
 
 def _lines(row: Row) -> int:
     """How many lines of text a row takes."""
-    return max(len(cell.values[0].text) * 4 // (PHRASE * 3) + 1 if _is_phrase(cell) else 1 for cell in row.cells)
-
-
-def _is_phrase(cell: Cell) -> bool:
-    return len(cell.values) == 1 and not cell.values[0].spread and len(cell.values[0].text) > PHRASE
+    return max(len(cell.values[0].text) * 4 // (PHRASE * 3) + 1 if cell.phrase else 1 for cell in row.cells)
 
 
 def escape(text: str) -> str:
@@ -127,8 +123,7 @@ def _table(table: Table) -> Iterator[str]:
 def _alignment(table: Table) -> Iterator[str]:
     """Numbers are centred; phrases are broken into lines of `PHRASE_MM`."""
     for place in range(len(table.columns)):
-        phrases = any(_is_phrase(row.cells[place]) for row in table.rows)
-        yield rf">{{\raggedright\arraybackslash}}p{{{PHRASE_MM}mm}}" if phrases else "c"
+        yield rf">{{\raggedright\arraybackslash}}p{{{PHRASE_MM}mm}}" if table.phrases(place) else "c"
 
 
 def _head(table: Table) -> Iterator[str]:
@@ -172,7 +167,7 @@ def _line(cells: list[str]) -> str:
 
 def _cell(cell: Cell, joint: str) -> str:
     text = escape(joint).join(_value(value) for value in cell.values)
-    if _is_phrase(cell):
+    if cell.phrase:
         text = text.replace("/", r"/\allowbreak{}")
     return rf"{text}\textsuperscript{{{cell.letters}}}" if cell.letters else text
 

@@ -31,24 +31,20 @@ def _table(table: Table) -> Iterator[str]:
     yield ""
     lines = [_head(table), *_body(table)]
     sizes = [max(3, *(len(line[place]) for line in lines)) for place in range(len(lines[0]))]
-    corner = len(table.corner)
-    yield _line(lines[0], sizes, corner)
-    yield (
-        "|"
-        + "|".join("-" * (size + 2) if place < corner else "-" * (size + 1) + ":" for place, size in enumerate(sizes))
-        + "|"
-    )
+    left = [True] * len(table.corner) + [table.phrases(place) for place in range(len(table.columns))]
+    yield _line(lines[0], sizes, left)
+    rules = ["-" * (size + 2) if words else "-" * (size + 1) + ":" for size, words in zip(sizes, left, strict=True)]
+    yield f"|{'|'.join(rules)}|"
     for line in lines[1:]:
-        yield _line(line, sizes, corner)
+        yield _line(line, sizes, left)
     if table.notes:
         yield ""
         yield "  \n".join(f"<sup>{letter}</sup> {escape(sentence)}" for letter, sentence in table.notes)
 
 
-def _line(texts: list[str], sizes: list[int], corner: int) -> str:
+def _line(texts: list[str], sizes: list[int], left: list[bool]) -> str:
     cells = [
-        text.ljust(size) if place < corner else text.rjust(size)
-        for place, (text, size) in enumerate(zip(texts, sizes, strict=True))
+        text.ljust(size) if words else text.rjust(size) for text, size, words in zip(texts, sizes, left, strict=True)
     ]
     return "| " + " | ".join(cells) + " |"
 

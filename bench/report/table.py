@@ -9,6 +9,8 @@ EMPTY = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 DIFFERS = "≠"
 """Stands behind a difference between numbers of two protocols."""
+PHRASE = 22
+"""Longer texts are broken into lines of about this length."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Cell:
     values: tuple[Value, ...]
     letters: str = ""
     """The notes that belong to the cell."""
+
+    @property
+    def phrase(self) -> bool:
+        """Whether the cell holds words that a renderer breaks into lines rather than a number."""
+        return len(self.values) == 1 and not self.values[0].spread and len(self.values[0].text) > PHRASE
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,10 @@ class Table:
         """For each row whether a rule stands above it: the banner or the first of several heads changes."""
         marks = [(row.banner, row.heads[0] if len(row.heads) > 1 else "") for row in self.rows]
         return [place > 0 and marks[place] != marks[place - 1] for place in range(len(marks))]
+
+    def phrases(self, place: int) -> bool:
+        """Whether a column holds words rather than numbers."""
+        return any(row.cells[place].phrase for row in self.rows)
 
     def spans(self) -> list[list[int]]:
         """For each row and row head how many rows the head covers; 0 where the head above covers it."""

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 
 from rich.cells import cell_len
 
-from bench.report.table import Cell, Report, Table, Value
+from bench.report.table import PHRASE, Cell, Report, Table, Value
 
 BOLD, UNDERLINE, RESET = "\x1b[1m", "\x1b[4m", "\x1b[0m"
 GAP = "  "
-PHRASE = 22
-"""Cells wider than this are broken between words."""
 Lines = list[str]
 
 
@@ -93,7 +91,7 @@ def _chunk(
     chunk: range,
 ) -> Iterator[str]:
     total = sum(left) + sum(sizes[place] for place in chunk) + len(GAP) * (len(left) + len(chunk) - 1)
-    right = {place: not any(len(line[place]) > 1 for line in fields) for place in chunk}
+    right = {place: not table.phrases(place) for place in chunk}
 
     def line(row_heads: tuple[str, ...], texts: dict[int, str]) -> str:
         cells = [_pad(head, size, right=False) for head, size in zip(row_heads, left, strict=True)]
@@ -136,8 +134,7 @@ def _group_line(table: Table, left: int, sizes: list[int], chunk: range) -> str:
 def _field(cell: Cell, joint: str, *, styled: bool) -> Lines:
     text = joint.join(_value(value, styled=styled) for value in cell.values)
     text = f"{text} {cell.letters}" if cell.letters else text
-    phrase = _visible(text) > PHRASE and len(cell.values) == 1 and not cell.values[0].spread
-    return textwrap.wrap(text, PHRASE, break_on_hyphens=False) if phrase else [text]
+    return textwrap.wrap(text, PHRASE, break_on_hyphens=False) if cell.phrase else [text]
 
 
 def _value(value: Value, *, styled: bool) -> str:

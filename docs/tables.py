@@ -1,0 +1,55 @@
+"""Writes `docs/tables.md`: every table of the papers, from layouts and printed numbers, ours beside where there is one.
+
+Command: python docs/tables.py [RUN ...]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.report import layout, main
+
+PAGE = Path(__file__).with_suffix(".md")
+PAPERS = {
+    "dualpath": "Dual-path GAN (2021)",
+    "survey": "Survey of GAN-based image inpainting (2023)",
+    "rnon": "RNON (2023)",
+    "cfs": "CFS (2019)",
+    "deepgin": "DeepGIN (2020)",
+}
+HEAD = """# The papers' tables
+
+Written by `python docs/tables.py` (`make docs`) from `reports/layouts` and `reports/published`; a test fails when this
+page is stale. Printed numbers stand to the digit as the paper prints them, bold where it prints bold. With run folders
+behind the command, measured numbers stand above the printed ones, with the difference; tables without numbers show
+what this project's own cards say.
+"""
+
+
+def page(runs: list[Path]) -> str:
+    """The whole page; `runs` give the measured side."""
+    parts = [HEAD]
+    for paper, title in PAPERS.items():
+        parts.append(f"## {title}\n")
+        parts += [section(name, runs) for name in layout.names() if name.startswith(f"{paper}-")]
+    return "\n".join(parts)
+
+
+def section(name: str, runs: list[Path]) -> str:
+    """One table with the command that prints it."""
+    source = layout.load(name).source
+    if source == "run":
+        table = main.text(runs, name, "markdown")
+    else:
+        table = main.text([], name, "markdown", "only" if source == "print" else "beside")
+    command = f"bench report {'RUN ' if source == 'run' else ''}--layout {name}"
+    return f"### {name}\n\n`{command}`\n\n{table}"
+
+
+if __name__ == "__main__":
+    try:
+        main.write(PAGE, page([Path(name) for name in sys.argv[1:]]))
+    except BenchError as fault:
+        sys.exit(f"error: {fault}")

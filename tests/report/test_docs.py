@@ -1,0 +1,26 @@
+"""The page of the papers' tables is what its command writes today."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+DOCS = Path(__file__).parents[2] / "docs"
+spec = importlib.util.spec_from_file_location("docs_tables", DOCS / "tables.py")
+tables = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tables)
+
+
+def test_the_page_is_not_stale():
+    assert (DOCS / "tables.md").read_text(encoding="utf-8") == tables.page([]), "stale: run `make docs`"
+
+
+def test_every_layout_of_a_paper_is_on_the_page():
+    text = tables.page([])
+    for name in tables.layout.names():
+        assert name in ("general", "costs") or f"### {name}\n" in text
+
+
+def test_runs_put_our_numbers_beside(tmp_path, make_run):
+    root = make_run(tmp_path / "run", models=("ce",), sets={"centre-256": "centre"}, buckets=("0-100",))
+    assert "| ours" in tables.section("dualpath-table1", [root])
