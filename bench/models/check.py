@@ -31,15 +31,17 @@ class Finding:
 
 
 def probe(height: int, width: int = 0, *, count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
-    """The stored input: smooth pictures in whole 8-bit levels and lopsided masks (a disc and a bar), hole blanked.
+    """The stored input: smooth pictures, dark to bright, and lopsided masks (a disc and a bar), holes blanked.
 
-    images: float32 [count, 3, height, width or height], masks: float32 [count, 1, ...], about a sixth missing.
+    images: float32 [count, 3, height, width or height] in whole 8-bit levels.
+    masks: float32 [count, 1, ...], about a sixth missing.
     """
     width = width or height
     y = torch.linspace(0, 1, height).view(1, 1, height, 1)
     x = torch.linspace(0, 1, width).view(1, 1, 1, width)
     turn = torch.arange(count).view(count, 1, 1, 1) * 0.7 + torch.arange(3).view(1, 3, 1, 1) * 1.1
-    images = 0.55 + 0.2 * torch.cos(3 * math.pi * x + turn) + 0.2 * torch.cos(2 * math.pi * y - turn)
+    light = 0.32 + 0.18 * (torch.arange(count).view(count, 1, 1, 1) % 3)
+    images = light + 0.15 * torch.cos(3 * math.pi * x + turn) + 0.15 * torch.cos(2 * math.pi * y - turn)
     shift = torch.arange(count).view(count, 1, 1, 1) * 0.05
     disc = (x - 0.35 - shift) ** 2 + (y - 0.4) ** 2 < 0.2**2
     bar = (y > 0.8 - shift) & (y < 0.85 - shift) & (x > 0.3)

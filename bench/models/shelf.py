@@ -160,25 +160,17 @@ def _imports(name: str, file: Path) -> Iterator[str]:
 
 def _own_source(member: Member, imported: str) -> Path | None:
     """The file of a module of the model's own package, of `bench.models`, or beside a file given by path."""
-    top, head = member.module.partition(".")[0], imported.partition(".")[0]
-    beside = top.startswith("bench_plugin_")
-    if beside:
-        folder: Path | None = member.file.parent
-    elif head == top or imported.startswith("bench.models."):
-        folder = _folder(head)
+    depth = member.module.count(".")
+    if member.module.startswith("bench_plugin_"):
+        folder, inner = member.file.parent, imported.split(".")
+    elif depth and imported.partition(".")[0] == member.module.partition(".")[0]:
+        folder, inner = member.file.parents[depth - 1], imported.split(".")[1:]
+    elif imported.startswith("bench.models."):
+        folder, inner = Path(__file__).parent, imported.split(".")[2:]
     else:
         return None
-    if folder is None:
-        return None
-    inner = imported.split(".")[0 if beside else 1 :]
     path = folder.joinpath(*inner)
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if inner and file.is_file()), None)
-
-
-@functools.cache
-def _folder(package: str) -> Path | None:
-    spec = importlib.util.find_spec(package)
-    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 @functools.cache

@@ -15,7 +15,6 @@ import json
 import os
 import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,14 +111,14 @@ def checkpoint(file: Path) -> dict[str, Any]:
     try:
         return dict(torch.load(file, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as fault:
-        if "Unsupported" not in str(fault) and "GLOBAL" not in str(fault) and "Weights only" not in str(fault):
-            raise BadInput(f"{file} is not a checkpoint that can be read: {fault}.") from fault
+        if "Unsupported operand" in str(fault):
+            raise BadInput(f"{file} is damaged or no checkpoint: torch cannot read it as tensors.") from fault
         raise BadInput(
             f"{file} holds code besides tensors; it was refused and nothing in it was run. "
             "Save its state dict alone (torch.save(net.state_dict(), ...)) where you trust it, and import that."
         ) from fault
-    except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError, TypeError, OSError) as fault:
-        raise BadInput(f"{file} is damaged or no checkpoint: {_first_line(fault)}") from fault
+    except Exception as fault:  # a damaged file may raise anything
+        raise BadInput(f"{file} is damaged or no checkpoint: {_first_line(fault)}.") from fault
 
 
 def _safetensors(file: Path) -> State:
@@ -135,7 +134,7 @@ def _safetensors(file: Path) -> State:
 
 
 def _first_line(fault: BaseException) -> str:
-    return (str(fault) or type(fault).__name__).splitlines()[0]
+    return (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")
 
 
 def import_checkpoint(model_id: str, file: Path, tag: str = "official", *, variant: str = "") -> dict[str, Any]:
