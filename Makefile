@@ -33,3 +33,6 @@ lint: $(READY)  ## style and types
 format: $(READY)
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+docs: $(READY)  ## pages that a command writes
+	$(PY) docs/tables.py
