@@ -305,6 +305,12 @@ def test_all_256_values_survive_the_way_to_float_and_back(rounding):
     assert torch.equal(images.to_bytes(images.to_unit(values), rounding), values)
 
 
+@pytest.mark.parametrize("rounding", ["round", "truncate"])
+def test_they_survive_too_where_a_device_multiplies_by_the_reciprocal(rounding):
+    values = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(images.to_bytes(values.float() * (1 / 255), rounding), values)
+
+
 @pytest.mark.parametrize(
     ("rounding", "expected"), [("round", [0, 0, 1, 1, 255, 255]), ("truncate", [0, 0, 0, 1, 254, 255])]
 )
