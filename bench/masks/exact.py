@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Integers = npt.NDArray[np.int64]
+Short = npt.NDArray[np.int32]
 
 _BITS = 96
 _ONE = 1 << _BITS
@@ -28,6 +29,14 @@ def root(squares: Integers) -> Integers:
     guess = np.sqrt(squares.astype(np.float64)).astype(np.int64)
     guess -= guess * guess > squares
     return guess + ((guess + 1) ** 2 <= squares)
+
+
+def quotient(above: Short, below: Short) -> Short:
+    """Quotients rounded down, for below > 0; the float is only a guess that whole numbers put right."""
+    guess = (above / below).astype(np.int32)
+    rest = above - guess * below
+    guess -= rest < 0
+    return guess + (rest >= below)
 
 
 @cache

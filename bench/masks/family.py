@@ -25,6 +25,8 @@ from bench.types import Bucket
 Masks = npt.NDArray[np.bool_]
 
 ANY = Bucket(Fraction(0), Fraction(1))
+_PIXELS_AT_ONCE = 1 << 21
+"""What is drawn together: enough to be quick, little enough for a processor's cache."""
 _PATIENCE = 100_000
 """Draws of one mask before a family is said to be unable to meet its range."""
 
@@ -88,23 +90,32 @@ def find(name: str) -> Family:
 def sample(family: Family, size_px: int, key: int, index: Integers, stratum: Bucket | None = None) -> tuple[Masks, int]:
     """One mask for each index, drawn again until its ratio is accepted: bool [N, size, size], and the draws refused.
 
-    Mask `index[i]` depends on key, size and its own index alone. Empty and full masks are never accepted.
+    Mask `index[i]` is the first of its own draws that fits; it depends on key, size and index alone. Empty and full
+    masks are never accepted.
     """
     within, settings = stratum or family.limit, family.settings(size_px, stratum)
     masks = np.empty((len(index), size_px, size_px), bool)
-    waiting, refused = np.arange(len(index)), 0
-    for attempt in range(_PATIENCE):
-        drawn = family.draw(Stream(key, index[waiting], attempt), size_px, **settings)
-        fits = np.array([_fits(missing, size_px * size_px, within) for missing in drawn.sum(axis=(1, 2)).tolist()])
-        masks[waiting[fits]] = drawn[fits]
-        waiting = waiting[~fits]
-        refused += len(waiting)
-        if not len(waiting):
-            return masks, refused
-    raise BadInput(
-        f"Family {family.name} at {size_px} px does not reach {within.label} %: give its stratum a wider range."
-    )
+    at_once = max(1, _PIXELS_AT_ONCE // (size_px * size_px))
+    waiting, tried, refused = np.arange(len(index)), 0, 0
+    while len(waiting):
+        if tried >= _PATIENCE:
+            raise BadInput(f"Family {family.name} does not reach {within.label} % at {size_px} px.")
+        ahead = max(1, at_once // len(waiting)) if tried else 1  # draws of each mask made together
+        left = []
+        for start in range(0, len(waiting), at_once):
+            some = waiting[start : start + at_once]
+            stream = Stream(key, index[some].repeat(ahead), np.tile(np.arange(tried, tried + ahead), len(some)))
+            drawn = family.draw(stream, size_px, **settings)
+            fits = _fits(drawn, within).reshape(len(some), ahead)
+            found, first = fits.any(axis=1), fits.argmax(axis=1)
+            masks[some[found]] = drawn.reshape(len(some), ahead, size_px, size_px)[found, first[found]]
+            refused += int(np.where(found, first, ahead).sum())
+            left.append(some[~found])
+        waiting, tried = np.concatenate(left), tried + ahead
+    return masks, refused
 
 
-def _fits(missing: int, total: int, within: Bucket) -> bool:
-    return missing < total and ratio.bucket_of(missing, total, (within,)) is not None
+def _fits(masks: Masks, within: Bucket) -> npt.NDArray[np.bool_]:
+    total = masks[0].size
+    counts = np.count_nonzero(masks, axis=(1, 2)).tolist()
+    return np.array([count < total and ratio.bucket_of(count, total, (within,)) is not None for count in counts])

@@ -45,9 +45,8 @@ def _angles(stream: Stream, most: int, longest: int) -> Integers:
     """Steps of a turn, [N, strokes, vertices]."""
     low = _FIFTH - stream.integers(0, _FIFTEENTH, most)
     high = _FIFTH + stream.integers(0, _FIFTEENTH, most)
-    return stream.integers(np.repeat(low, longest, axis=1), np.repeat(high, longest, axis=1), most * longest).reshape(
-        -1, most, longest
-    )
+    low, high = (np.repeat(end, longest, axis=1) for end in (low, high))
+    return stream.integers(low, high, most * longest).reshape(-1, most, longest)
 
 
 def _lengths(stream: Stream, count: int, size_px: int) -> Integers:
@@ -58,7 +57,7 @@ def _lengths(stream: Stream, count: int, size_px: int) -> Integers:
 
 
 def _walk(start: Integers, angles: Integers, lengths: Integers, size_px: int) -> Integers:
-    """Corners [N, strokes, vertices + 1, 2] as (x, y): every second step goes the other way, corners stay in 0..size."""
+    """Corners [N, strokes, vertices + 1, 2] as (x, y) in 0..size; every second step goes the other way."""
     first = _FIFTH - _FIFTEENTH
     way = exact.directions(first, _FIFTH + _FIFTEENTH)[angles - first] * lengths[..., None]
     way[:, :, ::2, 1] *= -1
@@ -97,7 +96,7 @@ FAMILIES = (
             )
         ),
         grows=("strokes",),
-        scaling="Step lengths follow the size, widths do not; the strata's numbers of strokes are multiplied by size/256.",
+        scaling="Step lengths follow the size, widths do not; strata's numbers of strokes are multiplied by size/256.",
         count=250,
     ),
     Family(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from bench.masks.philox import key_of
 from bench.progress import Ticker, track
 from bench.types import Bucket
 
-_PIXELS_AT_ONCE = 1 << 23
+SHIPPED_PX = 256
+"""Size of the sets that travel with the project; their manifests hold the digests of the other sizes."""
+_PIXELS_AT_ONCE = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -64,40 +67,44 @@ def _batches(job: Job) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
 
 
 def freeze(name: str, size_px: int, again: bool = False, into: Path | None = None) -> frozen.MaskSet:
-    """Draw the set of a family at a size into the user's folder (or `into`) and check it against the shipped digest.
+    """Draw the set of a family at a size into the user's folder (or `into`) and check it against the known digest.
 
     A set that is there already is kept unless `again`. Raises `BadInput` for a family or size that is not frozen, and
     where the bits differ from those that the project knows for this size.
     """
-    family = find(name)
+    family, set_id = find(name), f"{name}-{size_px}"
     if size_px not in family.sizes or not family.count:
-        sizes = ", ".join(map(str, family.sizes)) if family.count else "none: it is only drawn on the fly"
+        sizes = ", ".join(map(str, family.sizes)) if family.count else "none, it is only drawn on the fly"
         raise BadInput(f"Family {name} is not frozen at {size_px} px. Sizes: {sizes}.")
-    set_id = f"{name}-{size_px}"
-    if set_id in frozen.shelf() and not again and into is None:
+    if set_id in frozen.shelf() and not again:
         return frozen.load(set_id)
-    wanted = known_digests(name).get(str(size_px))
     todo = jobs(family, size_px)
-    with track(f"freezing {set_id}", len(todo) * family.count) as ticker:
-        drawn = [redraw(job, ticker) for job in todo]
+    with track(f"freezing {set_id}", len(todo) * family.count) as ticker, ThreadPoolExecutor(2) as threads:
+        drawn = list(threads.map(lambda job: redraw(job, ticker), todo))
     facts = {
         part.name: {"parameters": family.settings(size_px, job.stratum), "refused_draws": refused}
         for job, (part, refused) in zip(todo, drawn, strict=True)
     }
     strata = [part for part, _ in drawn]
     found = frozen.whole_digest(size_px, {part.name: frozen.describe(part, size_px) for part in strata})
-    if wanted not in (None, found):
+    about = {**_about(family), "id": set_id, "digests": _met(family, size_px, found)}
+    return frozen.write((into or paths.home() / "masksets") / set_id, strata, size_px, facts, about)
+
+
+def _met(family: Family, size_px: int, found: str) -> dict[str, str]:
+    """The digests known of a family, this one among them; raises `BadInput` where it is known as another."""
+    known = known_digests(family)
+    if known.get(str(size_px), found) != found:
         raise BadInput(
-            f"{set_id} came out with digest {found}, but the project knows {wanted}: this machine draws other bits, or the"
-            " family was changed without raising its version. Nothing was written."
+            f"{family.name}-{size_px} came out with digest {found}, but the project knows {known[str(size_px)]}: this"
+            " machine draws other bits, or the law changed and the family's version did not. Nothing was written."
         )
-    folder = (into or paths.home() / "masksets") / set_id
-    return frozen.write(folder, strata, size_px, facts, _about(family, set_id))
+    return {**known, str(size_px): found}
 
 
-def _about(family: Family, set_id: str) -> dict[str, object]:
+def _about(family: Family) -> dict[str, object]:
     return {
-        "id": set_id,
+        "id": "",
         "family": family.name,
         "version": family.version,
         "title": family.title,
@@ -107,10 +114,13 @@ def _about(family: Family, set_id: str) -> dict[str, object]:
     }
 
 
-def known_digests(name: str) -> dict[str, str]:
-    """Digests of a family's sets by size, as the project ships them."""
-    path = paths.shipped("masksets") / "digests.json"
-    return dict(json.loads(path.read_text(encoding="utf-8")).get(name, {})) if path.is_file() else {}
+def known_digests(family: Family) -> dict[str, str]:
+    """Digests of a family's sets by size, as the manifest that travels with the project holds them for its version."""
+    path = paths.shipped("masksets") / f"{family.name}-{SHIPPED_PX}" / frozen.MANIFEST
+    if not path.is_file():
+        return {}
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    return dict(manifest.get("digests", {})) if manifest["version"] == family.version else {}
 
 
 def verify(set_id: str) -> list[str]:
@@ -126,7 +136,7 @@ def verify(set_id: str) -> list[str]:
         return [
             f"{set_id} is version {held.manifest['version']}, the family is version {family.version}: freeze it again"
         ]
-    wanted = known_digests(held.family).get(str(held.size_px), held.digest)
+    wanted = known_digests(family).get(str(held.size_px), held.digest)
     if held.digest != wanted:
         faults.append(f"{set_id}: the digest is {held.digest}, the project knows {wanted}")
     todo = jobs(family, held.size_px)
@@ -156,11 +166,10 @@ def _compare(held: frozen.MaskSet, name: str, redrawn: frozen.Stratum) -> list[s
     if part.bits.shape != redrawn.bits.shape:
         return [f"{path}: {len(part.bits)} masks are stored, {len(redrawn.bits)} are drawn"]
     faults = []
-    if digest.of_bytes(np.ascontiguousarray(part.bits)) != held.manifest["strata"][name]["sha256"]:
+    if digest.of_bytes(part.bits.tobytes()) != held.manifest["strata"][name]["sha256"]:
         faults.append(f"{path}: the bits do not have the digest that the manifest gives")
     flipped = np.unpackbits(part.bits ^ redrawn.bits, axis=2).sum(axis=(1, 2))
-    for index in np.flatnonzero(flipped):
-        faults.append(f"{path}: mask {index} differs in {flipped[index]} pixels")
+    faults += [f"{path}: mask {index} differs in {flipped[index]} pixels" for index in np.flatnonzero(flipped)]
     if not np.array_equal(part.missing, redrawn.missing) or not np.array_equal(part.border, redrawn.border):
         faults.append(f"{path}: the counts of missing pixels or the border flags do not fit the bits")
     return faults

@@ -59,7 +59,7 @@ def stratum(name: str, bits: Bits, size_px: int) -> Stratum:
 
 
 def pack(masks: Masks) -> Bits:
-    """bool [N, H, W] -> uint8 [N, H, ceil(W / 8)]."""
+    """Rows of bool [N, H, W] to bits: uint8 [N, H, ceil(W / 8)]."""
     return np.packbits(masks, axis=2)
 
 
@@ -70,8 +70,8 @@ def unpack(bits: Bits, size_px: int) -> Masks:
 
 def touches(masks: Masks) -> Masks:
     """Whether each hole reaches the frame: bool [N, H, W] -> [N]."""
-    rows = masks[:, 0].any(axis=1) | masks[:, -1].any(axis=1)
-    return rows | masks[:, :, 0].any(axis=1) | masks[:, :, -1].any(axis=1)
+    frame = masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]
+    return np.asarray(np.concatenate(frame, axis=1).any(axis=1))
 
 
 @dataclass(frozen=True)
@@ -230,8 +230,8 @@ def whole_digest(size_px: int, strata: Mapping[str, Mapping[str, Any]]) -> str:
 def resolve(names: Sequence[str], size_px: int) -> list[str]:
     """Ids of the sets meant by ids, family names, globs and `all`, at one size, without repetition.
 
-    Raises `UnknownName` naming every miss, `Unavailable` for a family that is not frozen at this size, and `BadInput` for
-    an id of another size.
+    Raises `UnknownName` naming every miss, `Unavailable` for a family that is not frozen at this size, and `BadInput`
+    for an id of another size.
     """
     sizes = {set_id: _size(folder) for set_id, folder in shelf().items()}
     at_size = [set_id for set_id, size in sizes.items() if size == size_px]
@@ -280,7 +280,7 @@ def write(
     facts: Mapping[str, Mapping[str, Any]],
     about: Mapping[str, Any],
 ) -> MaskSet:
-    """Write a set into a folder, the manifest last. `facts`: more entries for each stratum; `about`: for the manifest."""
+    """Write a set into a folder, the manifest last. `facts`: more entries for each stratum; `about`: of the set."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = {
         part.name: {**describe(part, size_px), **facts.get(part.name, {}), "file_sha256": _store(folder, part)}
@@ -310,7 +310,7 @@ def describe(part: Stratum, size_px: int) -> dict[str, Any]:
         "ratio_min": round(float(percent.min()), 4),
         "ratio_max": round(float(percent.max()), 4),
         "touching_border": int(part.border.sum()),
-        "sha256": digest.of_bytes(np.ascontiguousarray(part.bits)),
+        "sha256": digest.of_bytes(part.bits.tobytes()),
     }
 
 

@@ -42,8 +42,8 @@ class Stream:
     """64 bits that name what is drawn: see `key_of`."""
     index: Integers
     """[N] numbers of the masks."""
-    attempt: int = 0
-    """How many draws of these masks were refused before."""
+    attempt: Integers
+    """[N] how many draws of each mask went before."""
     block: int = 0
     """Blocks of four words taken so far."""
 
@@ -55,18 +55,13 @@ class Stream:
         out = np.empty((len(self.index), blocks, 4), np.uint32)
         rows = max(1, _AT_ONCE // blocks)
         for start in range(0, len(self.index), rows):
-            self._fill(out[start : start + rows], taken, self.index[start : start + rows].astype(np.uint64)[:, None])
-        return out.reshape(len(self.index), -1)[:, :count]
+            self._fill(out[start : start + rows], taken, slice(start, start + rows))
+        return out.reshape(len(self.index), blocks * 4)[:, :count]
 
-    def _fill(self, out: npt.NDArray[np.uint32], taken: Words, index: Words) -> None:
-        shape = out.shape[:2]
-        counter = (
-            np.broadcast_to(taken, shape),
-            np.full(shape, self.attempt, np.uint64),
-            np.broadcast_to(index & _LOW, shape),
-            np.broadcast_to(index >> _HALF, shape),
-        )
-        for place, word in enumerate(philox(counter, (self.key & 0xFFFFFFFF, self.key >> 32))):
+    def _fill(self, out: npt.NDArray[np.uint32], taken: Words, rows: slice) -> None:
+        index, attempt = (values[rows, None].astype(np.uint64) for values in (self.index, self.attempt))
+        c0, c1, c2, c3 = np.broadcast_arrays(taken, attempt, index & _LOW, index >> _HALF)
+        for place, word in enumerate(philox((c0, c1, c2, c3), (self.key & 0xFFFFFFFF, self.key >> 32))):
             out[..., place] = word
 
     def integers(self, lo: int | Integers, hi: int | Integers, count: int) -> Integers:
@@ -77,9 +72,9 @@ class Stream:
         span = np.asarray(hi, np.int64) - np.asarray(lo, np.int64) + 1
         return lo + (self.words(count).astype(np.uint64) * span.astype(np.uint64) >> _HALF).astype(np.int64)
 
-    def only(self, chosen: npt.NDArray[np.bool_]) -> Stream:
+    def only(self, chosen: npt.NDArray[np.bool_] | Integers) -> Stream:
         """The same streams for some of the masks, from here on."""
-        return Stream(self.key, self.index[chosen], self.attempt, self.block)
+        return Stream(self.key, self.index[chosen], self.attempt[chosen], self.block)
 
 
 def key_of(*names: str | int) -> int:

@@ -1,27 +1,29 @@
 """Exact drawing: which pixels thick segments and boxes cover, decided in whole numbers.
 
-A pixel (x, y) belongs to a thick segment when its squared distance to the segment is at most a squared radius. The set is
-convex, so each row holds one run of pixels; its ends are solved for instead of testing every pixel.
+A pixel (x, y) belongs to a thick segment when its squared distance to the segment is at most a squared radius. The set
+is convex, so each column holds one run of pixels; its ends are solved for instead of testing every pixel.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.masks.exact import root
+from bench.masks.exact import quotient, root
 
 Integers = npt.NDArray[np.int64]
+Short = npt.NDArray[np.int32]
 Masks = npt.NDArray[np.bool_]
 
-_NOWHERE = 1 << 40
+_NOWHERE = np.int32(1 << 24)
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Thick segments of several masks, all arrays [S]."""
+    """Thick segments of several masks, all arrays [S]; lengths and radii below 2**12."""
 
     owner: Integers
     """Which mask each belongs to."""
@@ -34,16 +36,22 @@ class Segments:
 
 
 def segments(drawn: Segments, count: int, size_px: int) -> Masks:
-    """The union of each mask's thick segments on square canvases: [count, size, size]."""
-    owner, y, left, right = _runs(drawn)
-    left, right = np.maximum(left, 0), np.minimum(right, size_px - 1)
-    seen = (y >= 0) & (y < size_px) & (left <= right)
-    rows = (owner[seen] * size_px + y[seen]) * (size_px + 1)
-    steps = np.zeros(count * size_px * (size_px + 1), np.int16)
-    np.add.at(steps, rows + left[seen], np.int16(1))
-    np.add.at(steps, rows + right[seen] + 1, np.int16(-1))
-    depth = np.cumsum(steps.reshape(count, size_px, size_px + 1), axis=2, dtype=np.int16)
-    return depth[:, :, :size_px] > 0
+    """The union of each mask's thick segments on square canvases: [count, size, size].
+
+    Where a run begins, the depth of paint rises by one; below its end it falls. What has depth is covered.
+    """
+    owner, x, first, last = _runs(drawn)
+    first, last = np.maximum(first, 0), np.minimum(last, size_px - 1)
+    seen = (x >= 0) & (x < size_px) & (first <= last)
+    column = owner[seen] * size_px + x[seen]
+    each_mask = np.bincount(drawn.owner, minlength=1).max()
+    depth = np.zeros((size_px + 1, count, size_px), np.uint8 if each_mask < 256 else np.uint16)
+    one = np.ones(len(column), depth.dtype)
+    np.add.at(depth.reshape(-1), first[seen].astype(np.int64) * count * size_px + column, one)
+    np.subtract.at(depth.reshape(-1), (last[seen].astype(np.int64) + 1) * count * size_px + column, one)
+    for y in range(1, size_px):
+        np.add(depth[y], depth[y - 1], out=depth[y])
+    return np.ascontiguousarray(np.moveaxis(depth[:size_px], 0, 1)) > 0
 
 
 def boxes(top: Integers, left: Integers, bottom: Integers, right: Integers, size_px: int) -> Masks:
@@ -54,47 +62,60 @@ def boxes(top: Integers, left: Integers, bottom: Integers, right: Integers, size
     return rows[:, :, None] & columns[:, None, :]
 
 
-def _runs(drawn: Segments) -> tuple[Integers, Integers, Integers, Integers]:
-    """Owner, row, first and last column of every run. Segments are turned so that both their steps are >= 0."""
-    turned = drawn.x1 < drawn.x0
+def _runs(drawn: Segments) -> tuple[Integers, Short, Short, Short]:
+    """Owner, column, first and last row of every run. Segments are turned so that both their steps are >= 0."""
+    turned = drawn.y1 < drawn.y0
     x0, x1 = np.where(turned, drawn.x1, drawn.x0), np.where(turned, drawn.x0, drawn.x1)
     y0, y1 = np.where(turned, drawn.y1, drawn.y0), np.where(turned, drawn.y0, drawn.y1)
-    dx, dy, upward = x1 - x0, np.abs(y1 - y0), np.where(y1 < y0, -1, 1)
+    dx, dy, way = np.abs(x1 - x0), y1 - y0, np.where(x1 < x0, -1, 1)
     radius = root(drawn.reach // 4)
-    rows = dy + 2 * radius + 1
-    each = np.repeat(np.arange(len(rows)), rows)
-    step = np.arange(len(each)) - np.repeat(np.cumsum(rows) - rows + radius, rows)
-    left, right = _span(step, dx[each], dy[each], drawn.reach[each], root(drawn.reach * (dx * dx + dy * dy) // 4)[each])
-    return drawn.owner[each], y0[each] + upward[each] * step, x0[each] + left, x0[each] + right
+    runs = dx + 2 * radius + 1
+    each = np.repeat(np.arange(len(runs)), runs)
+    step = (np.arange(len(each)) - np.repeat(np.cumsum(runs) - runs + radius, runs)).astype(np.int32)
+    cross = root(drawn.reach * (dx * dx + dy * dy) // 4)
+    shorts = (value.astype(np.int32)[each] for value in (x0, way, y0, dx, dy, drawn.reach // 4, cross))
+    from_x, side, from_y, along, down, quarter, beside = shorts
+    first, last = _span(step, along, down, quarter, beside)
+    return drawn.owner[each], from_x + side * step, from_y + first, from_y + last
 
 
-def _span(y: Integers, dx: Integers, dy: Integers, reach: Integers, cross: Integers) -> tuple[Integers, Integers]:
-    """First and last x on row `y` within reach of the segment (0, 0)-(dx, dy), dx and dy >= 0; first > last: none.
+def _span(x: Short, dx: Short, dy: Short, quarter: Short, cross: Short) -> tuple[Short, Short]:
+    """First and last y in column `x` within reach of the segment (0, 0)-(dx, dy), dx and dy >= 0; first > last: none.
 
     The thick segment is two discs and a band; every pixel of its run lies in one of them.
     """
-    start, end = _disc(y, reach), _disc(y - dy, reach)
-    first, last = _band(y, dx, dy, cross)
+    start, end = _disc(x, quarter), _disc(x - dx, quarter)
+    first, last = _band(x, dx, dy, cross)
     empty = first > last
-    first = np.minimum(np.minimum(np.where(empty, _NOWHERE, first), -start), dx - end)
-    last = np.maximum(np.maximum(np.where(empty, -_NOWHERE, last), start), dx + end)
+    first = np.minimum(np.minimum(np.where(empty, _NOWHERE, first), -start), dy - end)
+    last = np.maximum(np.maximum(np.where(empty, -_NOWHERE, last), start), dy + end)
     return first, last
 
 
-def _disc(y: Integers, reach: Integers) -> Integers:
-    """Half the run of a disc on row `y`; far below zero where the row misses it."""
-    squared = reach - 4 * y * y
-    return np.where(squared >= 0, root(np.maximum(squared, 0) // 4), -_NOWHERE)
+def _disc(x: Short, quarter: Short) -> Short:
+    """Half the run of a disc in column `x`; far below zero where the column misses it."""
+    left = quarter - x * x
+    return np.where(left >= 0, _roots(int(quarter.max(initial=0)))[np.maximum(left, 0)], -_NOWHERE)
 
 
-def _band(y: Integers, dx: Integers, dy: Integers, cross: Integers) -> tuple[Integers, Integers]:
+@cache
+def _roots(most: int) -> Short:
+    """Square roots of 0..most, rounded down: every root k stands 2 k + 1 times."""
+    roots = np.arange(int(root(np.array([most]))[0]) + 1, dtype=np.int32)
+    return np.repeat(roots, 2 * roots + 1)
+
+
+def _band(x: Short, dx: Short, dy: Short, cross: Short) -> tuple[Short, Short]:
     """The run between the ends (0 <= x dx + y dy <= length**2) and the sides (|x dy - y dx| <= cross)."""
-    length = dx * dx + dy * dy
-    along, run, rise = y * dy, np.maximum(dx, 1), np.maximum(dy, 1)
-    within = (dx > 0) | ((along >= 0) & (along <= length) & (length > 0))
-    first = np.where(dx > 0, -(along // run), -_NOWHERE)
-    last = np.where(dx > 0, (length - along) // run, _NOWHERE)
-    beside = (dy > 0) | (np.abs(y * dx) <= cross)
-    first = np.maximum(first, np.where(dy > 0, -((cross - y * dx) // rise), -_NOWHERE))
-    last = np.minimum(last, np.where(dy > 0, (cross + y * dx) // rise, _NOWHERE))
-    return np.where(within & beside, first, _NOWHERE), np.where(within & beside, last, -_NOWHERE)
+    length, along, across = dx * dx + dy * dy, x * dx, x * dy
+    flat, steep = dy == 0, dx == 0
+    run, rise = np.maximum(dx, 1), np.maximum(dy, 1)
+    outside = flat & ((along < 0) | (along > length)) | steep & (np.abs(across) > cross) | (length == 0)
+    first = np.maximum(
+        np.where(flat, -_NOWHERE, -quotient(along, rise)), np.where(steep, -_NOWHERE, -quotient(cross - across, run))
+    )
+    last = np.minimum(
+        np.where(flat, _NOWHERE, quotient(length - along, rise)),
+        np.where(steep, _NOWHERE, quotient(cross + across, run)),
+    )
+    return np.where(outside, _NOWHERE, first), np.where(outside, -_NOWHERE, last)
