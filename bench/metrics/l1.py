@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from bench.metrics.pairs import GREY, Formula, difference, difference_in_hole, mean, total, weighted
+from bench.metrics.pairs import GREY, Formula, difference, difference_in_hole, mean_of, total, weighted
 from bench.types import MetricCard
 
 CARDS = {
@@ -95,7 +95,7 @@ def metric(name: str, device: Any) -> Formula:
 
 def plain(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """In grey levels."""
-    return mean(difference(truth, output).abs())
+    return mean_of(difference(truth, output).abs())
 
 
 def hole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:

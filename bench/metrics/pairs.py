@@ -11,11 +11,11 @@ from bench.batching import in_batches
 from bench.contracts import PairMetric
 from bench.errors import BadInput
 
-GREY = (0.2125, 0.7154, 0.0721)
-"""Weights of scikit-image's `rgb2gray`, which EdgeConnect's script uses."""
+GREY = (2125, 7154, 721)
+"""Weights of scikit-image's `rgb2gray`, in parts of their sum; EdgeConnect's script uses it."""
 
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of the luma of BT.601."""
+LUMA = (299, 587, 114)
+"""Weights of the luma of BT.601, in parts of their sum."""
 
 
 def check_truth(truth: torch.Tensor, smallest_px: int = 1, why: str = "") -> None:
@@ -61,11 +61,11 @@ def _shape(tensor: torch.Tensor) -> list[int]:
 
 
 def chunk(tensor: torch.Tensor) -> int:
-    """How many images are worked on at once: on a CPU one, which stays in its cache, on a GPU some more.
+    """How many images (or planes) are worked on at once: on a CPU one, which stays in its cache, on a GPU some more.
 
     The number is fixed for a device, so that no value depends on how many images came together.
     """
-    return 1 if tensor.device.type == "cpu" else 16
+    return 1 if tensor.device.type == "cpu" else 32
 
 
 def total(values: torch.Tensor) -> torch.Tensor:
@@ -73,7 +73,7 @@ def total(values: torch.Tensor) -> torch.Tensor:
     return values.flatten(1).sum(1, dtype=torch.float64)
 
 
-def mean(values: torch.Tensor) -> torch.Tensor:
+def mean_of(values: torch.Tensor) -> torch.Tensor:
     """Mean of each image, float64 [B]."""
     return total(values) / values[0].numel()
 
@@ -84,10 +84,10 @@ def squares(values: torch.Tensor) -> torch.Tensor:
     return torch.einsum("bi,bi->b", flat, flat)
 
 
-def weighted(images: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:
-    """Grey images, float64 [B, 1, H, W] in 0..255, not rounded."""
+def weighted(images: torch.Tensor, weights: Sequence[int]) -> torch.Tensor:
+    """Grey images, float64 [B, 1, H, W] in 0..255: the exact sum in whole numbers, divided once, not rounded."""
     red, green, blue = images.double().split(1, dim=1)
-    return weights[0] * red + weights[1] * green + weights[2] * blue
+    return (weights[0] * red + weights[1] * green + weights[2] * blue) / sum(weights)
 
 
 def difference(truth: torch.Tensor, output: torch.Tensor) -> torch.Tensor:

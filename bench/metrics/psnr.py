@@ -105,10 +105,10 @@ def metric(name: str, device: Any) -> PairMetric:
 class Pooled(Formula):
     """Gives the MSE of each image, and of a set of images the PSNR of their mean MSE."""
 
-    def reduce(self, values: np.ndarray) -> float:
+    def reduce(self, values: np.ndarray) -> np.ndarray:
         """One decibel value, infinite where all images are equal."""
         with np.errstate(divide="ignore"):
-            return 10 * np.log10(255**2 / values.mean(axis=-1))
+            return np.asarray(10 * np.log10(255**2 / values.mean(axis=-1)))
 
 
 def decibels(error: torch.Tensor, peak: torch.Tensor | float = 255.0) -> torch.Tensor:
@@ -116,7 +116,7 @@ def decibels(error: torch.Tensor, peak: torch.Tensor | float = 255.0) -> torch.T
     return 10 * torch.log10(peak**2 / error)
 
 
-def of_plane(weights: tuple[float, float, float], truth: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+def of_plane(weights: tuple[int, int, int], truth: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
     """PSNR of one weighted plane."""
     plane = weighted(truth, weights) - weighted(output, weights)
     return decibels(squares(plane) / plane[0].numel())
