@@ -80,7 +80,7 @@ class Toolbox:
     def photographs(self, start: int, stop: int) -> np.ndarray:
         """The prepared photographs of a range, uint8 [N, H, W, 3]; needs no device, so it may run ahead in a thread."""
         preparation = self.job.protocol.preparation
-        return np.stack([pictures.prepare(self.dataset.read(i), preparation) for i in self.job.ids[start:stop]])
+        return np.stack([pictures.prepare(self.dataset.read(i), preparation, i) for i in self.job.ids[start:stop]])
 
     def masks(self, cell: Grid, start: int, stop: int) -> tuple[np.ndarray, list[str], np.ndarray]:
         """Masks of a range of images in a cell: bool [N, H, W], their names in the set, their digests."""
