@@ -28,6 +28,9 @@ def command(
         ),
     ] = None,
     standalone: Annotated[bool, typer.Option("--standalone", help="LaTeX that compiles alone.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with tables, curves and gallery into this folder.")
+    ] = None,
     layouts: Annotated[bool, typer.Option("--layouts", help="List the layouts and leave.")] = False,
 ) -> None:
     """Print the table of one or several runs.
@@ -37,6 +40,8 @@ def command(
     Example: bench report runs/celeba runs/places2 --layout rnon-table3 --format latex --out table3.tex
 
     Example: bench report --layout survey-table1
+
+    Example: bench report runs/demo --html page
     """
     import sys
 
@@ -44,6 +49,9 @@ def command(
 
     if layouts:
         print("\n".join(main.listing()))
+        return
+    if html:
+        print(main.page(runs or [], html))
         return
     form = main.choose_format(form, out)
     text = main.text(runs or [], layout, form, published, standalone=standalone, styled=not out and sys.stdout.isatty())

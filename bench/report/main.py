@@ -68,6 +68,15 @@ def text(
     return renderers[form](report)
 
 
+def page(runs: Sequence[Path], out: Path) -> Path:
+    """Write the page of one run into a folder; its `index.html` is returned."""
+    from bench.report.page import build as pages
+
+    if len(runs) != 1:
+        raise BadInput("--html takes one run: bench report RUN --html DIR.")
+    return pages.write(runs[0], out)
+
+
 def write(path: Path, content: str) -> None:
     """Write a file whole or not at all."""
     if not path.parent.is_dir():

@@ -45,6 +45,8 @@ class Run:
     """Mask set -> family."""
     buckets: tuple[str, ...]
     """Labels in ascending order of ratio."""
+    middles: dict[str, float]
+    """Label -> middle of the bucket in per cent."""
     _columns: dict[str, dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
 
     @property
@@ -154,6 +156,7 @@ def load(root: Path) -> Run:
         numbers={(r["model"], r["mask_set"], r["bucket"], r["metric"]): _number(r) for r in rows},
         families={row["mask_set"]: row["family"] for row in rows},
         buckets=tuple(sorted(ends, key=lambda label: ends[label])),
+        middles={label: 50 * (lo + hi) for label, (lo, hi, _) in ends.items()},
     )
 
 

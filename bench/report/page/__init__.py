@@ -1,0 +1,1 @@
+"""The page of a run: one folder that opens from disk, with tables, curves and a gallery."""

@@ -1,0 +1,94 @@
+"""Writes the page: gathers tables, curves and pictures of a run and fills the template."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bench.errors import BadInput
+from bench.report import fill, layout, results
+from bench.report.page import curves, gallery
+from bench.report.results import Run
+from bench.report.table import Table, Value
+
+HERE = Path(__file__).parent
+
+
+def write(root: Path, out: Path) -> Path:
+    """Write the page of a run into the folder `out` (new, or an earlier page) and return its `index.html`.
+
+    Nothing on the page is loaded from elsewhere; it opens from disk.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / "index.html").is_file():
+        raise BadInput(f"{out} is not empty and holds no page; give a new folder.")
+    run = results.load(root)
+    report = fill.build(layout.load("general"), [run], "none")
+    out.mkdir(parents=True, exist_ok=True)
+    shots = gallery.copy(run, out)
+    (out / "gallery.js").write_text(f"window.GALLERY = {_script(_gallery(run, shots))};\n", encoding="utf-8")
+    for name in ("style.css", "script.js"):
+        (out / name).write_text((HERE / name).read_text(encoding="utf-8"), encoding="utf-8")
+    page = out / "index.html"
+    template = jinja2.Template((HERE / "index.html.j2").read_text(encoding="utf-8"), autoescape=True)
+    sections = [_section(run, table) for table in report.tables]
+    facts = json.dumps({key: run.facts.get(key) for key in ("protocol", "digests", "versions")}, indent=1)
+    text = template.render(run=run.facts, sections=sections, footer=report.footer, facts=facts, shots=len(shots))
+    page.write_text(text + "\n", encoding="utf-8")
+    return page
+
+
+def _gallery(run: Run, shots: list[dict[str, Any]]) -> dict[str, Any]:
+    better = {name: card.get("better", "") for name, card in run.facts.get("metrics", {}).items()}
+    return {"shots": shots, "models": list(run.models), "better": better}
+
+
+def _script(data: Any) -> str:
+    """JSON that cannot end a script element."""
+    return json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+
+
+def _section(run: Run, table: Table) -> dict[str, Any]:
+    """One mask set: a sortable table and a drawing for each metric."""
+    banners = list(dict.fromkeys(row.banner for row in table.rows))
+    blocks = [
+        {"title": banner, "table": _rows(table, banner), "curve": _curve(run, table, banner)} for banner in banners
+    ]
+    return {"id": table.name, "title": table.title, "blocks": blocks, "notes": table.notes, "columns": table.columns}
+
+
+def _rows(table: Table, banner: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "head": row.heads[0],
+            "cells": [
+                {"html": _cell(cell.values[0], cell.letters), "value": cell.values[0].number} for cell in row.cells
+            ],
+        }
+        for row in table.rows
+        if row.banner == banner
+    ]
+
+
+def _cell(value: Value, letters: str) -> str:
+    text = escape(value.text)
+    text = f"<u>{text}</u>" if value.underlined else text
+    text = f"<b>{text}</b>" if value.bold else text
+    text += f" <small>±{value.spread}</small>" if value.spread else ""
+    return text + (f"<sup>{letters}</sup>" if letters else "")
+
+
+def _curve(run: Run, table: Table, banner: str) -> str:
+    lines = []
+    for row in table.rows:
+        if row.banner == banner:
+            values = [cell.values[0] for cell in row.cells]
+            points = [
+                curves.Point(run.middles[bucket], v.number, v.low, v.high)
+                for bucket, v in zip(run.buckets, values, strict=True)
+            ]
+            lines.append((row.heads[0], points))
+    return curves.svg(f"{banner}, {table.title}", lines)
