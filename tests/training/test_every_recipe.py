@@ -1,0 +1,116 @@
+"""Every model that brings recipes can be trained by them; a new file on the shelf is tested by standing there."""
+
+import dataclasses
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from bench import progress
+from bench.datasets import catalogue
+from bench.models import shelf, zoo
+from bench.training import data, learner, trainer
+from bench.training import log as logs
+from bench.training import recipe as recipes
+from bench.training.holes import Drawer
+from bench.training.job import Job, new_learner
+from bench.training.step import Batch
+
+
+def modules():
+    """Every learned model's file that brings recipes."""
+    for name, card in zoo.cards().items():
+        if card.kind == "learned" and "RECIPES" in shelf.members()[name].file.read_text(encoding="utf-8"):
+            yield pytest.param(name, id=name)
+
+
+MODELS = list(modules())
+
+
+def load(name):
+    return shelf.load(shelf.members()[name])
+
+
+def without_networks(recipe):
+    return recipes.without(recipe, recipe.features)
+
+
+def small(module, steps):
+    """The starter, as narrow as the model's file says for tests, without networks that may not be here."""
+    starter = recipes.override(module.RECIPES["starter"], getattr(module, "SMALL", ()))
+    return without_networks(recipes.shorten(starter, steps))
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch):
+    monkeypatch.setattr(progress, "quiet", True)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("kind", ["paper", "starter"])
+def test_a_recipe_is_whole(name, kind):
+    module = load(name)
+    recipe = module.RECIPES[kind]
+    assert data.size_px(recipe) > 0
+    Drawer(recipe.masks, 64, 0, getattr(module, "HOLES", {}))
+    for stage in recipe.stages:
+        assert set(stage.turns) <= set(recipe.optimizers)
+        assert set(stage.lr) <= set(recipe.optimizers)
+        assert set(stage.weights) <= set(recipe.weights)
+        assert stage.schedule[0][0] == 0
+    assert set(recipe.features) <= set(recipe.weights)
+    assert recipe.variant in {"", *zoo.cards()[name].variants}
+    assert recipes.plain(recipe)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_twenty_steps_on_the_demo_photographs_move_every_network(name, tmp_path):
+    module = load(name)
+    job = Job(name, module, "starter", small(module, 20), catalogue.open_dataset("demo"), tmp_path, workers=0)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    before = {key: value.clone() for key, value in new_learner(job, fabric).players.state_dict().items()}
+    trainer.train(job, fabric)
+    after = torch.load(tmp_path / "last.ckpt", weights_only=True)["learner"]["players"]
+    assert all(value.isfinite().all() for value in after.values())
+    kernels = [key for key, value in before.items() if value.dim() > 1]
+    still = [key for key in kernels if torch.equal(before[key], after[key])]
+    playing = {player for stage in job.recipe.stages for player in stage.turns}
+    assert playing == set(job.recipe.optimizers), "every player has a turn"
+    assert len(still) <= len(kernels) // 20, f"these never moved: {still}"
+    assert len(logs.rows(tmp_path / "log.csv")) >= 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_four_images_are_soon_known_by_heart(name):
+    """200 turns of the generator's reconstruction terms alone halve the distance to four images."""
+    module = load(name)
+    recipe = small(module, len(module.RECIPES["starter"].stages))
+    job = Job(name, module, "starter", recipe, catalogue.open_dataset("demo"), None, workers=0)
+    torch.manual_seed(0)
+    found = new_learner(job, Fabric(accelerator="cpu", devices=1))
+    batch = _four(job, recipe)
+    stage = dataclasses.replace(recipe.stages[-1], frozen=(), schedule=((0.0, 1.0),))
+    first = _distance(found, batch)
+    for _ in range(200):
+        for player in dict.fromkeys(stage.turns):
+            found.enter(stage)
+            found.turn(player, batch, stage, 0.0)
+    assert _distance(found, batch) < first / 2
+
+
+def _four(job, recipe):
+    four = dataclasses.replace(recipe, batch=4)
+    samples = data.Batches(job.photographs, list(job.photographs.ids[:4]), four, job.drawer(0))[0]
+    keep = slice(None, None, len(samples.images) // 4)
+    return Batch(samples.images[keep].float() / 255, samples.masks[keep].float())
+
+
+def _distance(found: learner.Learner, batch):
+    """Mean absolute error in the hole, of the model as it is used."""
+    found.model.eval()
+    with torch.no_grad():
+        output = found.model.predict(batch.images * (1 - batch.masks), batch.masks)
+    found.model.train()
+    return float(((output - batch.images).abs() * batch.masks).sum() / batch.masks.sum() / 3)

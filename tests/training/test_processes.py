@@ -1,0 +1,52 @@
+"""Two processes with half a batch each learn what one learns from the whole."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parent.parent.parent
+
+SCRIPT = """
+import dataclasses, sys, torch
+from pathlib import Path
+from lightning_fabric import Fabric
+from bench import progress
+from bench.datasets.folder import Folder
+from bench.training import trainer
+from bench.training.job import Job
+from tests.training import toy
+
+torch.set_num_threads(1)
+progress.quiet = True
+stages = tuple(dataclasses.replace(stage, turns=("generator",)) for stage in toy.PAPER.stages)
+recipe = dataclasses.replace(toy.PAPER, stages=stages)
+devices = int(sys.argv[1])
+fabric = Fabric(accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto")
+fabric.launch()
+trainer.train(Job("toy", toy, "paper", recipe, Folder(Path(sys.argv[2])), Path(sys.argv[3]), workers=0), fabric)
+"""
+
+
+def run(tmp_path, photographs, devices):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    out = tmp_path / str(devices)
+    command = [sys.executable, str(script), str(devices), str(photographs.root), str(out)]
+    environment = {**os.environ, "PYTHONPATH": str(HOUSE), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+    subprocess.run(command, env=environment, check=True, cwd=tmp_path, timeout=300, capture_output=True)
+    with (out / "log.csv").open() as file:
+        return out, {(row["step"], row["term"]): float(row["value"]) for row in csv.DictReader(file)}
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_of_one_with_the_double_batch(tmp_path, photographs):
+    alone, expected = run(tmp_path, photographs, 1)
+    together, found = run(tmp_path, photographs, 2)
+    assert found.keys() == expected.keys()
+    assert len(found) > 60
+    assert max(abs(found[key] - expected[key]) for key in found) < 1e-4
+    assert (together / "last.photographs").read_text() == (alone / "last.photographs").read_text()

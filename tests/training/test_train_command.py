@@ -1,0 +1,76 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from bench import progress
+from bench.cli import build
+from bench.errors import BadInput, UnknownName
+
+TINY = ("--set", "settings.width=4", "--set", "settings.bottleneck=16", "--set", "discriminator_width=4", "--set", "batch=2")
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """Run the command line in an empty folder with an empty home."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(progress, "quiet", True)
+
+    def run(*arguments):
+        result = CliRunner().invoke(build(), ["train", *arguments], standalone_mode=False)
+        if result.exception:
+            raise result.exception
+        return result.stdout
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_short_training_ends_in_weights_that_the_zoo_finds(bench, tmp_path):
+    from bench.models import zoo
+
+    found = json.loads(bench("ce", "--recipe", "starter", "--steps", "2", "--workers", "0", *TINY, "--json", "--quiet"))
+    assert found["step"] == 2
+    assert (tmp_path / "trainings" / "ce-starter" / "log.csv").is_file()
+    (ref,) = zoo.choose(["ce@trained"])
+    assert ref.reason == ""
+    zoo.open_model(ref)
+
+
+@pytest.mark.slow
+def test_a_plan_prints_every_setting_time_and_memory(bench):
+    shown = bench("ce", "--plan", "--recipe", "starter", *TINY)
+    assert "optimizers.generator.lr = 0.002" in shown
+    assert "GiB on this device" in shown
+
+
+def test_a_variant_may_be_named_with_the_model(bench):
+    shown = json.loads(bench("ce:centre", "--plan", "--json", "--recipe", "starter", *TINY))
+    assert shown["recipe"]["variant"] == "centre"
+
+
+def test_an_unknown_recipe_is_answered_with_near_ones(bench):
+    with pytest.raises(UnknownName, match="starter"):
+        bench("ce", "--recipe", "startr")
+
+
+def test_an_unknown_model_is_answered_with_near_ones(bench):
+    with pytest.raises(UnknownName, match="Did you mean"):
+        bench("cee")
+
+
+def test_a_classical_model_has_nothing_to_learn(bench):
+    with pytest.raises(BadInput, match="classical"):
+        bench("telea")
+
+
+def test_an_empty_folder_is_said(bench, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="No photographs"):
+        bench("ce", "--dataset", "folder", "--root", "empty")
+
+
+def test_an_unknown_device_is_said(bench):
+    with pytest.raises(UnknownName, match="cuda"):
+        bench("ce", "--device", "cuda7", "--recipe", "starter")

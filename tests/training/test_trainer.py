@@ -1,0 +1,213 @@
+import dataclasses
+import json
+import os
+import signal
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from bench import progress
+from bench.errors import BadInput, NotComparable, Unavailable
+from bench.models import weights
+from bench.training import checkpoint, data, learner, seen, trainer
+from bench.training import log as logs
+from bench.training.job import Job
+from tests.training import toy
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch):
+    monkeypatch.setattr(progress, "quiet", True)
+
+
+def job(photographs, out, recipe=toy.PAPER, **changes):
+    chosen = {"model": "toy", "module": toy, "recipe_name": "paper", "recipe": recipe, "workers": 0, **changes}
+    return Job(photographs=photographs, out=out, **chosen)
+
+
+def train(*arguments, **changes):
+    return trainer.train(job(*arguments, **changes), Fabric(accelerator="cpu", devices=1))
+
+
+def with_options(**options):
+    return dataclasses.replace(toy.PAPER, options={**toy.PAPER.options, **options})
+
+
+@pytest.fixture(scope="module")
+def finished(photographs, tmp_path_factory):
+    """A whole training of 40 steps."""
+    out = tmp_path_factory.mktemp("whole")
+    progress.quiet = True
+    train(photographs, out)
+    return out
+
+
+def stop_at(monkeypatch, step):
+    """Ask the training to stop, as Ctrl-C does, in the middle of a step."""
+    original = learner.Learner.turn
+    count = {"turns": 0}
+
+    def turn(self, player, *rest):
+        if player == "generator":
+            count["turns"] += 1
+            if count["turns"] == step + 4:  # two turns of each stage were spent on the estimate
+                os.kill(os.getpid(), signal.SIGINT)
+        return original(self, player, *rest)
+
+    monkeypatch.setattr(learner.Learner, "turn", turn)
+
+
+def same_tensors(one, other):
+    return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_training_leaves_weights_that_the_zoo_reads(finished):
+    state, record = weights.read(finished / "best.safetensors")
+    model = toy.model(record["variant"], **record["settings"])
+    assert weights.misfit(model, state) == ""
+
+
+def test_the_record_says_how_the_weights_came_about(finished):
+    record = weights.record(finished / "last.safetensors")
+    assert record["step"] == record["steps"] == 40
+    assert record["recipe"]["stages"][0]["name"] == "warm-up"
+    assert record["validation"]["scores"][-1]["psnr"] > 5
+    assert len(record["losses"]["generator.hole"]) == 40
+    assert record["data"]["photographs"] == record["data"]["seen"]
+
+
+def test_the_photographs_that_were_learned_from_are_listed(finished, photographs):
+    learned, _ = data.split(photographs)
+    listed = seen.load(finished / "best.safetensors")
+    assert listed == {seen.fingerprint(photographs.read(name)) for name in learned}
+
+
+def test_the_log_has_a_row_for_each_term_and_step(finished):
+    rows = [row for row in logs.rows(finished / "log.csv") if row["term"] == "penalty"]
+    assert [int(row["step"]) for row in rows] == list(range(11, 41))
+
+
+def test_the_sheet_shows_truth_input_output_and_composite(finished, photographs):
+    from PIL import Image
+
+    with Image.open(finished / "sheets" / "step-0000040.png") as sheet:
+        assert sheet.size == (4 * toy.SIZE, len(data.split(photographs)[1]) * toy.SIZE)
+
+
+def test_a_stopped_training_goes_on_bit_for_bit(finished, photographs, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 20)
+        with pytest.raises(KeyboardInterrupt):
+            train(photographs, tmp_path)
+    assert checkpoint.load(tmp_path, job(photographs, tmp_path).identity())["step"] == 20
+    train(photographs, tmp_path)
+    assert same_tensors(weights.read(tmp_path / "last.safetensors")[0], weights.read(finished / "last.safetensors")[0])
+    assert (tmp_path / "log.csv").read_text() == (finished / "log.csv").read_text()
+    assert seen.load(tmp_path / "last.safetensors") == seen.load(finished / "last.safetensors")
+
+
+def test_a_stop_in_the_warm_up_goes_on_too(finished, photographs, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 10)  # the last step of its stage
+        with pytest.raises(KeyboardInterrupt):
+            train(photographs, tmp_path)
+    train(photographs, tmp_path)
+    assert same_tensors(weights.read(tmp_path / "last.safetensors")[0], weights.read(finished / "last.safetensors")[0])
+
+
+def test_a_finished_training_is_not_done_again(finished, photographs, monkeypatch):
+    monkeypatch.setattr(learner.Learner, "turn", lambda *_: pytest.fail("it trained again"))
+    assert train(photographs, finished) == finished / "best.safetensors"
+
+
+def test_nan_stops_with_step_player_and_term_and_the_checkpoint_stands(photographs, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer.Course, "agreed", lambda self, stop: self.step == 7 and self.save())
+    with pytest.raises(logs.Diverged, match="Step 15: the term 'hole' of the player 'generator' is nan"):
+        train(photographs, tmp_path, with_options(fault=14))
+    stored = torch.load(tmp_path / checkpoint.NAME, weights_only=True)
+    assert stored["step"] == 7
+    assert all(value.isfinite().all() for value in stored["learner"]["model"].values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"recipe": dataclasses.replace(toy.PAPER, batch=2)}, "recipe.batch is '4' there, '2' here"),
+        ({"model": "other"}, "model is 'toy' there, 'other' here"),
+        ({"seed": 1}, "seed is 0 there, 1 here"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(finished, photographs, changes, named):
+    with pytest.raises(NotComparable, match=named):
+        train(photographs, finished, **changes)
+
+
+def test_a_damaged_checkpoint_is_said(photographs, tmp_path):
+    (tmp_path / checkpoint.NAME).write_bytes(b"PK\x03\x04 half a file")
+    with pytest.raises(BadInput, match="damaged"):
+        train(photographs, tmp_path)
+
+
+def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, {"identity": {"a": 1}, "step": 1})
+
+    def half(content, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.save(tmp_path, {"identity": {"a": 1}, "step": 2})
+    monkeypatch.undo()
+    assert checkpoint.load(tmp_path, {"a": 1})["step"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
+
+
+def test_a_checkpoint_with_code_in_it_is_never_run(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    torch.save({"identity": {}, "trap": Trap()}, tmp_path / checkpoint.NAME)
+    with pytest.raises(BadInput, match="damaged or no checkpoint"):
+        checkpoint.load(tmp_path, {})
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_missing_feature_networks_are_named_with_the_way_without(photographs, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    needing = dataclasses.replace(toy.PAPER, features={"hole": "vgg16-imagenet"})
+    with pytest.raises(Unavailable, match="--without hole"):
+        train(photographs, tmp_path / "out", needing)
+
+
+def test_installed_weights_are_found_by_their_tag(finished, photographs, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    scores = trainer.install(job(photographs, finished), finished / "best.safetensors", "mine")
+    assert set(scores) == {"step", "psnr", "l1"}
+    assert weights.find("toy") == {"mine": tmp_path / "weights" / "toy" / "mine.safetensors"}
+    assert seen.load(weights.find("toy")["mine"])
+
+
+def test_what_was_left_out_is_recorded(photographs, tmp_path):
+    from bench.training.recipe import shorten, without
+
+    train(photographs, tmp_path, without(shorten(toy.PAPER, 2), ["fool"]))
+    assert json.loads((tmp_path / "last.json").read_text())["without"] == ["fool"]
+
+
+def test_a_frozen_mask_set_can_judge(photographs, tmp_path, monkeypatch):
+    import numpy as np
+
+    from bench.training import holes
+    from bench.training.recipe import shorten
+
+    asked = []
+    monkeypatch.setattr(
+        holes, "frozen", lambda name, ids: asked.append(name) or np.eye(32, dtype=np.uint8)[None].repeat(len(ids), 0)
+    )
+    train(photographs, tmp_path, shorten(toy.PAPER, 2), frozen_masks="freeform-256/20-40")
+    assert asked == ["freeform-256/20-40"]
+    assert json.loads((tmp_path / "last.json").read_text())["validation"]["masks"] == "freeform-256/20-40"
