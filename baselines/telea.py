@@ -18,7 +18,8 @@ CARD = ModelCard(
     licence="Apache-2.0 (OpenCV)",
     form="diffusion: pixels are filled from the border inwards, each a weighted mean of known neighbours",
     strengths="fast; thin holes and scratches; smooth regions",
-    limits="no texture and no semantics: wide holes become blurred streaks; works on 8-bit levels; the radius decides",
+    limits="no texture and no semantics: wide holes become blurred streaks; the radius decides; works on 8-bit levels "
+    "and rounds upwards, so that values creep up by some levels across a wide hole",
     aliases=("FMM", "Fast Marching"),
 )
 

@@ -1,0 +1,70 @@
+"""Every model on the shelves keeps the contract and tells the truth about itself; a new file is tested by existing."""
+
+import importlib
+import math
+
+import pytest
+import torch
+
+from bench.models import check, shelf, verify, zoo
+
+CARDS = zoo.cards()
+FORMS = [(name, variant) for name, card in CARDS.items() for variant in card.variants or ("",)]
+LEARNED = [(name, variant) for name, variant in FORMS if CARDS[name].kind == "learned"]
+SIDE_PX = 32
+"""Or the next multiple that the card asks for: the checks are the same at every size."""
+
+every_form = pytest.mark.parametrize(("name", "variant"), FORMS, ids=map(":".join, FORMS))
+every_network = pytest.mark.parametrize(("name", "variant"), LEARNED, ids=map(":".join, LEARNED))
+
+
+def small(name, variant):
+    """The model in the size of its starter recipe, where it has one: the code is the same, the widths are not."""
+    member = shelf.members()[name]
+    recipes = getattr(shelf.load(member), "RECIPES", {})
+    settings = recipes["starter"].settings if "starter" in recipes else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = shelf.build(member, variant, **settings)
+    return model.eval() if isinstance(model, torch.nn.Module) else model
+
+
+@every_form
+def test_the_model_keeps_the_contract(name, variant):
+    card = CARDS[name]
+    size = math.ceil(SIDE_PX / card.multiple) * card.multiple
+    faults = [f"{f.title}: {f.fault}" for f in check.check(small(name, variant), card, size) if f.fault]
+    assert not faults
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_card_is_complete(name):
+    assert verify.card_fault(CARDS[name]) is None
+
+
+@every_network
+def test_the_card_counts_the_parameters(name, variant):
+    with torch.device("meta"):
+        model = shelf.build(shelf.members()[name], variant)
+    assert verify.parameters(model) == CARDS[name].parameters[variant]
+
+
+@every_network
+def test_the_default_variant_is_the_first(name, variant):
+    if variant and variant == next(iter(CARDS[name].variants)):
+        with torch.device("meta"):
+            unnamed, named = (shelf.build(shelf.members()[name], form).state_dict() for form in ("", variant))
+        assert {key: value.shape for key, value in unnamed.items()} == {k: v.shape for k, v in named.items()}
+
+
+def test_no_alias_stands_for_two_models():
+    owners = {}
+    for name, card in CARDS.items():
+        for alias in {word.casefold() for word in (name, *card.aliases)}:
+            owners.setdefault(alias, []).append(name)
+    assert not {alias: names for alias, names in owners.items() if len(names) > 1}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_card_in_the_file_is_what_the_module_holds(name):
+    assert CARDS[name] == importlib.import_module(shelf.members()[name].module).CARD

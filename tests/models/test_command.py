@@ -1,0 +1,95 @@
+"""`bench models`: what a user types and reads."""
+
+import json
+import re
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from bench.cli.models import app
+from bench.errors import BenchError
+from tests.models.toyzoo import TINY, write
+
+pytestmark = pytest.mark.usefixtures("toyzoo")
+
+
+def bench(*words, status=0):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    file = tmp_path / "theirs.pth"
+    torch.save({"generator": {"net.weight": torch.zeros(3, 4, 3, 3), "net.bias": torch.zeros(3)}}, file)
+    return file
+
+
+def test_list_has_a_line_for_every_model_and_says_what_to_type():
+    lines = bench("list").splitlines()
+    assert any(re.match(r"tiny +Tiny +2020 +learned +none here; type: bench models show tiny", line) for line in lines)
+    assert any(re.match(r"telea +Telea +2004 +classical +needs none", line) for line in lines)
+
+
+def test_list_as_json_is_whole():
+    rows = {row["id"]: row for row in json.loads(bench("list", "--json"))}
+    assert rows["tiny"]["weights"] == []
+    assert "bench train tiny" in rows["tiny"]["reason"]
+
+
+def test_show_says_where_the_authors_files_are_and_what_to_type():
+    text = bench("show", "tn")
+    assert "https://example.org/tiny.pth; then type: bench models import tiny FILE --tag places2" in text
+    assert "111  :plain  one layer" in text
+
+
+def test_an_import_is_listed_shown_and_described(theirs):
+    text = bench("import", "tiny", theirs, "--tag", "places2")
+    assert "--models tiny@places2" in text
+    assert re.search(r"tiny .* places2$", bench("list"), re.MULTILINE)
+    assert "tiny@places2  official, theirs.pth, sha256" in bench("show", "tiny")
+    assert json.loads(bench("show", "tiny", "--json"))["weights"]["places2"]["source"] == "theirs.pth"
+
+
+def test_an_import_for_a_variant_says_so(theirs):
+    with pytest.raises(BenchError, match="'tiny:deep': it lacks 'second"):
+        bench("import", "tiny:deep", theirs)
+
+
+def test_a_name_that_means_several_models_is_refused_where_one_is_needed(theirs):
+    with pytest.raises(BenchError, match=r"'\*i\*' stands for .* Name one"):
+        bench("import", "*i*", theirs)
+
+
+def test_verify_passes_a_classical_model_check_by_check():
+    text = bench("verify", "flat", "--size", 32)
+    assert text.splitlines()[0] == "pass  card: complete"
+    assert re.search(r"flat, digest [0-9a-f]{12}: 8 of 8 checks passed", text)
+
+
+@pytest.mark.slow
+def test_verify_tells_a_contributor_what_is_missing(tmp_path):
+    text = TINY.replace('"plain": 111', '"plain": 112').replace('limits="blind"', 'limits=""')
+    output = bench("verify", write(tmp_path / "mine.py", text), "--size", 32, status=1)
+    assert "FAIL  card: complete: the card leaves empty: limits" in output
+    assert "FAIL  card: parameter count: the card says 112 parameters, the model has 111" in output
+    assert "pass  blind" in output
+    assert "FAIL  trains: a step of the starter recipe: the file brings no RECIPES['starter']" in output
+
+
+def test_verify_as_json_names_the_fault(tmp_path):
+    file = write(
+        tmp_path / "mine.py", "class Mine:\n    def predict(self, images, masks):\n        return images * 255\n"
+    )
+    findings = json.loads(bench("verify", f"{file}:Mine", "--size", 16, "--json", status=1))
+    assert "0..255? divide by 255" in findings[-1]["fault"]
+
+
+@pytest.mark.parametrize("verb", ["show", "verify", "import"])
+def test_unknown_names_meet_the_nearest(verb, theirs):
+    with pytest.raises(BenchError, match=r"No model 'tinny'\. Did you mean: tiny, tiny:deep\? See: bench models list"):
+        bench(verb, "tinny", *([theirs] if verb == "import" else []))
