@@ -52,7 +52,7 @@ class Filler:
         """One table, or one for each value of the layout's dimension."""
         names = self.layout.tables
         tables = []
-        for values in itertools.product(*(self.values(name) for name in names)):
+        for values in itertools.product(*(self.values(name, {}) for name in names)):
             pick = {_selector(name): value for name, value in zip(names, values, strict=True)}
             if not self.holds(pick):
                 continue
@@ -70,7 +70,7 @@ class Filler:
 
     def table(self, name: str, title: str, pick: Select) -> Table:
         """One table; `pick` is what all its cells share."""
-        rows, columns = self.axis(self.layout.rows), self.axis(self.layout.columns)
+        rows, columns = self.axis(self.layout.rows, pick), self.axis(self.layout.columns, pick)
         base = self.layout.select | pick
         grid = [[self.cell(base | dict(column.select) | dict(row.select)) for column in columns] for row in rows]
         ours = [[cell[0] for cell in line] for line in grid]
@@ -91,24 +91,27 @@ class Filler:
         )
         return Table(name, title, self.layout.caption, corner, heads, tuple(lines), tuple(notes), self.layout.joint)
 
-    def axis(self, axis: tuple[str, ...] | tuple[Entry, ...]) -> list[Entry]:
+    def axis(self, axis: tuple[str, ...] | tuple[Entry, ...], pick: Select) -> list[Entry]:
         """The entries of an axis: as listed, or all combinations of the dimensions as the runs hold them."""
         if isinstance(axis[0], Entry):
             return [entry for entry in axis if isinstance(entry, Entry)]
         names = [name for name in axis if isinstance(name, str)]
         entries = []
-        for values in itertools.product(*(self.values(name) for name in names)):
+        for values in itertools.product(*(self.values(name, pick) for name in names)):
             titles = [self.name(name, value) for name, value in zip(names, values, strict=True)]
             picks = tuple((_selector(name), value) for name, value in zip(names, values, strict=True))
             entries.append(Entry(titles[-1], ", ".join(titles[:-1]), picks))
         return entries
 
-    def values(self, dimension: str) -> list[str]:
-        """What the runs hold of a dimension, in their order, each once."""
+    def values(self, dimension: str, pick: Select) -> list[str]:
+        """What the runs hold of a dimension, in their order, each once; buckets: those of the mask set at hand."""
+        masks = pick.get("masks", "")
         members: dict[str, Iterable[str]] = {
             "dataset": (run.dataset for run in self.runs),
             "mask_set": (name for run in self.runs for name in run.families),
-            "bucket": (label for run in self.runs for label in run.buckets),
+            "bucket": (
+                b for run in self.runs for b in (run.buckets_of(masks) if masks in run.families else run.buckets)
+            ),
             "metric": (name for run in self.runs for name in run.metrics),
             "model": (name for run in self.runs for name in run.models),
         }
@@ -156,11 +159,11 @@ class Filler:
         """The run's number for a selection, or an empty value with its reason."""
         if self.mode == "only":
             return Value(EMPTY)
-        metric = self.layout.measured.get(select.get("metric", ""), select.get("metric", ""))
         if self.layout.source != "run":
+            metric = self.variants(select.get("metric", ""))[0]
             text, reason = cards.say(self.layout.source, select | {"metric": metric})
             return Value(text or EMPTY, reason=reason)
-        number, run, keys = self.find(select | {"metric": metric})
+        number, run, keys = self.find(select)
         named = dict(zip(("model", "mask_set", "bucket", "metric"), keys or (), strict=False))
         if run:
             named |= {"dataset": run.dataset, "protocol": run.protocol}
@@ -179,9 +182,13 @@ class Filler:
             remark="; ".join(filter(None, [number.flag, left_out if number.excluded else ""])),
         )
 
+    def variants(self, name: str) -> tuple[str, ...]:
+        """The metrics of results that may stand for one of the layout."""
+        return self.layout.measured.get(name, (name,))
+
     def decimals(self, name: str) -> int:
         """Digits behind the point of a metric as the layout calls it: the layout's, the card's, or those of a fact."""
-        metric = self.layout.measured.get(name, name)
+        metric = next((known for known in self.variants(name) if self.card(known)), name)
         usual = FACTS[metric][1] if metric in FACTS else int(str(self.card(metric).get("decimals", 3)))
         return self.layout.decimals.get(name, usual)
 
@@ -203,7 +210,11 @@ class Filler:
         if not runs:
             wanted = ", ".join(f"{key} {select[key]}" for key in ("dataset", "protocol") if key in select)
             return Found(Number(reason=f"no run with {wanted}"))
-        found = [_in_run(run, select) for run in runs]
+        variants = self.variants(select.get("metric", ""))
+        found = []
+        for run in runs:
+            metric = next((known for known in variants if known in run.metrics), variants[0])
+            found.append(_in_run(run, select | {"metric": metric}))
         return next((hit for hit in found if hit.keys), found[0])
 
     def print(self, select: Select) -> Value:
@@ -254,7 +265,7 @@ class Filler:
             heads = (row.head,)
 
         def line(values: Sequence[tuple[Value, ...]], *more: str) -> Row:
-            return Row((*heads, *more), tuple(Cell(part) for part in values), banner)
+            return Row((*heads, *more), tuple(Cell(_once(part)) for part in values), banner)
 
         if self.mode != "beside":
             return [line(theirs if self.mode == "only" else ours)]
@@ -276,6 +287,11 @@ class Filler:
         return Value(text, source="difference", keys=mine.keys, number=gap)
 
 
+def _once(values: tuple[Value, ...]) -> tuple[Value, ...]:
+    """One printed number that stands for all values of a pair is shown once."""
+    return values[:1] if values and values[0].source == "printed" and len(set(values)) == 1 else values
+
+
 def _selector(dimension: str) -> str:
     return "masks" if dimension == "mask_set" else dimension
 
@@ -287,7 +303,8 @@ def _in_run(run: Run, select: Select) -> Found:
     if not fault and metric in FACTS:
         return _fact(run, model, metric)
     masks, no_masks = run.find_masks(select.get("masks", ""))
-    bucket = select.get("bucket") or (run.buckets[0] if len(run.buckets) == 1 else "")
+    buckets = run.buckets_of(masks)
+    bucket = select.get("bucket") or (buckets[0] if len(buckets) == 1 else "")
     key = (model, masks, bucket, metric)
     if key in run.numbers:
         return Found(run.numbers[key], run, key)
@@ -302,10 +319,10 @@ def _fact(run: Run, model: str, name: str) -> Found:
 
 
 def _no_bucket(run: Run, masks: str, bucket: str) -> str:
-    if bucket in run.buckets:
-        return f"{masks} has no bucket {bucket}"
-    wanted = f"no bucket {bucket}; it" if bucket else "several buckets; the layout must name one; it"
-    return f"the run has {wanted} has {', '.join(run.buckets)}"
+    held = ", ".join(run.buckets_of(masks))
+    if bucket:
+        return f"{masks} was not measured in the bucket {bucket}, but in {held}"
+    return f"{masks} was measured in several buckets ({held}); the layout must name one"
 
 
 def _spread(number: Number, decimals: int) -> str:

@@ -19,6 +19,7 @@ def lines(layout: Layout, runs: Sequence[Run], tables: Sequence[Table], mode: st
     values = [value for table in tables for row in table.rows for cell in row.cells for value in cell.values]
     yield from _legend(values)
     yield from layout.notes
+    yield from _variants(layout, values)
     if mode != "none":
         yield from _printed(layout, values)
     for run in runs:
@@ -35,6 +36,14 @@ def _legend(values: list[Value]) -> Iterator[str]:
         )
     if any(value.spread for value in ours):
         yield "±: the larger half of the 95 % bootstrap interval over images."
+
+
+def _variants(layout: Layout, values: list[Value]) -> Iterator[str]:
+    """Which variants stand for the metrics that the layout calls by a paper's name."""
+    shown = {dict(value.keys).get("metric") for value in values if value.source == "measured"}
+    used = [f"{name} is {known}" for name, variants in layout.measured.items() for known in variants if known in shown]
+    if used:
+        yield f"Measured: {', '.join(used)}."
 
 
 def _printed(layout: Layout, values: list[Value]) -> Iterator[str]:

@@ -54,8 +54,8 @@ class Layout:
     """Several values in one cell, each with what it picks."""
     joint: str = "/"
     """Between the values of a pair."""
-    measured: dict[str, str] = field(default_factory=dict)
-    """Metric as the layout calls it -> variant in results, where the names differ."""
+    measured: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Metric as the layout calls it -> variants in results that may stand for it; the first that a run has is taken."""
     decimals: dict[str, int] = field(default_factory=dict)
     """Digits of measured numbers by metric; else as the metric's card says."""
     intervals: bool = False
@@ -146,7 +146,7 @@ class _Reader:
             "corner": self._texts,
             "notes": self._texts,
             "select": self._selectors,
-            "measured": lambda key, value: self._mapping(key, value, str),
+            "measured": self._variants,
             "decimals": lambda key, value: self._mapping(key, value, int),
             "intervals": self._switch,
             "counts": self._switch,
@@ -162,6 +162,11 @@ class _Reader:
 
     def _texts(self, key: str, value: Any) -> tuple[str, ...]:
         return tuple(self._list(key, value, str))
+
+    def _variants(self, key: str, value: Any) -> dict[str, tuple[str, ...]]:
+        if not isinstance(value, dict):
+            self.fail(key, f"must be a table: [{key}]")
+        return {name: self._texts(name, [part] if isinstance(part, str) else part) for name, part in value.items()}
 
     def _switch(self, key: str, value: Any) -> bool:
         return value if isinstance(value, bool) else bool(self.fail(key, "must be true or false"))

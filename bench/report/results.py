@@ -56,8 +56,8 @@ class Run:
 
     @property
     def protocol(self) -> str:
-        """The protocol's name."""
-        return str(self.facts["protocol"]["name"])
+        """The protocol's name without its version."""
+        return str(self.facts["protocol"]["name"]).partition("@")[0]
 
     @cached_property
     def models(self) -> tuple[str, ...]:
@@ -93,6 +93,11 @@ class Run:
         if not hits:
             return "", f"the run has no masks {name}; it has {', '.join(self.families)}"
         return "", f"the run has several mask sets ({', '.join(hits)}); the layout must name one"
+
+    def buckets_of(self, mask_set: str) -> tuple[str, ...]:
+        """The buckets that a mask set was measured in, in ascending order."""
+        held = {bucket for _, name, bucket, _ in self.numbers if name == mask_set}
+        return tuple(bucket for bucket in self.buckets if bucket in held)
 
     def per_image(self, model: str, mask_set: str, bucket: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Image numbers (ascending) and values of a cell; both empty for metrics of whole sets."""

@@ -53,7 +53,7 @@ def write_run(
         "name": root.name,
         "spec": {"models": list(models), "dataset": dataset, "split": None, "protocol": protocol},
         "protocol": {
-            "name": protocol,
+            "name": f"{protocol}@1",
             "title": "House protocol",
             "preparation": {"size_px": 256, "crop": "centre", "resample": "bicubic"},
             "composite": True,

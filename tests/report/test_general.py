@@ -35,6 +35,16 @@ def test_buckets_stand_in_order_of_their_ratio_not_of_their_spelling(tmp_path, m
     assert [column.head for column in tables(root)[0].columns] == ["0-5 %", "5-40 %", "40-60 %"]
 
 
+def test_a_mask_set_has_columns_for_its_own_buckets_only(tmp_path, make_run):
+    def edit(summary, results, facts):
+        hit = (summary.mask_set == "rectangular-256") & (summary.bucket != "10-20")
+        return summary[~hit], results
+
+    first, second = tables(make_run(tmp_path / "run", edit=edit))
+    assert len(first.columns) == 6
+    assert [column.head for column in second.columns] == ["10-20 %"]
+
+
 def test_a_number_has_the_decimals_of_its_metric_and_its_interval(run):
     value = cell(tables(run)[0], "PSNR", "telea", "0-10 %").values[0]
     assert value.text == f"{value.number:.2f}"

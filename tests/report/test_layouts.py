@@ -84,7 +84,7 @@ def pair(tmp_path, make_run):
     """Runs on both data sets of RNON's table under its protocol."""
     shared = {
         "models": ("ce@untrained", "pconv"),
-        "sets": {"irregular-256": "irregular"},
+        "sets": {"freeform-256": "freeform"},
         "buckets": ("1-25", "25-40", "40-50", "50-60"),
     }
     return [make_run(tmp_path / name, dataset=name, protocol="rnon", **shared) for name in ("celeba", "places2")]
@@ -110,6 +110,23 @@ def test_a_pair_takes_each_half_from_its_own_run(pair):
     assert [dict(value.keys)["dataset"] for value in values] == ["celeba", "places2"]
 
 
+def test_one_printed_number_stands_for_both_halves_of_a_measured_pair(tmp_path, make_run):
+    sets = {"freeform-256": "freeform", "centre-256": "centre"}
+    root = make_run(tmp_path / "run", models=("ce",), sets=sets, buckets=("0-100",), protocol="dualpath")
+    (table,) = main.build([root], "dualpath-table1").tables
+    ours, theirs, gaps = (row.cells[0].values for row in rows(table, "CE"))
+    assert (len(ours), [value.text for value in theirs], len(gaps)) == (2, ["18.72"], 2)
+    assert [gap.number for gap in gaps] == pytest.approx([value.number - 18.72 for value in ours])
+
+
+def test_the_variant_that_the_run_has_stands_for_a_papers_metric_and_is_named(tmp_path, make_run):
+    sets = {"irregular-256": "irregular"}
+    report = main.build([make_run(tmp_path / "run", models=("pconv",), sets=sets)], "cfs-table1")
+    cell = rows(report.tables[0], "10-20%", "SSIM")[0].cells[2]
+    assert dict(cell.values[0].keys)["metric"] == "ssim-wang"
+    assert "Measured: psnr is psnr, ssim is ssim-wang." in report.footer
+
+
 def test_half_a_pair_is_empty_with_its_reason(pair):
     (table,) = main.build(pair[:1], "rnon-table3").tables
     cell = rows(table, "PSNR", "CE")[0].cells[0]
@@ -130,7 +147,7 @@ def test_the_same_protocol_and_data_set_carry_no_mark(pair):
 
 def test_another_protocol_is_marked_and_explained(tmp_path, make_run, pair):
     for root in pair:
-        text = (root / "run.json").read_text().replace('"name": "rnon"', '"name": "bench"')
+        text = (root / "run.json").read_text().replace('"name": "rnon@1"', '"name": "bench@1"')
         (root / "run.json").write_text(text)
     text = main.text(pair, "rnon-table3")
     assert "≠" in text
@@ -177,8 +194,8 @@ def test_a_layout_of_ones_own_needs_one_file_and_no_code(tmp_path, run):
     ("old", "new", "reason"),
     [
         ('metric = "psnr"', 'metric = "lpips"', "the run has no metric lpips"),
-        ('bucket = "10-20"', 'bucket = "10-90"', "the run has no bucket 10-90; it has 0-10"),
-        (', bucket = "10-20"', "", "the run has several buckets; the layout must name one"),
+        ('bucket = "10-20"', 'bucket = "10-90"', "freeform-256 was not measured in the bucket 10-90, but in 0-10"),
+        (', bucket = "10-20"', "", "freeform-256 was measured in several buckets (0-10, 10-20"),
         ('masks = "freeform", ', "", "the run has several mask sets (freeform-256, rectangular-256)"),
     ],
 )
@@ -233,7 +250,7 @@ def test_runs_of_two_protocols_are_refused_unless_the_layout_names_them(tmp_path
         for name in ("deepgin-os", "deepgin-256")
     ]
     runs = [results.load(root) for root in roots]
-    with pytest.raises(NotComparable, match="name is deepgin-os in the first and deepgin-256 in the second"):
+    with pytest.raises(NotComparable, match="name is deepgin-os@1 in the first and deepgin-256@1 in the second"):
         fill.build(layout.load("general"), runs, "none")
     assert fill.build(layout.load("deepgin-table2"), runs, "none").tables
 

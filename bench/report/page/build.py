@@ -34,7 +34,7 @@ def write(root: Path, out: Path) -> Path:
         (out / name).write_text((HERE / name).read_text(encoding="utf-8"), encoding="utf-8")
     page = out / "index.html"
     template = jinja2.Template((HERE / "index.html.j2").read_text(encoding="utf-8"), autoescape=True)
-    sections = [_section(run, table) for table in report.tables]
+    sections = [_section(run, mask_set, table) for mask_set, table in zip(run.families, report.tables, strict=True)]
     facts = json.dumps({key: run.facts.get(key) for key in ("protocol", "digests", "versions")}, indent=1)
     text = template.render(run=run.facts, sections=sections, footer=report.footer, facts=facts, shots=len(shots))
     page.write_text(text + "\n", encoding="utf-8")
@@ -51,11 +51,12 @@ def _script(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
-def _section(run: Run, table: Table) -> dict[str, Any]:
+def _section(run: Run, mask_set: str, table: Table) -> dict[str, Any]:
     """One mask set: a sortable table and a drawing for each metric."""
     banners = list(dict.fromkeys(row.banner for row in table.rows))
     blocks = [
-        {"title": banner, "table": _rows(table, banner), "curve": _curve(run, table, banner)} for banner in banners
+        {"title": banner, "table": _rows(table, banner), "curve": _curve(run, mask_set, table, banner)}
+        for banner in banners
     ]
     return {"id": table.name, "title": table.title, "blocks": blocks, "notes": table.notes, "columns": table.columns}
 
@@ -81,14 +82,15 @@ def _cell(value: Value, letters: str) -> str:
     return text + (f"<sup>{letters}</sup>" if letters else "")
 
 
-def _curve(run: Run, table: Table, banner: str) -> str:
+def _curve(run: Run, mask_set: str, table: Table, banner: str) -> str:
+    ratios = [run.middles[bucket] for bucket in run.buckets_of(mask_set)]
     lines = []
     for row in table.rows:
         if row.banner == banner:
             values = [cell.values[0] for cell in row.cells]
             points = [
-                curves.Point(run.middles[bucket], v.number, v.low, v.high)
-                for bucket, v in zip(run.buckets, values, strict=True)
+                curves.Point(ratio, value.number, value.low, value.high)
+                for ratio, value in zip(ratios, values, strict=True)
             ]
             lines.append((row.heads[0], points))
     return curves.svg(f"{banner}, {table.title}", lines)
