@@ -30,11 +30,14 @@ def contextual_attention(features: Tensor, masks: Tensor, *, fuse: bool = True) 
     usable = 1 - F.max_pool2d(masks, 3, 1, 1)
     matrix = _patch_products(nearest(features, half))
     if fuse:  # from here on places are counted down the columns, which is why the map is transposed as well
-        matrix = _fused(matrix, half)
+        matrix = _add_diagonals(matrix, 1, 2)
+        matrix = _by_columns(matrix, half)
+        matrix = _add_diagonals(matrix, 1, 2)
         usable, features = usable.mT, features.mT
     usable = usable.flatten(1)[:, None]
     matrix *= SOFTMAX_SCALE * usable
-    matrix = F.threshold(matrix.softmax(dim=2), NEGLIGIBLE, 0.0)
+    matrix = matrix.softmax(dim=2)
+    matrix = F.threshold(matrix, NEGLIGIBLE, 0.0)
     matrix *= usable
     output = _pasted(matrix, features)
     return output.mT if fuse else output
@@ -63,11 +66,9 @@ def _patch_products(maps: Tensor) -> Tensor:
     return products / squares.clamp(min=NORM_FLOOR**2).sqrt().flatten(1)[:, None]
 
 
-def _fused(matrix: Tensor, half: list[int]) -> Tensor:
-    """Scores plus those of both neighbours, along the rows and then down the columns; rows run into one another."""
-    matrix = _add_diagonals(matrix, 1, 2).view(-1, *half, *half)
-    matrix = matrix.permute(0, 2, 1, 4, 3).flatten(3).flatten(1, 2)
-    return _add_diagonals(matrix, 1, 2)
+def _by_columns(matrix: Tensor, half: list[int]) -> Tensor:
+    """The same matrix with places counted down the columns of the map instead of along its rows."""
+    return matrix.view(-1, *half, *half).permute(0, 2, 1, 4, 3).flatten(3).flatten(1, 2)
 
 
 def _pasted(attention: Tensor, features: Tensor) -> Tensor:
@@ -85,6 +86,7 @@ def _pasted(attention: Tensor, features: Tensor) -> Tensor:
             sources = torch.cat([source, _moved(source, -down)], dim=1).flatten(2)
             own, other = (sources @ both).unflatten(2, (h, w)).chunk(2, dim=1)
             output[..., row::2, column::2] = own + _moved(other, down)
+        del both  # or the next one would be a third matrix beside it
     return output / 4
 
 
