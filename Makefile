@@ -36,3 +36,11 @@ format: $(READY)
 
 docs: $(READY)  ## pages that a command writes
 	$(PY) docs/tables.py
+
+docs: $(READY)  ## the generated pages, and the table and picture of the README
+	$(PY) docs/tables.py
+	$(PY) docs/metrics.py
+	$(PY) docs/readme.py
+
+gpu:  ## every check and benchmark for a CUDA device, with the Python and torch at hand
+	PYTHONPATH=. $(or $(wildcard $(PY)),python3) perf/gpu.py
