@@ -84,11 +84,12 @@ class Extrapolated(SetMetric):
     """FID of infinitely many images, under its law a + b/N."""
 
     def compute(self, truth: np.ndarray, rows: np.ndarray) -> float:
-        """Fits the line to nested subsets of one seeded permutation; equal sets give equal values."""
+        """Fits the line to subsets of seeded permutations, one for each size; equal sets give equal values."""
         x, y = vectors.checked("FID", truth, rows)
-        order = torch.from_numpy(np.random.default_rng(SEED).permutation(len(x)))
+        random = np.random.default_rng(SEED)
         sizes = subset_sizes(len(x))
-        values = [distance(x[order[:size]], y[order[:size]]) for size in sizes]
+        chosen = [torch.from_numpy(random.permutation(len(x))[:size]) for size in sizes]
+        values = [distance(x[images], y[images]) for images in chosen]
         return _shown(float(np.polyfit(1 / np.array(sizes), values, 1)[1]))
 
 

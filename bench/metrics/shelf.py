@@ -54,6 +54,11 @@ def weights(name: str) -> tuple[str, ...]:
     return card.weights + (extractors()[card.extractor].weights if card.extractor else ())
 
 
+def lacks(name: str) -> list[str]:
+    """The weight files of a metric or extractor that are not here; their digests are not checked."""
+    return [file for file in weights(name) if files.find(file) is None]
+
+
 def unavailable(name: str) -> str | None:
     """Why a metric (or extractor) cannot be opened here, in one sentence; None where it can. Checks digests."""
     try:

@@ -1,0 +1,84 @@
+"""Metrics: which variants there are, what each is defined as, and the weight files that some need."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.types import MetricCard
+
+app = typer.Typer()
+
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+Name = Annotated[str, typer.Argument(metavar="METRIC", help="A name or glob from `bench metrics list`: 'ssim-*'.")]
+
+
+@app.command("list")
+def list_metrics(as_json: Json = False) -> None:
+    """List the metric variants, and for each what is missing here. Example: bench metrics list"""
+    from bench.metrics import shelf
+
+    rows = [_row(name, card) for name, card in shelf.cards().items()]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    width = {key: max(len(row[key]) for row in rows) for key in ("name", "title")}
+    for row in rows:
+        missing = f"missing; type: bench metrics fetch {' '.join(row['missing'])}" if row["missing"] else "ready"
+        start = f"{row['name']:{width['name']}}  {row['title']:{width['title']}}  {row['better']:6}"
+        print(f"{start}  {row['unit']:2}  {row['kind']:4}  {row['scope']:5}  {missing}")
+
+
+def _row(name: str, card: MetricCard) -> dict[str, Any]:
+    from bench.metrics import shelf
+
+    facts = {key: getattr(card, key) for key in ("title", "better", "unit", "scope")}
+    return {"name": name, "kind": shelf.kind(name), **facts, "missing": shelf.lacks(name)}
+
+
+@app.command()
+def show(name: Name, as_json: Json = False) -> None:
+    """Print a variant's definition, reference, tolerance and who prints it. Example: bench metrics show ssim-wang"""
+    from bench.metrics import shelf
+
+    sheets = {found: dataclasses.asdict(shelf.cards()[found]) for found in shelf.choose([name])}
+    if as_json:
+        print(json.dumps(sheets, indent=1))
+        return
+    print("\n\n".join(_sheet(found, facts) for found, facts in sheets.items()))
+
+
+def _sheet(name: str, facts: dict[str, Any]) -> str:
+    from bench.metrics import shelf
+
+    facts |= {"weights": ", ".join(shelf.weights(name)), "kind": shelf.kind(name)}
+    if facts["kind"] == "pair":
+        facts |= {"minimum": "", "flagged_below": ""}
+    facts["here"] = shelf.unavailable(name) or "ready"
+    return "\n".join([f"{'name':14} {name}", *(f"{k.replace('_', ' '):14} {v}" for k, v in facts.items() if v)])
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="FILE...", help="Weight files by name, or `all`.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Take the file from here instead of the network.")
+    ] = None,
+) -> None:
+    """Bring the weight files of metric networks into BENCH_HOME, each checked against its digest.
+
+    Example: bench metrics fetch inception-fid
+    """
+    from bench import files, registry
+    from bench.errors import BadInput
+
+    chosen = registry.choose("weight file", names, list(files.KNOWN), "bench metrics fetch --help")
+    if source and len(chosen) != 1:
+        raise BadInput(f"--from brings one file, but {len(chosen)} are named.")
+    for name in chosen:
+        print(files.bring(name, source) if source else files.locate(name, fetch=True))

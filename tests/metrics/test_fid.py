@@ -1,0 +1,202 @@
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytorch_fid.fid_score import calculate_frechet_distance
+from scipy import linalg
+
+from bench.errors import BadInput
+from bench.metrics import fid
+from tests.metrics.sets import FACTS, PAIRED, drawn, stored
+
+METRIC = fid.metric("fid", "cpu")
+EXTRAPOLATED = fid.metric("fid-inf", "cpu")
+
+
+def _distance(truth, rows):
+    return fid.distance(torch.from_numpy(truth).double(), torch.from_numpy(rows).double())
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_the_distance_is_the_exact_one(name):
+    assert METRIC.compute(*stored(name)) == pytest.approx(FACTS["fid_kid"][name]["fid"]["svd_of_X_Yt_f64"], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", PAIRED)
+@pytest.mark.parametrize(
+    "library", ["pytorch_fid_f64", "clean_fid_f64", "torch_fidelity_f32_features", "torchmetrics_f64"]
+)
+def test_the_distance_agrees_with_each_library(name, library):
+    assert METRIC.compute(*stored(name)) == pytest.approx(FACTS["fid_kid"][name]["fid"][library], rel=1e-6)
+
+
+@pytest.mark.skipif(
+    "disp" not in inspect.signature(linalg.sqrtm).parameters, reason="SciPy dropped what pytorch-fid calls"
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_distance_agrees_with_the_installed_pytorch_fid(seed):
+    tables = drawn(seed, count=90, width=24)
+    moments = [
+        moment
+        for table in tables
+        for moment in (table.astype(float).mean(0), np.cov(table.astype(float), rowvar=False))
+    ]
+    with warnings.catch_warnings(action="ignore"):
+        expected = calculate_frechet_distance(*moments)
+    assert METRIC.compute(*tables) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [20, 32, 33, 200])
+def test_equal_sets_have_distance_zero(count):
+    truth, _ = drawn(1, count, width=32)
+    assert METRIC.compute(truth, truth) == 0
+
+
+@pytest.mark.parametrize("count", [20, 64])
+def test_a_mere_shift_costs_its_square(count):
+    truth, _ = drawn(2, count, width=32)
+    assert METRIC.compute(truth, truth + np.float32(0.5)) == pytest.approx(32 * 0.25, rel=1e-5)
+
+
+def test_scaling_costs_the_closed_form():
+    truth, _ = drawn(3, 100, width=16)
+    trace = np.trace(np.cov(truth.astype(float), rowvar=False))
+    mean = np.square(truth.astype(float).mean(0)).sum()
+    assert METRIC.compute(truth, 3 * truth) == pytest.approx(4 * (trace + mean), rel=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(3, 40))
+def test_the_distance_is_symmetric_and_blind_to_order(seed, count):
+    truth, rows = drawn(seed, count, width=16)
+    turned = np.random.default_rng(seed).permutation(count)
+    assert METRIC.compute(rows, truth) == pytest.approx(METRIC.compute(truth, rows), rel=1e-9)
+    assert METRIC.compute(truth, rows[turned]) == pytest.approx(METRIC.compute(truth, rows), rel=1e-9)
+
+
+def test_the_distance_grows_with_the_shift():
+    values = [METRIC.compute(*drawn(4, 80, width=16, shift=shift)) for shift in (0.0, 0.1, 0.2, 0.4, 0.8)]
+    assert values == sorted(values)
+    assert values[0] == 0
+
+
+def test_both_ways_agree_where_both_are_exact():
+    truth, rows = (torch.from_numpy(table).double() for table in drawn(5, 60, width=24))
+    dx, dy = fid._centred(truth), fid._centred(rows)
+    assert float(torch.linalg.svdvals(dx @ dy.T).sum()) == pytest.approx(fid._overlap(dx.T @ dx, dy.T @ dy), rel=1e-12)
+
+
+@pytest.mark.parametrize("decay", [6, 12, 20])
+@pytest.mark.parametrize("rising", [False, True])
+def test_nearly_singular_covariances_lose_nothing(decay, rising):
+    spread = np.exp(-np.linspace(0, decay, 48))[:: -1 if rising else 1].astype(np.float32)
+    truth, rows = (table * spread for table in drawn(6, 100, width=48))
+    x, y = fid._centred(torch.from_numpy(truth).double()), fid._centred(torch.from_numpy(rows).double())
+    overlap = float(torch.linalg.svdvals(x @ y.T).sum())
+    shift = np.square(truth.astype(float).mean(0) - rows.astype(float).mean(0)).sum()
+    expected = shift + float(x.square().sum() + y.square().sum()) - 2 * overlap
+    assert _distance(truth, rows) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_feature_that_never_moves_is_no_obstacle():
+    truth, rows = drawn(7, 90, width=16)
+    truth[:, 3] = rows[:, 3] = 1
+    kept = [column for column in range(16) if column != 3]
+    assert METRIC.compute(truth, rows) == pytest.approx(METRIC.compute(truth[:, kept], rows[:, kept]), rel=1e-9)
+
+
+def test_rounding_is_printed_as_zero_and_nothing_more():
+    assert fid._shown(-9e-7) == 0
+    assert fid._shown(1.1e-6) == 1.1e-6
+    assert fid._shown(-0.1) == -0.1
+
+
+def test_one_image_meets_a_sentence():
+    with pytest.raises(BadInput, match="at least two images, not 1"):
+        METRIC.compute(*drawn(0, 1, width=8))
+
+
+def test_features_that_are_not_finite_name_their_image():
+    truth, rows = drawn(0, 5, width=8)
+    rows[3, 2] = np.nan
+    with pytest.raises(BadInput, match="features of the output are not finite for image 4"):
+        METRIC.compute(truth, rows)
+
+
+def test_tables_of_different_width_meet_a_sentence():
+    with pytest.raises(BadInput, match="equal width"):
+        METRIC.compute(np.zeros((4, 8), np.float32), np.zeros((4, 9), np.float32))
+
+
+def _weighted(x, y, weights):
+    """The distance when image i counts weights[i] times: an independent way to the derivative."""
+    share = weights / weights.sum()
+    left, right = (np.sqrt(weights)[:, None] * (z - share @ z) for z in (x, y))
+    overlap = np.linalg.svd(left @ right.T, compute_uv=False).sum()
+    shift = np.square(share @ x - share @ y).sum()
+    return shift + (np.square(left).sum() + np.square(right).sum() - 2 * overlap) / (weights.sum() - 1)
+
+
+@pytest.mark.parametrize("count", [12, 60])
+def test_influences_are_the_derivative_by_each_images_weight(count):
+    truth, rows = (table.astype(float) for table in drawn(8, count, width=16))
+    pull = fid.influences(torch.from_numpy(truth), torch.from_numpy(rows))
+    for image in (0, count - 1):
+        step = np.full(count, -1e-5 / count)
+        step[image] += 1e-5
+        slope = (_weighted(truth, rows, 1 + step) - _weighted(truth, rows, 1 - step)) / 2e-5
+        assert float(pull[image]) == pytest.approx(slope * count, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [24, 64, 256])
+def test_the_interval_is_as_wide_as_fresh_sets_differ(count):
+    tables = [drawn(0, 256 * 160, width=32)]
+    sets = [(tables[0][0][i : i + count], tables[0][1][i : i + count]) for i in range(0, count * 160, count)]
+    spread = np.std([METRIC.compute(*one) for one in sets])
+    widths = [np.subtract(*METRIC.interval(*one)[::-1]) / (2 * 1.96) for one in sets[:20]]
+    assert np.mean(widths) == pytest.approx(spread, rel=0.35)
+
+
+def test_the_interval_holds_the_value_and_repeats_itself():
+    tables = drawn(9, 40, width=16)
+    low, high = METRIC.interval(*tables)
+    assert 0 <= low < METRIC.compute(*tables) < high
+    assert METRIC.interval(*tables) == (low, high)
+
+
+def test_too_few_images_have_no_interval():
+    assert METRIC.interval(*drawn(9, 9, width=4)) is None
+
+
+def test_the_extrapolated_distance_repeats_itself():
+    tables = drawn(10, 120, width=16)
+    assert EXTRAPOLATED.compute(*tables) == EXTRAPOLATED.compute(*tables)
+
+
+def test_two_samples_of_one_law_have_no_extrapolated_distance_on_average():
+    truth, _ = drawn(11, 40 * 120, width=8)
+    parts = truth.reshape(20, 2, 120, 8)
+    plain, extrapolated = ([metric.compute(*part) for part in parts] for metric in (METRIC, EXTRAPOLATED))
+    error = np.std(extrapolated) / 20**0.5
+    assert abs(np.mean(extrapolated)) < 3 * error < np.mean(plain)
+
+
+def test_the_extrapolated_distance_is_the_intercept_over_seeded_subsets():
+    truth, rows = drawn(12, 150, width=8)
+    random = np.random.default_rng(2020)
+    sizes = fid.subset_sizes(150)
+    subsets = [random.permutation(150)[:size] for size in sizes]
+    values = [METRIC.compute(truth[images], rows[images]) for images in subsets]
+    _, intercept = np.linalg.lstsq(np.stack([1 / np.array(sizes), np.ones(len(sizes))], 1), values, rcond=None)[0]
+    assert EXTRAPOLATED.compute(truth, rows) == pytest.approx(intercept, rel=1e-9)
+
+
+def test_subset_sizes_are_those_of_the_paper():
+    assert fid.subset_sizes(50_000)[:2] == [5000, 8214]
+    assert len(fid.subset_sizes(50_000)) == 15
+    assert fid.subset_sizes(50_000)[-1] == 50_000

@@ -1,0 +1,79 @@
+import copy
+
+import pytest
+import torch
+
+from bench.errors import Unavailable
+from bench.metrics.features import inception
+from tests.fill import fill
+from tests.metrics.sets import TABLES
+from tests.metrics.stored import ARRAYS, chw
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch):
+    monkeypatch.setitem(inception.BATCH, "cpu", 2)
+
+
+@pytest.fixture(scope="module")
+def filled():
+    return fill(inception.network(), gain=1.4)
+
+
+@pytest.fixture(scope="module")
+def extractor(filled):
+    return inception.Inception(copy.deepcopy(filled), torch.device("cpu"))
+
+
+def _image(name):
+    if name == "big_different_gt_x3":
+        return chw(ARRAYS["different.gt"].repeat(3, axis=0).repeat(3, axis=1))
+    return chw(ARRAYS["inpaint.gt" if name == "inpaint_gt" else "different.pred"])
+
+
+@pytest.mark.parametrize("name", ["inpaint_gt", "different_pred", "big_different_gt_x3"])
+def test_vectors_are_pytorch_fids_under_equal_weights(extractor, name):
+    expected = torch.from_numpy(TABLES[f"inception.{name}.pytorch_fid"])
+    found = extractor.extract(_image(name))[0]
+    assert found.dtype == torch.float32
+    assert (found - expected).norm() < 1e-4 * expected.norm()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_another_resizing_would_be_noticed(extractor):
+    other = torch.from_numpy(TABLES["inception.inpaint_gt.torch_fidelity"])
+    assert (extractor.extract(_image("inpaint_gt"))[0] - other).norm() > 1e-3 * other.norm()
+
+
+def test_the_installed_pytorch_fid_gives_the_same(extractor, filled, monkeypatch):
+    monkeypatch.setattr("pytorch_fid.inception.load_state_dict_from_url", lambda *_, **__: filled.state_dict())
+    from pytorch_fid.inception import InceptionV3
+
+    image = _image("different_pred")
+    with torch.inference_mode():
+        expected = InceptionV3([3]).eval()(image / 255)[0].flatten(1)
+    torch.testing.assert_close(extractor.extract(image), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_vector_does_not_depend_on_the_batch(extractor):
+    images = torch.randint(0, 256, (5, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    together = extractor.extract(images)
+    apart = torch.cat([extractor.extract(images[:1]), extractor.extract(images[1:].flip(0)).flip(0)])
+    assert torch.equal(together, apart)
+
+
+def test_missing_weights_are_named_before_anything_is_built(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(inception, "network", lambda: pytest.fail("the network was built"))
+    with pytest.raises(Unavailable, match="pt_inception-2015-12-05-6726825d"):
+        inception.extractor("cpu")
+
+
+def test_the_published_file_opens(tmp_path, monkeypatch, filled):
+    """The weights are read under the names of the published file: strictly, and without unpickling."""
+    torch.save(filled.state_dict(), tmp_path / "weights.pth")
+    monkeypatch.setattr("bench.files.locate", lambda name: tmp_path / "weights.pth")
+    assert inception.extractor("cpu").extract(_image("inpaint_gt")).shape == (1, 2048)

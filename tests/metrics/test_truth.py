@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+
+from bench import files
+from bench.metrics import shelf
+from bench.metrics.features import truth
+
+DIGESTS = ["aa", "bb", "cc"]
+NETWORK = {"extractor": "toy", "weights": ["1"]}
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+
+
+class Counting:
+    """Computes vectors and counts how often it had to."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
+        return np.full((3, 4), self.calls, np.float32)
+
+
+def test_vectors_are_computed_once():
+    compute = Counting()
+    first = truth.stored(NETWORK, DIGESTS, compute)
+    assert np.array_equal(truth.stored(NETWORK, DIGESTS, compute), first)
+    assert compute.calls == 1
+
+
+@pytest.mark.parametrize("digests", [["aa", "bb", "dd"], ["bb", "aa", "cc"], ["aa", "bbcc", ""]])
+def test_other_images_have_other_vectors(digests):
+    compute = Counting()
+    truth.stored(NETWORK, DIGESTS, compute)
+    truth.stored(NETWORK, digests, compute)
+    assert compute.calls == 2
+
+
+def test_other_weights_have_other_vectors():
+    compute = Counting()
+    truth.stored(NETWORK, DIGESTS, compute)
+    truth.stored(NETWORK | {"weights": ["2"]}, DIGESTS, compute)
+    assert compute.calls == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00half", b"[1, 2]"])
+def test_a_damaged_file_is_computed_again(content):
+    compute = Counting()
+    truth.stored(NETWORK, DIGESTS, compute)
+    (path,) = truth.folder().rglob("*.npy")
+    path.write_bytes(content)
+    truth.stored(NETWORK, DIGESTS, compute)
+    assert compute.calls == 2
+    assert len(np.load(path)) == 3
+
+
+def test_a_pickle_is_never_opened():
+    compute = Counting()
+    truth.stored(NETWORK, DIGESTS, compute)
+    (path,) = truth.folder().rglob("*.npy")
+    np.save(path, np.array([{}], dtype=object), allow_pickle=True)
+    assert truth.stored(NETWORK, DIGESTS, compute).dtype == np.float32
+
+
+def test_a_failure_leaves_nothing_behind():
+    def compute():
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        truth.stored(NETWORK, DIGESTS, compute)
+    assert list(truth.folder().rglob("*.npy*")) == []
+
+
+def test_the_key_holds_the_digest_of_the_weights(monkeypatch):
+    shas = iter(["1", "1", "2"])
+    monkeypatch.setattr(files, "sha256", lambda _: next(shas))
+    monkeypatch.setattr(shelf, "weights", lambda _: ("inception-fid",))
+    compute = Counting()
+    extractor = type("Toy", (), {"extract": lambda _, images: torch.from_numpy(compute())})()
+    for _ in range(3):
+        truth.cached("inception", DIGESTS, torch.zeros(3, 3, 2, 2, dtype=torch.uint8), extractor)
+    assert compute.calls == 2
