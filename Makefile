@@ -34,9 +34,6 @@ format: $(READY)
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-docs: $(READY)  ## pages that a command writes
-	$(PY) docs/tables.py
-
 docs: $(READY)  ## the generated pages, and the table and picture of the README
 	$(PY) docs/tables.py
 	$(PY) docs/metrics.py
