@@ -25,7 +25,7 @@ CARD = ModelCard(
 
 
 def model(variant: str = "") -> Imagewise:
-    """Fill region by region: the same result as in one piece, in less memory and time."""
+    """Fill region by region: the same bits as in one piece (tested), in less memory where there are many holes."""
     return Imagewise(_fill)
 
 
