@@ -142,6 +142,13 @@ def test_better_values_stand_higher_and_wider_holes_further_right():
     assert y1 < y2
 
 
+def test_a_mask_set_without_buckets_has_a_table_and_no_curve(tmp_path, make_run):
+    run = make_run(tmp_path / "run", sets={"centre-256": "centre"}, buckets=("0-100",))
+    text = main.page([run], tmp_path / "page").read_text(encoding="utf-8")
+    assert "<figure>" not in text
+    assert text.count('<table class="sortable">') == 3
+
+
 def test_a_curve_without_any_value_is_not_drawn():
     assert curves.svg("PSNR", [("a", [curves.Point(5, *[float("nan")] * 3)])]) == ""
 

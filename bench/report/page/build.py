@@ -84,6 +84,8 @@ def _cell(value: Value, letters: str) -> str:
 
 def _curve(run: Run, mask_set: str, table: Table, banner: str) -> str:
     ratios = [run.middles[bucket] for bucket in run.buckets_of(mask_set)]
+    if len(ratios) < 2:
+        return ""
     lines = []
     for row in table.rows:
         if row.banner == banner:
