@@ -94,6 +94,26 @@ def summary(job: Job, store: Store, *, any_count: bool) -> pd.DataFrame:
     return frame
 
 
+def model_facts(job: Job, store: Store) -> dict[str, dict[str, Any]]:
+    """What the parts tell of each model: parameters, images a second, and whether it was trained on these images."""
+    return {ref.name: _facts(store, key(job, ref.name)) for ref in job.models}
+
+
+def _facts(store: Store, model_key: str) -> dict[str, Any]:
+    seconds, done, known, parameters = 0.0, 0, 0, 0
+    for start, stop, part in store.read_parts(model_key, "seconds", "trained_on", "parameters"):
+        seconds += float(np.nansum(part["seconds"]))
+        done += (stop - start) * int(np.isfinite(part["seconds"]).sum())
+        known += int(part["trained_on"].sum())
+        parameters = max(parameters, int(part["parameters"]))
+    facts: dict[str, Any] = {"contaminated": known > 0}
+    if known:
+        facts["reason"] = f"its weights were trained on {known} of these images"
+    if parameters:
+        facts["parameters"] = parameters
+    return facts | ({"images_per_second": done / seconds} if seconds else {})
+
+
 def _metrics(job: Job) -> tuple[str, ...]:
     return (*job.pair_metrics, *job.set_metrics, *job.missing)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from bench import images as pictures
 from bench.errors import Unavailable
 from bench.progress import Ticker
@@ -13,7 +11,7 @@ from bench.run.plan import Task
 from bench.run.shard import evaluate
 from bench.run.spec import Job
 from bench.run.store import Store
-from bench.run.toolbox import Means, Toolbox
+from bench.run.toolbox import Means, Photographs, Toolbox
 
 Executor = Callable[[Sequence[Task], Job, Means, Store, Ticker], dict[tuple[str, str], str]]
 """Evaluates the tasks and returns the faults: (model, cell label) -> why."""
@@ -23,7 +21,7 @@ def local(tasks: Sequence[Task], job: Job, means: Means, store: Store, ticker: T
     """This process. The photographs of the next shard are decoded while the one before is at work."""
     tools = Toolbox(job, means, store, say=ticker.say)
 
-    def load(task: Task) -> tuple[Task, np.ndarray]:
+    def load(task: Task) -> tuple[Task, Photographs]:
         return task, tools.photographs(task.start, task.stop)
 
     for task, photographs in pictures.prefetch(load, tasks, workers=means.workers, ahead=means.workers):

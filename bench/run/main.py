@@ -57,6 +57,7 @@ def run(
         ) as ticker:
             faults = EXECUTORS[executor](left, job, means, folder, ticker) if left else {}
         collect.results(job, folder)
+        describe(job, root, means, collect.model_facts(job, folder))
         return Outcome(root, collect.summary(job, folder, any_count=any_count), faults)
 
 
@@ -104,13 +105,13 @@ def remaining(job: Job, folder: Store, means: Means) -> list[plan.Task]:
     return plan.tasks(len(job.ids), shard, {name: folder.done(model_key) for name, model_key in keys.items()})
 
 
-def describe(job: Job, root: Path, means: Means) -> None:
-    """Write `run.json` and `images.txt`: what was asked for and what decided the numbers."""
+def describe(job: Job, root: Path, means: Means, measured: dict[str, dict[str, Any]] | None = None) -> None:
+    """Write `run.json` and `images.txt`: what was asked for, what decided the numbers, what was found of the models."""
     catalogue.write_list(root / "images.txt", job.ids)
-    store.write_json(root / "run.json", facts(job, root, means))
+    store.write_json(root / "run.json", facts(job, root, means, measured or {}))
 
 
-def facts(job: Job, root: Path, means: Means) -> dict[str, Any]:
+def facts(job: Job, root: Path, means: Means, measured: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The content of `run.json`."""
     cards = shelf.cards()
     return {
@@ -120,7 +121,7 @@ def facts(job: Job, root: Path, means: Means) -> dict[str, Any]:
         "protocol": dataclasses.asdict(job.protocol),
         "digests": {"settings": job.digest} | {ref.name: ref.digest for ref in job.models},
         "images": len(job.ids),
-        "models": {ref.name: _model_facts(ref) for ref in (*job.models, *job.absent)},
+        "models": {ref.name: _model_facts(ref) | measured.get(ref.name, {}) for ref in (*job.models, *job.absent)},
         "metrics": {
             name: dataclasses.asdict(cards[name]) for name in (*job.pair_metrics, *job.set_metrics, *job.missing)
         },

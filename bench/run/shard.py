@@ -21,7 +21,7 @@ from bench.metrics.features import truth as truth_features
 from bench.run import predict
 from bench.run.plan import Task
 from bench.run.spec import Grid
-from bench.run.toolbox import Toolbox, key
+from bench.run.toolbox import Photographs, Toolbox, key
 
 TRUTH = "truth"
 """The name under which the features of the undamaged photographs lie in the store."""
@@ -43,12 +43,12 @@ class Prepared:
     """Places in the shard of the images whose pictures are kept."""
 
 
-def evaluate(task: Task, photographs: np.ndarray, tools: Toolbox, advance: Callable[[int], None]) -> None:
+def evaluate(task: Task, photographs: Photographs, tools: Toolbox, advance: Callable[[int], None]) -> None:
     """Fill every cell of the task's models for its images and write one part a model.
 
-    photographs: uint8 [N, H, W, 3]; `advance` is told after each cell how many (image, cell) pairs are done.
+    `advance` is told after each cell how many (image, cell) pairs are done.
     """
-    truth = _prepare(task, photographs, tools)
+    truth = _prepare(task, photographs.pixels, tools)
     grid = tools.job.grid
     masks = [tools.masks(cell, task.start, task.stop) for cell in grid]
     for name in task.models:
@@ -59,7 +59,14 @@ def evaluate(task: Task, photographs: np.ndarray, tools: Toolbox, advance: Calla
             advance(task.stop - task.start)
         faults = [row.get("fault", "") for row in rows]
         part = _part(rows, tools) | {"image_digest": truth.digests, "fault": np.array(faults)}
+        part |= _model_facts(name, photographs.prints, tools)
         tools.store.write_part(key(tools.job, name), task.start, task.stop, part, failed=any(faults))
+
+
+def _model_facts(name: str, prints: list[str], tools: Toolbox) -> dict[str, np.ndarray]:
+    """Which of the photographs the weights were trained on, and how many parameters are at work."""
+    known = tools.trained_on.get(name, frozenset())
+    return {"trained_on": np.array([mark in known for mark in prints]), "parameters": np.array(tools.parameters(name))}
 
 
 def _prepare(task: Task, photographs: np.ndarray, tools: Toolbox) -> Prepared:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from bench.datasets import catalogue
 from bench.errors import BadInput, BenchError, ContractBroken
 from bench.masks import frozen
 from bench.metrics import shelf
-from bench.models import check, zoo
+from bench.models import check, seen, zoo
 from bench.run.predict import Predictor, pad
 from bench.run.spec import Grid, Job
 from bench.run.store import Store
@@ -33,6 +33,15 @@ class Means:
     workers: int = 2
     """Threads that decode the photographs of the next shards."""
     fail_fast: bool = False
+
+
+class Photographs(NamedTuple):
+    """The images of a shard as they leave the decoder."""
+
+    pixels: np.ndarray
+    """uint8 [N, H, W, 3]"""
+    prints: list[str]
+    """Fingerprints before crop and resize, by which a training list knows a photograph; empty where nobody asks."""
 
 
 @dataclass
@@ -77,10 +86,21 @@ class Toolbox:
         """The mask sets by id."""
         return {name: frozen.load(name) for name in self.job.mask_sets}
 
-    def photographs(self, start: int, stop: int) -> np.ndarray:
-        """The prepared photographs of a range, uint8 [N, H, W, 3]; needs no device, so it may run ahead in a thread."""
+    @cached_property
+    def trained_on(self) -> dict[str, frozenset[str]]:
+        """Model -> fingerprints of the photographs that its weights have seen, where a list of them is at hand."""
+        lists = {ref.name: seen.load(ref.file) for ref in self.job.models if ref.file}
+        return {name: prints for name, prints in lists.items() if prints}
+
+    def photographs(self, start: int, stop: int) -> Photographs:
+        """The prepared photographs of a range; needs no device, so it may run ahead in a thread."""
         preparation = self.job.protocol.preparation
-        return np.stack([pictures.prepare(self.dataset.read(i), preparation, i) for i in self.job.ids[start:stop]])
+        prepared, prints = [], []
+        for image_id in self.job.ids[start:stop]:
+            image = self.dataset.read(image_id)
+            prints.append(seen.fingerprint(image) if self.trained_on else "")
+            prepared.append(pictures.prepare(image, preparation, image_id))
+        return Photographs(np.stack(prepared), prints)
 
     def masks(self, cell: Grid, start: int, stop: int) -> tuple[np.ndarray, list[str], np.ndarray]:
         """Masks of a range of images in a cell: bool [N, H, W], their names in the set, their digests."""
@@ -100,6 +120,12 @@ class Toolbox:
         if isinstance(found, str):
             raise ContractBroken(found)
         return found
+
+    def parameters(self, name: str) -> int:
+        """Parameters of an opened model; 0 for one without any, or that cannot be opened."""
+        found = self._predictors.get(name)
+        model = found.model if isinstance(found, Predictor) else None
+        return sum(p.numel() for p in model.parameters()) if isinstance(model, torch.nn.Module) else 0
 
     def _open(self, name: str) -> Predictor | str:
         ref = next(ref for ref in self.job.models if ref.name == name)

@@ -13,8 +13,8 @@ import torchvision
 from lightning_fabric import Fabric
 
 from bench import digest, progress
-from bench.models import weights
-from bench.training import checkpoint, data, seen, validation
+from bench.models import seen, weights
+from bench.training import checkpoint, data, validation
 from bench.training import log as logs
 from bench.training.job import Job, new_learner
 from bench.training.learner import batches_until

@@ -23,7 +23,7 @@ from torchvision.transforms import v2
 from bench import digest
 from bench.contracts import Dataset
 from bench.errors import BadInput, UnknownName
-from bench.training import seen
+from bench.models import seen
 from bench.training.holes import Drawer
 from bench.training.recipe import Recipe
 

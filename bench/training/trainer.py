@@ -13,8 +13,8 @@ import torch
 from lightning_fabric import Fabric
 
 from bench import digest, progress
-from bench.models import weights
-from bench.training import checkpoint, estimate, seen
+from bench.models import seen, weights
+from bench.training import checkpoint, estimate
 from bench.training.course import Course
 from bench.training.job import Job, new_learner
 from bench.training.learner import rounds

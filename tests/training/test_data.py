@@ -7,7 +7,8 @@ from PIL import Image
 
 from bench.datasets.folder import Folder
 from bench.errors import BadInput, UnknownName
-from bench.training import data, seen
+from bench.models import seen
+from bench.training import data
 from bench.training.holes import Drawer
 from bench.training.recipe import Masks
 from tests.training.toy import HOLES, PAPER, SIZE
