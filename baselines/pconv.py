@@ -50,7 +50,7 @@ CARD = ModelCard(
         "celeba-hq": "https://download.openmmlab.com/mmediting/inpainting/pconv/"
         "pconv_256x256_stage2_4x2_celeba_20200619-860f8b95.pth, trained by mmagic on CelebA-HQ (variant mmagic)",
         "places2-naoto0804": "1000000.pth, release v0.0.0 of "
-        "https://github.com/naoto0804/pytorch-inpainting-with-partial-conv, trained on Places2 (import it as pconv:naoto0804)",
+        "https://github.com/naoto0804/pytorch-inpainting-with-partial-conv, trained on Places2 (pconv:naoto0804)",
     },
 )
 
