@@ -131,9 +131,7 @@ class Structural(PairMetric):
         size = len(self.window)
         smallest = {"inside": size, "reflect": size // 2 + 1, "constant": 1}[self.border]
         check_truth(truth, smallest, f"SSIM with a window of {size} x {size}")
-        planes = self.planes(truth).flatten(0, 1)
-        moments = in_batches(self._moments, chunk(truth), planes)
-        return truth.shape, Moments(planes, *moments.unbind(1))
+        return truth.shape, self.moments(self.planes(truth).flatten(0, 1))
 
     def compare(self, prepared: tuple[torch.Size, Moments], output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Mean of the map over windows and planes."""
@@ -141,25 +139,38 @@ class Structural(PairMetric):
         check_output(shape, output, masks)
         planes = self.planes(output)
         holes = [masks.expand_as(planes).flatten(0, 1)] if self.hole else []
-        values = in_batches(self._compare, chunk(output), *moments, planes.flatten(0, 1), *holes)
+        values = in_batches(self._similarity, chunk(output), *moments, planes.flatten(0, 1), *holes)
         return values.view(len(output), -1).mean(1)
+
+    def moments(self, planes: torch.Tensor) -> Moments:
+        """Of planes [N, H, W]."""
+        return Moments(planes, *in_batches(self._moments, chunk(planes), planes).unbind(1))
+
+    def maps(
+        self, truth: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor, output: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Half of the contrast-structure term and half of the luminance term at every window, [N, h, w]."""
+        x, y = self._framed(truth), self._framed(output)
+        own, second, product = windows.means(self.window, y, self._product(y, y), self._product(x, y))
+        structure = self._spread(product, mean, own).div_(self._spread(second, own, own).add_(spread))
+        luminance = light(mean, own).div_(light(mean, mean).add_(light(own, own)))
+        return structure.relu_() if self.clip else structure, luminance
 
     def _moments(self, truth: torch.Tensor) -> torch.Tensor:
         x = self._framed(truth)
         mean, second = windows.means(self.window, x, self._product(x, x))
         return torch.stack([mean, self._spread(second, mean, mean)], 1)
 
-    def _compare(
+    def _similarity(
         self, truth: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor, output: torch.Tensor, *holes: torch.Tensor
     ) -> torch.Tensor:
-        x, y = self._framed(truth), self._framed(output)
-        own, second, product = windows.means(self.window, y, self._product(y, y), self._product(x, y))
-        structure = self._spread(product, mean, own)
-        if self.clip:
-            structure.relu_()
-        structure *= light(mean, own)
-        structure /= self._spread(second, own, own).add_(spread).mul_(light(mean, mean).add_(light(own, own)))
-        return 4 * self._over(structure, *holes)
+        structure, luminance = self.maps(truth, mean, spread, output)
+        similarity = structure.mul_(luminance)
+        if not self.hole:
+            return 4 * mean_of(similarity)
+        rim = len(self.window) // 2
+        centres = holes[0][:, rim:-rim, rim:-rim].double()
+        return 4 * total(similarity * centres) / total(centres)
 
     def _product(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """What `_spread` wants the window means of."""
@@ -172,13 +183,6 @@ class Structural(PairMetric):
     def _framed(self, planes: torch.Tensor) -> torch.Tensor:
         rim = len(self.window) // 2
         return planes.double() if self.border == "inside" else pad(planes.double(), (rim, rim, rim, rim), self.border)
-
-    def _over(self, similarity: torch.Tensor, *holes: torch.Tensor) -> torch.Tensor:
-        if not self.hole:
-            return mean_of(similarity)
-        rim = len(self.window) // 2
-        centres = holes[0][:, rim:-rim, rim:-rim].double()
-        return total(similarity * centres) / total(centres)
 
     def _scale(self) -> float:
         count = len(self.window) ** 2

@@ -14,7 +14,7 @@ NAMES = list(FACTS["values"])
 
 def pair(name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Truth and output, uint8 [1, 3, H, W], and mask, bool [1, 1, H, W]."""
-    shared = name.split("_")[0]
+    shared = name.partition("_")[0]
     truth, output, mask = ARRAYS[f"{shared}.gt"], ARRAYS[f"{name}.pred"], ARRAYS[f"{shared}.mask"]
     return chw(truth), chw(output), torch.from_numpy(mask > 0)[None, None]
 

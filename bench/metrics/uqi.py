@@ -1,0 +1,70 @@
+"""Universal quality index of Wang and Bovik (2002), by the published formula."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from bench.batching import in_batches
+from bench.contracts import PairMetric
+from bench.metrics import windows
+from bench.metrics.pairs import check_output, check_truth, chunk, mean_of
+from bench.types import MetricCard
+
+CARDS = {
+    "uqi": MetricCard(
+        title="UQI",
+        better="higher",
+        decimals=4,
+        formula="4 s_ab m_a m_b / ((s_a + s_b)(m_a^2 + m_b^2)), uniform window 8, fully inside; mean over RGB; "
+        "a factor 0 / 0 counts as 1",
+        reference="Wang and Bovik, A universal image quality index, 2002 (libraries differ from its formula)",
+        tolerance="1e-6",
+        users="the survey",
+    )
+}
+
+SIZE = 8
+
+
+def metric(name: str, device: Any) -> PairMetric:
+    """Open the metric."""
+    return Universal()
+
+
+class Universal(PairMetric):
+    """Window sums of 8-bit values are exact in float64, so that a flat window is known for certain."""
+
+    def prepare(self, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Local mean and variance of the truth, float64 [N, 2, h, w] for its N planes."""
+        check_truth(truth, SIZE, f"UQI with a window of {SIZE} x {SIZE}")
+        return truth, in_batches(_moments, chunk(truth), truth.flatten(0, 1))
+
+    def compare(
+        self, prepared: tuple[torch.Tensor, torch.Tensor], output: torch.Tensor, masks: torch.Tensor
+    ) -> torch.Tensor:
+        """Mean of the index over windows and channels."""
+        truth, moments = prepared
+        check_output(truth.shape, output, masks)
+        values = in_batches(_index, chunk(output), truth.flatten(0, 1), moments, output.flatten(0, 1))
+        return values.view(len(output), -1).mean(1)
+
+
+def _moments(planes: torch.Tensor) -> torch.Tensor:
+    x = planes.double()
+    mean, second = windows.means(windows.uniform(SIZE), x, x * x)
+    return torch.stack([mean, second - mean * mean], 1)
+
+
+def _index(truth: torch.Tensor, moments: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    mean, variance = moments.unbind(1)
+    x, y = truth.double(), output.double()
+    own, second, product = windows.means(windows.uniform(SIZE), y, y * y, x * y)
+    structure = _share(product - mean * own, variance + second - own * own)
+    return mean_of(structure * _share(mean * own, mean * mean + own * own))
+
+
+def _share(product: torch.Tensor, squares: torch.Tensor) -> torch.Tensor:
+    """Twice the product over the sum of squares, 1 where that sum is 0."""
+    return torch.where(squares == 0, 1, 2 * product / squares)

@@ -1,0 +1,30 @@
+import pytest
+import pytorch_msssim
+import torch
+
+from bench.errors import BadInput
+from bench.metrics import ms_ssim, windows
+from tests.metrics import stored
+
+
+def of(*pair):
+    return stored.value(ms_ssim.metric("ms-ssim", "cpu"), *pair)
+
+
+@pytest.mark.parametrize(("seed", "height", "width"), [(0, 161, 161), (1, 177, 200), (2, 250, 163)])
+def test_agrees_with_pytorch_msssim_given_our_window_in_float64(seed, height, width):
+    truth, output, masks = stored.drawn(seed, height=height, width=width)
+    window = windows.gaussian().view(1, 1, 1, 11).repeat(3, 1, 1, 1)
+    theirs = pytorch_msssim.ms_ssim(output.double(), truth.double(), data_range=255, win=window)
+    assert of(truth, output, masks) == pytest.approx(theirs.item(), abs=1e-10)
+
+
+def test_agrees_with_pytorch_msssim_and_its_own_window():
+    truth, output, masks = stored.drawn(3, height=192, width=176)
+    theirs = pytorch_msssim.ms_ssim(output.double(), truth.double(), data_range=255)
+    assert of(truth, output, masks) == pytest.approx(theirs.item(), abs=1e-5)
+
+
+def test_an_image_smaller_than_the_last_scale_needs_is_refused():
+    with pytest.raises(BadInput, match="at least 161 pixels"):
+        ms_ssim.metric("ms-ssim", "cpu").prepare(torch.zeros(1, 3, 160, 200, dtype=torch.uint8))
