@@ -151,7 +151,8 @@ def _verify_imported(held: frozen.MaskSet) -> list[str]:
         faults = []
         for name in held.names:
             (part,) = held.open([name])
-            faults += _compare(held, name, frozen.stratum(name, part.bits, held.size_px))
+            bits = part.bits(range(len(part.streams)))
+            faults += _compare(held, name, frozen.stratum(name, bits, held.size_px))
             ticker.advance()
     return faults
 
@@ -161,14 +162,15 @@ def _compare(held: frozen.MaskSet, name: str, redrawn: frozen.Stratum) -> list[s
     path = held.folder / f"{name}.npz"
     try:
         (part,) = held.open([name])
+        bits = part.bits(range(len(part.streams)))
     except BadInput as fault:
         return [str(fault)]
-    if part.bits.shape != redrawn.bits.shape:
-        return [f"{path}: {len(part.bits)} masks are stored, {len(redrawn.bits)} are drawn"]
+    if bits.shape != redrawn.bits.shape:
+        return [f"{path}: {len(bits)} masks are stored, {len(redrawn.bits)} are drawn"]
     faults = []
-    if digest.of_bytes(part.bits.tobytes()) != held.manifest["strata"][name]["sha256"]:
+    if digest.of_bytes(bits.tobytes()) != held.manifest["strata"][name]["sha256"]:
         faults.append(f"{path}: the bits do not have the digest that the manifest gives")
-    flipped = np.unpackbits(part.bits ^ redrawn.bits, axis=2).sum(axis=(1, 2))
+    flipped = np.unpackbits(bits ^ redrawn.bits, axis=2).sum(axis=(1, 2))
     faults += [f"{path}: mask {index} differs in {flipped[index]} pixels" for index in np.flatnonzero(flipped)]
     if not np.array_equal(part.missing, redrawn.missing) or not np.array_equal(part.border, redrawn.border):
         faults.append(f"{path}: the counts of missing pixels or the border flags do not fit the bits")

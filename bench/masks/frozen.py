@@ -1,18 +1,21 @@
 """Frozen mask sets: find them, read them, freeze them, verify them.
 
-A set is a folder: `manifest.json`, and one `.npz` for each stratum (or `all.npz`) with `bits` (uint8 [N, H, W/8],
-numpy.packbits along the rows, 1 = missing), `missing` (int32 [N], missing pixels) and `border` (bool [N], whether the
-hole touches the frame).
+A set is a folder: `manifest.json`, and one `.npz` for each stratum (or `all.npz`) with `streams` (uint8: one zlib stream
+a mask, one after another), `ends` (int64 [N], where each stream ends), `missing` (int32 [N], missing pixels) and `border`
+(bool [N], whether the hole touches the frame). A stream holds `numpy.packbits(mask, axis=1)`, 1 = missing, transposed
+(byte columns first: they compress to half). Opening a set checks its files and unpacks nothing; a mask is unpacked when
+it is asked for. Digests are over the packed bits row by row.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import io
+import itertools
 import json
 import os
+import zlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +40,7 @@ _SEE = "bench masks list"
 
 @dataclass(frozen=True)
 class Stratum:
-    """One file of a set, opened."""
+    """The masks of one file, unpacked to bits."""
 
     name: str
     bits: Bits
@@ -46,6 +49,23 @@ class Stratum:
     """[N] missing pixels."""
     border: Masks
     """[N] whether the hole touches the frame."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One file of a set as it was read: the masks are still compressed."""
+
+    name: str
+    size_px: int
+    streams: Sequence[bytes]
+    missing: npt.NDArray[np.int32]
+    border: Masks
+
+    def bits(self, places: Sequence[int]) -> Bits:
+        """The packed bits of some masks: [K, H, W/8]."""
+        columns, rows = -(-self.size_px // 8), self.size_px
+        plain = b"".join(zlib.decompress(self.streams[place], bufsize=columns * rows) for place in places)
+        return np.frombuffer(plain, np.uint8).reshape(-1, columns, rows).transpose(0, 2, 1)
 
 
 def stratum(name: str, bits: Bits, size_px: int) -> Stratum:
@@ -78,7 +98,7 @@ def touches(masks: Masks) -> Masks:
 class Pool:
     """The masks of a set that lie in one bucket, in the order of the strata."""
 
-    strata: tuple[Stratum, ...]
+    strata: tuple[Opened, ...]
     members: tuple[tuple[int, int], ...]
     """Of every mask: which stratum, which place in it."""
     size_px: int
@@ -97,12 +117,13 @@ class Pool:
         chosen = [self.members[index] for index in indices]
         if not chosen:
             return np.empty((0, self.size_px, self.size_px), bool)
-        return unpack(np.stack([self.strata[part].bits[place] for part, place in chosen]), self.size_px)
+        bits = np.concatenate([self.strata[part].bits([place]) for part, place in chosen])
+        return unpack(bits, self.size_px)
 
     def digest(self, index: int) -> str:
         """SHA-256 of the packed bits of one mask."""
         part, place = self.members[index]
-        return digest.of_bytes(self.strata[part].bits[place].tobytes())
+        return digest.of_bytes(self.strata[part].bits([place]).tobytes())
 
     def name(self, index: int) -> str:
         """Stratum and index within it: `10-15/017`."""
@@ -121,7 +142,7 @@ class MaskSet:
 
     folder: Path
     manifest: Mapping[str, Any]
-    _opened: dict[str, Stratum] = field(default_factory=dict, repr=False)
+    _opened: dict[str, Opened] = field(default_factory=dict, repr=False)
 
     @property
     def id(self) -> str:
@@ -153,11 +174,11 @@ class MaskSet:
         """The strata, from small to large."""
         return tuple(self.manifest["strata"])
 
-    def open(self, names: Sequence[str]) -> tuple[Stratum, ...]:
+    def open(self, names: Sequence[str]) -> tuple[Opened, ...]:
         """These strata; raises `BadInput` where a file is not what the manifest says."""
-        new = [name for name in names if name not in self._opened]
-        with ThreadPoolExecutor(2) as threads:
-            self._opened.update(zip(new, threads.map(self._read, new), strict=True))
+        for name in names:
+            if name not in self._opened:
+                self._opened[name] = self._read(name)
         return tuple(self._opened[name] for name in names)
 
     def pool(self, bucket: Bucket) -> Pool:
@@ -168,12 +189,12 @@ class MaskSet:
             raise BadInput(f"Mask set {self.id} has no mask in bucket {bucket.label}. See: bench masks stats {self.id}")
         return Pool(strata, members, self.size_px)
 
-    def _inside(self, opened: Stratum, bucket: Bucket) -> list[int]:
+    def _inside(self, opened: Opened, bucket: Bucket) -> list[int]:
         total = self.size_px * self.size_px
         kept = zip(opened.missing.tolist(), opened.border.tolist(), strict=True)
         return [n for n, (missing, border) in enumerate(kept) if ratio.bucket_of(missing, total, (bucket,), border)]
 
-    def _read(self, name: str) -> Stratum:
+    def _read(self, name: str) -> Opened:
         path, facts = self.folder / f"{name}.npz", self.manifest["strata"][name]
         try:
             content = path.read_bytes()
@@ -182,7 +203,9 @@ class MaskSet:
         if digest.of_bytes(content) != facts["file_sha256"]:
             raise BadInput(f"{path} is not the file that {MANIFEST} names (another digest). {self.remedy}")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return Stratum(name, arrays["bits"], arrays["missing"], arrays["border"])
+            ends, streams = arrays["ends"].tolist(), arrays["streams"].tobytes()
+            pieces = [streams[start:end] for start, end in itertools.pairwise([0, *ends])]
+            return Opened(name, self.size_px, pieces, arrays["missing"], arrays["border"])
 
     @property
     def remedy(self) -> str:
@@ -290,7 +313,7 @@ def write(
         **about,
         "size_px": size_px,
         "polarity": "1 = missing",
-        "packing": "numpy.packbits along the rows, most significant bit first",
+        "packing": "digests are over numpy.packbits(masks, axis=2)",
         "count": sum(len(part.bits) for part in strata),
         "strata": entries,
         "sha256": whole_digest(size_px, entries),
@@ -315,8 +338,15 @@ def describe(part: Stratum, size_px: int) -> dict[str, Any]:
 
 
 def _store(folder: Path, part: Stratum) -> str:
+    streams = [zlib.compress(np.ascontiguousarray(mask.T).tobytes(), 9) for mask in part.bits]
     content = io.BytesIO()
-    np.savez_compressed(content, bits=part.bits, missing=part.missing, border=part.border)
+    np.savez(
+        content,
+        streams=np.frombuffer(b"".join(streams), np.uint8),
+        ends=np.cumsum([len(stream) for stream in streams], dtype=np.int64),
+        missing=part.missing,
+        border=part.border,
+    )
     _replace(folder / f"{part.name}.npz", content.getvalue())
     return digest.of_bytes(content.getvalue())
 

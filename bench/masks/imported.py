@@ -79,7 +79,9 @@ def _freeze(name: str, masks: Sequence[Named], about: Mapping[str, Any]) -> froz
     for label, mask in masks:
         bucket = ratio.bucket_of(int(mask.sum()), mask.size, FINE_STRATA)
         if bucket is None or mask.all():
-            raise BadInput(f"{label} has {'no' if bucket is None else 'only'} missing pixels. Leave it out, or --invert.")
+            raise BadInput(
+                f"{label} has {'no' if bucket is None else 'only'} missing pixels. Leave it out, or --invert."
+            )
         strata[bucket].append((label, mask))
     held = {ratio.stratum_name(bucket): members for bucket, members in strata.items() if members}
     parts = [
@@ -163,7 +165,9 @@ def _classes(masks: Sequence[Named], sizes: Sequence[tuple[int, int]], source: P
         inside = sum(ratio.bucket_of(count, stack[0].size, (bucket,)) is not None for count in counts)
         found[bucket.label] = {"masks": len(members), "inside": inside, "border": int(frozen.touches(stack).sum())}
     if 2 * sum(entry["inside"] for entry in found.values()) < wanted:
-        raise BadInput(f"{source}: most masks are not in the class of their number. Is it NVIDIA's test set, unchanged?")
+        raise BadInput(
+            f"{source}: most masks are not in the class of their number. Is it NVIDIA's test set, unchanged?"
+        )
     return found
 
 
@@ -194,12 +198,14 @@ def segmentation(shape: Any, height: int, width: int) -> Mask:
         return np.logical_or.reduce(parts) if parts else np.zeros((height, width), bool)
     counts = _unpacked(shape["counts"]) if isinstance(shape["counts"], str) else shape["counts"]
     if list(shape["size"]) != [height, width] or sum(counts) != height * width:
-        raise BadInput(f"Run lengths for {shape['size']} with {sum(counts)} pixels do not fit an image {height}x{width}.")
+        raise BadInput(
+            f"Run lengths for {shape['size']} with {sum(counts)} pixels do not fit an image {height}x{width}."
+        )
     return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(width, height).T
 
 
 def polygon(corners: npt.NDArray[Any], height: int, width: int) -> Mask:
-    """The pixels whose centres a polygon holds (even-odd rule), corners [K, 2] as (x, y) in pixels, in whole numbers."""
+    """The pixels whose centres a polygon holds (even-odd rule): corners [K, 2] as (x, y), decided in whole numbers."""
     points = np.rint(np.asarray(corners, np.float64) * _UNIT).astype(np.int64)
     centres = np.arange(height) * _UNIT + _UNIT // 2
     crossings = np.zeros((height, width + 1), np.int64)
