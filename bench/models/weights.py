@@ -65,20 +65,23 @@ def read(path: Path) -> tuple[State, dict[str, Any]]:
 
 
 def save(path: Path, state: State, card: Mapping[str, Any]) -> dict[str, Any]:
-    """Write tensors and record; both are whole or absent. Returns the record as written, `sha256` added."""
+    """Write tensors and record, each whole or not at all. Returns the record as written, `sha256` added.
+
+    Killed between the two it leaves a pair whose digests differ, which `read` refuses.
+    """
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+    draft, text = (path.with_name(f"{path.name}.{os.getpid()}.{word}.part") for word in ("tensors", "record"))
     try:
         save_file({key: value.detach().cpu().contiguous().clone() for key, value in state.items()}, draft)
         written = {**card, "sha256": digest.of_file(draft)}
-        text = draft.with_suffix(".json.part")
         text.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         draft.replace(path)
         text.replace(path.with_suffix(".json"))
     finally:
         draft.unlink(missing_ok=True)
+        text.unlink(missing_ok=True)
     return written
 
 
