@@ -71,7 +71,6 @@ def test_verify_passes_a_classical_model_check_by_check():
     assert re.search(r"flat, digest [0-9a-f]{12}: 8 of 8 checks passed", text)
 
 
-@pytest.mark.slow
 def test_verify_tells_a_contributor_what_is_missing(tmp_path):
     text = TINY.replace('"plain": 111', '"plain": 112').replace('limits="blind"', 'limits=""')
     output = bench("verify", write(tmp_path / "mine.py", text), "--size", 32, status=1)
