@@ -12,6 +12,7 @@ import pkgutil
 import sys
 from typing import NoReturn
 
+import click
 import typer
 
 from bench.errors import BenchError
@@ -41,12 +42,12 @@ def main() -> NoReturn:
     """Run the command line; whatever a user can mend ends as one sentence and status 2."""
     try:
         status = build()(standalone_mode=False)
-    except (typer.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt):
         print("Stopped. What was finished is kept; the same command goes on from there.", file=sys.stderr)
         status = 130
     except typer.Exit as leave:
         status = leave.exit_code
-    except typer.TyperException as fault:
+    except click.ClickException as fault:
         print(f"error: {fault.format_message()} See: bench --help", file=sys.stderr)
         status = 2
     except BenchError as fault:

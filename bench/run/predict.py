@@ -53,7 +53,8 @@ class Predictor:
 
     def _run(self, truth: torch.Tensor, masks: torch.Tensor, seeds: list[int]) -> torch.Tensor:
         numbers = torch.tensor(seeds, dtype=torch.int64)
-        return in_batches(self._batch, self.batch, truth, masks, numbers)
+        size = len(truth) if getattr(self.model, "imagewise", False) else self.batch
+        return in_batches(self._batch, size, truth, masks, numbers)
 
     def _batch(self, truth: torch.Tensor, masks: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
         images, holes = pictures.to_unit(truth), masks.float()
