@@ -25,6 +25,8 @@ from bench.types import Bucket
 Masks = npt.NDArray[np.bool_]
 
 ANY = Bucket(Fraction(0), Fraction(1))
+SMALLEST = Fraction(1, 100)
+"""Masks of strata cover more than this, as those of NVIDIA's test set do: a hole of few pixels measures nothing."""
 _PIXELS_AT_ONCE = 1 << 21
 """What is drawn together: enough to be quick, little enough for a processor's cache."""
 _PATIENCE = 100_000
@@ -93,7 +95,7 @@ def sample(family: Family, size_px: int, key: int, index: Integers, stratum: Buc
     Mask `index[i]` is the first of its own draws that fits; it depends on key, size and index alone. Empty and full
     masks are never accepted.
     """
-    within, settings = stratum or family.limit, family.settings(size_px, stratum)
+    within, settings = _within(family, stratum), family.settings(size_px, stratum)
     masks = np.empty((len(index), size_px, size_px), bool)
     at_once = max(1, _PIXELS_AT_ONCE // (size_px * size_px))
     waiting, tried, refused = np.arange(len(index)), 0, 0
@@ -113,6 +115,10 @@ def sample(family: Family, size_px: int, key: int, index: Integers, stratum: Buc
             left.append(some[~found])
         waiting, tried = np.concatenate(left), tried + ahead
     return masks, refused
+
+
+def _within(family: Family, stratum: Bucket | None) -> Bucket:
+    return Bucket(max(stratum.lo, SMALLEST), stratum.hi) if stratum else family.limit
 
 
 def _fits(masks: Masks, within: Bucket) -> npt.NDArray[np.bool_]:

@@ -1,10 +1,10 @@
 """Frozen mask sets: find them, read them, freeze them, verify them.
 
-A set is a folder: `manifest.json`, and one `.npz` for each stratum (or `all.npz`) with `streams` (uint8: one zlib stream
-a mask, one after another), `ends` (int64 [N], where each stream ends), `missing` (int32 [N], missing pixels) and `border`
-(bool [N], whether the hole touches the frame). A stream holds `numpy.packbits(mask, axis=1)`, 1 = missing, transposed
-(byte columns first: they compress to half). Opening a set checks its files and unpacks nothing; a mask is unpacked when
-it is asked for. Digests are over the packed bits row by row.
+A set is a folder: `manifest.json`, and one `.npz` for each stratum (or `all.npz`) with `streams` (uint8: one zlib
+stream a mask, one after another), `ends` (int64 [N], where each stream ends), `missing` (int32 [N], missing pixels) and
+`border` (bool [N], whether the hole touches the frame). A stream holds `numpy.packbits(mask, axis=1)`, 1 = missing,
+transposed (byte columns first: they compress to half). Opening a set checks its files and unpacks nothing; a mask is
+unpacked when it is asked for. Digests are over the packed bits row by row.
 """
 
 from __future__ import annotations

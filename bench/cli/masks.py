@@ -1,0 +1,145 @@
+"""Mask sets: list, look at, freeze, verify, import."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer()
+
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+SetId = Annotated[str, typer.Argument(help="Id of a mask set, as `bench masks list` prints it.")]
+
+
+@app.command("list")
+def list_sets(as_json: Json = False) -> None:
+    """List the frozen sets, and the families that are drawn on the fly. Example: bench masks list"""
+    from bench.masks import family, frozen
+
+    sets = [dict(frozen.load(set_id).manifest) for set_id in frozen.shelf()]
+    families = {name: {"title": member.title, "source": member.source} for name, member in family.shelf().items()}
+    if as_json:
+        print(json.dumps({"sets": [_brief(manifest) for manifest in sets], "families": families}, indent=1))
+        return
+    print(f"{'set':24} {'masks':>6} {'strata':>6} {'ratio %':>12}  sha256")
+    for manifest in sets:
+        brief = _brief(manifest)
+        span = f"{brief['ratio_min']:.1f}-{brief['ratio_max']:.1f}"
+        print(f"{brief['id']:24} {brief['count']:6} {brief['strata']:6} {span:>12}  {brief['sha256'][:16]}")
+    print(f"\n{'family':24} what its masks are (any can be drawn for training)")
+    for name, facts in families.items():
+        print(f"{name:24} {facts['title']}")
+
+
+def _brief(manifest: dict[str, Any]) -> dict[str, Any]:
+    strata = manifest["strata"].values()
+    return {key: manifest[key] for key in ("id", "family", "size_px", "count", "sha256")} | {
+        "strata": len(strata),
+        "ratio_min": min(entry["ratio_min"] for entry in strata),
+        "ratio_max": max(entry["ratio_max"] for entry in strata),
+    }
+
+
+@app.command()
+def show(set_id: SetId, out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("masks.png")) -> None:
+    """Write a contact sheet of a set, a row for each stratum, white = missing.
+
+    Example: bench masks show freeform-256 --out freeform.png
+    """
+    from bench.masks import frozen, sheet
+
+    sheet.save(frozen.load(set_id), out)
+    print(out)
+
+
+@app.command()
+def stats(set_id: SetId, as_json: Json = False) -> None:
+    """Print counts, ratios and digests of a set. Example: bench masks stats cellular-256"""
+    from bench.masks import frozen
+
+    manifest = dict(frozen.load(set_id).manifest)
+    if as_json:
+        print(json.dumps(manifest, indent=1))
+        return
+    for key in ("id", "family", "version", "size_px", "count", "title", "source", "scaling", "sha256"):
+        if key in manifest:
+            print(f"{key:8} {manifest[key]}")
+    print(f"\n{'stratum':8} {'masks':>6} {'mean %':>7} {'sd':>6} {'min':>6} {'max':>6} {'border':>7}  sha256")
+    for name, entry in manifest["strata"].items():
+        ratios = "{ratio_mean:7.2f} {ratio_sd:6.2f} {ratio_min:6.2f} {ratio_max:6.2f}".format(**entry)
+        border = f"{100 * entry['touching_border'] / entry['count']:.0f} %"
+        print(f"{name:8} {entry['count']:6} {ratios} {border:>7}  {entry['sha256'][:16]}")
+
+
+@app.command()
+def freeze(
+    families: Annotated[list[str], typer.Argument(help="Families, globs, or `all`.")],
+    size: Annotated[int, typer.Option(help="Side of the masks in pixels: 256, 512 or 1024.")] = 256,
+    again: Annotated[bool, typer.Option("--again", help="Draw it even if it is there.")] = False,
+    into: Annotated[Path | None, typer.Option(help="Folder for the set, instead of the user's own.")] = None,
+) -> None:
+    """Draw a family's set at a size; the bits must meet the digest that the project knows.
+
+    Example: bench masks freeze freeform --size 512
+    """
+    from bench import registry
+    from bench.masks import freezing
+
+    known = freezing.families()
+    for name in registry.choose("mask family", families, list(known), "bench masks list"):
+        held = freezing.freeze(name, size, again, into)
+        print(f"{held.id}  {held.manifest['count']} masks  sha256 {held.digest}  {held.folder}")
+
+
+@app.command()
+def verify(
+    set_ids: Annotated[list[str] | None, typer.Argument(help="Ids of mask sets.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every set on the shelf.")] = False,
+) -> None:
+    """Draw sets again and compare every bit; exit status 1 where one differs. Example: bench masks verify --all"""
+    from bench import registry
+    from bench.errors import BadInput
+    from bench.masks import freezing, frozen
+
+    if bool(set_ids) == everything:
+        raise BadInput("Name the sets to verify, or give --all.")
+    chosen = registry.choose("mask set", set_ids or ["all"], list(frozen.shelf()), "bench masks list")
+    whole = True
+    for set_id in chosen:
+        faults = freezing.verify(set_id)
+        whole &= not faults
+        print(f"{set_id}: {'every bit as drawn' if not faults else f'{len(faults)} faults'}")
+        for fault in faults[:SHOWN]:
+            print(f"  {fault}")
+    raise typer.Exit(0 if whole else 1)
+
+
+SHOWN = 10
+"""Faults printed for each set."""
+
+
+@app.command("import")
+def import_set(
+    name: Annotated[str, typer.Argument(help="Name of the new set; its id is NAME-SIZE.")],
+    source: Annotated[Path, typer.Argument(help="A folder of mask images, or a COCO-style JSON file.")],
+    kind: Annotated[str, typer.Option(help="folder, nvidia (the 12,000 test masks) or coco.")] = "folder",
+    size: Annotated[
+        int | None,
+        typer.Option(help="Cut the centred square and take the pixel under each centre; never interpolated."),
+    ] = None,
+    threshold: Annotated[int | None, typer.Option(help="Grey values above it count as white.")] = None,
+    invert: Annotated[bool, typer.Option("--invert", help="Black is missing, white is known.")] = False,
+) -> None:
+    """Freeze masks that others drew. White is missing unless --invert is given; nothing is guessed.
+
+    Example: bench masks import nvidia-test masks/irregular/test --kind nvidia --size 256
+    """
+    from bench.masks import imported
+
+    held = imported.bring(kind, name, source, size, threshold, invert)
+    print(f"{held.id}  {held.manifest['count']} masks  sha256 {held.digest}  {held.folder}")
+    if left_out := held.manifest["imported"].get("left_out"):
+        print(f"{left_out} objects cover less than 1 % (or all) of the square and were left out.")
