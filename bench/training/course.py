@@ -128,9 +128,9 @@ class Course:
         checkpoint.save(self.job.out, content)
 
     def _gather_seen(self) -> None:
-        new = torch.tensor([int(text, 16) - (1 << 63) for text in self.fresh], dtype=torch.int64)
+        new = torch.tensor([int(text or "0", 16) - (1 << 63) for text in self.fresh], dtype=torch.int64)
         everywhere = self.fabric.all_gather(new).flatten().tolist() if self.fabric.world_size > 1 else new.tolist()  # type: ignore[union-attr]
-        self.seen += [f"{number + (1 << 63):016x}" for number in everywhere]
+        self.seen += [f"{number + (1 << 63):016x}" for number in everywhere if number > -(1 << 63)]
         self.fresh.clear()
 
     def _seconds(self) -> float:

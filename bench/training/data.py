@@ -38,7 +38,7 @@ class Samples:
     images: torch.Tensor
     masks: torch.Tensor
     digests: tuple[str, ...]
-    """First 16 digits of the SHA-256 of each photograph as decoded, on its first time; empty later on."""
+    """Fingerprints of the photographs, "" for one that was there before; none once all photographs were there."""
 
 
 class Batches(Numbered[Samples]):
@@ -64,7 +64,7 @@ class Batches(Numbered[Samples]):
         return Samples(
             torch.from_numpy(pictures.repeat(copies, axis=0)).permute(0, 3, 1, 2).contiguous(),
             torch.from_numpy(masks)[:, None],
-            tuple(fresh for _, fresh in pairs if fresh),
+            tuple(fresh for _, fresh in pairs) if number * self.recipe.batch < len(self.ids) else (),
         )
 
     def _photograph(self, sample: int) -> tuple[np.ndarray, str]:
