@@ -84,7 +84,7 @@ class Predictor:
         seeds = list(range(PROBES)) if self.card.stochastic else None
         self.batch = proven_batch(self.model, images, holes, self.batch, seeds)
         if self.batch != asked:
-            self.say(f"{self.card.title}: batches of {asked} change its bits on this device; using {self.batch}")
+            self.say(f"{self.card.title}: batches of {self.batch}; larger ones change its bits here, or do not fit")
 
 
 def out_of_memory(fault: BaseException) -> bool:
