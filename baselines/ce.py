@@ -241,8 +241,8 @@ HOLES = {"ce-random": random_region}
 
 PAPER = Recipe(
     note="The authors' train_random.lua (train.lua for the variant centre): rates as the author confirms them, the "
-    "reconstruction over the whole image. Departures: the generator's adversarial term sees the discriminator after its "
-    "step, and a hole is drawn for each batch instead of cut from one pattern. 500 epochs of 14,900 images.",
+    "reconstruction over the whole image. Departures: the generator's adversarial term sees the discriminator after "
+    "its step, and a hole is drawn for each batch instead of cut from one pattern. 500 epochs of 14,900 images.",
     stages=(Stage("joint", 116_000, turns=("discriminator", "generator")),),
     optimizers={
         "generator": Optimizer(2e-3, settings={"betas": (0.5, 0.999)}),
@@ -259,12 +259,15 @@ RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
         PAPER,
-        note="The paper's losses and rates, narrow; crops show most of the photograph, as the benchmark does.",
-        stages=(Stage("joint", 4000, turns=("discriminator", "generator"), schedule=((0, 1), (0.5, 1), (1, 0))),),
+        note="The paper's losses and rates, narrow; crops show most of a photograph, holes are of all kinds.",
+        stages=(Stage("joint", 6000, turns=("discriminator", "generator"), schedule=((0, 1), (0.5, 1), (1, 0))),),
         batch=16,
-        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": SIZE}, "RandomHorizontalFlip": {"p": 0.5}},
-        masks=Masks(("ce-random",)),
-        settings={"width": 16, "bottleneck": 256, "bias": False},
+        preparation={
+            "RandomResizedCrop": {"size": SIZE, "scale": (0.25, 0.67), "ratio": (1.0, 1.0)},
+            "RandomHorizontalFlip": {"p": 0.5},
+        },
+        masks=Masks(("ce-random", "rectangular", "freeform", "cellular"), ratio=(0.05, 0.6)),
+        settings={"width": 16, "bottleneck": 200, "bias": False},
         options={"discriminator_width": 16, "ring_weight": 10.0},
     ),
 }

@@ -52,14 +52,18 @@ def test_relativistic_terms_trade_places():
 
 def test_gradient_penalty_of_a_linear_critic_is_its_slope():
     slope = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)  # norm 5
-    penalty = adversarial.gradient_penalty(lambda x: (x * slope).sum((1, 2, 3)), torch.rand(3, 2, 1, 1), torch.rand(3, 2, 1, 1))
+    penalty = adversarial.gradient_penalty(
+        lambda x: (x * slope).sum((1, 2, 3)), torch.rand(3, 2, 1, 1), torch.rand(3, 2, 1, 1)
+    )
     assert penalty.item() == pytest.approx(16)
 
 
 def test_a_mask_takes_the_known_pixels_out_of_the_penalty():
     masks = torch.zeros(2, 1, 2, 2)
     masks[..., 0, 0] = 1
-    penalty = adversarial.gradient_penalty(lambda x: 3 * x.sum((1, 2, 3)), torch.rand(2, 1, 2, 2), torch.rand(2, 1, 2, 2), masks)
+    penalty = adversarial.gradient_penalty(
+        lambda x: 3 * x.sum((1, 2, 3)), torch.rand(2, 1, 2, 2), torch.rand(2, 1, 2, 2), masks
+    )
     assert penalty.item() == pytest.approx((3 - 1) ** 2)
 
 

@@ -59,13 +59,17 @@ def test_a_layer_that_does_not_exist_is_named_with_its_neighbours(vgg16):
 
 
 def test_densenet_gives_the_layers_that_rnon_names():
-    network = features.FeatureNetwork(features.densenet121(), ("relu0", "transition1.conv", "transition1", "transition2"))
+    network = features.FeatureNetwork(
+        features.densenet121(), ("relu0", "transition1.conv", "transition1", "transition2")
+    )
     shapes = [tuple(item.shape[1:]) for item in network.eval()(torch.rand(1, 3, 64, 64))]
     assert shapes == [(64, 32, 32), (128, 16, 16), (128, 8, 8), (256, 4, 4)]
 
 
 def test_densenets_published_names_become_todays():
-    assert list(features._modern_names({"a.denselayer1.norm.1.weight": 0, "b.conv.2.weight": 0, "c.norm.weight": 0})) == [
+    assert list(
+        features._modern_names({"a.denselayer1.norm.1.weight": 0, "b.conv.2.weight": 0, "c.norm.weight": 0})
+    ) == [
         "a.denselayer1.norm1.weight",
         "b.conv2.weight",
         "c.norm.weight",

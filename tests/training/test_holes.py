@@ -18,7 +18,9 @@ def test_a_hole_belongs_to_its_sample_whatever_the_batch():
 
 
 def test_holes_are_not_those_of_the_frozen_sets():
-    frozen = family.sample(family.find("deepgin-rectangular"), 32, philox.key_of("frozen", "deepgin-rectangular", 32, "all"), np.arange(50))[0]
+    frozen = family.sample(
+        family.find("deepgin-rectangular"), 32, philox.key_of("frozen", "deepgin-rectangular", 32, "all"), np.arange(50)
+    )[0]
     drawn = drawer("deepgin-rectangular").batch(0, range(50))
     assert not any((mask == other).all() for mask in frozen for other in drawn)
 

@@ -134,7 +134,9 @@ def test_half_precision_gives_nearly_the_same_terms():
     recipe = one_stage()
     torch.manual_seed(0)
     model = toy.model()
-    half = Learner(model, toy.training(model, recipe), recipe, Fabric(accelerator="cpu", devices=1, precision="bf16-mixed"))
+    half = Learner(
+        model, toy.training(model, recipe), recipe, Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    )
     half.enter(recipe.stages[0])
     terms = half.turn("generator", batch(), recipe.stages[0], 0.0)
     _, _, exact = play(recipe)

@@ -65,7 +65,10 @@ def test_style_of_known_matrices():
 
 
 def test_perceptual_sums_weighted_means_of_layers():
-    output, truth = [torch.full((1, 2, 2, 2), 3.0), torch.zeros(1, 4, 1, 1)], [torch.ones(1, 2, 2, 2), torch.ones(1, 4, 1, 1)]
+    output, truth = (
+        [torch.full((1, 2, 2, 2), 3.0), torch.zeros(1, 4, 1, 1)],
+        [torch.ones(1, 2, 2, 2), torch.ones(1, 4, 1, 1)],
+    )
     assert losses.perceptual(output, truth) == pytest.approx(2 + 1)
     assert losses.perceptual(output, truth, [0.5, 4]) == pytest.approx(1 + 4)
     assert losses.perceptual(output, truth, squared=True) == pytest.approx(4 + 1)
@@ -119,12 +122,16 @@ def test_contextual_of_the_same_features_elsewhere_is_nearly_zero():
 
 
 @given(
-    top=st.integers(0, 19), left=st.integers(0, 19), height=st.integers(1, 20), width=st.integers(1, 20), side=st.integers(1, 20)
+    top=st.integers(0, 19),
+    left=st.integers(0, 19),
+    height=st.integers(1, 20),
+    width=st.integers(1, 20),
+    side=st.integers(1, 20),
 )
 def test_a_window_lies_in_the_image_and_shares_the_middle_of_its_hole(top, left, height, width, side):
     masks = torch.zeros(1, 1, 20, 20)
     masks[:, :, top : top + height, left : left + width] = 1
-    (y, x), = losses.window(masks, side).tolist()
+    ((y, x),) = losses.window(masks, side).tolist()
     assert 0 <= y <= 20 - side
     assert 0 <= x <= 20 - side
     bottom, right = min(20, top + height), min(20, left + width)

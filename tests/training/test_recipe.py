@@ -58,7 +58,9 @@ def test_an_assignment_needs_its_sign():
         recipes.override(PAPER, ["batch"])
 
 
-@pytest.mark.parametrize(("total", "expected"), [(20, [5, 15]), (40, [10, 30]), (2, [1, 1]), (3, [1, 2]), (400, [100, 300])])
+@pytest.mark.parametrize(
+    ("total", "expected"), [(20, [5, 15]), (40, [10, 30]), (2, [1, 1]), (3, [1, 2]), (400, [100, 300])]
+)
 def test_stages_keep_their_shares_of_fewer_or_more_steps(total, expected):
     assert steps(recipes.shorten(PAPER, total)) == expected
 
@@ -69,7 +71,9 @@ def test_every_stage_needs_a_step():
 
 
 def test_a_term_left_out_has_no_weight_in_any_stage():
-    staged = dataclasses.replace(PAPER, stages=(dataclasses.replace(PAPER.stages[0], weights={"fool": 3.0}), PAPER.stages[1]))
+    staged = dataclasses.replace(
+        PAPER, stages=(dataclasses.replace(PAPER.stages[0], weights={"fool": 3.0}), PAPER.stages[1])
+    )
     assert staged.wants("fool")
     assert not recipes.without(staged, ["fool"]).wants("fool")
 

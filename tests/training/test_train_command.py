@@ -7,7 +7,16 @@ from bench import progress
 from bench.cli import build
 from bench.errors import BadInput, UnknownName
 
-TINY = ("--set", "settings.width=4", "--set", "settings.bottleneck=16", "--set", "discriminator_width=4", "--set", "batch=2")
+TINY = (
+    "--set",
+    "settings.width=4",
+    "--set",
+    "settings.bottleneck=16",
+    "--set",
+    "discriminator_width=4",
+    "--set",
+    "batch=2",
+)
 
 
 @pytest.fixture
