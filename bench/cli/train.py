@@ -33,9 +33,7 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Folder of the training; trainings/MODEL-RECIPE by default.")] = None,
     tag: Annotated[str, typer.Option(help="Install the best weights as MODEL@TAG.")] = "trained",
     seed: Annotated[int, typer.Option(min=0, help="Decides first weights, crops, holes.")] = 0,
-    validate: Annotated[
-        str, typer.Option(help="Frozen masks for validation: SET/BUCKET, as freeform-256/20-40.")
-    ] = "",
+    validate: Annotated[str, typer.Option(help="Frozen masks for validation: SET/BUCKET, as freeform-256/20-40.")] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda; `auto` takes GPUs where there are any.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="So many of them, one process each.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read photographs; changes no number.")] = 2,
