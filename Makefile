@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 $(READY): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
 	  test -x $(PY) || uv venv --quiet $(VENV); \
-	  uv pip install --quiet --python $(PY) --constraint constraints.txt --editable '.[dev]'; \
+	  uv pip install --quiet --compile-bytecode --python $(PY) --constraint constraints.txt --editable '.[dev]'; \
 	else \
 	  test -x $(PY) || python3 -m venv $(VENV); \
 	  $(PY) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'; \

@@ -165,7 +165,7 @@ def to_bytes(values: torch.Tensor, rounding: str = "round") -> torch.Tensor:
 def encode_png(array: NDArray[np.uint8]) -> bytes:
     """An 8-bit [H, W, 3] or [H, W] array as a PNG file: what a user would save, without loss."""
     buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG")
+    Image.fromarray(array).save(buffer, "PNG", compress_level=1)  # a tenth larger than the default, in half the time
     return buffer.getvalue()
 
 
