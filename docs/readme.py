@@ -1,0 +1,65 @@
+"""Writes the table and the picture of README.md from a run of the demo.
+
+Command: python docs/readme.py [RUN]        (make docs; RUN is runs/demo unless given)
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from bench.report import main
+from bench.run.store import read_run
+
+HOUSE = Path(__file__).parent.parent
+README = HOUSE / "README.md"
+PICTURE = HOUSE / "docs" / "images" / "demo.jpg"
+BEGIN, END = "<!-- demo:begin -->", "<!-- demo:end -->"
+CELLS = (("freeform-256", "20-30"), ("cellular-256", "40-50"), ("rectangular-256", "20-30"))
+SIDE = 160
+
+
+def section(run: Path) -> str:
+    """What stands between the two marks: the free-form table and the picture, with the command behind them."""
+    table = main.text([run], "general", "markdown", "none", standalone=False, styled=False)
+    shown = table.split("\n**Inpainting")[0] if "\n**Inpainting" in table else table
+    command = read_run(run)["command"]
+    parts = (f"![{alt(run)}](docs/images/demo.jpg)", shown.strip(), f"Made by `{command}` and `make docs`.")
+    return f"{BEGIN}\n" + "\n\n".join(parts) + f"\n{END}"
+
+
+def names(run: Path) -> list[str]:
+    """Models that left pictures, in the order of the run."""
+    return [name for name, facts in read_run(run)["models"].items() if not facts["reason"]]
+
+
+def alt(run: Path) -> str:
+    """What the picture shows, for those who do not see it."""
+    return "One row a mask family; from left to right: truth, masked, " + ", ".join(names(run))
+
+
+def picture(run: Path) -> Image.Image:
+    """A row for each of `CELLS`, a column for truth, masked image and every model."""
+    columns = ["truth", "masked", *names(run)]
+    sheet = Image.new("RGB", (SIDE * len(columns), SIDE * len(CELLS)), "white")
+    for row, (mask_set, bucket) in enumerate(CELLS):
+        image = sorted((run / "images" / mask_set / bucket).iterdir())[row]
+        for column, name in enumerate(columns):
+            with Image.open(image / f"{name}.png") as shown:
+                sheet.paste(shown.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (column * SIDE, row * SIDE))
+    return sheet
+
+
+def update(run: Path) -> None:
+    """Rewrite the section of the README and the picture."""
+    text = README.read_text(encoding="utf-8")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    README.write_text(before + section(run) + after, encoding="utf-8")
+    PICTURE.parent.mkdir(exist_ok=True)
+    picture(run).save(PICTURE, quality=88)
+
+
+if __name__ == "__main__":
+    update(Path(sys.argv[1]) if len(sys.argv) > 1 else HOUSE / "runs" / "demo")
