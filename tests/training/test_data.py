@@ -152,12 +152,3 @@ def test_quarter_turns_reach_all_four():
 def test_flips_really_happen():
     found = {prepared(RAMP, RandomHorizontalFlip={"p": 0.5}).tobytes() for _ in range(40)}
     assert found == {RAMP.tobytes(), RAMP[:, ::-1].tobytes()}
-
-
-def test_the_list_of_photographs_is_read_back(tmp_path):
-    seen.save(tmp_path / "some.safetensors", ["b" * 16, "a" * 16, "a" * 16])
-    assert seen.load(tmp_path / "some.safetensors") == {"a" * 16, "b" * 16}
-
-
-def test_weights_without_a_list_have_seen_nothing_that_is_known(tmp_path):
-    assert seen.load(tmp_path / "other.safetensors") == frozenset()

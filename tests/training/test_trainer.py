@@ -9,8 +9,8 @@ from lightning_fabric import Fabric
 
 from bench import progress
 from bench.errors import BadInput, NotComparable, Unavailable
-from bench.models import weights
-from bench.training import checkpoint, data, learner, seen, trainer
+from bench.models import seen, weights
+from bench.training import checkpoint, data, learner, trainer
 from bench.training import log as logs
 from bench.training.job import Job
 from tests.training import toy
