@@ -333,4 +333,4 @@ RECIPES = {
         options={"discriminator_width": 16, "coarse_weight": 1.2, "gamma": 0.9},
     ),
 }
-SMALL = ("settings.width=8", "discriminator_width=8", "batch=4", "RandomCrop.size=64")
+SMALL = ("settings.width=8", "discriminator_width=8", "batch=4", "RandomCrop.size=32")

@@ -319,4 +319,4 @@ RECIPES = {
         options={"discriminator_width": 16},
     ),
 }
-SMALL = ("settings.width=8", "discriminator_width=8", "batch=4", "RandomCrop.size=64")
+SMALL = ("settings.width=8", "discriminator_width=8", "batch=4", "RandomCrop.size=32")

@@ -246,4 +246,4 @@ RECIPES = {
         settings={"levels": 7, "width": 16},
     ),
 }
-SMALL = ("settings.width=8", "batch=4")
+SMALL = ("settings.width=8", "settings.levels=5", "batch=4", "RandomCrop.size=64")
