@@ -1,0 +1,275 @@
+"""Masks that others drew: polarity, values, sizes, classes, COCO's shapes, and every refusal."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bench.errors import BadInput, UnknownName
+from bench.masks import freezing, frozen, imported, ratio
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "masksets"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three masks of 16 px: 4, 64 and 128 white pixels."""
+    path = tmp_path / "masks"
+    path.mkdir()
+    for name, rows in (("a", 2), ("b", 8), ("c", 16)):
+        save(path / f"{name}.png", box(16, rows, rows if rows < 16 else 8))
+    return path
+
+
+def box(side, rows, columns):
+    mask = np.zeros((side, side), bool)
+    mask[:rows, :columns] = True
+    return mask
+
+
+def save(path, mask, white=255):
+    Image.fromarray(np.where(mask, np.uint8(white), np.uint8(0))).save(path)
+
+
+def test_a_folder_becomes_a_set_in_strata(folder, home):
+    held = imported.bring("folder", "mine", folder, None)
+    assert (held.id, held.size_px, held.manifest["count"]) == ("mine-16", 16, 3)
+    assert list(held.manifest["strata"]) == ["00-05", "20-25", "45-50"]
+    assert held.manifest["strata"]["20-25"]["sources"] == ["b.png"]
+
+
+def test_an_imported_set_is_found_verified_and_read(folder, home):
+    imported.bring("folder", "mine", folder, None)
+    assert frozen.resolve(["mine"], 16) == ["mine-16"]
+    assert freezing.verify("mine-16") == []
+    assert np.array_equal(frozen.load("mine-16").pool(ratio.buckets("20-30")[0]).masks([0])[0], box(16, 8, 8))
+
+
+def test_the_same_files_give_the_same_digest(folder, home):
+    first = imported.bring("folder", "mine", folder, None).digest
+    assert imported.bring("folder", "again", folder, None).digest == first
+
+
+def test_inverting_is_asked_for_by_name(folder, home):
+    held = imported.bring("folder", "mine", folder, None, invert=True)
+    assert held.manifest["imported"]["inverted"]
+    assert np.array_equal(held.pool(ratio.buckets("70-80")[0]).masks([0])[0], ~box(16, 8, 8))
+
+
+def test_values_of_zero_and_one_are_two_values(folder, home):
+    save(folder / "d.png", box(16, 8, 8), white=1)
+    held = imported.bring("folder", "mine", folder, None)
+    assert held.manifest["strata"]["20-25"]["sources"] == ["b.png", "d.png"]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_grey_values_are_an_error_that_names_the_file(folder, home, suffix):
+    grey = np.linspace(0, 255, 256).astype(np.uint8).reshape(16, 16)
+    Image.fromarray(grey).save(folder / f"grey.{suffix}")
+    with pytest.raises(BadInput, match=rf"grey\.{suffix} has \d+ grey values .*--threshold"):
+        imported.bring("folder", "mine", folder, None)
+
+
+def test_a_threshold_makes_grey_two_valued(folder, home):
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(grey).save(folder / "grey.png")
+    held = imported.bring("folder", "mine", folder, None, threshold=191)
+    assert held.manifest["strata"]["20-25"]["sources"] == ["b.png", "grey.png"]
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_an_empty_or_full_mask_is_named(folder, home, value):
+    Image.new("L", (16, 16), value).save(folder / "plain.png")
+    with pytest.raises(BadInput, match=r"plain\.png has (no|only) missing pixels"):
+        imported.bring("folder", "mine", folder, None)
+
+
+def test_colours_are_refused(folder, home):
+    Image.new("RGB", (16, 16), (255, 0, 0)).save(folder / "red.png")
+    with pytest.raises(BadInput, match=r"red\.png has colours"):
+        imported.bring("folder", "mine", folder, None)
+
+
+def test_transparency_is_refused(folder, home):
+    Image.new("RGBA", (16, 16), (255, 255, 255, 0)).save(folder / "clear.png")
+    with pytest.raises(BadInput, match=r"clear\.png is an image of mode RGBA"):
+        imported.bring("folder", "mine", folder, None)
+
+
+def test_a_file_that_is_no_image_is_named(folder, home):
+    (folder / "broken.png").write_bytes(b"nothing")
+    with pytest.raises(BadInput, match=r"broken\.png cannot be read"):
+        imported.bring("folder", "mine", folder, None)
+
+
+def test_a_folder_without_masks_is_named(tmp_path, home):
+    with pytest.raises(BadInput, match="holds no mask images"):
+        imported.bring("folder", "mine", tmp_path, None)
+
+
+def test_masks_of_several_sizes_need_a_size(folder, home):
+    save(folder / "large.png", box(32, 8, 8))
+    with pytest.raises(BadInput, match=r"16x16, 32x32 pixels.*--size"):
+        imported.bring("folder", "mine", folder, None)
+    assert imported.bring("folder", "mine", folder, 8).size_px == 8
+
+
+@pytest.mark.parametrize("name", ["freeform", "Mine", "a_b", "../x", ""])
+def test_a_name_that_cannot_be_used_is_refused(folder, home, name):
+    with pytest.raises(BadInput, match="cannot name"):
+        imported.bring("folder", name, folder, None)
+
+
+def test_an_unknown_kind_is_named(folder, home):
+    with pytest.raises(UnknownName, match="folder"):
+        imported.bring("foldr", "mine", folder, None)
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_sizes_change_without_interpolation(side, size_px):
+    mask = np.random.default_rng(side).random((side, side)) < 0.5
+    fitted = imported.fit(mask, size_px)
+    for x in (0, size_px // 2, size_px - 1):
+        assert fitted[x, 0] == mask[(2 * x + 1) * side // (2 * size_px), side // (2 * size_px)]
+
+
+def test_half_the_size_keeps_the_ratio_of_even_blocks():
+    mask = box(512, 100, 200)
+    assert imported.fit(mask, 256).mean() == mask.mean()
+
+
+def test_a_wide_mask_is_cut_to_its_centred_square():
+    mask = np.zeros((4, 8), bool)
+    mask[:, 2:6] = True
+    assert imported.fit(mask, 4).all()
+
+
+@pytest.fixture
+def nvidia(tmp_path, monkeypatch):
+    """Two masks for each of the six classes, one of them away from the frame."""
+    monkeypatch.setattr(imported, "NVIDIA_PER_CLASS", 2)
+    monkeypatch.setattr(imported, "NVIDIA_PX", 64)
+    path = tmp_path / "nvidia"
+    path.mkdir()
+    for number, rows in enumerate((4, 4, 10, 10, 16, 16, 22, 22, 29, 29, 35, 35)):
+        mask = np.zeros((64, 64), bool)
+        top = 0 if number % 2 else 5
+        mask[top : top + rows, 0 if number % 2 else 2 : 62] = True
+        save(path / f"{number:05d}.png", mask)
+    return path
+
+
+def test_nvidias_classes_are_checked_and_recorded(nvidia, home):
+    held = imported.bring("nvidia", "nvidia-test", nvidia, 32)
+    assert held.size_px == 32
+    assert held.manifest["imported"]["classes"]["10-20"] == {"masks": 2, "inside": 2, "border": 1}
+    pools = [held.pool(bucket).count for bucket in ratio.buckets("liu")]
+    assert pools == [1] * 12
+
+
+def test_nvidias_training_masks_with_black_holes_are_recognised(nvidia, home):
+    for file in nvidia.iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    with pytest.raises(BadInput, match="class of their number"):
+        imported.bring("nvidia", "nvidia-test", nvidia, 32)
+
+
+def test_a_part_of_nvidias_set_is_refused(nvidia, home):
+    (nvidia / "00003.png").unlink()
+    with pytest.raises(BadInput, match="holds 11 images"):
+        imported.bring("nvidia", "nvidia-test", nvidia, 32)
+
+
+def test_polarity_options_belong_to_folders(nvidia, home):
+    with pytest.raises(BadInput, match="--kind folder"):
+        imported.bring("nvidia", "nvidia-test", nvidia, 32, invert=True)
+
+
+def test_a_polygon_covers_the_pixels_whose_centres_it_holds():
+    square = imported.polygon(np.array([[1, 1], [4, 1], [4, 3], [1, 3]]), 5, 6)
+    assert np.argwhere(square).tolist() == [[1, 1], [1, 2], [1, 3], [2, 1], [2, 2], [2, 3]]
+
+
+def even_odd(corners, x, y):
+    inside = False
+    for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
+        if (y0 <= y) != (y1 <= y) and x >= x0 + (y - y0) * (x1 - x0) / (y1 - y0):
+            inside = not inside
+    return inside
+
+
+@given(st.lists(st.tuples(st.integers(-2, 12), st.integers(-2, 12)), min_size=3, max_size=7))
+def test_polygons_follow_the_even_odd_rule(corners):
+    mask = imported.polygon(np.array(corners), 9, 10)
+    wanted = [[even_odd(corners, x + 0.5, y + 0.5) for x in range(10)] for y in range(9)]
+    assert mask.tolist() == wanted
+
+
+def test_run_lengths_go_down_the_columns():
+    mask = imported.segmentation({"counts": [1, 2, 3], "size": [2, 3]}, 2, 3)
+    assert mask.tolist() == [[False, True, False], [True, False, False]]
+
+
+def packed(counts):
+    """COCO's packing, written from its description."""
+    text = ""
+    for place, count in enumerate(counts):
+        value = count - counts[place - 2] if place > 2 else count
+        while True:
+            digit, value = value & 31, value >> 5
+            done = value == (-1 if digit & 16 else 0)
+            text += chr(48 + (digit if done else digit | 32))
+            if done:
+                break
+    return text
+
+
+@given(st.lists(st.integers(0, 5000), min_size=1, max_size=12))
+def test_packed_run_lengths_are_read(counts):
+    assert imported._unpacked(packed(counts)) == counts
+
+
+def test_run_lengths_of_another_size_are_refused():
+    with pytest.raises(BadInput, match="do not fit"):
+        imported.segmentation({"counts": [1, 2, 3], "size": [2, 3]}, 3, 3)
+
+
+@pytest.fixture
+def coco(tmp_path):
+    annotations = [
+        {"id": 1, "image_id": 7, "segmentation": [[4, 2, 12, 2, 12, 10, 4, 10]]},
+        {"id": 2, "image_id": 7, "segmentation": [[4, 2, 4.5, 2, 4.5, 2.2]]},
+        {"id": 3, "image_id": 7, "segmentation": {"counts": [0, 160, 160], "size": [16, 20]}},
+    ]
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps({"images": [{"id": 7, "height": 16, "width": 20}], "annotations": annotations}))
+    return path
+
+
+def test_objects_become_masks_and_the_smallest_are_left_out(coco, home):
+    held = imported.bring("coco", "objects", coco, 16)
+    assert held.manifest["imported"]["left_out"] == 1
+    assert held.manifest["strata"]["20-25"]["sources"] == ["7/1"]
+    assert held.pool(ratio.buckets("none")[0]).count == 2
+
+
+def test_objects_of_an_image_that_is_not_square_need_a_size(coco, home):
+    with pytest.raises(BadInput, match=r"20x16 pixels.*--size"):
+        imported.bring("coco", "objects", coco, None)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]"])
+def test_a_file_that_is_not_coco_is_named(tmp_path, home, text):
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=r"x\.json is no COCO"):
+        imported.bring("coco", "objects", path, 16)
