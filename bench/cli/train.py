@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,6 +72,7 @@ def command(
         tensorboard=tensorboard,
     )
     fabric = _fabric(device, devices, chosen.precision)
+    progress.quiet = quiet or not fabric.is_global_zero
     if plan:
         _print_plan(job, trainer.plan(job, fabric), as_json=as_json)
         return
@@ -125,10 +127,13 @@ def _fabric(device: str, devices: int, precision: str) -> Fabric:
         raise UnknownName("device", [device], ("auto", "cpu", "cuda"), "bench train --help")
     if device == "cuda" and not torch.cuda.is_available():
         raise BadInput("There is no CUDA device here: leave out --device cuda.")
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", devices))  # torchrun says how many processes it started
+    everywhere = int(os.environ.get("WORLD_SIZE", here))
     fabric = Fabric(
         accelerator=("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device,
-        devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
+        devices=here,
+        num_nodes=everywhere // here,
+        strategy="ddp" if everywhere > 1 else "auto",
         precision=precision,  # type: ignore[arg-type]
     )
     fabric.launch()

@@ -24,6 +24,8 @@ from bench.training.step import Batch
 SAVE_EVERY_S = 600.0
 VALIDATION = -1
 """The seed of the holes that validations use; trainings have seeds from 0 on."""
+OFFSET = 1 << 63
+"""Takes an unsigned fingerprint into the range of signed tensors, which is all that processes exchange."""
 CURVE = 200
 """Points of the losses curve that the weights' record keeps of each term."""
 
@@ -73,7 +75,9 @@ class Course:
         """Whether any process was asked to stop; where saving is due, all save."""
         asked, due = bool(stop), time.monotonic() - self.saved > SAVE_EVERY_S
         if self.fabric.world_size > 1:
-            flags = self.fabric.all_reduce(torch.tensor([asked, due], dtype=torch.float32), reduce_op="sum")
+            flags = self.fabric.all_reduce(
+                torch.tensor([asked, due], dtype=torch.float32, device=self.fabric.device), reduce_op="sum"
+            )
             asked, due = (bool(flag) for flag in flags.tolist())  # type: ignore[union-attr]
         if due and not asked:
             self.save()
@@ -128,9 +132,12 @@ class Course:
         checkpoint.save(self.job.out, content)
 
     def _gather_seen(self) -> None:
-        new = torch.tensor([int(text or "0", 16) - (1 << 63) for text in self.fresh], dtype=torch.int64)
-        everywhere = self.fabric.all_gather(new).flatten().tolist() if self.fabric.world_size > 1 else new.tolist()  # type: ignore[union-attr]
-        self.seen += [f"{number + (1 << 63):016x}" for number in everywhere if number > -(1 << 63)]
+        fabric = self.fabric
+        new = torch.tensor([int(text or "0", 16) - OFFSET for text in self.fresh], dtype=torch.int64)
+        slots = torch.zeros(fabric.world_size, len(new), dtype=torch.int64, device=fabric.device)
+        slots[fabric.global_rank] = new
+        everywhere = fabric.all_reduce(slots, reduce_op="sum").flatten().tolist()  # type: ignore[union-attr]
+        self.seen += [f"{number + OFFSET:016x}" for number in everywhere if number > -OFFSET]
         self.fresh.clear()
 
     def _seconds(self) -> float:
