@@ -82,6 +82,14 @@ KNOWN = {
         licence="Apache-2.0 (port of TensorFlow's Inception of 2015-12-05)",
         needed_by="fid, fid-inf, kid, p-ids, u-ids",
     ),
+    "dinov2-large": WeightFile(
+        file="dinov2_vitl14_pretrain.pth",
+        url="https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth",
+        sha256="d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428",
+        size_mib=1161.2,
+        licence="Apache-2.0",
+        needed_by="fd-dinov2",
+    ),
 }
 
 
@@ -172,7 +180,7 @@ def _digest_of(path: Path) -> str:
 
 
 @functools.cache
-def _digest_once(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001 - the key of the cache
+def _digest_once(path: Path, size: int, mtime_ns: int) -> str:
     """Half a gigabyte is not read twice in one process; size and time stand for the content."""
     return digest.of_file(path)
 

@@ -111,6 +111,8 @@ class MetricCard:
     """Set metrics: the feature extractor whose vectors they read."""
     weights: tuple[str, ...] = ()
     """Files of the network that it needs (names in `bench/files.py`)."""
+    libraries: tuple[str, ...] = ()
+    """Packages that it needs beyond the required ones, by import name."""
     minimum: int = 1
     """Set metrics: below this count the value is refused unless asked for."""
     flagged_below: int = 0

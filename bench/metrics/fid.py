@@ -1,4 +1,4 @@
-"""Fréchet inception distance: exact for any count, with intervals, and extrapolated to infinitely many images."""
+"""Fréchet distance of feature vectors (FID): exact for any count, with interval, and extrapolated to infinite count."""
 
 from __future__ import annotations
 
@@ -25,6 +25,17 @@ CARDS = {
         minimum=500,
         flagged_below=2048,
     ),
+    "fd-dinov2": MetricCard(
+        title="FD (DINOv2)",
+        better="lower",
+        decimals=2,
+        formula="FID's distance between DINOv2's vectors",
+        reference="dgm-eval (Stein et al. 2023)",
+        tolerance="1e-6 relative from equal features",
+        extractor="dinov2",
+        minimum=500,
+        flagged_below=2048,
+    ),
     "fid-inf": MetricCard(
         title="FID (to infinite N)",
         better="lower",
@@ -44,6 +55,9 @@ ZERO = 1e-6
 NOISE = 1e-20
 """A negative eigenvalue of this share of the largest shows rounding that would matter: singular values are taken."""
 
+EXACT = 1e-10
+"""Relative error at which a sum of singular values counts as exact."""
+
 POINTS = 15
 SMALLEST = 5000
 SEED = 2020
@@ -57,8 +71,8 @@ class Gaussian(NamedTuple):
 
 
 def metric(name: str, device: Any) -> SetMetric:
-    """`fid` or `fid-inf`."""
-    return {"fid": Frechet, "fid-inf": Extrapolated}[name]()
+    """The distance on whichever vectors the card names, or its extrapolation."""
+    return Extrapolated() if name == "fid-inf" else Frechet()
 
 
 class Frechet(SetMetric):
@@ -104,14 +118,13 @@ def distance(x: torch.Tensor, y: torch.Tensor) -> float:
     if min(len(x), len(y)) > x.shape[1]:
         return between(gaussian(x), gaussian(y))
     dx, dy = _centred(x), _centred(y)
-    overlap = torch.linalg.svdvals(dx @ dy.T).sum()
-    return float((x.mean(0) - y.mean(0)).square().sum() + dx.square().sum() + dy.square().sum() - 2 * overlap)
+    traces = dx.square().sum() + dy.square().sum()
+    return float((x.mean(0) - y.mean(0)).square().sum() + traces - 2 * _nuclear(dx @ dy.T))
 
 
 def gaussian(x: torch.Tensor) -> Gaussian:
     """Mean and unbiased covariance."""
-    dx = _centred(x)
-    return Gaussian(x.mean(0), dx.T @ dx)
+    return Gaussian(x.mean(0), _gram(_centred(x)))
 
 
 def between(one: Gaussian, other: Gaussian) -> float:
@@ -142,12 +155,12 @@ def _shares_by_pairs(dx: torch.Tensor, dy: torch.Tensor) -> tuple[torch.Tensor, 
 
 def _shares_by_covariance(dx: torch.Tensor, dy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The same diagonals from D x D matrices; directions without any spread on both sides have no share."""
-    root = _root(dx.T @ dx)
-    squares, u = torch.linalg.eigh(root.T @ (dy.T @ dy) @ root)
+    root, inverse = _root(_gram(dx))
+    squares, u = torch.linalg.eigh(root.T @ _gram(dy) @ root)
     kept = squares > torch.finfo(squares.dtype).eps * squares[-1]
     s, u = squares[kept].sqrt(), u[:, kept]
     right = (dy @ (root @ u)).square() @ (1 / s)
-    left = (dx @ torch.linalg.lstsq(root.T, u).solution).square() @ s
+    left = (dx @ (inverse.T @ u)).square() @ s
     return left, right
 
 
@@ -155,22 +168,43 @@ def _centred(x: torch.Tensor) -> torch.Tensor:
     return (x - x.mean(0)) / (len(x) - 1) ** 0.5
 
 
+def _nuclear(product: torch.Tensor) -> float:
+    """The sum of the singular values of a product of centred vectors, the smallest of which is 0.
+
+    Their squares are eigenvalues of a symmetric matrix, at half the cost; rounding there weighs most on the smallest.
+    """
+    small = product if len(product) <= product.shape[1] else product.T
+    values = torch.linalg.eigvalsh(small @ small.T)[1:].clamp(min=0).sqrt()
+    rounding = torch.finfo(values.dtype).eps * values[-1].square() / values
+    if not rounding.sum() < EXACT * values.sum():
+        return float(torch.linalg.svdvals(product).sum())
+    return float(values.sum())
+
+
+def _gram(x: torch.Tensor) -> torch.Tensor:
+    """X' X by NumPy, which computes one half of the symmetric matrix only."""
+    table = x.numpy()
+    return torch.from_numpy(table.T @ table)
+
+
 def _overlap(one: torch.Tensor, other: torch.Tensor) -> float:
     """Trace of (S1 S2)^(1/2): the sum of the singular values of F1' F2, cheaper where rounding allows."""
-    root, failed = torch.linalg.cholesky_ex(one)
-    squares = torch.linalg.eigvalsh(root.T @ other @ root)
+    factor, failed = torch.linalg.cholesky_ex(one)
+    squares = torch.linalg.eigvalsh(factor.T @ other @ factor)
     if failed or squares[0] < -NOISE * squares[-1]:
-        return float(torch.linalg.svdvals(_root(one).T @ _root(other)).sum())
+        return float(torch.linalg.svdvals(_root(one)[0].T @ _root(other)[0]).sum())
     return float(squares.clamp(min=0).sqrt().sum())
 
 
-def _root(covariance: torch.Tensor) -> torch.Tensor:
-    """F with F F' = S: Cholesky's factor, or from eigenvectors where S is singular."""
+def _root(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """F with F F' = S and its left inverse: Cholesky's factor, or from eigenvectors where S is singular."""
     factor, failed = torch.linalg.cholesky_ex(covariance)
     if not failed:
-        return factor
+        return factor, torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=factor.dtype), upper=False)
     values, axes = torch.linalg.eigh(covariance)
-    return axes * values.clamp(min=0).sqrt()
+    kept = values > torch.finfo(values.dtype).eps * values[-1]
+    values, axes = values[kept].sqrt(), axes[:, kept]
+    return axes * values, (axes / values).T
 
 
 def _shown(value: float) -> float:

@@ -50,22 +50,25 @@ def kind(name: str) -> str:
 
 def weights(name: str) -> tuple[str, ...]:
     """The weight files that a metric or extractor needs, its extractor's included."""
-    card = (_extractors().get(name) or _metric(name)).card
-    return card.weights + (extractors()[card.extractor].weights if card.extractor else ())
+    return tuple(file for card in _needed(name) for file in card.weights)
 
 
 def lacks(name: str) -> list[str]:
-    """The weight files of a metric or extractor that are not here; their digests are not checked."""
-    return [file for file in weights(name) if files.find(file) is None]
+    """The weight files and libraries of a metric or extractor that are not here; digests are not checked."""
+    libraries = [library for card in _needed(name) for library in card.libraries]
+    missing = [library for library in libraries if importlib.util.find_spec(library) is None]
+    return [file for file in weights(name) if files.find(file) is None] + missing
 
 
 def unavailable(name: str) -> str | None:
     """Why a metric (or extractor) cannot be opened here, in one sentence; None where it can. Checks digests."""
+    needed = _needed(name)
+    for library in (library for card in needed for library in card.libraries):
+        if importlib.util.find_spec(library) is None:
+            return f"{name} needs the package {library}, which is not installed: pip install {library}."
     try:
         for file in weights(name):
             files.locate(file)
-    except UnknownName:
-        raise
     except BenchError as fault:
         return str(fault)
     return None
@@ -81,6 +84,12 @@ def open_extractor(name: str, device: Any) -> Extractor:
     if name not in _extractors():
         raise UnknownName("extractor", [name], _extractors(), SEE)
     return importlib.import_module(_extractors()[name].module).extractor(device)
+
+
+def _needed(name: str) -> list[MetricCard]:
+    """The card of a metric or extractor, and that of the extractor whose vectors it reads."""
+    card = (_extractors().get(name) or _metric(name)).card
+    return [card, *([extractors()[card.extractor]] if card.extractor else [])]
 
 
 def _metric(name: str) -> Entry:

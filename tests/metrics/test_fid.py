@@ -152,6 +152,13 @@ def test_influences_are_the_derivative_by_each_images_weight(count):
         assert float(pull[image]) == pytest.approx(slope * count, rel=1e-4, abs=1e-5)
 
 
+def test_influences_take_no_notice_of_a_feature_that_never_moves():
+    truth, rows = (torch.from_numpy(table).double() for table in drawn(8, 60, width=16))
+    still = torch.ones(60, 1, dtype=torch.float64)
+    widened = fid.influences(torch.cat([truth, still], 1), torch.cat([rows, still], 1))
+    torch.testing.assert_close(widened, fid.influences(truth, rows), rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [24, 64, 256])
 def test_the_interval_is_as_wide_as_fresh_sets_differ(count):

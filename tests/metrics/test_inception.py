@@ -5,7 +5,7 @@ import torch
 
 from bench.errors import Unavailable
 from bench.metrics.features import inception
-from tests.fill import fill
+from tests.fill import weight
 from tests.metrics.sets import TABLES
 from tests.metrics.stored import ARRAYS, chw
 
@@ -19,7 +19,9 @@ def _small_batches(monkeypatch):
 
 @pytest.fixture(scope="module")
 def filled():
-    return fill(inception.network(), gain=1.4)
+    net = inception.network()
+    net.load_state_dict({name: weight(name, tuple(t.shape), 1.4) for name, t in net.state_dict().items()}, assign=True)
+    return net
 
 
 @pytest.fixture(scope="module")

@@ -40,22 +40,26 @@ def extractor(device: Any) -> Extractor:
     """The network with its published weights; `Unavailable` where they are missing."""
     path = files.locate("inception-fid")
     net = network()
-    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
     return Inception(net, torch.device(device))
 
 
 def network() -> nn.Module:
-    """The architecture under torchvision's names, with random weights: TensorFlow's average pools leave padding out."""
-    net = inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False)
-    net.Mixed_5b = FIDInceptionA(192, pool_features=32)
-    net.Mixed_5c = FIDInceptionA(256, pool_features=64)
-    net.Mixed_5d = FIDInceptionA(288, pool_features=64)
-    net.Mixed_6b = FIDInceptionC(768, channels_7x7=128)
-    net.Mixed_6c = FIDInceptionC(768, channels_7x7=160)
-    net.Mixed_6d = FIDInceptionC(768, channels_7x7=160)
-    net.Mixed_6e = FIDInceptionC(768, channels_7x7=192)
-    net.Mixed_7b = FIDInceptionE_1(1280)
-    net.Mixed_7c = FIDInceptionE_2(2048)
+    """The architecture under torchvision's names, without memory for its weights: `load_state_dict(..., assign=True)`.
+
+    Unlike torchvision's, its average pools leave the padding out, and its last block takes a maximum.
+    """
+    with torch.device("meta"):
+        net = inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False)
+        net.Mixed_5b = FIDInceptionA(192, pool_features=32)
+        net.Mixed_5c = FIDInceptionA(256, pool_features=64)
+        net.Mixed_5d = FIDInceptionA(288, pool_features=64)
+        net.Mixed_6b = FIDInceptionC(768, channels_7x7=128)
+        net.Mixed_6c = FIDInceptionC(768, channels_7x7=160)
+        net.Mixed_6d = FIDInceptionC(768, channels_7x7=160)
+        net.Mixed_6e = FIDInceptionC(768, channels_7x7=192)
+        net.Mixed_7b = FIDInceptionE_1(1280)
+        net.Mixed_7c = FIDInceptionE_2(2048)
     return net
 
 
@@ -70,7 +74,7 @@ class Inception(Extractor):
         for block in [module for module in net.modules() if isinstance(module, BasicConv2d)]:
             block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), nn.Identity()
         layers = nn.Sequential(*(getattr(net, name) for name in LAYERS))
-        self.layers = layers.to(device, memory_format=torch.channels_last)
+        self.layers = layers.to(device).to(memory_format=torch.channels_last)
         self.device = device
 
     @torch.inference_mode()
