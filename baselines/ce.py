@@ -260,7 +260,7 @@ RECIPES = {
     "starter": dataclasses.replace(
         PAPER,
         note="The paper's losses and rates, narrow; crops show most of a photograph, holes are of all kinds.",
-        stages=(Stage("joint", 6000, turns=("discriminator", "generator"), schedule=((0, 1), (0.5, 1), (1, 0))),),
+        stages=(Stage("joint", 3000, turns=("discriminator", "generator"), schedule=((0, 1), (0.5, 1), (1, 0))),),
         batch=16,
         preparation={
             "RandomResizedCrop": {"size": SIZE, "scale": (0.25, 0.67), "ratio": (1.0, 1.0)},

@@ -53,7 +53,7 @@ def command(
     """
     progress.quiet = quiet
     from bench.models import shelf, zoo
-    from bench.training import trainer
+    from bench.training import estimate, trainer
     from bench.training.job import Job
 
     member, variant = _member(model, shelf, zoo)
@@ -73,10 +73,11 @@ def command(
     )
     fabric = _fabric(device, devices, chosen.precision)
     progress.quiet = quiet or not fabric.is_global_zero
-    if plan:
-        _print_plan(job, trainer.plan(job, fabric), as_json=as_json)
-        return
-    best = trainer.train(job, fabric)
+    with estimate.out_of_memory(chosen.batch):
+        if plan:
+            _print_plan(job, trainer.plan(job, fabric), as_json=as_json)
+            return
+        best = trainer.train(job, fabric)
     if fabric.is_global_zero:
         _print_outcome(job, trainer.install(job, best, tag), tag, as_json=as_json)
 
@@ -125,6 +126,8 @@ def _fabric(device: str, devices: int, precision: str) -> Fabric:
 
     if device not in {"auto", "cpu", "cuda"}:
         raise UnknownName("device", [device], ("auto", "cpu", "cuda"), "bench train --help")
+    if precision not in {"32-true", "bf16-mixed"}:
+        raise UnknownName("precision", [precision], ("32-true", "bf16-mixed"), "bench train MODEL --plan")
     if device == "cuda" and not torch.cuda.is_available():
         raise BadInput("There is no CUDA device here: leave out --device cuda.")
     here = int(os.environ.get("LOCAL_WORLD_SIZE", devices))  # torchrun says how many processes it started

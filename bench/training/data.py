@@ -129,9 +129,12 @@ def _step(name: str, arguments: dict[str, Any]) -> v2.Transform:
     if kind is None:
         known = [*OWN, *(item for item in dir(v2) if item[0].isupper())]
         raise UnknownName("preparation", [name], known, "torchvision.transforms.v2 and bench/training/data.py")
-    if "interpolation" in arguments:
-        arguments = arguments | {"interpolation": v2.InterpolationMode(arguments["interpolation"])}
-    return kind(**arguments)
+    try:
+        if "interpolation" in arguments:
+            arguments = arguments | {"interpolation": v2.InterpolationMode(arguments["interpolation"])}
+        return kind(**arguments)
+    except (TypeError, ValueError) as fault:
+        raise BadInput(f"The preparation {name} does not take {arguments}: {fault}.") from fault
 
 
 def size_px(recipe: Recipe) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -66,9 +68,24 @@ def check_memory(estimate: Estimate, device: torch.device, batch: int) -> None:
     if estimate.memory_bytes > free:
         raise BadInput(
             f"This training needs about {estimate.memory_bytes / GIB:.1f} GiB, but {free / GIB:.1f} GiB are free on "
-            f"{device}. Take a smaller batch (--set batch={max(1, batch // 2)}), smaller crops, narrower settings, or "
-            "more devices (--devices)."
+            f"{device}. {_advice(batch)}"
         )
+
+
+@contextmanager
+def out_of_memory(batch: int) -> Iterator[None]:
+    """Say what to do where memory ends in spite of the estimate."""
+    try:
+        yield
+    except torch.OutOfMemoryError as fault:
+        raise BadInput(f"The device's memory is full: {str(fault).splitlines()[0]} {_advice(batch)}") from fault
+
+
+def _advice(batch: int) -> str:
+    return (
+        f"Take a smaller batch (--set batch={max(1, batch // 2)}), smaller crops, narrower settings, or more devices "
+        "(--devices)."
+    )
 
 
 class _Kept:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +16,7 @@ from bench.errors import Unavailable
 from bench.training import data
 from bench.training.holes import Drawer
 from bench.training.learner import Learner
-from bench.training.recipe import Recipe, plain
+from bench.training.recipe import Recipe, keys, plain
 from bench.types import ModelCard
 
 
@@ -54,7 +53,7 @@ class Job:
 
     def identity(self) -> dict[str, Any]:
         """What must agree for a checkpoint to be continued, as flat plain data."""
-        recipe = {f"recipe.{key}": json.dumps(value) for key, value in plain(self.recipe).items() if key != "note"}
+        recipe = {f"recipe.{key}": plain(value) for key, value in keys(self.recipe).items() if key != "note"}
         ids = digest.of_lines(self.photographs.ids)
         return {"model": self.model, "variant": self.variant, "photographs": ids, "seed": self.seed, **recipe}
 

@@ -119,7 +119,10 @@ def _optimizer(settings: Optimizer, parameters: list[nn.Parameter]) -> torch.opt
     kind = getattr(torch.optim, settings.kind, None)
     if kind is None:
         raise BadInput(f"torch.optim has no optimizer '{settings.kind}'.")
-    return kind(parameters, lr=settings.lr, **settings.settings)
+    try:
+        return kind(parameters, lr=settings.lr, **settings.settings)
+    except (TypeError, ValueError) as fault:
+        raise BadInput(f"The optimizer {settings.kind} does not take {settings.settings}: {fault}.") from fault
 
 
 def _require_gradients(parameters: list[nn.Parameter], *, needed: bool) -> None:

@@ -123,6 +123,12 @@ def test_an_unknown_preparation_is_answered_with_near_ones():
         data.preparation(with_preparation(RandomCorp={"size": 3}))
 
 
+@pytest.mark.parametrize("arguments", [{"sise": 3}, {"size": 3, "interpolation": "tricubic"}])
+def test_a_preparation_with_wrong_arguments_is_refused(arguments):
+    with pytest.raises(BadInput, match="Resize does not take"):
+        data.preparation(with_preparation(Resize=arguments))
+
+
 def test_a_preparation_must_end_in_a_square():
     with pytest.raises(BadInput, match="16 x 8"):
         data.size_px(with_preparation(CenterCrop={"size": (8, 16)}))

@@ -130,6 +130,12 @@ def test_an_unknown_optimizer_is_refused():
         play(dataclasses.replace(one_stage(), optimizers={"generator": wrong}))
 
 
+def test_wrong_arguments_of_an_optimizer_are_refused():
+    wrong = dataclasses.replace(PAPER.optimizers["generator"], settings={"betas": (0.5, 2.0)})
+    with pytest.raises(BadInput, match="Adam does not take"):
+        play(dataclasses.replace(one_stage(), optimizers={"generator": wrong}))
+
+
 def test_half_precision_gives_nearly_the_same_terms():
     recipe = one_stage()
     torch.manual_seed(0)
@@ -162,6 +168,13 @@ def test_an_estimate_counts_players_time_and_memory():
     assert measured.seconds > 0
     # the two convolutions keep at least their inputs: (4 + 4 + 4) channels of 32 x 32 floats for each of 4 images
     assert measured.memory_bytes > 4 * 12 * 32 * 32 * 4
+
+
+def test_memory_that_ends_all_the_same_is_met_with_advice():
+    from bench.training.estimate import out_of_memory
+
+    with pytest.raises(BadInput, match="--set batch=2"), out_of_memory(4):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
 
 
 def test_a_training_beyond_the_memory_is_refused_with_advice():

@@ -107,6 +107,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(finished, photographs, tmp_path,
     assert seen.load(tmp_path / "last.safetensors") == seen.load(finished / "last.safetensors")
 
 
+@pytest.mark.slow
 def test_a_stop_in_the_warm_up_goes_on_too(finished, photographs, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         stop_at(patch, 10)  # the last step of its stage
@@ -133,7 +134,7 @@ def test_nan_stops_with_step_player_and_term_and_the_checkpoint_stands(photograp
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"recipe": dataclasses.replace(toy.PAPER, batch=2)}, "recipe.batch is '4' there, '2' here"),
+        ({"recipe": dataclasses.replace(toy.PAPER, batch=2)}, "recipe.batch is 4 there, 2 here"),
         ({"model": "other"}, "model is 'toy' there, 'other' here"),
         ({"seed": 1}, "seed is 0 there, 1 here"),
     ],
@@ -189,6 +190,19 @@ def test_installed_weights_are_found_by_their_tag(finished, photographs, tmp_pat
     assert set(scores) == {"step", "psnr", "l1"}
     assert weights.find("toy") == {"mine": tmp_path / "weights" / "toy" / "mine.safetensors"}
     assert seen.load(weights.find("toy")["mine"])
+
+
+@pytest.mark.slow
+def test_tensorboard_gets_what_the_file_gets(photographs, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from bench.training.recipe import shorten
+
+    train(photographs, tmp_path, shorten(toy.PAPER, 3), tensorboard=True)
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    rows = [row for row in logs.rows(tmp_path / "log.csv") if row["term"] == "hole"]
+    shown = [(event.step, event.value) for event in board.Scalars("generator/hole")]
+    assert shown == [(int(row["step"]), pytest.approx(float(row["value"]), rel=1e-4)) for row in rows]
 
 
 def test_what_was_left_out_is_recorded(photographs, tmp_path):
