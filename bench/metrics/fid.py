@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy.linalg import lapack
 
 from bench import stats
 from bench.contracts import SetMetric
@@ -190,10 +191,17 @@ def _gram(x: torch.Tensor) -> torch.Tensor:
 def _overlap(one: torch.Tensor, other: torch.Tensor) -> float:
     """Trace of (S1 S2)^(1/2): the sum of the singular values of F1' F2, cheaper where rounding allows."""
     factor, failed = torch.linalg.cholesky_ex(one)
-    squares = torch.linalg.eigvalsh(factor.T @ other @ factor)
-    if failed or squares[0] < -NOISE * squares[-1]:
-        return float(torch.linalg.svdvals(_root(one)[0].T @ _root(other)[0]).sum())
-    return float(squares.clamp(min=0).sqrt().sum())
+    if not failed:
+        squares = torch.linalg.eigvalsh(_congruent(factor, other))
+        if squares[0] >= -NOISE * squares[-1]:
+            return float(squares.clamp(min=0).sqrt().sum())
+    return float(torch.linalg.svdvals(_root(one)[0].T @ _root(other)[0]).sum())
+
+
+def _congruent(factor: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
+    """The lower half of F' S F by LAPACK, at a third of the cost of two products."""
+    upper, _ = lapack.dsygst(covariance.numpy().T, factor.numpy().T, itype=2)
+    return torch.from_numpy(upper.T)
 
 
 def _root(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

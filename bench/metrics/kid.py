@@ -84,9 +84,8 @@ def mmd2(x: torch.Tensor, y: torch.Tensor) -> float:
     if len(x) != len(y):
         raise BadInput(f"KID compares sets of one size, not {len(x)} and {len(y)} images.")
     count = len(x)
-    within = sum(_kernel(z[i], z).sum() - _kernel_diagonal(z[i], z[i]).sum() for z in (x, y) for i in _blocks(count))
     across = sum(_kernel(x[i], y).sum() for i in _blocks(count))
-    return float(within / (count * (count - 1)) - 2 * across / count**2)
+    return float((_within(x) + _within(y)) / (count * (count - 1)) - 2 * across / count**2)
 
 
 def subset_values(x: torch.Tensor, y: torch.Tensor, subsets: int, size: int) -> list[float]:
@@ -118,6 +117,15 @@ def resamples(x: torch.Tensor, y: torch.Tensor, count: int = 1000) -> np.ndarray
     different = images**2 - weights.square().sum(0)
     own = weights.T @ _kernel_diagonal(x, y)
     return (pairs / different - 2 * own / images**2).numpy()
+
+
+def _within(x: torch.Tensor) -> torch.Tensor:
+    """The kernel's sum over i != j; what lies right of a block on the diagonal stands for what lies below."""
+    total = -_kernel_diagonal(x, x).sum()
+    for i in _blocks(len(x)):
+        kernel = _kernel(x[i], x[i.start :])
+        total += 2 * kernel.sum() - kernel[:, : len(kernel)].sum()
+    return total
 
 
 def _blocks(count: int) -> Iterator[slice]:
