@@ -17,6 +17,9 @@ import typer
 
 from bench.errors import BenchError
 
+STOPPED = 130
+"""Exit status of a command that Ctrl-C ended."""
+
 
 def build() -> typer.Typer:
     """Gather the files of this folder into one application."""
@@ -43,8 +46,7 @@ def main() -> NoReturn:
     try:
         status = build()(standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
-        print("Stopped. What was finished is kept; the same command goes on from there.", file=sys.stderr)
-        status = 130
+        status = STOPPED
     except typer.Exit as leave:
         status = leave.exit_code
     except click.ClickException as fault:
@@ -64,4 +66,6 @@ def main() -> NoReturn:
             file=sys.stderr,
         )
         status = 2
+    if status == STOPPED:  # typer turns Ctrl-C into this status by itself
+        print("Stopped. What was finished is kept; the same command goes on from there.", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)
