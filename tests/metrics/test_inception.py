@@ -79,3 +79,17 @@ def test_the_published_file_opens(tmp_path, monkeypatch, filled):
     torch.save(filled.state_dict(), tmp_path / "weights.pth")
     monkeypatch.setattr("bench.files.locate", lambda name: tmp_path / "weights.pth")
     assert inception.extractor("cpu").extract(_image("inpaint_gt")).shape == (1, 2048)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_device_gives_the_vectors_of_the_cpu_in_little_memory(extractor, filled):
+    images = torch.randint(0, 256, (70, 3, 256, 256), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    device = inception.Inception(copy.deepcopy(filled), torch.device("cuda"))
+    torch.cuda.reset_peak_memory_stats()
+    held = torch.cuda.memory_allocated()
+    with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False):
+        found = device.extract(images)
+        assert torch.equal(found[:3], device.extract(images[:3]))
+    assert torch.cuda.max_memory_allocated() - held < 2 << 30
+    torch.testing.assert_close(found[:4].cpu(), extractor.extract(images[:4]), rtol=1e-4, atol=1e-5)
