@@ -1,6 +1,13 @@
+import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from bench import progress
@@ -83,3 +90,37 @@ def test_an_empty_folder_is_said(bench, tmp_path):
 def test_an_unknown_device_is_said(bench):
     with pytest.raises(UnknownName, match="cuda"):
         bench("ce", "--device", "cuda7", "--recipe", "starter")
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_that_the_same_command_goes_on_and_it_does(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "train",
+        "ce",
+        "--recipe",
+        "starter",
+        "--steps",
+        "60",
+        "--workers",
+        "1",
+        *TINY,
+    ]
+    environment = {**os.environ, "BENCH_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+    folder = tmp_path / "trainings" / "ce-starter"
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and (
+        not (folder / "log.csv").is_file() or len((folder / "log.csv").read_text()) < 200
+    ):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "the same command goes on" in said
+    stopped = torch.load(folder / "last.ckpt", weights_only=True)["step"]
+    assert 0 < stopped < 60
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=240)
+    steps = [int(row["step"]) for row in csv.DictReader((folder / "log.csv").open()) if row["term"] == "reconstruction"]
+    assert steps == list(range(1, 61))
