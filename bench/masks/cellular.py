@@ -83,8 +83,9 @@ def _enlarged(cells: Cells, size_px: int, scale: int) -> Masks:
     wider[:, :, 1:] |= rows[:, :, :-1]
     wider[:, :, :-1] |= rows[:, :, 1:]
     grown = wider.take(under, axis=1)
-    grown |= rows.take(np.append(under[:1], under[:-1]), axis=1)
-    grown |= rows.take(np.append(under[1:], under[-1:]), axis=1)
+    below = 1 + np.flatnonzero(np.diff(under))  # pixel rows where the next row of cells begins
+    grown[:, below] |= rows[:, under[below - 1]]
+    grown[:, below - 1] |= rows[:, under[below]]
     return grown
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from bench import digest, paths
 from bench.errors import BadInput, UnknownName
@@ -121,6 +120,8 @@ def _file(path: Path, threshold: int | None, invert: bool, size_px: int | None) 
 
 
 def _grey(path: Path) -> npt.NDArray[np.uint8]:
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as image:
             if image.mode not in {"1", "L", "P", "RGB"}:
@@ -145,6 +146,8 @@ def fit(mask: Mask, size_px: int | None) -> Mask:
 
 
 def _side(path: Path) -> tuple[int, int]:
+    from PIL import Image
+
     with Image.open(path) as image:
         return image.size
 

@@ -51,7 +51,7 @@ def segments(drawn: Segments, count: int, size_px: int) -> Masks:
     np.subtract.at(depth.reshape(-1), (last[seen].astype(np.int64) + 1) * count * size_px + column, one)
     for y in range(1, size_px):
         np.add(depth[y], depth[y - 1], out=depth[y])
-    return np.ascontiguousarray(np.moveaxis(depth[:size_px], 0, 1)) > 0
+    return np.greater(np.moveaxis(depth[:size_px], 0, 1), 0, out=np.empty((count, size_px, size_px), bool))
 
 
 def boxes(top: Integers, left: Integers, bottom: Integers, right: Integers, size_px: int) -> Masks:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
 
 from bench.masks import frozen
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Masks = npt.NDArray[np.bool_]
 
@@ -36,6 +39,8 @@ def _rows(part: frozen.Opened, rows: int) -> list[tuple[str, Masks]]:
 
 def draw(rows: Sequence[tuple[str, Masks]]) -> Image.Image:
     """The sheet of labelled rows of masks bool [N, S, S], as an 8-bit grey image."""
+    from PIL import Image, ImageDraw
+
     pitch = _THUMB_PX + _GAP_PX
     width = max(len(masks) for _, masks in rows) * pitch + _LABEL_PX
     sheet = Image.new("L", (width, len(rows) * pitch + _GAP_PX), _PAPER)

@@ -121,7 +121,7 @@ def _bbox(legacy: np.random.RandomState, height: int, width: int) -> Mask:
 
 NAMES: dict[str, Callable[[random.Random, np.random.RandomState, int, int], Mask]] = {
     "freeform": lambda _, legacy, height, width: deepfill_strokes(legacy, height, width),
-    "deepfillv1-rectangular": lambda _, legacy, height, width: _bbox(legacy, height, width),
+    "deepfillv1": lambda _, legacy, height, width: _bbox(legacy, height, width),
     "deepgin-rectangular": lambda chance, _, height, width: deepgin_box(chance, height, width),
     "deepgin-freeform": lambda _, legacy, height, width: deepgin_lines(legacy, height, width),
     "cellular": _cellular,
