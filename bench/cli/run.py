@@ -25,9 +25,7 @@ def command(
     ] = "all",
     dataset: Annotated[str, typer.Option(help="A name from `bench datasets list`, or `folder`.")] = "demo",
     root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
-    split: Annotated[
-        str | None, typer.Option(help="A split, an official folder name, or a .txt list of ids.")
-    ] = None,
+    split: Annotated[str | None, typer.Option(help="A split, an official folder name, or a .txt list of ids.")] = None,
     masks: Annotated[str, typer.Option(help="Mask families or sets; the protocol's by default.")] = "",
     buckets: Annotated[str, typer.Option(help="deciles, rnon, cfs, liu, or a list: 10-20,20-30 (per cent).")] = "",
     metrics: Annotated[str, typer.Option(help="Metric variants, `all`, globs; the protocol's by default.")] = "",

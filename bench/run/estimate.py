@@ -33,7 +33,7 @@ def _trial(model: str, tools: Toolbox) -> float:
     import torch
 
     cell = tools.job.grid[len(tools.job.grid) // 2]
-    truth = torch.from_numpy(tools.photographs(0, 1)).permute(0, 3, 1, 2).contiguous().to(tools.device)
+    truth = torch.from_numpy(tools.photographs(0, 1).pixels).permute(0, 3, 1, 2).contiguous().to(tools.device)
     masks = torch.from_numpy(tools.masks(cell, 0, 1)[0])[:, None].to(tools.device)
     try:
         predictor = tools.predictor(model)

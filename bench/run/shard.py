@@ -76,17 +76,9 @@ def _prepare(task: Task, photographs: np.ndarray, tools: Toolbox) -> Prepared:
         if (task.start, task.stop) not in tools.store.done(f"{TRUTH}@{name}"):
             rows = truth_features.cached(name, digests.tolist(), images, extractor)
             tools.store.write_part(f"{TRUTH}@{name}", task.start, task.stop, {"features": rows})
-    kept = _kept(tools, task)
+    kept = [place for place, image_id in enumerate(tools.job.ids[task.start : task.stop]) if image_id in tools.kept]
     pair = {name: metric.prepare(images) for name, metric in tools.pair_metrics.items()}
     return Prepared(images, digests, pair, kept)
-
-
-def _kept(tools: Toolbox, task: Task) -> list[int]:
-    """The images with the smallest digests keep their pictures, whatever the order of the work."""
-    from bench.datasets import catalogue
-
-    chosen = set(catalogue.subset(tools.job.ids, tools.job.spec.keep_images))
-    return [place for place, image_id in enumerate(tools.job.ids[task.start : task.stop]) if image_id in chosen]
 
 
 def _cell(name: str, cell: Grid, holes: np.ndarray, task: Task, truth: Prepared, tools: Toolbox) -> dict[str, Any]:

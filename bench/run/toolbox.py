@@ -92,6 +92,12 @@ class Toolbox:
         lists = {ref.name: seen.load(ref.file) for ref in self.job.models if ref.file}
         return {name: prints for name, prints in lists.items() if prints}
 
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """The images whose pictures are kept: those with the smallest digests, whatever the order of the work."""
+        count = self.job.spec.keep_images
+        return frozenset(catalogue.subset(self.job.ids, count)) if count else frozenset()
+
     def photographs(self, start: int, stop: int) -> Photographs:
         """The prepared photographs of a range; needs no device, so it may run ahead in a thread."""
         preparation = self.job.protocol.preparation

@@ -1,0 +1,167 @@
+"""`bench run` as a user meets it: one sentence for what is wrong, exit statuses, plans, files and JSON."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import cli
+
+TOYS = Path(__file__).parent.parent / "run" / "toys.py"
+SMALL = ["--dataset", "demo", "--limit", "2", "--masks", "centre", "--metrics", "psnr", "--keep-images", "0"]
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys):
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        shown = capsys.readouterr()
+        assert "Traceback" not in shown.err
+        return left.value.code, shown.out, shown.err
+
+    return call
+
+
+def test_a_good_run_ends_with_0_and_says_where_its_results_are(bench, tmp_path):
+    status, out, _ = bench("run", "--models", f"{TOYS}:Grey", *SMALL, "--out", tmp_path / "run")
+    assert status == 0
+    assert str(tmp_path / "run") in out
+
+
+def test_a_failed_cell_ends_with_1_and_is_named(bench, tmp_path):
+    status, _, err = bench("run", "--models", f"{TOYS}:Wrong", *SMALL, "--out", tmp_path / "run")
+    assert status == 1
+    assert "toys.py:Wrong" in err
+    assert "centre-256/0-100" in err
+
+
+def test_fail_fast_stops_with_1(bench, tmp_path):
+    status, _, err = bench("run", "--models", f"{TOYS}:Wrong", *SMALL, "--fail-fast", "--out", tmp_path / "run")
+    assert status == 1
+    assert err.count("error:") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--models", "telia"], "telea"),
+        (["--models", "mean", "--masks", "frefrom"], "freeform"),
+        (["--models", "mean", "--metrics", "ssim-wong"], "ssim-wang"),
+        (["--models", "mean", "--protocol", "bnech@1"], "bench@1"),
+        (["--models", "mean", "--dataset", "folder"], "--root"),
+        (["--models", "mean", "--dataset", "folder", "--root", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["--models", "mean", "--device", "warp"], "warp"),
+        (["--models", "mean", "--executor", "slurm"], "ray"),
+        (["--models", "mean", "--buckets", "20-10"], "20-10"),
+        (["--models", "nothing.py:Model"], "nothing.py"),
+        (["--limit", "none"], "--limit"),
+        (["--spec", "missing.toml"], "missing.toml"),
+    ],
+)
+def test_wrong_use_ends_with_2_and_one_sentence(bench, tmp_path, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = bench("run", *words, "--out", tmp_path / "run")
+    assert status == 2
+    assert told in err
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_full_disk_ends_with_2_and_keeps_what_was_done(bench, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "savez", full)
+    status, _, err = bench("run", "--models", f"{TOYS}:Grey", *SMALL, "--out", tmp_path / "run")
+    assert status == 2
+    assert "No space left" in err
+    assert list(tmp_path.glob("run/parts/**/*.npz")) == []
+
+
+def test_ctrl_c_ends_with_130_and_says_how_to_go_on(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("TOY_CALLS", "2")
+    status, _, err = bench("run", "--models", f"{TOYS}:Interrupting", *SMALL, "--out", tmp_path / "run")
+    assert status == 130
+    assert "same command" in err
+
+
+def test_a_truncated_photograph_is_named(bench, tmp_path):
+    from bench.datasets import catalogue
+
+    demo = catalogue.open_dataset("demo")
+    whole = tmp_path / "photographs" / "a.png"
+    whole.parent.mkdir()
+    demo.read(demo.ids[0]).save(whole)
+    whole.write_bytes(whole.read_bytes()[:5000])
+    words = ["--dataset", "folder", "--root", whole.parent, *SMALL[2:]]
+    status, _, err = bench("run", "--models", f"{TOYS}:Grey", *words, "--out", tmp_path / "run")
+    assert status == 2
+    assert "a.png" in err
+
+
+def test_a_plan_tells_what_is_left_and_writes_nothing(bench, tmp_path):
+    status, out, _ = bench("run", "--models", f"{TOYS}:Grey", *SMALL, "--plan", "--json", "--out", tmp_path / "run")
+    plan = json.loads(out)
+    assert status == 0
+    assert (plan["images"], plan["models"][0]["done"]) == (2, 0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_plan_of_a_finished_run_has_nothing_left(bench, tmp_path):
+    bench("run", "--models", f"{TOYS}:Grey", *SMALL, "--out", tmp_path / "run")
+    _, out, _ = bench("run", "--models", f"{TOYS}:Grey", *SMALL, "--plan", "--json", "--out", tmp_path / "run")
+    assert json.loads(out)["left_s"] == 0
+
+
+def test_a_run_can_be_written_as_a_file_and_options_win_over_it(bench, tmp_path):
+    spec = tmp_path / "run.toml"
+    spec.write_text(f'models = ["{TOYS}:Grey"]\nmasks = ["centre"]\nmetrics = ["psnr"]\nlimit = 3\n')
+    _, out, _ = bench("run", "--spec", spec, "--limit", "1", "--plan", "--json", "--out", tmp_path / "run")
+    plan = json.loads(out)
+    assert plan["cells"] == ["centre-256/0-100"]
+    assert plan["images"] == 1
+
+
+def test_an_unknown_field_of_a_file_is_named(bench, tmp_path):
+    spec = tmp_path / "run.toml"
+    spec.write_text("modles = ['mean']\n")
+    status, _, err = bench("run", "--spec", spec)
+    assert status == 2
+    assert "models" in err
+
+
+def test_json_is_a_row_for_every_cell_and_metric(bench, tmp_path):
+    _, out, _ = bench("run", "--models", f"{TOYS}:Grey", *SMALL, "--json", "--quiet", "--out", tmp_path / "run")
+    [row] = json.loads(out)
+    assert row["metric"] == "psnr"
+    assert row["images"] == 2
+
+
+def test_doctor_names_what_is_ready_and_what_is_missing(bench):
+    status, out, _ = bench("doctor", "--json")
+    found = {(finding["kind"], finding["name"]): finding["ready"] for finding in json.loads(out)}
+    assert status == 0
+    assert found["model", "telea"]
+    assert found["mask set", "freeform-256"]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["models", "list"], ["metrics", "list"], ["protocols", "list"]])
+def test_help_and_lists_load_no_torch(words):
+    code = f"""
+import sys
+sys.argv = ['bench', *{words!r}]
+from bench.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+sys.exit('torch' in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
