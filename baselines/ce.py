@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.errors import BadInput
+from bench.models import torch7
 from bench.training import initialise
 from bench.training.adversarial import ORIGINAL
 from bench.training.recipe import Masks, Optimizer, Recipe, Stage
@@ -46,8 +47,8 @@ CARD = ModelCard(
     },
     parameters={"random": 71196259, "centre": 71130531},
     checkpoints={
-        "paris": "inpaintCenterModels.tar.gz of the authors (Torch7, centre, Paris StreetView): convert it first",
-        "imagenet": "inpaintCenterModels.tar.gz of the authors (Torch7, centre, ImageNet): convert it first",
+        "paris": "inpaintCenterModels.tar.gz of the authors (Torch7, centre, Paris StreetView)",
+        "imagenet": "inpaintCenterModels.tar.gz of the authors (Torch7, centre, ImageNet)",
         "streetview-port": "netG_streetview.pth of BoyuanJiang/context_encoder_pytorch (centre, no biases)",
     },
 )
@@ -56,6 +57,8 @@ SIZE = 128
 """Side of the network's input, fixed by the bottleneck."""
 FILL = (117 / 255, 104 / 255, 123 / 255)
 """What stands in the hole, R, G, B; neither order is the mean of ImageNet."""
+FIRST_DECONVOLUTION = 17
+"""Its place in the generator."""
 OVERLAP = 4
 """Ring of the centre variant's output that the network could see."""
 
@@ -150,9 +153,33 @@ def model(variant: str = "", width: int = 64, bottleneck: int = 4000, bias: bool
 
 
 def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
-    """The port's `netG_streetview.pth`, or a state dict under its names, as the model's own state."""
-    state = checkpoint.get("state_dict", checkpoint)
-    return {f"generator.{key.removeprefix('module.')}": value for key, value in state.items()}
+    """The authors' Torch7 network or the port's `netG_streetview.pth` as the state of the centre variant.
+
+    Biases that a file lacks are zero, which is what they are in training.
+    """
+    found = _from_torch7(checkpoint) if "modules" in checkpoint else checkpoint.get("state_dict", checkpoint)
+    state = {f"generator.{key.removeprefix('module.')}": value for key, value in found.items()}
+    for key, kernel in list(state.items()):
+        if kernel.dim() == 4:
+            outputs = kernel.shape[0] if int(key.split(".")[2]) < FIRST_DECONVOLUTION else kernel.shape[1]
+            state.setdefault(key.replace("weight", "bias"), torch.zeros(outputs))
+    return state
+
+
+def _from_torch7(network: dict[str, Any]) -> dict[str, Tensor]:
+    state = {}
+    for place, layer in enumerate(torch7.leaves(network)):
+        if "weight" in layer:
+            matrix = layer["weight"].dim() == 2
+            state[f"main.{place}.weight"] = layer["weight"].unflatten(1, (-1, 4, 4)) if matrix else layer["weight"]
+            state[f"main.{place}.bias"] = layer["bias"]
+        if "running_mean" in layer:
+            state[f"main.{place}.running_mean"], state[f"main.{place}.running_var"] = (
+                layer["running_mean"],
+                torch7.variance(layer),
+            )
+            state[f"main.{place}.num_batches_tracked"] = torch.tensor(0)
+    return state
 
 
 class ContextTraining(Training):

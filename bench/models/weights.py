@@ -104,13 +104,17 @@ def apply(model: torch.nn.Module, state: State, source: Path, name: str) -> None
 
 
 def checkpoint(file: Path) -> dict[str, Any]:
-    """What a foreign file (.safetensors or torch's own) holds, as nested as it comes; no code in it is ever run."""
+    """What a foreign file (.safetensors, .t7, torch's own) holds, as nested as it comes; no code in it is ever run."""
     import torch
+
+    from bench.models import torch7
 
     if not file.is_file():
         raise BadInput(f"{file} does not exist.")
     if file.suffix == SUFFIX:
         return _safetensors(file)
+    if file.suffix == ".t7":
+        return dict(torch7.read(file))
     try:
         return dict(torch.load(file, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as fault:

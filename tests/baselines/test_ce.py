@@ -80,7 +80,28 @@ def test_the_ports_file_fits_after_its_key_map():
 
     model = narrow("centre", bias=False)
     file = {"epoch": 1, "state_dict": {f"module.{key}": value for key, value in model.generator.state_dict().items()}}
-    assert weights.misfit(model, ce.convert(file, "streetview-port")) == ""
+    assert weights.misfit(narrow("centre"), ce.convert(file, "streetview-port")) == ""
+
+
+def test_the_authors_file_fits_after_its_key_map():
+    from bench.models import weights
+
+    model = narrow("centre")
+    layers = []
+    for part in model.generator.main:
+        layer = {name: value.detach() for name, value in part.named_parameters()}
+        if isinstance(part, torch.nn.BatchNorm2d):
+            layer |= {"running_mean": part.running_mean, "running_std": (part.running_var + part.eps) ** -0.5}
+            layer["eps"] = part.eps
+        layers.append(layer)
+    layers[0]["weight"] = layers[0]["weight"].flatten(1)
+    inner = {"modules": {place + 1: layer for place, layer in enumerate(layers[:15])}}
+    file = {"modules": {place + 1: layer for place, layer in enumerate([inner, *layers[15:]])}}
+    state = ce.convert(file, "paris")
+    other = ce.model("centre", width=4, bottleneck=8).eval()
+    weights.apply(other, state, "file", "ce")
+    images, masks = torch.rand(1, 3, 128, 128), torch.zeros(1, 1, 128, 128)
+    assert torch.allclose(other.predict(images, masks), model.predict(images, masks), atol=1e-5)
 
 
 def test_nothing_under_the_mask_is_seen():
