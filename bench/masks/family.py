@@ -125,5 +125,5 @@ def _within(family: Family, stratum: Bucket | None) -> Bucket:
 
 def _fits(masks: Masks, within: Bucket) -> npt.NDArray[np.bool_]:
     total = masks[0].size
-    counts = [np.count_nonzero(mask) for mask in masks]  # far faster than along axes
+    counts = [int(np.count_nonzero(mask)) for mask in masks]  # far faster than along axes
     return np.array([count < total and ratio.bucket_of(count, total, (within,)) is not None for count in counts])
