@@ -20,10 +20,10 @@ demo: $(READY)  ## all models on the shipped photographs: prints the table, writ
 	$(VENV)/bin/bench report runs/demo
 
 test: $(READY)  ## every test
-	$(PY) -m pytest -n 2
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2
 
 quick: $(READY)  ## the fast part
-	$(PY) -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -m "not slow"
 
 lint: $(READY)  ## style and types
 	$(VENV)/bin/ruff check .
