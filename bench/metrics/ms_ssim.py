@@ -10,7 +10,8 @@ from torch.nn.functional import avg_pool2d
 from bench.batching import in_batches
 from bench.contracts import PairMetric
 from bench.metrics import ssim, windows
-from bench.metrics.pairs import check_output, check_truth, chunk, mean_of
+from bench.metrics.pairs import check_output, check_truth, chunk
+from bench.metrics.windows import Array, by_plane
 from bench.types import MetricCard
 
 CARDS = {
@@ -55,17 +56,16 @@ class Multiscale(PairMetric):
         """Product over the scales."""
         shape, pyramid = prepared
         check_output(shape, output, masks)
-        means = [
-            in_batches(self._means, chunk(output), *moments, planes)
-            for moments, planes in zip(pyramid, _halved(output), strict=True)
+        scales = zip(pyramid, _halved(output), strict=True)
+        terms = [
+            by_plane(self._contrast if scale + 1 < len(POWERS) else self.scale.similarity, *moments, planes)
+            for scale, (moments, planes) in enumerate(scales)
         ]
-        terms = [mean[:, 0] for mean in means[:-1]] + [means[-1][:, 1]]
         product = torch.stack([term.relu() ** power for term, power in zip(terms, POWERS, strict=True)]).prod(0)
         return product.view(len(output), -1).mean(1)
 
-    def _means(self, *planes: torch.Tensor) -> torch.Tensor:
-        structure, luminance = self.scale.maps(*planes)
-        return torch.stack([2 * mean_of(structure), 4 * mean_of(structure * luminance)], 1)
+    def _contrast(self, *planes: Array) -> Array:
+        return 2 * self.scale.maps(*planes)[0].mean((-2, -1))
 
 
 def _halved(images: torch.Tensor) -> list[torch.Tensor]:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from bench.batching import in_batches
 from bench.contracts import PairMetric
 from bench.metrics import windows
-from bench.metrics.pairs import GREY, LUMA, check_output, check_truth, chunk, mean_of, total, weighted
+from bench.metrics.pairs import GREY, LUMA, check_output, check_truth, weighted
+from bench.metrics.windows import Array, by_plane, double, means, stack
 from bench.types import MetricCard
 
 CARDS = {
@@ -21,7 +22,7 @@ CARDS = {
         better="higher",
         decimals=4,
         formula="Gaussian window 11, sigma 1.5, fully inside; population covariance; mean over RGB",
-        reference="scikit-image 0.26 structural_similarity, gaussian_weights, use_sample_covariance=False, float64",
+        reference="scikit-image 0.26 structuralsimilarity, gaussian_weights, use_sample_covariance=False, float64",
         tolerance="1e-6",
         users="MAT, mmagic, pytorch-msssim, piq; torchmetrics before 1.4.2",
     ),
@@ -30,7 +31,7 @@ CARDS = {
         better="higher",
         decimals=4,
         formula="mean of the map of ssim-wang over windows centred on a missing pixel; undefined without any",
-        reference="the map of scikit-image 0.26 structural_similarity, averaged over the hole",
+        reference="the map of scikit-image 0.26 structuralsimilarity, averaged over the hole",
         tolerance="1e-6",
         scope="hole",
     ),
@@ -48,7 +49,7 @@ CARDS = {
         better="higher",
         decimals=4,
         formula="uniform window 7, fully inside; sample covariance; mean over RGB",
-        reference="scikit-image 0.26 structural_similarity, its defaults, data_range 255",
+        reference="scikit-image 0.26 structuralsimilarity, its defaults, data_range 255",
         tolerance="1e-6",
         users="AOT-GAN",
     ),
@@ -66,7 +67,7 @@ CARDS = {
         better="higher",
         decimals=4,
         formula="uniform window 11, fully inside; sample covariance; 0.2125 R + 0.7154 G + 0.0721 B",
-        reference="scikit-image 0.26 structural_similarity, win_size 11, grey float64",
+        reference="scikit-image 0.26 structuralsimilarity, win_size 11, grey float64",
         tolerance="1e-6",
         users="a later script of CFS's author",
     ),
@@ -84,7 +85,7 @@ CARDS = {
         better="higher",
         decimals=4,
         formula="Gaussian window 11, sigma 1.5, reflected border, full size; population covariance; mean over RGB",
-        reference="torchmetrics 1.9 structural_similarity_index_measure, float64, data_range 255",
+        reference="torchmetrics 1.9 structuralsimilarity_index_measure, float64, data_range 255",
         tolerance="1e-6",
         users="users of torchmetrics 1.4.2 and later",
     ),
@@ -131,67 +132,77 @@ class Structural(PairMetric):
         size = len(self.window)
         smallest = {"inside": size, "reflect": size // 2 + 1, "constant": 1}[self.border]
         check_truth(truth, smallest, f"SSIM with a window of {size} x {size}")
-        return truth.shape, self.moments(self.planes(truth).flatten(0, 1))
+        return truth.shape, self.moments(self._framed(truth))
 
     def compare(self, prepared: tuple[torch.Size, Moments], output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Mean of the map over windows and planes."""
         shape, moments = prepared
         check_output(shape, output, masks)
-        planes = self.planes(output)
-        holes = [masks.expand_as(planes).flatten(0, 1)] if self.hole else []
-        values = in_batches(self._similarity, chunk(output), *moments, planes.flatten(0, 1), *holes)
-        return values.view(len(output), -1).mean(1)
+        planes = self._framed(output)
+        holes = [masks.repeat_interleave(len(planes) // len(masks), 0)[:, 0]] if self.hole else []
+        return by_plane(self.similarity, *moments, planes, *holes).view(len(output), -1).mean(1)
 
     def moments(self, planes: torch.Tensor) -> Moments:
         """Of planes [N, H, W]."""
-        return Moments(planes, *in_batches(self._moments, chunk(planes), planes).unbind(1))
+        return Moments(planes, *by_plane(self._moments, planes).unbind(1))
 
-    def maps(
-        self, truth: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor, output: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Half of the contrast-structure term and half of the luminance term at every window, [N, h, w]."""
-        x, y = self._framed(truth), self._framed(output)
-        own, second, product = windows.means(self.window, y, self._product(y, y), self._product(x, y))
-        structure = self._spread(product, mean, own).div_(self._spread(second, own, own).add_(spread))
-        luminance = light(mean, own).div_(light(mean, mean).add_(light(own, own)))
-        return structure.relu_() if self.clip else structure, luminance
+    def maps(self, truth: Array, mean: Array, spread: Array, output: Array) -> tuple[Array, Array]:
+        """Half of the contrast-structure term and half of the luminance term at every window."""
+        x, y = double(truth), double(output)
+        own, second, product = means(self.window, y, y * y, x * y)
+        structure = self._spread(product, mean, own)
+        if self.clip:
+            structure *= structure > 0
+        both = self._spread(second, own, own)
+        both += spread
+        structure /= both
+        luminance, both = light(mean, own), light(own, own)
+        both += light(mean, mean)
+        luminance /= both
+        return structure, luminance
 
-    def _moments(self, truth: torch.Tensor) -> torch.Tensor:
-        x = self._framed(truth)
-        mean, second = windows.means(self.window, x, self._product(x, x))
-        return torch.stack([mean, self._spread(second, mean, mean)], 1)
-
-    def _similarity(
-        self, truth: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor, output: torch.Tensor, *holes: torch.Tensor
-    ) -> torch.Tensor:
-        structure, luminance = self.maps(truth, mean, spread, output)
-        similarity = structure.mul_(luminance)
-        if not self.hole:
-            return 4 * mean_of(similarity)
+    def _framed(self, images: torch.Tensor) -> torch.Tensor:
+        """All planes [N, H, W], image by image, padded where windows may reach over the border."""
         rim = len(self.window) // 2
-        centres = holes[0][:, rim:-rim, rim:-rim].double()
-        return 4 * total(similarity * centres) / total(centres)
+        planes = self.planes(images)
+        if self.border != "inside":
+            planes = pad(planes.double(), (rim, rim, rim, rim), self.border)
+        return planes.flatten(0, 1)
 
-    def _product(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """What `_spread` wants the window means of."""
-        return torch.addcmul(x.new_tensor(C2 / 2), x, y, value=self._scale())
+    def _moments(self, truth: Array) -> Array:
+        x = double(truth)
+        mean, second = means(self.window, x, x * x)
+        return stack(mean, self._spread(second, mean, mean))
 
-    def _spread(self, product: torch.Tensor, x_mean: torch.Tensor, y_mean: torch.Tensor) -> torch.Tensor:
-        """Covariance plus half of C2, in place of the means of the product."""
-        return product.addcmul_(x_mean, y_mean, value=-self._scale())
-
-    def _framed(self, planes: torch.Tensor) -> torch.Tensor:
+    def similarity(self, truth: Array, mean: Array, spread: Array, output: Array, hole: Array | None = None) -> Array:
+        """Mean of the map of planes, over windows centred in the hole where one is given."""
+        similarity, luminance = self.maps(truth, mean, spread, output)
+        similarity *= luminance
+        if hole is None:
+            return 4 * similarity.mean((-2, -1))
         rim = len(self.window) // 2
-        return planes.double() if self.border == "inside" else pad(planes.double(), (rim, rim, rim, rim), self.border)
+        centres = double(hole[..., rim:-rim, rim:-rim])
+        similarity *= centres
+        count = centres.sum((-2, -1))
+        with np.errstate(invalid="ignore"):
+            return 4 * similarity.sum((-2, -1)) / count
 
-    def _scale(self) -> float:
+    def _spread(self, product: Array, x_mean: Array, y_mean: Array) -> Array:
+        """Covariance plus half of C2, in place of the means of the product.
+
+        A covariance over n - 1 is n / (n - 1) times this one; the factor goes into C2, for it leaves the map alone.
+        """
         count = len(self.window) ** 2
-        return count / (count - 1) if self.sample else 1.0
+        product -= x_mean * y_mean
+        product += C2 / 2 * ((count - 1) / count if self.sample else 1)
+        return product
 
 
-def light(x_mean: torch.Tensor, y_mean: torch.Tensor) -> torch.Tensor:
+def light(x_mean: Array, y_mean: Array) -> Array:
     """Product of the means plus half of C1."""
-    return torch.addcmul(x_mean.new_tensor(C1 / 2), x_mean, y_mean)
+    product = x_mean * y_mean
+    product += C1 / 2
+    return product
 
 
 def rgb(images: torch.Tensor) -> torch.Tensor:

@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 
-from bench.batching import in_batches
 from bench.contracts import PairMetric
-from bench.metrics import windows
-from bench.metrics.pairs import check_output, check_truth, chunk, mean_of
+from bench.metrics.pairs import check_output, check_truth
+from bench.metrics.windows import Array, by_plane, double, means, stack, uniform
 from bench.types import MetricCard
 
 CARDS = {
@@ -39,7 +38,7 @@ class Universal(PairMetric):
     def prepare(self, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Local mean and variance of the truth, float64 [N, 2, h, w] for its N planes."""
         check_truth(truth, SIZE, f"UQI with a window of {SIZE} x {SIZE}")
-        return truth, in_batches(_moments, chunk(truth), truth.flatten(0, 1))
+        return truth, by_plane(_moments, truth.flatten(0, 1))
 
     def compare(
         self, prepared: tuple[torch.Tensor, torch.Tensor], output: torch.Tensor, masks: torch.Tensor
@@ -47,24 +46,24 @@ class Universal(PairMetric):
         """Mean of the index over windows and channels."""
         truth, moments = prepared
         check_output(truth.shape, output, masks)
-        values = in_batches(_index, chunk(output), truth.flatten(0, 1), moments, output.flatten(0, 1))
+        values = by_plane(_index, truth.flatten(0, 1), *moments.unbind(1), output.flatten(0, 1))
         return values.view(len(output), -1).mean(1)
 
 
-def _moments(planes: torch.Tensor) -> torch.Tensor:
-    x = planes.double()
-    mean, second = windows.means(windows.uniform(SIZE), x, x * x)
-    return torch.stack([mean, second - mean * mean], 1)
+def _moments(truth: Array) -> Array:
+    x = double(truth)
+    mean, second = means(uniform(SIZE), x, x * x)
+    return stack(mean, second - mean * mean)
 
 
-def _index(truth: torch.Tensor, moments: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-    mean, variance = moments.unbind(1)
-    x, y = truth.double(), output.double()
-    own, second, product = windows.means(windows.uniform(SIZE), y, y * y, x * y)
-    structure = _share(product - mean * own, variance + second - own * own)
-    return mean_of(structure * _share(mean * own, mean * mean + own * own))
+def _index(truth: Array, mean: Array, variance: Array, output: Array) -> Array:
+    x, y = double(truth), double(output)
+    own, second, product = means(uniform(SIZE), y, y * y, x * y)
+    structure = _share(product - mean * own, variance + (second - own * own))
+    return (structure * _share(mean * own, mean * mean + own * own)).mean((-2, -1))
 
 
-def _share(product: torch.Tensor, squares: torch.Tensor) -> torch.Tensor:
-    """Twice the product over the sum of squares, 1 where that sum is 0."""
-    return torch.where(squares == 0, 1, 2 * product / squares)
+def _share(product: Array, squares: Array) -> Array:
+    """Twice the product over the sum of squares, 1 where that sum is 0 (then the product is 0 too)."""
+    flat = squares == 0
+    return (2 * product + flat) / (squares + flat)

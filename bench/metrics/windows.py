@@ -1,8 +1,27 @@
-"""Window means of planes as products with a banded matrix: what SSIM, MS-SSIM and UQI share."""
+"""Window means of planes, and the loop over planes: what SSIM, MS-SSIM and UQI share.
+
+The formulas of these metrics use only what NumPy arrays and tensors have in common. On a CPU they run plane by plane on
+arrays, several planes at a time, and OpenCV filters; on a GPU they run on tensors of many planes, and a window is a
+banded matrix.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import cv2
+import numpy as np
 import torch
+
+from bench.batching import in_batches
+
+Array = Any
+"""A plane [H, W] in NumPy, or planes [N, H, W] in torch; float64."""
+
+PLANES = 32
+"""Planes that a GPU works on at once, always."""
 
 BLOCK = 32
 """Means that one small matrix gives: larger blocks multiply more zeros, smaller ones repeat more of the plane."""
@@ -19,12 +38,40 @@ def uniform(size: int) -> torch.Tensor:
     return torch.full((size,), 1 / size, dtype=torch.float64)
 
 
-def means(window: torch.Tensor, *planes: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Weighted means over all windows that lie inside: each [N, H, W] becomes float64 [N, H - k + 1, W - k + 1].
+def by_plane(function: Callable[..., Array], *planes: torch.Tensor) -> torch.Tensor:
+    """Apply a formula to planes [N, ...] that belong together; results [N, ...] do not depend on N or the order."""
+    if planes[0].device.type != "cpu":
+        return in_batches(function, PLANES, *planes)
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return torch.from_numpy(np.stack(list(pool.map(function, *(tensor.numpy() for tensor in planes)))))
 
-    The window is separable: `window` [k] holds its weights along either axis. All planes lie side by side in one
-    matrix, which is multiplied from the left, block of rows by block of rows, then from the right, block by block.
+
+def double(planes: Array) -> Array:
+    """In float64."""
+    return planes.astype(np.float64) if isinstance(planes, np.ndarray) else planes.double()
+
+
+def stack(*planes: Array) -> Array:
+    """Side by side, [..., len, H, W]."""
+    return np.stack(planes, -3) if isinstance(planes[0], np.ndarray) else torch.stack(planes, -3)
+
+
+def means(window: torch.Tensor, *planes: Array) -> tuple[Array, ...]:
+    """Weighted means over all windows that lie inside: each [..., H, W] becomes [..., H - k + 1, W - k + 1].
+
+    The window is separable: `window` [k] holds its weights along either axis.
     """
+    return (_filtered if isinstance(planes[0], np.ndarray) else _multiplied)(window, *planes)
+
+
+def _filtered(window: torch.Tensor, *planes: np.ndarray) -> tuple[np.ndarray, ...]:
+    kernel, size = window.numpy(), len(window)
+    inside = tuple(slice(size // 2, size // 2 + side - size + 1) for side in planes[0].shape)
+    return tuple(cv2.sepFilter2D(plane, cv2.CV_64F, kernel, kernel)[inside] for plane in planes)
+
+
+def _multiplied(window: torch.Tensor, *planes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """All planes lie side by side in one matrix, multiplied from the left by rows, then from the right by columns."""
     count, height, width = planes[0].shape
     band = _band(window).to(planes[0].device)
     down, across = (-(-(side - len(window) + 1) // BLOCK) for side in (height, width))
