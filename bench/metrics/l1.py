@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from bench.metrics.pairs import GREY, Formula, difference, difference_in_hole, mean_of, total, weighted
+from bench.metrics.pairs import GREY, Formula, absolute, count, weighted
 from bench.types import MetricCard
 
 CARDS = {
@@ -95,28 +95,28 @@ def metric(name: str, device: Any) -> Formula:
 
 def plain(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """In grey levels."""
-    return mean_of(difference(truth, output).abs())
+    return absolute(truth, output) / truth[0].numel()
 
 
 def hole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """In grey levels, over the missing pixels; 0 / 0, which is NaN, where nothing is missing."""
-    return total(difference_in_hole(truth, output, masks).abs()) / (3 * total(masks))
+    return absolute(truth, output, masks) / (3 * count(masks))
 
 
 def relative(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Over the sum of the truth."""
-    return total(difference(truth, output).abs()) / total(truth)
+    return absolute(truth, output) / absolute(truth)
 
 
 def shared(truth: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
     """Over the sum of both."""
-    return total(difference(truth, output).abs()) / (total(truth) + total(output))
+    return absolute(truth, output) / (absolute(truth) + absolute(output))
 
 
 def valid_share(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Sum over pixels and channels in grey levels, over the count of known pixels."""
-    known = total(~masks)
-    return torch.where(known > 0, total(difference(truth, output).abs()) / known, torch.nan)
+    known = count(~masks)
+    return torch.where(known > 0, absolute(truth, output) / known, torch.nan)
 
 
 FORMULAS = {

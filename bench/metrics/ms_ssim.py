@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch.nn.functional import avg_pool2d
 
-from bench.batching import in_batches
 from bench.contracts import PairMetric
 from bench.metrics import ssim, windows
-from bench.metrics.pairs import check_output, check_truth, chunk
+from bench.metrics.pairs import check_output, check_truth
 from bench.metrics.windows import Array, by_plane
 from bench.types import MetricCard
 
@@ -72,7 +71,7 @@ def _halved(images: torch.Tensor) -> list[torch.Tensor]:
     """The planes [N, H, W] at every scale; an odd side is padded with zeros on both ends, as the reference does."""
     planes = [images.flatten(0, 1)]
     while len(planes) < len(POWERS):
-        planes.append(in_batches(_half, chunk(images), planes[-1]))
+        planes.append(_half(planes[-1]))
     return planes
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from bench.metrics.pairs import Formula, difference, difference_in_hole, squares, total
+from bench.metrics.pairs import Formula, count, squares
 from bench.types import MetricCard
 
 CARDS = {
@@ -68,7 +68,7 @@ def metric(name: str, device: Any) -> Formula:
 
 def plain(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """In squared grey levels."""
-    return squares(difference(truth, output)) / truth[0].numel()
+    return squares(truth, output) / truth[0].numel()
 
 
 def unit(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -78,12 +78,12 @@ def unit(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torc
 
 def hole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """In squared grey levels, over the missing pixels; 0 / 0, which is NaN, where nothing is missing."""
-    return squares(difference_in_hole(truth, output, masks)) / (3 * total(masks))
+    return squares(truth, output, masks) / (3 * count(masks))
 
 
 def relative(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Over the squares of the truth."""
-    return squares(difference(truth, output)) / squares(truth.double())
+    return squares(truth, output) / squares(truth)
 
 
 FORMULAS = {

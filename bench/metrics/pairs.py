@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
 
 from bench.batching import in_batches
@@ -13,6 +15,9 @@ from bench.errors import BadInput
 
 GREY = (2125, 7154, 721)
 """Weights of scikit-image's `rgb2gray`, in parts of their sum; EdgeConnect's script uses it."""
+
+BATCH = {"cuda": 32}
+"""Images that a formula sees at once, always, by kind of device; 1 elsewhere, which stays in the cache."""
 
 LUMA = (299, 587, 114)
 """Weights of the luma of BT.601, in parts of their sum."""
@@ -60,44 +65,44 @@ def _shape(tensor: torch.Tensor) -> list[int]:
     return list(tensor.shape)
 
 
-def chunk(tensor: torch.Tensor) -> int:
-    """How many images (or planes) are worked on at once: on a CPU one, which stays in its cache, on a GPU some more.
-
-    The number is fixed for a device, so that no value depends on how many images came together.
-    """
-    return 1 if tensor.device.type == "cpu" else 32
+def absolute(a: torch.Tensor, b: torch.Tensor | None = None, masks: torch.Tensor | None = None) -> torch.Tensor:
+    """Sum of |a| or |a - b| over pixels and channels, of each image, float64 [B]; exact for 8-bit values."""
+    return _by_opencv(cv2.NORM_L1, a, b, masks) if a.device.type == "cpu" else _by_torch(1, a, b, masks)
 
 
-def total(values: torch.Tensor) -> torch.Tensor:
-    """Sum of each image, float64 [B]; of whole numbers exact in any order below 2^53."""
-    return values.flatten(1).sum(1, dtype=torch.float64)
+def squares(a: torch.Tensor, b: torch.Tensor | None = None, masks: torch.Tensor | None = None) -> torch.Tensor:
+    """Sum of a^2 or (a - b)^2 over pixels and channels, of each image, float64 [B]; exact for 8-bit values."""
+    return _by_opencv(cv2.NORM_L2SQR, a, b, masks) if a.device.type == "cpu" else _by_torch(2, a, b, masks)
 
 
-def mean_of(values: torch.Tensor) -> torch.Tensor:
-    """Mean of each image, float64 [B]."""
-    return total(values) / values[0].numel()
+def _by_torch(power: int, a: torch.Tensor, b: torch.Tensor | None, masks: torch.Tensor | None) -> torch.Tensor:
+    gap = a.double() if b is None else a.double() - b.double()
+    if masks is not None:
+        gap *= masks.double()
+    return gap.abs_().pow_(power).flatten(1).sum(1)
 
 
-def squares(values: torch.Tensor) -> torch.Tensor:
-    """Sum of squares of each image, float64 [B]."""
-    flat = values.flatten(1)
-    return torch.einsum("bi,bi->b", flat, flat)
+def _by_opencv(kind: int, a: torch.Tensor, b: torch.Tensor | None, masks: torch.Tensor | None) -> torch.Tensor:
+    holes = [None] * len(a) if masks is None else masks.expand_as(a).flatten(1, 2).numpy().view(np.uint8)
+    firsts = a.flatten(1, 2).numpy()
+    if b is None:
+        sums = [cv2.norm(first, kind, hole) for first, hole in zip(firsts, holes, strict=True)]
+    else:
+        pairs = zip(firsts, b.flatten(1, 2).numpy(), holes, strict=True)
+        sums = [cv2.norm(first, second, kind, hole) for first, second, hole in pairs]
+    found = torch.tensor(sums, dtype=torch.float64)
+    return found if a.is_floating_point() else found.round()
+
+
+def count(masks: torch.Tensor) -> torch.Tensor:
+    """Pixels that are True, of each mask, float64 [B]."""
+    return masks.flatten(1).count_nonzero(1).double()
 
 
 def weighted(images: torch.Tensor, weights: Sequence[int]) -> torch.Tensor:
     """Grey images, float64 [B, 1, H, W] in 0..255: the exact sum in whole numbers, divided once, not rounded."""
     red, green, blue = images.double().split(1, dim=1)
     return (weights[0] * red + weights[1] * green + weights[2] * blue) / sum(weights)
-
-
-def difference(truth: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-    """Truth less output, exact in float64."""
-    return truth.double() - output.double()
-
-
-def difference_in_hole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Truth less output, 0 where nothing is missing."""
-    return difference(truth, output) * masks.double()
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,6 @@ class Formula(PairMetric):
         return truth
 
     def compare(self, prepared: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """The formula, image by image."""
+        """The formula, in batches of one size: no sum depends on how many images came together."""
         check_output(prepared.shape, output, masks)
-        return in_batches(self.value, chunk(output), prepared, output, masks)
+        return in_batches(self.value, BATCH.get(output.device.type, 1), prepared, output, masks)

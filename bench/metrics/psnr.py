@@ -118,8 +118,8 @@ def decibels(error: torch.Tensor, peak: torch.Tensor | float = 255.0) -> torch.T
 
 def of_plane(weights: tuple[int, int, int], truth: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
     """PSNR of one weighted plane."""
-    plane = weighted(truth, weights) - weighted(output, weights)
-    return decibels(squares(plane) / plane[0].numel())
+    pixels = truth[0, 0].numel()
+    return decibels(squares(weighted(truth, weights), weighted(output, weights)) / pixels)
 
 
 def whole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:

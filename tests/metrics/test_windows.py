@@ -1,11 +1,12 @@
-"""The two ways of making window means, arrays for a CPU and tensors for a GPU, are one."""
+"""What a CPU does with arrays and a GPU with tensors is the same."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
-from bench.metrics import ms_ssim, ssim, uqi, windows
+from bench.metrics import ms_ssim, pairs, ssim, uqi, windows
 from tests.metrics import stored
 
 
@@ -57,6 +58,15 @@ def test_ms_ssim_on_tensors_is_ms_ssim_on_arrays(monkeypatch):
     arrays = _values(metric, pair)
     monkeypatch.setattr(ssim, "by_plane", _tensors)
     assert _on_tensors(ms_ssim, metric, pair, monkeypatch) == pytest.approx(arrays, abs=1e-12)
+
+
+@pytest.mark.parametrize(("power", "kind"), [(1, cv2.NORM_L1), (2, cv2.NORM_L2SQR)])
+def test_sums_of_errors_are_equal_to_the_last_bit(power, kind):
+    truth, output, masks = stored.drawn(1, 3, 61, 47)
+    for b in (output, None):
+        for hole in (masks, None):
+            arrays, tensors = pairs._by_opencv(kind, truth, b, hole), pairs._by_torch(power, truth, b, hole)
+            assert torch.equal(arrays, tensors)
 
 
 def _values(metric, pair):
