@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from bench import paths
 from bench.report import main
 from bench.run.store import read_run
 
@@ -22,9 +23,11 @@ SIDE = 160
 
 
 def section(run: Path) -> str:
-    """What stands between the two marks: the free-form table and the picture, with the command behind them."""
+    """What stands between the two marks: the picture, the first table with its notes, the command behind them."""
     table = main.text([run], "general", "markdown", "none", standalone=False, styled=False)
-    shown = table.split("\n**Inpainting")[0] if "\n**Inpainting" in table else table
+    table = table.replace(str(paths.home()), "BENCH_HOME")
+    first, notes = table.split("\n**Inpainting")[0], table[table.index("\n- Bold") :]
+    shown = first.split("\n- Bold")[0].rstrip() + "\n" + notes
     command = read_run(run)["command"]
     parts = (f"![{alt(run)}](docs/images/demo.jpg)", shown.strip(), f"Made by `{command}` and `make docs`.")
     return f"{BEGIN}\n" + "\n\n".join(parts) + f"\n{END}"
