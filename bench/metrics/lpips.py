@@ -52,7 +52,7 @@ CARDS = {
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 BATCH = {"cuda": 32}
-"""Images that a network sees at once, always, by kind of device; 1 elsewhere: on a CPU rows of a batch differ in bits."""
+"""Images that a network sees at once, always, by kind of device; elsewhere 1, where rows of a batch differ."""
 
 
 class Backbone(NamedTuple):
