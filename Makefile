@@ -36,7 +36,7 @@ format: $(READY)
 
 docs: $(READY)  ## the generated pages, and the table and picture of the README
 	$(PY) docs/tables.py
-	$(PY) docs/metrics.py
+	$(PY) perf/metrics.py --docs
 	$(PY) docs/readme.py
 
 gpu:  ## every check and benchmark for a CUDA device, with the Python and torch at hand

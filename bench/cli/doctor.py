@@ -10,7 +10,7 @@ import typer
 
 
 def command(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
-    """Check device, memory, models, weights, mask sets and metric networks. Example: bench doctor"""
+    """Check device, memory, models, weights, data sets, mask sets and metric networks. Example: bench doctor"""
     from bench.run import doctor
 
     found = list(doctor.findings())

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from bench import paths
+from bench.datasets import catalogue
 from bench.errors import BenchError
 from bench.masks import frozen
 from bench.metrics import shelf
@@ -22,7 +23,7 @@ class Finding:
     """One thing that a run may need."""
 
     kind: str
-    """`model`, `mask set`, `metric`, `device`, `memory`, `folder`, `version`."""
+    """`device`, `memory`, `folder`, `version`, `model`, `data set`, `mask set`, `metric`."""
     name: str
     ready: bool
     note: str
@@ -30,10 +31,15 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """Look at everything in turn: machine, models, mask sets, metrics."""
+    """Look at everything in turn: machine, models, data sets, mask sets, metrics."""
     yield from _machine()
     for ref in zoo.choose(["all"]):
         yield Finding("model", ref.name, not ref.reason, ref.reason or ref.card.title)
+    for name, note in catalogue.PLAIN.items():
+        yield Finding("data set", name, ready=True, note=note)
+    for name in catalogue.entries():
+        note = f"yours to bring, with --root DIR: bench datasets show {name} says where it is and how it must lie"
+        yield Finding("data set", name, ready=False, note=note)
     for name in frozen.shelf():
         yield _mask_set(name)
     for name, card in shelf.cards().items():

@@ -107,8 +107,9 @@ def load(batches: Batches, first: int, stop: int, workers: int) -> Iterator[Samp
 
 
 def _quiet(_: int) -> None:
-    """Ctrl-C is the trainer's to answer: it finishes the step and then stops its workers."""
+    """Ctrl-C and SIGTERM reach the whole group but are the trainer's to answer: it stops its workers after the step."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 

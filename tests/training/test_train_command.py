@@ -93,7 +93,8 @@ def test_an_unknown_device_is_said(bench):
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_that_the_same_command_goes_on_and_it_does(tmp_path):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_a_stop_says_that_the_same_command_goes_on_and_it_does(tmp_path, stop):
     command = [
         sys.executable,
         "-m",
@@ -110,12 +111,14 @@ def test_ctrl_c_says_that_the_same_command_goes_on_and_it_does(tmp_path):
     ]
     environment = {**os.environ, "BENCH_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
     folder = tmp_path / "trainings" / "ce-starter"
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     while process.poll() is None and (
         not (folder / "log.csv").is_file() or len((folder / "log.csv").read_text()) < 200
     ):
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, stop)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "the same command goes on" in said
