@@ -16,7 +16,8 @@ from PIL import Image
 
 from bench.errors import BadInput
 from bench.report import main
-from bench.report.page import curves, gallery
+from bench.report.page import drawing, gallery
+from bench.report.series import Point, Trade
 
 IMAGES = 5
 
@@ -127,17 +128,17 @@ def test_a_page_takes_one_run(run, tmp_path):
 
 
 def test_a_curve_has_a_line_a_dot_a_cell_and_a_band():
-    points = [curves.Point(ratio, 30 - ratio, 29 - ratio, 31 - ratio) for ratio in (5, 15, 25)]
-    drawing = curves.svg("PSNR", [("a & b", points)])
-    assert drawing.count("<circle") == 3
-    assert drawing.count("<polyline") == drawing.count("<polygon") == 1
-    assert "a &amp; b" in drawing
+    points = [Point(ratio, 30 - ratio, 29 - ratio, 31 - ratio) for ratio in (5, 15, 25)]
+    drawn = drawing.curves("PSNR", [("a & b", points)])
+    assert drawn.count("<circle") == 3
+    assert drawn.count("<polyline") == drawn.count("<polygon") == 1
+    assert "a &amp; b" in drawn
 
 
 def test_better_values_stand_higher_and_wider_holes_further_right():
-    points = [curves.Point(5, 30, 29, 31), curves.Point(15, 20, 19, 21)]
-    drawing = curves.svg("PSNR", [("a", points)])
-    (x1, y1), (x2, y2) = (map(float, pair) for pair in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', drawing))
+    points = [Point(5, 30, 29, 31), Point(15, 20, 19, 21)]
+    drawn = drawing.curves("PSNR", [("a", points)])
+    (x1, y1), (x2, y2) = (map(float, pair) for pair in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', drawn))
     assert x1 < x2
     assert y1 < y2
 
@@ -150,12 +151,20 @@ def test_a_mask_set_without_buckets_has_a_table_and_no_curve(tmp_path, make_run)
 
 
 def test_a_curve_without_any_value_is_not_drawn():
-    assert curves.svg("PSNR", [("a", [curves.Point(5, *[float("nan")] * 3)])]) == ""
+    assert drawing.curves("PSNR", [("a", [Point(5, *[float("nan")] * 3)])]) == ""
+
+
+def test_slower_models_stand_further_right_and_dots_keep_the_colours_of_the_curves():
+    drawn = drawing.trade("PSNR", ["a", "b", "c"], [Trade("a", 0.01, 20), Trade("c", 2.0, 30)])
+    (x1, y1), (x2, y2) = (map(float, pair) for pair in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', drawn))
+    assert x1 < x2
+    assert y1 > y2
+    assert re.findall(r'class="dot (c\d)', drawn) == ["c0", "c2"]
 
 
 @pytest.mark.parametrize(("low", "high"), [(20.1, 31.7), (0.61, 0.98), (-3, -3), (0, 0), (1e-6, 2e-6), (5, 900)])
 def test_ticks_are_few_and_enclose_the_values(low, high):
-    ticks = curves._ticks(low, high)
+    ticks = drawing._ticks(low, high)
     assert 1 <= len(ticks) <= 9
     assert ticks[0] <= low
     assert ticks[-1] >= high

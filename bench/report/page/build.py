@@ -10,8 +10,8 @@ from typing import Any
 import jinja2
 
 from bench.errors import BadInput
-from bench.report import fill, layout, results
-from bench.report.page import curves, gallery
+from bench.report import fill, layout, results, series
+from bench.report.page import drawing, gallery
 from bench.report.results import Run
 from bench.report.table import Table, Value
 
@@ -52,13 +52,16 @@ def _script(data: Any) -> str:
 
 
 def _section(run: Run, mask_set: str, table: Table) -> dict[str, Any]:
-    """One mask set: a sortable table and a drawing for each metric."""
-    banners = list(dict.fromkeys(row.banner for row in table.rows))
-    blocks = [
-        {"title": banner, "table": _rows(table, banner), "curve": _curve(run, mask_set, table, banner)}
-        for banner in banners
-    ]
+    """One mask set: for each metric a sortable table, curves, and quality against cost."""
+    blocks = [_block(run, mask_set, table, banner) for banner in dict.fromkeys(row.banner for row in table.rows)]
     return {"id": table.name, "title": table.title, "blocks": blocks, "notes": table.notes, "columns": table.columns}
+
+
+def _block(run: Run, mask_set: str, table: Table, banner: str) -> dict[str, Any]:
+    title, rows = f"{banner}, {table.title}", _rows(table, banner)
+    curve = drawing.curves(title, series.curves(run, mask_set, table, banner))
+    trade = drawing.trade(title, [row["head"] for row in rows], series.trades(run, table, banner))
+    return {"title": banner, "table": rows, "drawings": [drawn for drawn in (curve, trade) if drawn]}
 
 
 def _rows(table: Table, banner: str) -> list[dict[str, Any]]:
@@ -80,19 +83,3 @@ def _cell(value: Value, letters: str) -> str:
     text = f"<b>{text}</b>" if value.bold else text
     text += f" <small>±{value.spread}</small>" if value.spread else ""
     return text + (f"<sup>{letters}</sup>" if letters else "")
-
-
-def _curve(run: Run, mask_set: str, table: Table, banner: str) -> str:
-    ratios = [run.middles[bucket] for bucket in run.buckets_of(mask_set)]
-    if len(ratios) < 2:
-        return ""
-    lines = []
-    for row in table.rows:
-        if row.banner == banner:
-            values = [cell.values[0] for cell in row.cells]
-            points = [
-                curves.Point(ratio, value.number, value.low, value.high)
-                for ratio, value in zip(ratios, values, strict=True)
-            ]
-            lines.append((row.heads[0], points))
-    return curves.svg(f"{banner}, {table.title}", lines)

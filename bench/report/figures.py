@@ -1,0 +1,191 @@
+"""Figures of a run for a paper, as PDF or PNG: curves, quality against cost, and grids of pictures.
+
+The same run, options and matplotlib give the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BadInput, UnknownName
+from bench.report import fill, layout, results, series
+from bench.report.page.gallery import COMMON, folder_name
+from bench.report.results import Run
+from bench.report.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTHS_MM = {"column": 84.0, "page": 174.0}
+"""One of two columns, and the whole page, as most proceedings set them."""
+SUFFIXES = (".pdf", ".png")
+PNG_DPI = 300
+MARKERS = "osD^vPX*"
+STYLE = {"font.size": 8, "axes.linewidth": 0.6, "lines.linewidth": 1.2, "lines.markersize": 3.5, "pdf.fonttype": 42}
+"""Text of a paper's caption size; letters of a PDF stay letters."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a figure shows; empty: the only one, or the first."""
+
+    metric: str = ""
+    masks: str = ""
+    bucket: str = ""
+    models: tuple[str, ...] = ()
+    """Columns of a grid; empty: all that left pictures."""
+    images: tuple[str, ...] = ()
+    """Rows of a grid, as the run names them; empty: the first four that were kept."""
+
+
+def draw(root: Path, kind: str, out: Path, choice: Choice, *, width: str = "column", serif: bool = False) -> Path:
+    """Draw a figure of a run into `out` (.pdf or .png) and return it.
+
+    kind: `curves`, `costs` or `grid`; width: `column`, `page` or millimetres. Raises `BadInput` for what the run lacks.
+    """
+    if kind not in KINDS:
+        raise UnknownName("figure", [kind], KINDS, "bench figure --help")
+    if out.suffix not in SUFFIXES:
+        raise BadInput(f"{out.name}: a figure is written as {' or '.join(SUFFIXES)}.")
+    if not out.parent.is_dir():
+        raise BadInput(f"There is no folder {out.parent} to write {out.name} into.")
+    inches = _millimetres(width) / 25.4
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE | {"font.family": "serif" if serif else "sans-serif", "mathtext.fontset": "cm"}):
+        _save(KINDS[kind](results.load(root), choice, inches), out)
+    return out
+
+
+def _millimetres(width: str) -> float:
+    try:
+        value = WIDTHS_MM[width] if width in WIDTHS_MM else float(width)
+    except ValueError:
+        raise BadInput(f"--width {width}: give {', '.join(WIDTHS_MM)} or millimetres.") from None
+    if not 20 <= value <= 500:
+        raise BadInput(f"--width {width}: a figure is 20 to 500 mm wide.")
+    return value
+
+
+def _save(figure: Figure, out: Path) -> None:
+    beside = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
+    stamps: dict[str, Any] = {"CreationDate": None} if out.suffix == ".pdf" else {"Software": None}
+    figure.savefig(beside, dpi=PNG_DPI, bbox_inches="tight", pad_inches=0.02, metadata=stamps)
+    beside.replace(out)
+
+
+def _sheet(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _table(run: Run, choice: Choice) -> tuple[str, Table, str]:
+    """The mask set, its general table, and the title of the metric in it."""
+    mask_set, reason = (choice.masks and run.find_masks(choice.masks)) or (next(iter(run.families)), "")
+    if reason:
+        raise BadInput(f"{run.root}: {reason}.")
+    metric = choice.metric or run.metrics[0]
+    if metric not in run.metrics:
+        raise UnknownName("metric", [metric], run.metrics, "run.json")
+    tables = fill.build(layout.load("general"), [run], "none").tables
+    table = tables[list(run.families).index(mask_set)]
+    titles = {dict(row.cells[0].values[0].keys).get("metric"): row.banner for row in table.rows}
+    return mask_set, table, titles[metric]
+
+
+def curves(run: Run, choice: Choice, width: float) -> Figure:
+    """A metric against the mask ratio, a band for the interval."""
+    mask_set, table, title = _table(run, choice)
+    lines = series.curves(run, mask_set, table, title)
+    lines = [(model, points) for model, points in lines if any(math.isfinite(point.value) for point in points)]
+    if not lines:
+        raise BadInput(f"{run.root}: {title} of {mask_set} has no values in two buckets or more to draw.")
+    figure = _sheet(width, width * 0.75)
+    axes = figure.add_subplot()
+    for (model, points), marker in zip(lines, cycle(MARKERS), strict=False):
+        ratios = [point.ratio for point in points]
+        (line,) = axes.plot(ratios, [point.value for point in points], marker=marker, label=model)
+        low, high = [point.low for point in points], [point.high for point in points]
+        axes.fill_between(ratios, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    axes.set(xlabel="mask ratio (%)", ylabel=title)
+    return _finished(figure, axes)
+
+
+def costs(run: Run, choice: Choice, width: float) -> Figure:
+    """Mean of a metric over the buckets against seconds an image, measured in the run."""
+    _, table, title = _table(run, choice)
+    found = series.trades(run, table, title)
+    if not found:
+        raise BadInput(f"{run.root}: no model has both a measured speed and a number in every bucket.")
+    figure = _sheet(width, width * 0.75)
+    axes = figure.add_subplot()
+    for one, marker in zip(found, cycle(MARKERS), strict=False):
+        axes.plot(one.seconds, one.value, marker=marker, linestyle="none", markersize=5, label=one.model)
+    axes.set(xscale="log", xlabel="seconds an image", ylabel=f"{title}, mean of all ratios")
+    return _finished(figure, axes)
+
+
+def _finished(figure: Figure, axes: Any) -> Figure:
+    axes.grid(linewidth=0.3, alpha=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def grid(run: Run, choice: Choice, width: float) -> Figure:
+    """Pictures that the run kept: a row an image; truth, masked image and a column for each model."""
+    from PIL import Image
+
+    rows = _kept(run, choice)
+    columns = [*COMMON, *_shown(run, choice, rows)]
+    side = width / len(columns)
+    figure = _sheet(width, side * len(rows))
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # type: ignore[union-attr]
+    places = figure.subplots(len(rows), len(columns), squeeze=False)
+    for folder, line in zip(rows, places, strict=True):
+        for name, axes in zip(columns, line, strict=True):
+            with Image.open(folder / f"{folder_name(name)}.png") as picture:
+                axes.imshow(picture, interpolation="lanczos", interpolation_stage="rgba")
+            axes.set_axis_off()
+    for name, axes in zip(columns, places[0], strict=True):
+        title = str(run.facts.get("models", {}).get(name, {}).get("title", name.capitalize()))
+        axes.set_title(title, pad=2, fontsize=min(8.0, 100 * side / max(len(title), 10)))
+    return figure
+
+
+def _kept(run: Run, choice: Choice) -> list[Path]:
+    """Folders of the kept pictures of one cell."""
+    mask_set, reason = (choice.masks and run.find_masks(choice.masks)) or (next(iter(run.families)), "")
+    if reason:
+        raise BadInput(f"{run.root}: {reason}.")
+    buckets = run.buckets_of(mask_set)
+    bucket = choice.bucket or buckets[len(buckets) // 2]
+    if bucket not in buckets:
+        raise BadInput(f"{run.root} has no bucket {bucket} of {mask_set}; it has {', '.join(buckets)}.")
+    place = run.root / "images" / folder_name(mask_set) / bucket
+    held = {folder.name: folder for folder in sorted(place.glob("*"))}
+    if not held:
+        raise BadInput(f"{run.root} kept no pictures of {mask_set}, {bucket} %: bench run ... --keep-images 8")
+    if missed := [name for name in choice.images if folder_name(name) not in held]:
+        raise UnknownName("kept image", missed, held, str(place))
+    return [held[folder_name(name)] for name in choice.images] or list(held.values())[:4]
+
+
+def _shown(run: Run, choice: Choice, rows: Sequence[Path]) -> list[str]:
+    """The models of a grid: those asked for, or all whose pictures are there in every row."""
+    if missed := [name for name in choice.models if name not in run.models]:
+        raise UnknownName("model", missed, run.models, "run.json")
+    there = [name for name in run.models if all((row / f"{folder_name(name)}.png").is_file() for row in rows)]
+    if bare := [name for name in choice.models if name not in there]:
+        raise BadInput(f"{run.root} kept no pictures of {', '.join(bare)} for these images.")
+    return list(choice.models) or there
+
+
+KINDS: dict[str, Callable[[Run, Choice, float], Figure]] = {"curves": curves, "costs": costs, "grid": grid}

@@ -1,0 +1,102 @@
+"""Figures for papers: the right file, the same bytes twice, and one sentence for what the run lacks."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.errors import BadInput, BenchError
+from bench.report import figures, results, series
+from bench.report.figures import Choice
+
+
+@pytest.fixture
+def measured(run):
+    """The synthetic run with speeds and pictures of two images."""
+    facts = json.loads((run / "run.json").read_text())
+    for place, model in enumerate(facts["models"].values()):
+        model["images_per_second"] = 10.0**place
+    (run / "run.json").write_text(json.dumps(facts))
+    for place in range(2):
+        folder = run / "images" / "freeform-256" / "30-40" / f"photo{place:03d}"
+        folder.mkdir(parents=True)
+        for grey, name in enumerate(("truth", "mask", "masked", "telea", "ns", "deepgin")):
+            Image.fromarray(np.full((32, 32, 3), 40 * grey, np.uint8)).save(folder / f"{name}.png")
+    return run
+
+
+@pytest.mark.parametrize("kind", figures.KINDS)
+@pytest.mark.parametrize("suffix", figures.SUFFIXES)
+def test_the_same_figure_has_the_same_bytes(measured, tmp_path, kind, suffix):
+    first, second = (tmp_path / f"{name}{suffix}" for name in "ab")
+    for out in (first, second):
+        figures.draw(measured, kind, out, Choice(masks="freeform"))
+    assert first.read_bytes() == second.read_bytes()
+    assert first.read_bytes().startswith(b"%PDF" if suffix == ".pdf" else b"\x89PNG")
+
+
+def test_a_curve_goes_through_the_numbers_of_the_run(measured):
+    run = results.load(measured)
+    drawn = figures.curves(run, Choice("psnr", "freeform"), 3.0).axes[0]
+    line = drawn.get_lines()[0]
+    expected = [run.numbers["telea", "freeform-256", bucket, "psnr"].value for bucket in run.buckets]
+    assert line.get_label() == "telea"
+    assert line.get_ydata().tolist() == expected
+    assert line.get_xdata() == pytest.approx([5, 15, 25, 35, 45, 55])
+
+
+def test_costs_are_seconds_an_image_and_the_mean_of_the_buckets(measured):
+    run = results.load(measured)
+    drawn = figures.costs(run, Choice("psnr", "freeform"), 3.0).axes[0]
+    values = [run.numbers["deepgin", "freeform-256", bucket, "psnr"].value for bucket in run.buckets]
+    dot = {line.get_label(): line for line in drawn.get_lines()}["deepgin"]
+    assert dot.get_xdata() == pytest.approx([0.01])
+    assert dot.get_ydata() == pytest.approx([np.mean(values)])
+
+
+def test_a_model_without_a_number_in_every_bucket_has_no_place_among_the_costs(tmp_path, make_run):
+    def one_missing(summary, _results, facts):
+        summary.loc[(summary.model == "ns") & (summary.bucket == "0-10"), "value"] = np.nan
+        for model in facts["models"].values():
+            model["images_per_second"] = 1.0
+
+    run = results.load(make_run(tmp_path / "run", edit=one_missing))
+    _, table, title = figures._table(run, Choice("psnr", "freeform"))
+    assert [one.model for one in series.trades(run, table, title)] == ["telea", "deepgin"]
+
+
+def test_a_grid_has_the_pictures_that_were_asked_for(measured):
+    choice = Choice(masks="freeform", models=("ns",), images=("photo001",))
+    drawn = figures.grid(results.load(measured), choice, 3.0).axes
+    assert [axes.get_title() for axes in drawn] == ["Truth", "Masked", "ns"]
+    assert [int(axes.images[0].get_array()[0, 0, 0]) for axes in drawn] == [0, 80, 160]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "choice", "width", "said"),
+    [
+        ("curve", "a.pdf", Choice(), "column", "curves"),
+        ("curves", "a.jpg", Choice(), "column", "written as .pdf or .png"),
+        ("curves", "no/a.pdf", Choice(), "column", "no folder"),
+        ("curves", "a.pdf", Choice(metric="psrn"), "column", "psnr"),
+        ("curves", "a.pdf", Choice(masks="cellular"), "column", "has no masks cellular"),
+        ("curves", "a.pdf", Choice(), "wide", "millimetres"),
+        ("curves", "a.pdf", Choice(), "5", "20 to 500 mm"),
+        ("grid", "a.pdf", Choice(masks="freeform", bucket="3-4"), "column", "no bucket 3-4"),
+        ("grid", "a.pdf", Choice(masks="freeform", bucket="0-10"), "column", "kept no pictures"),
+        ("grid", "a.pdf", Choice(masks="freeform", models=("tela",)), "column", "telea"),
+        ("grid", "a.pdf", Choice(masks="freeform", images=("photo9",)), "column", "photo0"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_and_nothing_is_left(measured, tmp_path, kind, name, choice, width, said):
+    with pytest.raises(BenchError, match=said):
+        figures.draw(measured, kind, tmp_path / name, choice, width=width)
+    assert not list(tmp_path.glob("*a.*"))
+
+
+def test_costs_need_a_measured_speed(run, tmp_path):
+    with pytest.raises(BadInput, match="measured speed"):
+        figures.draw(run, "costs", tmp_path / "a.pdf", Choice())
