@@ -95,22 +95,21 @@ def summary(job: Job, store: Store, *, any_count: bool) -> pd.DataFrame:
 
 
 def model_facts(job: Job, store: Store) -> dict[str, dict[str, Any]]:
-    """What the parts tell of each model: parameters, images a second, and whether it was trained on these images."""
+    """What the parts tell of each model: its costs, and whether it was trained on these images."""
     return {ref.name: _facts(store, key(job, ref.name)) for ref in job.models}
 
 
 def _facts(store: Store, model_key: str) -> dict[str, Any]:
-    seconds, done, known, parameters = 0.0, 0, 0, 0
-    for start, stop, part in store.read_parts(model_key, "seconds", "trained_on", "parameters"):
+    seconds, done, known, counted = 0.0, 0, 0, {"parameters": 0, "flops": 0}
+    for start, stop, part in store.read_parts(model_key, "seconds", "trained_on", *counted):
         seconds += float(np.nansum(part["seconds"]))
         done += (stop - start) * int(np.isfinite(part["seconds"]).sum())
         known += int(part["trained_on"].sum())
-        parameters = max(parameters, int(part["parameters"]))
+        counted = {fact: max(count, int(part[fact])) for fact, count in counted.items()}
     facts: dict[str, Any] = {"contaminated": known > 0}
     if known:
         facts["reason"] = f"its weights were trained on {known} of these images"
-    if parameters:
-        facts["parameters"] = parameters
+    facts |= {fact: count for fact, count in counted.items() if count}
     return facts | ({"images_per_second": done / seconds} if seconds else {})
 
 

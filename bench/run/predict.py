@@ -29,6 +29,8 @@ class Predictor:
     batch: int
     proven: bool = False
     """Whether `batch` has been compared with one image at a time."""
+    flops: int = 0
+    """Floating-point operations of one image, two to a multiplication with addition; 0: not counted."""
     say: Callable[[str], None] = print
 
     def outputs(self, truth: torch.Tensor, masks: torch.Tensor, seeds: list[int]) -> torch.Tensor:

@@ -64,9 +64,10 @@ def evaluate(task: Task, photographs: Photographs, tools: Toolbox, advance: Call
 
 
 def _model_facts(name: str, prints: list[str], tools: Toolbox) -> dict[str, np.ndarray]:
-    """Which of the photographs the weights were trained on, and how many parameters are at work."""
+    """Which of the photographs the weights were trained on, and what the model costs."""
     known = tools.trained_on.get(name, frozenset())
-    return {"trained_on": np.array([mark in known for mark in prints]), "parameters": np.array(tools.parameters(name))}
+    costs = {fact: np.array(count) for fact, count in tools.costs(name).items()}
+    return {"trained_on": np.array([mark in known for mark in prints])} | costs
 
 
 def _prepare(task: Task, photographs: np.ndarray, tools: Toolbox) -> Prepared:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench import images as pictures
 from bench.contracts import Dataset, Extractor, PairMetric
@@ -127,11 +128,12 @@ class Toolbox:
             raise ContractBroken(found)
         return found
 
-    def parameters(self, name: str) -> int:
-        """Parameters of an opened model; 0 for one without any, or that cannot be opened."""
+    def costs(self, name: str) -> dict[str, int]:
+        """Parameters, and floating-point operations of one image; 0 for what is no network, or cannot be opened."""
         found = self._predictors.get(name)
-        model = found.model if isinstance(found, Predictor) else None
-        return sum(p.numel() for p in model.parameters()) if isinstance(model, torch.nn.Module) else 0
+        if not isinstance(found, Predictor) or not isinstance(found.model, torch.nn.Module):
+            return {"parameters": 0, "flops": 0}
+        return {"parameters": sum(p.numel() for p in found.model.parameters()), "flops": found.flops}
 
     def _open(self, name: str) -> Predictor | str:
         ref = next(ref for ref in self.job.models if ref.name == name)
@@ -146,12 +148,18 @@ class Toolbox:
         return f"{name}: {fault}" if fault else predictor
 
     def _first_look(self, predictor: Predictor) -> str | None:
-        """One small picture before the first photograph: is the answer whole, and blind to what the mask hides?"""
+        """One drawn picture before the first photograph: is the answer whole, and blind to what the mask hides?
+
+        The operations that it takes are counted on the way.
+        """
         size, card = self.job.protocol.preparation.size_px or 256, predictor.card
         images, masks = (pad(tensor.to(self.device), card.multiple) for tensor in check.probe(size, count=1))
         seeds = [0] if card.stochastic else None
         with torch.inference_mode():
             blank = check.call(predictor.model, images * (1 - masks), masks, seeds)
+            with FlopCounterMode(display=False) as counter:  # in a call of its own, since counting changes last bits
+                check.call(predictor.model, images * (1 - masks), masks, seeds)
+            predictor.flops = counter.get_total_flops()
             return check.output_fault(blank, images) or check.blind(
                 predictor.model, images, masks, blank=blank, seeds=seeds
             )

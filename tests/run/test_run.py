@@ -1,5 +1,6 @@
 """The main job end to end with toy models: the same numbers however the work is cut, stopped or spread."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,16 @@ def test_a_kept_picture_has_the_digest_of_its_row(reference):
 def test_other_buckets_need_another_folder(spec, reference):
     with pytest.raises(NotComparable, match="cells"):
         run(spec(buckets="20-30"), reference.root)
+
+
+def test_a_network_is_counted_and_what_is_none_is_not(reference):
+    """One 5 x 5 convolution from 4 planes to 3, with biases; a product and its addition are two operations."""
+    facts = json.loads((reference.root / "run.json").read_text())
+    size = facts["protocol"]["preparation"]["size_px"]
+    network, grey = facts["models"]["toys.py:Smooth"], facts["models"]["toys.py:Grey"]
+    assert network["parameters"] == 3 * (4 * 25 + 1)
+    assert network["flops"] == 2 * 3 * 4 * 25 * size**2
+    assert grey.keys().isdisjoint({"parameters", "flops"})
 
 
 def test_all_unknown_names_are_told_at_once(spec, tmp_path):
