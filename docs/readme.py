@@ -5,13 +5,16 @@ Command: python docs/readme.py [RUN]        (make docs; RUN is runs/demo unless 
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import sys
 from pathlib import Path
 
 from PIL import Image
 
 from bench import paths
-from bench.report import main
+from bench.report import main, markdown
+from bench.report.table import Cell, Report, Row
 from bench.run.store import read_run
 
 HOUSE = Path(__file__).parent.parent
@@ -20,17 +23,40 @@ PICTURE = HOUSE / "docs" / "images" / "demo.jpg"
 BEGIN, END = "<!-- demo:begin -->", "<!-- demo:end -->"
 CELLS = (("freeform-256", "20-30"), ("cellular-256", "40-50"), ("rectangular-256", "20-30"))
 SIDE = 160
+MASKS, METRICS = "freeform-256", ("psnr", "ssim-wang")
+REST = (
+    "The whole table has three mask families and more metrics, and says below it why a model without weights, or a "
+    "metric without its network, has no number."
+)
 
 
 def section(run: Path) -> str:
-    """What stands between the two marks: the picture, the first table with its notes, the command behind them."""
-    table = main.text([run], "general", "markdown", "none", standalone=False, styled=False)
-    table = table.replace(str(paths.home()), "BENCH_HOME")
-    first, notes = table.split("\n**Inpainting")[0], table[table.index("\n- Bold") :]
-    shown = first.split("\n- Bold")[0].rstrip() + "\n" + notes
+    """What stands between the two marks: the picture, the table, the command behind them."""
+    table = markdown.render(excerpt(run)).replace(str(paths.home()), "BENCH_HOME")
     command = read_run(run)["command"]
-    parts = (f"![{alt(run)}](docs/images/demo.jpg)", shown.strip(), f"Made by `{command}` and `make docs`.")
+    parts = (f"![{alt(run)}](docs/images/demo.jpg)", table.strip(), f"Made by `{command}` and `make docs`. {REST}")
     return f"{BEGIN}\n" + "\n\n".join(parts) + f"\n{END}"
+
+
+def excerpt(run: Path) -> Report:
+    """The rows of the general table that have numbers, for one mask set and two metrics."""
+    report = main.build([run], "general", "none")
+    table = next(table for table in report.tables if table.name.endswith(MASKS))
+    rows = [row for row in table.rows if _has_numbers(row) and _key(row, "metric") in METRICS]
+    whole = dataclasses.replace(table, rows=tuple(dataclasses.replace(row, cells=_bare(row)) for row in rows), notes=())
+    return Report((whole,), report.footer)
+
+
+def _has_numbers(row: Row) -> bool:
+    return any(math.isfinite(value.number) for cell in row.cells for value in cell.values)
+
+
+def _key(row: Row, name: str) -> str:
+    return dict(row.cells[0].values[0].keys).get(name, "")
+
+
+def _bare(row: Row) -> tuple[Cell, ...]:
+    return tuple(dataclasses.replace(cell, letters="") for cell in row.cells)
 
 
 def names(run: Path) -> list[str]:
