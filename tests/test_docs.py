@@ -1,5 +1,6 @@
 """What the pages promise is there: links lead somewhere, commands exist."""
 
+import json
 import re
 from pathlib import Path
 
@@ -44,3 +45,15 @@ def help_of(words):
 @pytest.mark.parametrize("words", [[], ["run"], ["report"], ["train"], ["doctor"], ["masks"], ["models"], ["metrics"]])
 def test_every_verb_has_help(words):
     assert help_of(words)
+
+
+def test_the_readmes_table_is_not_stale():
+    """Its images, masks, protocol and metrics are those of today's command, and every model that could run is in it."""
+    text = (HOUSE / "README.md").read_text(encoding="utf-8")
+    words = re.search(r"^Made by `bench (run .*?) --out", text, flags=re.MULTILINE)[1].split()
+    plan = json.loads(CliRunner().invoke(cli.build(), [*words, "--plan", "--json"]).stdout)
+    settings, *models = re.search(r"Digests: settings (.*)\.$", text, flags=re.MULTILINE)[1].split(", ")
+    assert Path(plan["out"]).name == f"demo-{settings[:8]}", "stale: run `make demo docs`"
+    assert {name.rsplit(" ", 1)[0] for name in models} == {row["model"] for row in plan["models"]}, (
+        "stale: run `make demo docs`"
+    )
