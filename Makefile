@@ -15,9 +15,10 @@ $(READY): pyproject.toml constraints.txt
 	fi
 	@touch $@
 
-demo: $(READY)  ## all models on the shipped photographs: prints the table, writes the report
+demo: $(READY)  ## all models on the shipped photographs: prints the table, writes the page
 	$(VENV)/bin/bench run --models all --dataset demo --masks rectangular,freeform,cellular --buckets deciles --limit 4 --out runs/demo
 	$(VENV)/bin/bench report runs/demo
+	$(VENV)/bin/bench report runs/demo --html runs/demo/page
 
 test: $(READY)  ## every test
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2
