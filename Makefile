@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test quick lint format docs gpu
+.PHONY: demo gate test quick lint format docs gpu
 
 $(READY): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
@@ -19,6 +19,9 @@ demo: $(READY)  ## all models on the shipped photographs: prints the table, writ
 	$(VENV)/bin/bench run --models all --dataset demo --masks rectangular,freeform,cellular --buckets deciles --limit 4 --out runs/demo
 	$(VENV)/bin/bench report runs/demo
 	$(VENV)/bin/bench report runs/demo --html runs/demo/page
+
+gate: $(READY)  ## the demo's numbers against those that are written down
+	$(VENV)/bin/bench check runs/demo --against reports/regression/demo.json
 
 test: $(READY)  ## every test
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2

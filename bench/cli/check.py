@@ -1,0 +1,49 @@
+"""Hold a run against what an earlier one left: the regression gate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    against: Annotated[Path | None, typer.Option(help="The file to hold it against.", show_default=False)] = None,
+    write: Annotated[Path | None, typer.Option(help="Write such a file from this run.", show_default=False)] = None,
+    tolerance: Annotated[
+        list[str] | None,
+        typer.Option(help="With --write: METRIC=NUMBER, may be repeated; else one unit of the last printed digit."),
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML too.", show_default=False)] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a Markdown summary too.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Check that a run still gives the numbers that an earlier one left in a file.
+
+    Exit status: 0 all equal, 1 a number is worse, better or gone, 2 not comparable (other images, masks, protocol).
+
+    Example: bench check runs/demo --write reports/regression/demo.json
+
+    Example: bench check runs/demo --against reports/regression/demo.json --junit gate.xml
+    """
+    from bench.errors import BadInput
+    from bench.report import gate, main
+
+    if (against is None) == (write is None):
+        raise BadInput("Give either --against FILE or --write FILE.")
+    if write:
+        held = gate.expectations(run, gate.tolerances(tolerance or []))
+        gate.write(write, held)
+        print(f"{write}: {len(held['values'])} numbers of {len(held['digests'])} models")
+        return
+    assert against
+    verdict = gate.check(run, gate.read(against))
+    if junit:
+        main.write(junit, gate.junit(verdict))
+    if markdown:
+        main.write(markdown, gate.markdown(verdict))
+    print(json.dumps(gate.plain(verdict), indent=1) if as_json else gate.text(verdict))
+    raise typer.Exit(0 if verdict.passed else 1)
