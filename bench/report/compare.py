@@ -44,22 +44,22 @@ class Row:
     metric: str
     mask_set: str
     bucket: str
-    n: int
+    n: int = 0
     """Images that both have."""
-    a: float
-    b: float
-    difference: float
+    a: float = math.nan
+    b: float = math.nan
+    difference: float = math.nan
     """Mean of a - b."""
-    low: float
-    high: float
+    low: float = math.nan
+    high: float = math.nan
     """95 % bootstrap interval of the difference."""
-    p: float
+    p: float = math.nan
     """Wilcoxon's signed-rank test after Holm's correction over the cells of the metric; NaN below 10 images."""
-    wins: float
+    wins: float = math.nan
     """Share of the images on which a is better, ties counted half."""
-    effect: float
+    effect: float = math.nan
     """Rank-biserial correlation in -1..1; above 0 a is better."""
-    verdict: str
+    verdict: str = "too few images"
     """`a`, `b`, `not separable`, or `too few images`."""
 
 
@@ -162,15 +162,23 @@ def _row(
     both = np.isfinite(one) & np.isfinite(other)
     one, other = one[both], other[both]
     if not len(one):
-        return Row(metric, *cell, 0, *[math.nan] * 8, "too few images")
+        return Row(metric, *cell)
     test = stats.paired(one, other)
     sign = -1.0 if lower else 1.0
     wins = float(((sign * (one - other) > 0) + 0.5 * (one == other)).mean())
-    means = float(one.mean()), float(other.mean())
     return Row(
-        metric, *cell, test.n, *means, test.difference, test.low, test.high, test.p, wins,
-        sign * test.rank_correlation + 0.0, "too few images",
-    )  # fmt: skip
+        metric,
+        *cell,
+        n=test.n,
+        a=float(one.mean()),
+        b=float(other.mean()),
+        difference=test.difference,
+        low=test.low,
+        high=test.high,
+        p=test.p,
+        wins=wins,
+        effect=sign * test.rank_correlation + 0.0,
+    )
 
 
 def _corrected(rows: list[Row]) -> list[Row]:

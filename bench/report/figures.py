@@ -27,7 +27,13 @@ WIDTHS_MM = {"column": 84.0, "page": 174.0}
 SUFFIXES = (".pdf", ".png")
 PNG_DPI = 300
 MARKERS = "osD^vPX*"
-STYLE = {"font.size": 8, "axes.linewidth": 0.6, "lines.linewidth": 1.2, "lines.markersize": 3.5, "pdf.fonttype": 42}
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "pdf.fonttype": 42,
+}
 """Text of a paper's caption size; letters of a PDF stay letters."""
 
 
@@ -80,10 +86,12 @@ def _save(figure: Figure, out: Path) -> None:
     beside.replace(out)
 
 
-def _sheet(width: float, height: float) -> Figure:
+def _sheet(width: float, height: float, pad: float = 0.04) -> Figure:
+    """A figure in inches with so much air around its parts."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=pad, h_pad=pad, wspace=0, hspace=0))
 
 
 def _table(run: Run, choice: Choice) -> tuple[str, Table, str]:
@@ -146,8 +154,7 @@ def grid(run: Run, choice: Choice, width: float) -> Figure:
     rows = _kept(run, choice)
     columns = [*COMMON, *_shown(run, choice, rows)]
     side = width / len(columns)
-    figure = _sheet(width, side * len(rows))
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # type: ignore[union-attr]
+    figure = _sheet(width, side * len(rows), pad=0.01)
     places = figure.subplots(len(rows), len(columns), squeeze=False)
     for folder, line in zip(rows, places, strict=True):
         for name, axes in zip(columns, line, strict=True):
