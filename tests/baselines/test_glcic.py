@@ -1,0 +1,144 @@
+"""GLCIC: agrees with the authors' network and the port's, reads nothing under the mask, learns in three phases."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from baselines import glcic
+from bench.errors import BadInput
+from bench.training.step import Batch
+from tests.fill import figures, fill, picture, weight
+
+
+def small(variant="authors"):
+    return fill(glcic.model(variant, width=4), gain=1.5)
+
+
+@pytest.mark.parametrize("variant", glcic.CARD.variants)
+def test_the_card_counts_the_parameters(variant):
+    with torch.device("meta"):
+        network = glcic.model(variant)
+    assert sum(p.numel() for p in network.parameters()) == glcic.CARD.parameters[variant]
+
+
+def test_discriminators_have_the_ports_sizes():
+    with torch.device("meta"):
+        counts = [sum(p.numel() for p in glcic.Discriminator(*sizes).parameters()) for sizes in ((256, 128), (160, 96))]
+    assert counts == [45_063_681, 39_557_121]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "variant"), [("glcic", "authors"), ("glcic-otenim", "otenim")])
+def test_the_output_agrees_with_the_stored_figures(name, variant):
+    facts, arrays = figures(name)
+    network = glcic.model(variant).eval()
+    stored = {key: weight(key, tuple(shape), facts["gain"]) for key, shape in facts["state_dict"]}
+    network.load_state_dict(glcic.convert(stored, "places2"))
+    image, mask = picture()
+    with torch.inference_mode():
+        output = network(image, mask)[..., ::4, ::4]
+    torch.testing.assert_close(output, torch.from_numpy(arrays["pred"]), atol=1e-4, rtol=0)
+
+
+def test_the_two_orders_of_norm_and_activation_are_not_the_same_network():
+    image, mask = picture(64, 64)
+    with torch.inference_mode():
+        assert not torch.allclose(small()(image, mask), small("otenim")(image, mask), atol=1e-2)
+
+
+def test_a_torch7_table_becomes_the_networks_state():
+    state = small().completion.state_dict()
+    modules = {}
+    for place in range(50):
+        own = {key.split(".")[1]: tensor for key, tensor in state.items() if key.split(".")[0] == str(place)}
+        modules[place + 1] = own | {"eps": 1e-5}
+    found = glcic.convert({"model": {"modules": modules}, "mean": torch.tensor([0.1, 0.2, 0.3])}, "celeba")
+    network = glcic.model(width=4)
+    network.load_state_dict(found)
+    assert network.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert all(torch.equal(network.completion.state_dict()[key], tensor) for key, tensor in state.items())
+
+
+@pytest.mark.parametrize("variant", glcic.CARD.variants)
+def test_nothing_under_the_mask_is_read(variant):
+    image, mask = picture(64, 64)
+    network = small(variant)
+    with torch.inference_mode():
+        assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
+
+
+@pytest.mark.parametrize("variant", glcic.CARD.variants)
+@pytest.mark.parametrize("size", [(64, 64), (40, 96)])
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size):
+    image, mask = picture(*size)
+    for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
+        with torch.inference_mode():
+            output = small(variant).predict(image * (1 - hole), hole)
+        assert output.shape == image.shape
+        assert 0 <= output.min() <= output.max() <= 1
+
+
+def test_blending_takes_the_border_from_the_surroundings():
+    """On a plain image a fill of another plain colour vanishes: it has no gradients, and the border decides."""
+    image = torch.full((1, 3, 48, 48), 0.25)
+    mask = torch.zeros(1, 1, 48, 48)
+    mask[..., 12:36, :30] = 1
+    finished = glcic.blend(image, mask, torch.full_like(image, 0.75))
+    torch.testing.assert_close(finished, image, atol=3 / 255, rtol=0)
+
+
+def test_an_unknown_variant_is_refused():
+    with pytest.raises(BadInput, match="blended"):
+        glcic.model("mixed")
+
+
+def test_training_holes_are_one_rectangle_of_the_papers_sides():
+    chance = np.random.default_rng(0)
+    for _ in range(50):
+        hole = glcic.rectangle(chance, 256)
+        rows, columns = hole.any(1).sum(), hole.any(0).sum()
+        assert 96 <= rows <= 128
+        assert 96 <= columns <= 128
+        assert hole.sum() == rows * columns
+
+
+RECIPE = dataclasses.replace(glcic.PAPER, settings={"width": 4}, options={"size_px": 64, "window_px": 32, "width": 4})
+
+
+def learning():
+    torch.manual_seed(0)
+    return glcic.training(glcic.model(width=4), RECIPE)
+
+
+def batch():
+    masks = torch.zeros(2, 1, 64, 64)
+    masks[..., 10:40, 20:50] = 1
+    return Batch(torch.rand(2, 3, 64, 64), masks)
+
+
+def test_the_reconstruction_counts_the_hole_over_all_elements():
+    learner, seen = learning(), batch()
+    terms = learner.generator(seen, RECIPE.weights)
+    output = learner.players["generator"](seen.images, seen.masks)
+    expected = ((output - seen.images)[..., 10:40, 20:50] ** 2).sum() / output.numel()
+    torch.testing.assert_close(terms["reconstruction"], expected)
+
+
+def test_phases_switch_the_players():
+    plays = [(stage.turns, RECIPE.stage_weights(stage)["adversarial"] > 0) for stage in RECIPE.stages]
+    assert plays == [
+        (("generator",), False),
+        (("discriminator",), True),
+        (("discriminator", "generator"), True),
+    ]
+    assert RECIPE.steps == 500_000
+
+
+def test_gradients_reach_every_parameter():
+    learner, seen = learning(), batch()
+    (sum(learner.generator(seen, RECIPE.weights).values())).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in learner.players["generator"].parameters())
+    (sum(learner.discriminator(seen, RECIPE.weights).values())).backward()
+    assert all(p.grad is not None and p.grad.any() for p in learner.players["discriminator"].parameters())
