@@ -263,7 +263,7 @@ JOINT = ("discriminator", "generator")
 PAPER = Recipe(
     note="The paper's three phases, batch, crops and weight of the adversary. As the port reads it: squared error over "
     "all elements, raw outputs to the discriminator, the adversary's weight on the discriminator too in the last "
-    "phase, Adadelta as in torch. Departures: the mean colour is that of Places2, and each image has a window of its own.",
+    "phase, Adadelta as in torch. Departures: the mean colour is that of Places2; each image has its own window.",
     stages=(
         Stage("completion", 90_000, weights={"adversarial": 0.0}),
         Stage("discriminator", 10_000, turns=("discriminator",)),
