@@ -1,0 +1,351 @@
+"""EdgeConnect: Generative Image Inpainting with Adversarial Edge Learning.
+
+Paper: Nazeri, Ng, Joseph, Qureshi, Ebrahimi, arXiv 1901.00212, ICCV Workshops 2019. Code: knazeri/edge-connect
+3142579785c5c8cc92ad655616d40f4f52fc7ec1 (CC BY-NC 4.0).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import numpy as np
+import torch
+from skimage.feature import canny
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from bench.errors import BadInput
+from bench.training import features, initialise, losses
+from bench.training.adversarial import ORIGINAL
+from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.step import Batch, Training
+from bench.types import ModelCard
+
+CARD = ModelCard(
+    title="EdgeConnect",
+    authors="Kamyar Nazeri, Eric Ng, Tony Joseph, Faisal Z. Qureshi, Mehran Ebrahimi",
+    venue="ICCV Workshops",
+    year=2019,
+    paper="EdgeConnect: Generative Image Inpainting with Adversarial Edge Learning, https://arxiv.org/abs/1901.00212",
+    code="knazeri/edge-connect@3142579",
+    licence="CC BY-NC 4.0",
+    size_px=256,
+    multiple=4,
+    families=("irregular", "rectangular"),
+    data=("places2", "celeba", "paris-streetview"),
+    form="two generators with dilated residual blocks: edges first, then colours along them",
+    losses="edges: adversarial, feature matching; colours: L1, adversarial, perceptual, style",
+    strengths="Contours go on through the hole before colour is laid in; sharp outlines.",
+    limits="A wrong edge map is painted out faithfully; textured regions confuse Canny; large holes lack edges.",
+    tables=("cfs-table1",),
+    aliases=("EC", "EdgeCnt", "Edge-connect", "Nazeri et al."),
+    variants={
+        "published": "The authors' test script: the edges of the first network are taken over the whole image.",
+        "merged": "As in their training: predicted edges in the hole, Canny's outside.",
+    },
+    parameters={"published": 21_535_684, "merged": 21_535_684},
+    checkpoints={
+        "places2": "EdgeModel_gen.pth and InpaintingModel_gen.pth, Places2; a folder linked from the authors' README",
+        "celeba": "EdgeModel_gen.pth and InpaintingModel_gen.pth, CelebA; likewise",
+        "psv": "EdgeModel_gen.pth and InpaintingModel_gen.pth, Paris StreetView; likewise",
+    },
+)
+
+LUMA = (0.2125, 0.7154, 0.0721)
+SIGMA = 2.0
+"""Of Canny's Gaussian; thresholds are scikit-image's own."""
+PERCEPTUAL = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+STYLE = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")
+
+
+class Generator(nn.Module):
+    """Encoder, eight residual blocks, decoder: [B, C, H, W] -> [B, c, H, W] without its last activation.
+
+    With `spectral` all convolutions but the last have a spectral norm, and those of the residual blocks no bias.
+    """
+
+    def __init__(self, channels: int, outputs: int, width: int = 64, *, spectral: bool) -> None:
+        super().__init__()
+        w = width
+        bound = spectral_norm if spectral else nn.Identity()
+        self.encoder = nn.Sequential(
+            nn.ReflectionPad2d(3),
+            *_layer(bound(nn.Conv2d(channels, w, 7))),
+            *_layer(bound(nn.Conv2d(w, 2 * w, 4, 2, 1))),
+            *_layer(bound(nn.Conv2d(2 * w, 4 * w, 4, 2, 1))),
+        )
+        self.middle = nn.Sequential(*[Residual(4 * w, spectral=spectral) for _ in range(8)])
+        self.decoder = nn.Sequential(
+            *_layer(bound(nn.ConvTranspose2d(4 * w, 2 * w, 4, 2, 1))),
+            *_layer(bound(nn.ConvTranspose2d(2 * w, w, 4, 2, 1))),
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(w, outputs, 7),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One pass."""
+        return self.decoder(self.middle(self.encoder(x)))
+
+
+class Residual(nn.Module):
+    """x + two 3 x 3 convolutions, the first dilated by 2; nothing after the sum."""
+
+    def __init__(self, width: int, *, spectral: bool) -> None:
+        super().__init__()
+        bound = spectral_norm if spectral else nn.Identity()
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(2),
+            *_layer(bound(nn.Conv2d(width, width, 3, dilation=2, bias=not spectral))),
+            nn.ReflectionPad2d(1),
+            bound(nn.Conv2d(width, width, 3, bias=not spectral)),
+            nn.InstanceNorm2d(width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One pass."""
+        return x + self.conv_block(x)
+
+
+def _layer(convolution: nn.Module) -> list[nn.Module]:
+    return [convolution, nn.InstanceNorm2d(convolution.out_channels), nn.ReLU(inplace=True)]  # type: ignore[arg-type]
+
+
+class Discriminator(nn.Module):
+    """[B, C, H, W] -> logits of patches of 70 pixels [B, 1, h, w], and the activations of all five layers."""
+
+    def __init__(self, channels: int, width: int = 64) -> None:
+        super().__init__()
+        widths, strides = [channels, width, 2 * width, 4 * width, 8 * width, 1], (2, 2, 2, 1, 1)
+        for place, stride in enumerate(strides):
+            convolution = nn.Conv2d(widths[place], widths[place + 1], 4, stride, 1, bias=False)
+            after = [nn.LeakyReLU(0.2, inplace=True)] if place < len(strides) - 1 else []
+            self.add_module(f"conv{place + 1}", nn.Sequential(spectral_norm(convolution), *after))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """One pass; the sigmoid stands in the loss."""
+        seen = []
+        for layer in self.children():
+            x = layer(x)
+            seen.append(x)
+        return x, seen
+
+
+class EdgeConnect(nn.Module):
+    """Both generators behind the house's interface."""
+
+    def __init__(self, variant: str, width: int) -> None:
+        super().__init__()
+        self.merged = variant == "merged"
+        self.edge = Generator(3, 1, width, spectral=True)
+        self.inpaint = Generator(4, 3, width, spectral=False)
+
+    def edges(self, greys: Tensor, known: Tensor, masks: Tensor) -> Tensor:
+        """The edge map [B, 1, H, W] in 0..1 from grey images and the known edges; holes are white and without edges."""
+        return self.edge(torch.cat([greys * (1 - masks) + masks, known * (1 - masks), masks], 1)).sigmoid()
+
+    def paint(self, images: Tensor, edges: Tensor, masks: Tensor) -> Tensor:
+        """The raw image in 0..1 along an edge map."""
+        return (self.inpaint(torch.cat([images * (1 - masks) + masks, edges], 1)).tanh() + 1) / 2
+
+    def predict(self, images: Tensor, masks: Tensor) -> Tensor:
+        """See `bench.contracts.Model`."""
+        greys = grey(images)
+        known = contours(greys, masks)
+        edges = self.edges(greys, known, masks)
+        return self.paint(images, merge(edges, known, masks) if self.merged else edges, masks)
+
+
+def grey(images: Tensor) -> Tensor:
+    """[B, 3, H, W] -> [B, 1, H, W], as scikit-image weighs the channels."""
+    return (images * torch.tensor(LUMA, device=images.device, dtype=images.dtype).view(3, 1, 1)).sum(1, keepdim=True)
+
+
+def contours(greys: Tensor, masks: Tensor | None = None) -> Tensor:
+    """Canny's edges [B, 1, H, W], 0 or 1; with masks none in the hole or next to it, whatever lies there."""
+    planes = greys[:, 0].detach().double().cpu().numpy()
+    valid = [None] * len(planes) if masks is None else list(masks[:, 0].cpu().numpy() < 0.5)
+    found = np.stack([canny(plane, sigma=SIGMA, mask=known) for plane, known in zip(planes, valid, strict=True)])
+    return torch.from_numpy(found)[:, None].to(greys)
+
+
+def merge(edges: Tensor, known: Tensor, masks: Tensor) -> Tensor:
+    """Predicted edges in the hole, known ones outside."""
+    return edges * masks + known * (1 - masks)
+
+
+def model(variant: str = "", *, width: int = 64) -> EdgeConnect:
+    """Build without weights."""
+    variant = variant or "published"
+    if variant not in CARD.variants:
+        raise BadInput(f"edgeconnect has no variant '{variant}'. There are: {', '.join(CARD.variants)}.")
+    return EdgeConnect(variant, width)
+
+
+def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
+    """Both generators of the authors, as one dict {"edge": EdgeModel_gen, "inpaint": InpaintingModel_gen} -> ours."""
+    return {
+        f"{part}.{_our_name(name)}": tensor
+        for part in ("edge", "inpaint")
+        for name, tensor in checkpoint[part].get("generator", checkpoint[part]).items()
+    }
+
+
+def _our_name(name: str) -> str:
+    """Spectral norms: `weight_orig`, `weight_u`, `weight_v` of older PyTorch -> names of its parametrisations."""
+    name = name.removeprefix("module.").replace("weight_orig", "parametrizations.weight.original")
+    return re.sub(r"weight_([uv])$", r"parametrizations.weight.0._\1", name)
+
+
+class EdgeTraining(Training):
+    """Four stages: edges; colours along true edges; colours along predicted edges; both together.
+
+    A stage's weight `predicted` says which edges the colours follow (1: predicted in the hole), `through` whether the
+    loss of the colours reaches the edges too.
+    """
+
+    def __init__(self, model: EdgeConnect, recipe: Recipe) -> None:
+        width = recipe.options["width"]
+        super().__init__(
+            edges=model.edge,
+            edge_critic=Discriminator(2, width),
+            colours=model.inpaint,
+            colour_critic=Discriminator(3, width),
+        )
+        initialise.normal(self.players, 0.02)
+        self.model = [model]  # in a list: its networks are registered as players already
+        wanted = recipe.wants("perceptual") or recipe.wants("style")
+        layers = PERCEPTUAL + STYLE
+        self.vgg = features.load("vgg19-imagenet", layers, normalised=False) if wanted else None
+
+    def edge_critic(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
+        """Judges an edge map beside the undamaged grey image."""
+        greys, truth, fake = self._drawn(batch)
+        critic = self.players["edge_critic"]
+        real_score, fake_score = critic(torch.cat([greys, truth], 1))[0], critic(torch.cat([greys, fake], 1))[0]
+        return {"real": ORIGINAL.real(real_score), "fake": ORIGINAL.fake(fake_score)}
+
+    def edges(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
+        """Adversarial term, and matching of all five layers of the critic."""
+        greys, truth, fake = self._drawn(batch)
+        critic = self.players["edge_critic"]
+        score, seen = critic(torch.cat([greys, fake], 1))
+        _, wanted = critic(torch.cat([greys, truth], 1))
+        terms = {"edge adversarial": ORIGINAL.fool(score), "edge matching": losses.feature_matching(seen, wanted)}
+        if weights["through"]:
+            painted = self.model[0].paint(batch.images, merge(fake, truth, batch.masks), batch.masks)
+            found = self._colour_terms(batch, painted, weights)
+            terms["through"] = torch.stack([weights[name] * term for name, term in found.items()]).sum()
+        return terms
+
+    def colour_critic(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
+        """Judges the raw output."""
+        critic = self.players["colour_critic"]
+        real, fake = critic(batch.images)[0], critic(self._painted(batch, weights))[0]
+        return {"real": ORIGINAL.real(real), "fake": ORIGINAL.fake(fake)}
+
+    def colours(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
+        """L1 over the share of the hole, adversarial, perceptual and style terms, on the raw output."""
+        return self._colour_terms(batch, self._painted(batch, weights), weights)
+
+    def _drawn(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Grey image, its true edges, and the predicted ones."""
+        greys = grey(batch.images)
+        truth = contours(greys)
+        return greys, truth, self.model[0].edges(greys, truth, batch.masks)
+
+    def _painted(self, batch: Batch, weights: dict[str, float]) -> Tensor:
+        edges = contours(grey(batch.images))
+        if weights["predicted"]:
+            _, truth, fake = self._drawn(batch)
+            edges = merge(fake.detach(), truth, batch.masks)
+        return self.model[0].paint(batch.images, edges, batch.masks)
+
+    def _colour_terms(self, batch: Batch, output: Tensor, weights: dict[str, float]) -> dict[str, Tensor]:
+        terms = {
+            "reconstruction": losses.l1(output, batch.images) / batch.masks.mean(),
+            "adversarial": ORIGINAL.fool(self.players["colour_critic"](output)[0]),
+        }
+        if self.vgg is not None and weights["perceptual"]:
+            seen, wanted = (self.vgg(images)[: len(PERCEPTUAL)] for images in (output, batch.images))
+            terms["perceptual"] = losses.perceptual(seen, wanted)
+        if self.vgg is not None and weights["style"]:
+            seen, wanted = (self.vgg(images * batch.masks)[len(PERCEPTUAL) :] for images in (output, batch.images))
+            terms["style"] = losses.style(seen, wanted)
+        return terms
+
+
+def training(model: EdgeConnect, recipe: Recipe) -> Training:
+    """How it learns."""
+    return EdgeTraining(model, recipe)
+
+
+EDGES, COLOURS = ("edge_critic", "edges"), ("colour_critic", "colours")
+SLOW = {"betas": (0.0, 0.9)}
+PAPER = Recipe(
+    note="config.yml.example of the authors' code, which holds the paper's weights: its models 1 to 4 in turn, up to "
+    "two million steps each; rates fall to a tenth and a hundredth as in the paper. Departures: the irregular masks "
+    "are not at hand, holes are mmagic's; the critic of the edges goes on in the joint stage, as in the code.",
+    stages=(
+        Stage("edges", 2_000_000, EDGES),
+        Stage("true edges", 2_000_000, COLOURS, weights={"predicted": 0.0}),
+        Stage("predicted edges", 2_000_000, COLOURS, lr={"colours": 1e-5, "colour_critic": 1e-6}),
+        Stage(
+            "joint",
+            2_000_000,
+            EDGES + COLOURS,
+            weights={"through": 1.0},
+            lr={"edges": 1e-6, "edge_critic": 1e-7, "colours": 1e-6, "colour_critic": 1e-7},
+        ),
+    ),
+    optimizers={
+        "edges": Optimizer(1e-4, settings=SLOW),
+        "edge_critic": Optimizer(1e-5, settings=SLOW),
+        "colours": Optimizer(1e-4, settings=SLOW),
+        "colour_critic": Optimizer(1e-5, settings=SLOW),
+    },
+    weights={
+        "edge adversarial": 1.0,
+        "edge matching": 10.0,
+        "reconstruction": 1.0,
+        "adversarial": 0.1,
+        "perceptual": 0.1,
+        "style": 250.0,
+        "real": 0.5,
+        "fake": 0.5,
+        "predicted": 1.0,
+        "through": 0.0,
+    },
+    batch=8,
+    preparation={"CentreSquare": {}, "Resize": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
+    masks=Masks(("irregular",)),
+    settings={"width": 64},
+    options={"width": 64},
+    features={"perceptual": "vgg19-imagenet", "style": "vgg19-imagenet"},
+)
+RECIPES = {
+    "paper": PAPER,
+    "starter": dataclasses.replace(
+        PAPER,
+        note="Narrow, on 128 x 128, without the terms that need VGG; holes are of all kinds.",
+        stages=(
+            Stage("edges", 600, EDGES),
+            Stage("true edges", 600, COLOURS, weights={"predicted": 0.0}),
+            Stage("predicted edges", 600, COLOURS),
+            Stage("joint", 200, EDGES + COLOURS, weights={"through": 1.0}),
+        ),
+        optimizers={
+            "edges": Optimizer(1e-3, settings=SLOW),
+            "edge_critic": Optimizer(1e-4, settings=SLOW),
+            "colours": Optimizer(1e-3, settings=SLOW),
+            "colour_critic": Optimizer(1e-4, settings=SLOW),
+        },
+        weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
+        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
+        masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
+        settings={"width": 16},
+        options={"width": 16},
+    ),
+}
+SMALL = ("settings.width=4", "options.width=4", "batch=4", "RandomCrop.size=64")

@@ -1,0 +1,154 @@
+"""EdgeConnect: agrees with the authors' networks, takes no edge from under the mask, learns in four stages."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from baselines import edgeconnect
+from bench.errors import BadInput
+from bench.training.step import Batch
+from tests.fill import figures, fill, picture, weight
+
+
+def small(variant="published"):
+    return fill(edgeconnect.model(variant, width=4), gain=1.0)
+
+
+@pytest.mark.parametrize("variant", edgeconnect.CARD.variants)
+def test_the_card_counts_the_parameters(variant):
+    network = edgeconnect.model(variant)
+    assert sum(p.numel() for p in network.parameters()) == edgeconnect.CARD.parameters[variant]
+    assert sum(p.numel() for p in network.edge.parameters()) == 10_761_089
+
+
+def test_discriminators_have_the_authors_sizes():
+    counts = [sum(p.numel() for p in edgeconnect.Discriminator(channels).parameters()) for channels in (2, 3)]
+    assert counts == [2_762_752, 2_763_776]
+
+
+def authors_state(facts, player):
+    """The stored rule: filled by name, then 20 rounds of power iteration under every spectral norm."""
+    state = {name: weight(name, tuple(shape), facts["gain"]) for name, shape in facts["state_dict"][player]}
+    for name in [name for name in state if name.endswith("weight_orig")]:
+        start = name.removesuffix("orig")
+        kernel, outputs = state[name].double(), len(state[f"{start}u"])
+        matrix = (kernel if len(kernel) == outputs and "decoder" not in name else kernel.transpose(0, 1)).flatten(1)
+        u = state[f"{start}u"].double()
+        for _ in range(20):
+            v = torch.nn.functional.normalize(matrix.T @ u, dim=0)
+            u = torch.nn.functional.normalize(matrix @ v, dim=0)
+        state[f"{start}u"], state[f"{start}v"] = u.float(), v.float()
+    return state
+
+
+@pytest.mark.slow
+def test_edges_and_colours_agree_with_the_stored_figures():
+    facts, arrays = figures("edgeconnect")
+    network = edgeconnect.model().eval()
+    found = {"edge": authors_state(facts, "edge_G"), "inpaint": {"generator": authors_state(facts, "inpaint_G")}}
+    network.load_state_dict(edgeconnect.convert(found, "places2"))
+    image, mask = picture()
+    known = torch.from_numpy(arrays["edge_in"]).float()[None, None]
+    with torch.inference_mode():
+        edges = network.edges(edgeconnect.grey(image), known, mask)
+        output = network.paint(image, edges, mask)
+    for found, name in ((edges, "edge"), (output, "pred")):
+        torch.testing.assert_close(found[..., ::4, ::4], torch.from_numpy(arrays[name]), atol=1e-4, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("player", "name"), [("edge_D", "edge_score"), ("inpaint_D", "inpaint_score")])
+def test_discriminators_agree_with_the_stored_figures(player, name):
+    """The first layer stands twice in the authors' state; the last name holds what it was filled with."""
+    facts, arrays = figures("edgeconnect")
+    state = authors_state(facts, player)
+    state = {key.replace("features.", "conv1."): tensor for key, tensor in state.items()}
+    network = edgeconnect.Discriminator(2 if player == "edge_D" else 3).eval()
+    network.load_state_dict({edgeconnect._our_name(key): tensor for key, tensor in state.items()})
+    image, mask = picture()
+    generators = edgeconnect.model().eval()
+    found = {"edge": authors_state(facts, "edge_G"), "inpaint": authors_state(facts, "inpaint_G")}
+    generators.load_state_dict(edgeconnect.convert(found, "places2"))
+    known = torch.from_numpy(arrays["edge_in"]).float()[None, None]
+    with torch.inference_mode():
+        grey = edgeconnect.grey(image)
+        edges = generators.edges(grey, known, mask)
+        shown = torch.cat([grey, edges], 1) if player == "edge_D" else generators.paint(image, edges, mask)
+        score = network(shown)[0].sigmoid()
+    torch.testing.assert_close(score, torch.from_numpy(arrays[name]), atol=1e-4, rtol=0)
+
+
+def test_canny_is_that_of_the_stored_figures_and_sees_nothing_under_the_mask():
+    _, arrays = figures("edgeconnect")
+    image, mask = picture()
+    greys = edgeconnect.grey(image)
+    edges = edgeconnect.contours(greys, mask)
+    assert np.array_equal(edges[0, 0].numpy() > 0, arrays["edge_in"])
+    assert torch.equal(edges, edgeconnect.contours(greys * (1 - mask) + 0.7 * mask, mask))
+
+
+@pytest.mark.parametrize("variant", edgeconnect.CARD.variants)
+def test_nothing_under_the_mask_is_read(variant):
+    image, mask = picture(64, 64)
+    network = small(variant)
+    with torch.inference_mode():
+        assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
+
+
+def test_the_variants_differ_by_the_edges_outside_the_hole():
+    image, mask = picture(64, 64)
+    with torch.inference_mode():
+        assert not torch.equal(small().predict(image, mask), small("merged").predict(image, mask))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (40, 96)])
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(size):
+    image, mask = picture(*size)
+    for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
+        with torch.inference_mode():
+            output = small().predict(image * (1 - hole), hole)
+        assert output.shape == image.shape
+        assert 0 <= output.min() <= output.max() <= 1
+
+
+def test_an_unknown_variant_is_refused():
+    with pytest.raises(BadInput, match="merged"):
+        edgeconnect.model("mixed")
+
+
+RECIPE = dataclasses.replace(edgeconnect.RECIPES["starter"], settings={"width": 4}, options={"width": 4})
+
+
+def learning():
+    torch.manual_seed(0)
+    return edgeconnect.training(edgeconnect.model(width=4), RECIPE)
+
+
+def batch():
+    images, masks = picture(64, 64)
+    return Batch(images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1, 1))
+
+
+@pytest.mark.parametrize("player", ["edges", "edge_critic", "colours", "colour_critic"])
+def test_gradients_reach_every_parameter_of_the_player_at_turn(player):
+    learner, stage = learning(), RECIPE.stages[-1]
+    weights = RECIPE.stage_weights(stage)
+    terms = getattr(learner, player)(batch(), weights)
+    sum(weights[name] * term for name, term in terms.items()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in learner.players[player].parameters())
+
+
+def test_the_reconstruction_is_divided_by_the_share_of_the_hole():
+    learner, seen = learning(), batch()
+    weights = RECIPE.stage_weights(RECIPE.stages[1])
+    output = learner._painted(seen, weights)
+    expected = (output - seen.images).abs().mean() / seen.masks.mean()
+    torch.testing.assert_close(learner.colours(seen, weights)["reconstruction"], expected)
+
+
+def test_true_edges_come_first_then_predicted_ones():
+    learner, seen = learning().eval(), batch()
+    true, predicted = (learner._painted(seen, RECIPE.stage_weights(stage)) for stage in RECIPE.stages[1:3])
+    assert not torch.equal(true, predicted)
