@@ -1,0 +1,139 @@
+"""GMCNN: agrees with the authors' two networks and their confidence masks, reads nothing under the mask, learns."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from baselines import gmcnn
+from bench.errors import BadInput
+from bench.training.step import Batch
+from tests.fill import figures, fill, picture, weight
+
+NAMES = {"tensorflow": "gmcnn-tf", "pytorch": "gmcnn"}
+
+
+def small(variant="tensorflow"):
+    return fill(gmcnn.model(variant, width=4), gain=1.1)
+
+
+@pytest.mark.parametrize("variant", NAMES)
+def test_the_card_counts_the_parameters(variant):
+    with torch.device("meta"):
+        network = gmcnn.model(variant)
+    assert sum(p.numel() for p in network.parameters()) == gmcnn.CARD.parameters[variant]
+
+
+def test_later_critics_have_the_authors_sizes():
+    counts = [sum(p.numel() for p in gmcnn.Critic(side, paper=False).parameters()) for side in (256, 128)]
+    assert counts == [2_733_441, 2_684_289]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", NAMES)
+def test_the_output_agrees_with_the_stored_figures(variant):
+    facts, arrays = figures(NAMES[variant])
+    stored = {key: weight(key, tuple(shape), facts["gain"]) for key, shape in facts["state_dict"]}
+    network = gmcnn.model(variant)
+    network.load_state_dict(gmcnn.convert(stored, "places2"))
+    image, mask = picture()
+    with torch.inference_mode():
+        output = network(network.encode(image), mask)[..., ::4, ::4]
+    torch.testing.assert_close(output, torch.from_numpy(arrays["pred"]), atol=1e-4, rtol=0)
+
+
+def test_names_of_the_tensorflow_graph_and_its_kernels_are_turned():
+    facts, _ = figures("gmcnn-tf")
+    shapes = dict(facts["state_dict"])
+    graph = {}
+    for name, theirs in facts["tf_names"].items():
+        tensor = torch.zeros(shapes[name])
+        graph[theirs] = tensor.permute(2, 3, 1, 0) if theirs.endswith("/kernel") else tensor
+    with torch.device("meta"):
+        wanted = gmcnn.model("tensorflow").state_dict()
+    assert {key: value.shape for key, value in gmcnn.convert(graph, "places2").items()} == {
+        key: value.shape for key, value in wanted.items()
+    }
+
+
+@pytest.mark.parametrize("variant", NAMES)
+def test_confidence_masks_agree_with_the_stored_figures(variant):
+    _, arrays = figures(NAMES[variant])
+    _, mask = picture()
+    found = gmcnn.confidence(mask, paper=variant == "tensorflow")
+    torch.testing.assert_close(found[..., ::4, ::4], torch.from_numpy(arrays["confidence_mask"]), atol=1e-5, rtol=0)
+    assert not (found * (1 - mask)).any()
+
+
+@pytest.mark.parametrize("variant", NAMES)
+def test_nothing_under_the_mask_is_read(variant):
+    image, mask = picture(64, 64)
+    network = small(variant)
+    with torch.inference_mode():
+        assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
+
+
+@pytest.mark.parametrize("variant", NAMES)
+@pytest.mark.parametrize("size", [(64, 64), (40, 96), (200, 208)])
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size):
+    image, mask = picture(*size)
+    for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
+        with torch.inference_mode():
+            output = small(variant).predict(image * (1 - hole), hole)
+        assert output.shape == image.shape
+        assert 0 <= output.min() <= output.max() <= 1
+
+
+def test_an_unknown_variant_is_refused():
+    with pytest.raises(BadInput, match="pytorch"):
+        gmcnn.model("mixed")
+
+
+def recipe(name):
+    return dataclasses.replace(
+        gmcnn.RECIPES[name],
+        weights=gmcnn.RECIPES[name].weights | {"mrf": 0.0},
+        settings={"width": 4},
+        options={"critic_width": 4},
+        preparation={"RandomCrop": {"size": 64}},
+    )
+
+
+def learning(name):
+    torch.manual_seed(0)
+    chosen = recipe(name)
+    return gmcnn.training(gmcnn.model(chosen.variant, width=4), chosen)
+
+
+def batch():
+    masks = torch.zeros(2, 1, 64, 64)
+    masks[..., 20:44, 16:40] = 1
+    torch.manual_seed(1)
+    return Batch(torch.rand(2, 3, 64, 64), masks)
+
+
+@pytest.mark.parametrize("name", ["paper", "pytorch"])
+def test_gradients_reach_every_parameter(name):
+    learner, weights = learning(name), recipe(name).weights
+    for player in ("discriminator", "generator"):
+        terms = getattr(learner, player)(batch(), weights)
+        sum(weights[key] * term for key, term in terms.items()).backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in learner.players[player].parameters())
+        learner.zero_grad()
+
+
+def test_the_papers_term_is_averaged_over_the_window_the_later_one_over_the_hole():
+    seen = batch()
+    for name in ("paper", "pytorch"):
+        learner = learning(name)
+        truth, output = learner._pass(seen)
+        driven = (output - truth).abs() * gmcnn.confidence(seen.masks, paper=name == "paper")
+        expected = driven[..., 16:48, 12:44].mean() if name == "paper" else driven.mean() / seen.masks.mean()
+        torch.testing.assert_close(learner.generator(seen, recipe(name).weights)["confidence"], expected)
+
+
+def test_stages_switch_the_terms():
+    first, second = (gmcnn.PAPER.stage_weights(stage) for stage in gmcnn.PAPER.stages)
+    assert (first["adversarial"], first["mrf"], first["known"]) == (0, 0, 1.44)
+    assert (second["adversarial"], second["mrf"], second["known"]) == (0.001, 0.07, 2.88)
+    assert gmcnn.PAPER.stages[1].turns.count("discriminator") == 5
