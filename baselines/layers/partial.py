@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -40,5 +42,6 @@ class PartialConv2d(nn.Conv2d):
             taps = plane.new_ones(1, 1, *self.kernel_size)
             count = F.conv2d(plane, taps, None, self.stride, self.padding, self.dilation)
         known = count.clamp(max=1)
-        window = self.weight[0].numel() if self.rescale else 1
+        # From the sizes: under a spectral norm every look at the weight works it out anew.
+        window = self.in_channels * math.prod(self.kernel_size) if self.rescale else 1
         return window * known / count.clamp(min=1), known
