@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -130,7 +131,7 @@ def verify(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Prove a contribution: card, weights, shapes, range, polarity, no leak, batch, determinism, training step.
+    """Prove a contribution: card, weights, shapes, range, polarity, no leak, batch, determinism, training step, demo.
 
     Prints what a pull request needs; exit status 1 if a check fails. Example: bench models verify my/model.py
     """
@@ -148,6 +149,9 @@ def verify(
 
         findings.append(Finding("trains: a step of the starter recipe", proof.training_fault(ref.member)))
         _print_finding(findings[-1], silent=as_json)
+    if not ref.reason and not any(finding.fault for finding in findings):
+        findings.append(_on_the_demo(name, ref.name))
+        _print_finding(findings[-1], silent=as_json)
     failed = sum(1 for finding in findings if finding.fault)
     if as_json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
@@ -155,6 +159,22 @@ def verify(
         print(f"{ref.name}, digest {ref.digest[:12]}: {len(findings) - failed} of {len(findings)} checks passed")
     if failed:
         raise typer.Exit(1)
+
+
+def _on_the_demo(name: str, model: str) -> Finding:
+    """The numbers of `make demo` for one model, held against those that this project records."""
+    from bench.models.check import Finding
+    from bench.report import gate
+    from bench.run.main import run
+    from bench.types import RunSpec
+
+    families = ("rectangular", "freeform", "cellular")
+    spec = RunSpec((name,), "demo", None, None, families, "deciles", (), "bench@1", limit=4, keep_images=0)
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = run(spec, Path(folder) / "demo")
+        if faults := sorted(set(outcome.faults.values())):
+            return Finding("numbers on the demo", "; ".join(faults))
+        return Finding(*gate.recorded(outcome.root, model))
 
 
 def _print_finding(finding: Finding, *, silent: bool) -> None:

@@ -18,34 +18,50 @@ if TYPE_CHECKING:
     from bench.types import RunSpec
 
 
+Dataset = Annotated[str, typer.Option(help="A name from `bench datasets list`, or `folder`.")]
+Root = Annotated[Path | None, typer.Option(help="Where the data set lies.")]
+Split = Annotated[str | None, typer.Option(help="A split, an official folder name, or a .txt list of ids.")]
+Masks = Annotated[str, typer.Option(help="Mask families or sets; the protocol's by default.")]
+Buckets = Annotated[str, typer.Option(help="deciles, rnon, cfs, liu, or a list: 10-20,20-30 (per cent).")]
+Metrics = Annotated[str, typer.Option(help="Metric variants, `all`, globs; the protocol's by default.")]
+Protocol = Annotated[str, typer.Option(help="A name from `bench protocols list`.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only so many images, chosen by digest.")]
+Out = Annotated[Path | None, typer.Option(help="Run folder; runs/DATASET-DIGEST by default.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; `auto` takes a GPU where there is one.")]
+Kept = Annotated[int, typer.Option(min=0, help="Images whose pictures are kept for the report.")]
+AnyCount = Annotated[bool, typer.Option("--any-count", help="Give FID and its kin for few images too.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table.")]
+
+
 def command(
     context: typer.Context,
     models: Annotated[
-        str, typer.Option(help="`all`, names, globs, or path/to/file.py:Class; comma-separated.")
+        str, typer.Option(help="`all`, names, globs, path/to/file.py:Class, a folder of pictures; comma-separated.")
     ] = "all",
-    dataset: Annotated[str, typer.Option(help="A name from `bench datasets list`, or `folder`.")] = "demo",
-    root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
-    split: Annotated[str | None, typer.Option(help="A split, an official folder name, or a .txt list of ids.")] = None,
-    masks: Annotated[str, typer.Option(help="Mask families or sets; the protocol's by default.")] = "",
-    buckets: Annotated[str, typer.Option(help="deciles, rnon, cfs, liu, or a list: 10-20,20-30 (per cent).")] = "",
-    metrics: Annotated[str, typer.Option(help="Metric variants, `all`, globs; the protocol's by default.")] = "",
-    protocol: Annotated[str, typer.Option(help="A name from `bench protocols list`.")] = "bench@1",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many images, chosen by digest.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; runs/DATASET-DIGEST by default.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; `auto` takes a GPU where there is one.")] = "auto",
+    dataset: Dataset = "demo",
+    root: Root = None,
+    split: Split = None,
+    masks: Masks = "",
+    buckets: Buckets = "",
+    metrics: Metrics = "",
+    protocol: Protocol = "bench@1",
+    limit: Limit = None,
+    out: Out = None,
+    device: Device = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Images that a model sees at once; changes no number.")] = 8,
     shard_size: Annotated[int | None, typer.Option(min=1, help="Images of a part; changes no number.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Decoding threads (or Ray workers).")] = 2,
-    keep_images: Annotated[int, typer.Option(min=0, help="Images whose pictures are kept for the report.")] = 4,
+    keep_images: Kept = 4,
     executor: Annotated[str, typer.Option(help="local or ray.")] = "local",
     spec: Annotated[Path | None, typer.Option(help="A TOML file with the fields of a run; options above win.")] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print what would be done and how long it takes, then stop.")
     ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed cell.")] = False,
-    any_count: Annotated[bool, typer.Option("--any-count", help="Give FID and its kin for few images too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
+    any_count: AnyCount = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run models on a data set under frozen masks and leave a folder of results.
 
@@ -54,7 +70,7 @@ def command(
     bench run --models telea,ce --dataset places2 --root /data/places2 --masks freeform --buckets deciles
     """
     progress.quiet = quiet
-    wanted = _spec(spec, locals())
+    wanted = asked(_from_file(spec), locals())
     means = _means(device=device, batch_size=batch_size, shard_size=shard_size, workers=workers, fail_fast=fail_fast)
     if executor not in {"local", "ray"}:
         raise BadInput(f"No executor '{executor}'. There are: local, ray.")
@@ -69,16 +85,19 @@ def command(
     except CellFailed as fault:
         print(f"error: {fault}", file=sys.stderr)
         raise typer.Exit(1) from fault
-    _print_outcome(outcome, as_json=as_json, quiet=quiet)
-    raise typer.Exit(1 if outcome.faults else 0)
+    tell(outcome, as_json=as_json, quiet=quiet)
 
 
-def _spec(path: Path | None, options: dict[str, Any]) -> RunSpec:
-    """Options on the command line win over the file, the file over the defaults."""
+def _from_file(path: Path | None) -> dict[str, Any]:
     from bench.run.spec import from_file
+
+    return from_file(path) if path else {}
+
+
+def asked(given: dict[str, Any], options: dict[str, Any]) -> RunSpec:
+    """Options on the command line win over what a file has given, the file over the defaults."""
     from bench.types import RunSpec
 
-    given = from_file(path) if path else {}
     typed = {name for name in options if _typed(options["context"], name)}
     texts = {name: options[name] for name in ("dataset", "split", "buckets", "protocol", "limit", "keep_images")}
     lists = {name: _names(options[name]) for name in ("models", "masks", "metrics")}
@@ -123,11 +142,13 @@ def _print_plan(spec: RunSpec, means: Means, out: Path | None, *, as_json: bool)
         print(f"missing: {name}: {reason}")
 
 
-def _print_outcome(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
+def tell(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
+    """Say what a run left, and end with status 1 where a model failed on a cell."""
     if as_json:
         print(outcome.summary.to_json(orient="records", indent=1))
-        return
+        raise typer.Exit(1 if outcome.faults else 0)
     for (model, cell), fault in outcome.faults.items():
         print(f"failed: {model} on {cell}: {fault}", file=sys.stderr)
     if not quiet:
         print(f"{outcome.root}: results.parquet, summary.parquet. Tables: bench report {outcome.root}")
+    raise typer.Exit(1 if outcome.faults else 0)

@@ -1,6 +1,7 @@
 """The zoo: which models there are, what a name stands for, and how a model is opened with its weights.
 
-A name is `id[:variant][@weights]`, an alias of a paper's table in place of the id, or `path/to/file.py[:Class][@FILE]`.
+A name is `id[:variant][@weights]`, an alias of a paper's table in place of the id, `path/to/file.py[:Class][@FILE]`,
+or the path of a folder of finished pictures, `path/to/pictures[@jpg]`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import inspect
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from bench.contracts import Model
+    from bench.models import finished
 
 SEE = "bench models list"
 KINDS = ("official", "trained", "starter")
@@ -46,6 +49,8 @@ class ModelRef:
     """The weights file."""
     attribute: str = "model"
     """What is called in the model's file."""
+    pictures: finished.Folder | None = None
+    """What stands in for the model: pictures that are finished."""
     reason: str = ""
     """Why the model cannot run here and what to do; empty when it can."""
 
@@ -71,10 +76,12 @@ def choose(names: Sequence[str]) -> list[ModelRef]:
     missed: list[str] = []
     chosen: dict[str, ModelRef] = {}
     for name in names:
-        refs = [_from_file(name)] if _is_file(name) else [*_from_shelf(name)]
+        refs = _resolved(name)
         if not refs:
             missed.append(name)
-        chosen.update((ref.name, ref) for ref in refs)
+        for ref in refs:
+            if chosen.setdefault(ref.name, ref) != ref:
+                raise BadInput(f"Two different models would be called '{ref.name}'. Rename one folder or file.")
     if missed:
         raise UnknownName("model", missed, _known(missed), SEE)
     return list(chosen.values())
@@ -97,6 +104,8 @@ def open_model(ref: ModelRef, device: torch.device | str = "cpu") -> Model:
 
     if ref.reason:
         raise Unavailable(ref.reason)
+    if ref.pictures:
+        raise BadInput(f"{ref.pictures.root} holds finished pictures, no model. Score them: bench score --help.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = _from_plugin(ref) if ref.attribute != "model" else _from_contract(ref)
@@ -115,6 +124,8 @@ def untrained(ref: ModelRef) -> ModelRef:
 
 def weights_digest(ref: ModelRef) -> str:
     """SHA-256 over all that decides a model's numbers: its weights (or none), card version, sources and libraries."""
+    if ref.pictures:
+        return ref.pictures.digest()
     settings = {
         "variant": ref.variant,
         "version": ref.card.version,
@@ -128,6 +139,30 @@ def weights_digest(ref: ModelRef) -> str:
 def _file_digest(file: Path) -> str:
     """As the record says (checked when the weights are read); foreign files are digested here."""
     return str(weights.record(file).get("sha256")) if file.with_suffix(".json").is_file() else digest.of_file(file)
+
+
+def _resolved(name: str) -> list[ModelRef]:
+    if _is_file(name):
+        return [_from_file(name)]
+    return [_from_folder(name)] if os.sep in name else [*_from_shelf(name)]
+
+
+def _from_folder(name: str) -> ModelRef:
+    from bench.models import finished
+
+    place, suffix = Path(name).expanduser(), ""
+    if not place.is_dir() and "@" in place.name:
+        bare, _, suffix = place.name.rpartition("@")
+        place = place.with_name(bare)
+    if not place.is_dir():
+        raise BadInput(f"{name} is neither a model nor a folder of finished pictures: no such folder.")
+    if suffix and suffix not in finished.SUFFIXES:
+        raise UnknownName("kind of picture", [suffix], finished.SUFFIXES, "bench score --help")
+    place = place.resolve()
+    card = ModelCard(title=place.name, kind="finished")
+    pictures = finished.Folder(place, suffix or finished.LOSSLESS)
+    label = f"{place.name}@{suffix}" if suffix else place.name
+    return ModelRef(label, place.name, "", suffix, shelf.Member(place.name, place, ""), card, pictures=pictures)
 
 
 def _from_contract(ref: ModelRef) -> Any:

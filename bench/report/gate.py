@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 from bench.errors import BadInput, NotComparable, UnknownName
 from bench.models import zoo
+from bench.paths import shipped
 from bench.report import results
 from bench.report.results import Number, Run
 
@@ -125,13 +126,44 @@ def write(path: Path, held: Mapping[str, Any]) -> None:
 
 
 def check(root: Path, held: Mapping[str, Any]) -> Verdict:
-    """Hold a run against expectations; raises `NotComparable` where images, masks, protocol or metrics are others."""
+    """Hold a run against expectations; raises `NotComparable` where images, masks, protocol or metrics are others.
+
+    Metrics that the run has beyond those of the file do not matter.
+    """
     run = results.load(root)
-    if differences := list(_differences(held["settings"], run.facts["settings"])):
+    settings = run.facts["settings"]
+    known = held["settings"]["metrics"]
+    settings |= {"metrics": {name: version for name, version in settings["metrics"].items() if name in known}}
+    if differences := list(_differences(held["settings"], settings)):
         raise NotComparable(f"{root} cannot be held against this file: {'; '.join(differences)}.")
     before, now = held["digests"], _digests(run)
     changed = tuple(name for name in before if name in now and before[name] != now[name])
     return Verdict(tuple(_find(run, value, held) for value in held["values"]), changed)
+
+
+def recorded(root: Path, model: str) -> tuple[str, str | None]:
+    """A run of one model on the demo, as `make demo` does it, against this project's own record.
+
+    Returns what was found, in words, and the fault where a recorded number differs.
+    """
+    held = read(shipped("reports") / "regression" / "demo.json")
+    values = [value for value in held["values"] if value["model"] == model]
+    run = results.load(root)
+    if not values:
+        return f"numbers on the demo, none recorded yet: {_means(run)}", None
+    verdict = check(root, held | {"values": values})
+    return f"numbers on the demo, as recorded: {_means(run)}", None if verdict.passed else sentence(verdict)
+
+
+def _means(run: Run) -> str:
+    """Means over all cells, metric by metric."""
+    said = []
+    for metric in run.metrics:
+        found = [number.value for key, number in run.numbers.items() if key[3] == metric]
+        mean = sum(found) / len(found)
+        if math.isfinite(mean):
+            said.append(f"{metric} {mean:.{run.facts['metrics'][metric]['decimals']}f}")
+    return ", ".join(said)
 
 
 def _differences(before: Any, now: Any, place: str = "") -> Iterator[str]:

@@ -7,8 +7,8 @@ import time
 import numpy as np
 
 from bench.errors import BenchError
-from bench.run import predict
 from bench.run.plan import Task
+from bench.run.predict import Predictor
 from bench.run.spec import Job
 from bench.run.store import Store
 from bench.run.toolbox import Means, Toolbox, key
@@ -37,10 +37,12 @@ def _trial(model: str, tools: Toolbox) -> float:
     masks = torch.from_numpy(tools.masks(cell, 0, 1)[0])[:, None].to(tools.device)
     try:
         predictor = tools.predictor(model)
-        predictor.batch, predictor.proven = 1, True
-        predictor.outputs(truth, masks, predict.seeds_of([cell.label]))
+        if isinstance(predictor, Predictor):
+            predictor.batch, predictor.proven = 1, True
+        keys = [cell.key(tools.job.ids[0])]
+        predictor.outputs(truth, masks, keys)
         begin = time.perf_counter()
-        predictor.outputs(truth, masks, predict.seeds_of([cell.label]))
+        predictor.outputs(truth, masks, keys)
     except (BenchError, RuntimeError, MemoryError):
         return float("nan")
     return time.perf_counter() - begin

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.datasets import catalogue
 from bench.metrics import shelf
 from bench.progress import track
-from bench.run import collect, estimate, plan, provenance, store
+from bench.run import collect, estimate, exchange, plan, provenance, store
 from bench.run.execute import EXECUTORS
 from bench.run.shard import TRUTH
 from bench.run.spec import Job, resolve
@@ -38,13 +38,18 @@ def run(
     *,
     executor: str = "local",
     any_count: bool = False,
+    manifest: Path | None = None,
 ) -> Outcome:
     """Fill every cell of a spec and write its results; parts that a run folder holds already are not made again.
 
-    out: the run folder (default `runs/DATASET-DIGEST`). Raises `BenchError` for wrong names, missing data, a folder of
-    another run or one that another process holds, before an image is read.
+    out: the run folder (default `runs/DATASET-DIGEST`); manifest: what `export` wrote, for finished pictures of it.
+    Raises `BenchError` for wrong names, missing data or pictures, a folder of another run or one that another process
+    holds, before an image is read.
     """
     job = resolve(spec)
+    if manifest:
+        job = exchange.held_to(job, manifest)
+    exchange.check(job)
     means = means or Means()
     root = out or default_folder(job)
     with store.locked(root):

@@ -14,7 +14,7 @@ from bench import images as pictures
 from bench.batching import in_batches
 from bench.contracts import Model
 from bench.errors import ContractBroken
-from bench.models import check
+from bench.models import check, finished
 from bench.models.batch import PROBES, proven_batch
 from bench.types import ModelCard, Protocol
 
@@ -33,17 +33,18 @@ class Predictor:
     """Floating-point operations of one image, two to a multiplication with addition; 0: not counted."""
     say: Callable[[str], None] = print
 
-    def outputs(self, truth: torch.Tensor, masks: torch.Tensor, seeds: list[int]) -> torch.Tensor:
+    def outputs(self, truth: torch.Tensor, masks: torch.Tensor, keys: list[str]) -> torch.Tensor:
         """Complete images.
 
-        truth: uint8 [N, 3, H, W]; masks: bool [N, 1, H, W]; seeds: one per image, read by stochastic models alone.
+        truth: uint8 [N, 3, H, W]; masks: bool [N, 1, H, W]; keys: the names `image/mask set/bucket`, from which
+        stochastic models have their seeds.
         Returns uint8 [N, 3, H, W], composited and rounded as the protocol says. Raises `ContractBroken` where the model
         returns something else than whole images in 0..1. Out of memory halves the batch; the numbers stay.
         """
         self._prove(truth, masks)
         while True:
             try:
-                return self._run(truth, masks, seeds)
+                return self._run(truth, masks, keys)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as fault:
                 if not out_of_memory(fault) or self.batch == 1:
                     raise
@@ -53,10 +54,10 @@ class Predictor:
             self.say(f"{self.card.title}: out of memory, going on with batches of {self.batch}")
             self._prove(truth, masks)
 
-    def _run(self, truth: torch.Tensor, masks: torch.Tensor, seeds: list[int]) -> torch.Tensor:
-        numbers = torch.tensor(seeds, dtype=torch.int64)
+    def _run(self, truth: torch.Tensor, masks: torch.Tensor, keys: list[str]) -> torch.Tensor:
+        seeds = torch.tensor(seeds_of(keys), dtype=torch.int64)
         size = len(truth) if getattr(self.model, "imagewise", False) else self.batch
-        return in_batches(self._batch, size, truth, masks, numbers)
+        return in_batches(self._batch, size, truth, masks, seeds)
 
     def _batch(self, truth: torch.Tensor, masks: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
         images, holes = pictures.to_unit(truth), masks.float()
@@ -64,7 +65,7 @@ class Predictor:
         if fault := check.output_fault(raw, images):
             raise ContractBroken(fault)
         output = pictures.to_bytes(raw, self.protocol.rounding)
-        return torch.where(masks, output, truth) if self.protocol.composite else output
+        return composite(output, truth, masks, self.protocol)
 
     def raw(self, images: torch.Tensor, holes: torch.Tensor, seeds: list[int]) -> torch.Tensor:
         """The model's own answer: the hole is blanked and the sides padded before it, and cropped after it."""
@@ -87,6 +88,27 @@ class Predictor:
         self.batch = proven_batch(self.model, images, holes, self.batch, seeds)
         if self.batch != asked:
             self.say(f"{self.card.title}: batches of {self.batch}; larger ones change its bits here, or do not fit")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Finished pictures in place of a model; they take the same way from there."""
+
+    pictures: finished.Folder
+    protocol: Protocol
+    cells: tuple[str, ...]
+
+    def outputs(self, truth: torch.Tensor, masks: torch.Tensor, keys: list[str]) -> torch.Tensor:
+        """See `Predictor.outputs`; raises `BadInput` for a picture that is missing, damaged, or of another size."""
+        height, width = truth.shape[-2:]
+        read = self.pictures.read([self.pictures.place(key, self.cells) for key in keys], (height, width))
+        output = torch.from_numpy(read).permute(0, 3, 1, 2).contiguous().to(truth.device)
+        return composite(output, truth, masks, self.protocol)
+
+
+def composite(output: torch.Tensor, truth: torch.Tensor, masks: torch.Tensor, protocol: Protocol) -> torch.Tensor:
+    """8-bit outputs with the known pixels pasted back, where the protocol says so."""
+    return torch.where(masks, output, truth) if protocol.composite else output
 
 
 def out_of_memory(fault: BaseException) -> bool:

@@ -6,6 +6,7 @@ one part is written; then the next model takes over, the same images still on th
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 
 from bench import images as pictures
-from bench.errors import BenchError
+from bench.errors import BenchError, NotComparable
 from bench.metrics.features import truth as truth_features
 from bench.run import predict
 from bench.run.plan import Task
@@ -73,6 +74,7 @@ def _model_facts(name: str, prints: list[str], tools: Toolbox) -> dict[str, np.n
 def _prepare(task: Task, photographs: np.ndarray, tools: Toolbox) -> Prepared:
     images = torch.from_numpy(photographs).permute(0, 3, 1, 2).contiguous().to(tools.device)
     digests = predict.digests(images)
+    _expected(task, digests, tools)
     for name, extractor in tools.extractors.items():
         if (task.start, task.stop) not in tools.store.done(f"{TRUTH}@{name}"):
             rows = truth_features.cached(name, digests.tolist(), images, extractor)
@@ -82,18 +84,29 @@ def _prepare(task: Task, photographs: np.ndarray, tools: Toolbox) -> Prepared:
     return Prepared(images, digests, pair, kept)
 
 
+def _expected(task: Task, digests: np.ndarray, tools: Toolbox) -> None:
+    """Refuse photographs that are not those of the manifest, where there is one."""
+    ids = tools.job.ids[task.start : task.stop]
+    for image_id, found in zip(ids, digests, strict=True):
+        if tools.job.expected.get(image_id, found) != found:
+            raise NotComparable(
+                f"{image_id} is not the photograph that was exported: its prepared pixels differ from the manifest's. "
+                "Check --root, and that the data set's files are the same."
+            )
+
+
 def _cell(name: str, cell: Grid, holes: np.ndarray, task: Task, truth: Prepared, tools: Toolbox) -> dict[str, Any]:
     """What a model leaves on one cell: output digests, values, features and seconds, or the fault that stopped it."""
     if known := tools.faults.get((name, cell.label)):
         return {"fault": known}
     masks = torch.from_numpy(holes)[:, None].to(tools.device)
-    seeds = predict.seeds_of([f"{image_id}/{cell.label}" for image_id in tools.job.ids[task.start : task.stop]])
+    keys = [cell.key(image_id) for image_id in tools.job.ids[task.start : task.stop]]
     try:
-        begin = time.perf_counter()
-        outputs = tools.predictor(name).outputs(truth.images, masks, seeds)
+        predictor, begin = tools.predictor(name), time.perf_counter()
+        outputs = predictor.outputs(truth.images, masks, keys)
         if tools.device.type == "cuda":
             torch.cuda.synchronize()
-        seconds = time.perf_counter() - begin
+        seconds = time.perf_counter() - begin if isinstance(predictor, predict.Predictor) else math.nan
     except Exception as fault:  # a stranger's code may raise anything; the cell is marked
         text = str(fault) if isinstance(fault, BenchError) else f"{type(fault).__name__}: {fault}"
         tools.faults[name, cell.label] = text

@@ -31,6 +31,10 @@ class Grid:
         """How the column is named in messages and folders: `freeform-256/10-20`."""
         return f"{self.mask_set}/{self.bucket.label}"
 
+    def key(self, image_id: str) -> str:
+        """The name of an image in this column."""
+        return f"{image_id}/{self.label}"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -48,6 +52,8 @@ class Job:
     set_metrics: tuple[str, ...]
     missing: dict[str, str] = field(default_factory=dict)
     """Metric -> why it cannot be computed here."""
+    expected: dict[str, str] = field(default_factory=dict)
+    """Image -> digest that its prepared pixels must have, where a manifest says so."""
 
     @property
     def extractors(self) -> tuple[str, ...]:

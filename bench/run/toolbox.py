@@ -18,7 +18,7 @@ from bench.errors import BadInput, BenchError, ContractBroken
 from bench.masks import frozen
 from bench.metrics import shelf
 from bench.models import check, seen, zoo
-from bench.run.predict import Predictor, pad
+from bench.run.predict import Predictor, Reader, pad
 from bench.run.spec import Grid, Job
 from bench.run.store import Store
 
@@ -57,7 +57,7 @@ class Toolbox:
     """(model, cell label) -> why it failed; such a cell is not tried again by this worker."""
     told: set[str] = field(default_factory=set)
     """Faults that the user has read already."""
-    _predictors: dict[str, Predictor | str] = field(default_factory=dict)
+    _predictors: dict[str, Predictor | Reader | str] = field(default_factory=dict)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -116,7 +116,7 @@ class Toolbox:
         names = [pool.name(index) for index in indices]
         return pool.masks(indices), names, np.array([pool.digest(index)[:32] for index in indices])
 
-    def predictor(self, name: str) -> Predictor:
+    def predictor(self, name: str) -> Predictor | Reader:
         """A model, opened and checked once: a model that changes its answer with what lies under the mask is refused.
 
         Raises the same `BenchError` whenever it is asked for again.
@@ -135,8 +135,10 @@ class Toolbox:
             return {"parameters": 0, "flops": 0}
         return {"parameters": sum(p.numel() for p in found.model.parameters()), "flops": found.flops}
 
-    def _open(self, name: str) -> Predictor | str:
+    def _open(self, name: str) -> Predictor | Reader | str:
         ref = next(ref for ref in self.job.models if ref.name == name)
+        if ref.pictures:
+            return Reader(ref.pictures, self.job.protocol, tuple(cell.label for cell in self.job.grid))
         try:
             model = zoo.open_model(ref, self.device)
             predictor = Predictor(model, ref.card, self.job.protocol, self.means.batch, say=self.say)

@@ -118,6 +118,24 @@ def test_the_summaries_name_each_failure(make, held):
     assert gate.text(found).count("worse") == 12 + 1
 
 
+def test_metrics_beyond_those_of_the_file_do_not_matter(make, held):
+    fewer = [value for value in held["values"] if value["metric"] != "psnr"]
+    metrics = {name: version for name, version in held["settings"]["metrics"].items() if name != "psnr"}
+    run = make(shift("telea", "psnr", 0))
+    assert gate.check(run, held | {"values": fewer, "settings": held["settings"] | {"metrics": metrics}}).passed
+
+
+def test_one_models_numbers_are_held_against_this_projects_record(make, held, tmp_path, monkeypatch):
+    monkeypatch.setattr(gate, "shipped", lambda _: tmp_path)
+    (tmp_path / "regression").mkdir()
+    gate.write(tmp_path / "regression" / "demo.json", held)
+    title, fault = gate.recorded(make(shift("telea", "psnr", 0)), "telea")
+    assert title.startswith("numbers on the demo, as recorded: psnr ")
+    assert fault is None
+    assert "12 worse" in gate.recorded(make(shift("telea", "psnr", -1)), "telea")[1]
+    assert gate.recorded(make(shift("telea", "psnr", -1)), "ns")[1] is None
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"form": 99}', None])
 def test_a_file_that_is_none_is_refused(tmp_path, content):
     path = tmp_path / "gate.json"

@@ -8,6 +8,7 @@ from bench.run.predict import Predictor, pad, seeds_of
 from bench.types import ModelCard, Preparation, Protocol
 
 PROTOCOL = Protocol("t", "t", Preparation(), "", (), "", composite=True, rounding="round", metrics=())
+KEYS = ["a/set/10-20", "b/set/10-20", "c/set/10-20"]
 RAW = Protocol("t", "t", Preparation(), "", (), "", composite=False, rounding="round", metrics=())
 
 
@@ -40,7 +41,7 @@ def masks():
 
 
 def run(found, truth, masks):
-    return found.outputs(truth, masks, [0] * len(truth))
+    return found.outputs(truth, masks, KEYS)
 
 
 def test_known_pixels_are_those_of_the_truth(truth, masks):
@@ -153,9 +154,8 @@ def test_a_stochastic_model_gets_one_seed_for_each_image(truth, masks):
             noise = [torch.rand(images.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
             return torch.stack(noise)
 
-    seeds = seeds_of(["a", "b", "c"])
-    alone = predictor(Dice(), batch=1, stochastic=True).outputs(truth, masks, seeds)
-    together = predictor(Dice(), batch=3, stochastic=True).outputs(truth, masks, seeds)
+    alone = run(predictor(Dice(), batch=1, stochastic=True), truth, masks)
+    together = run(predictor(Dice(), batch=3, stochastic=True), truth, masks)
     assert torch.equal(alone, together)
     assert not torch.equal(together[0], together[1])
 
