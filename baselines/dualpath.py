@@ -45,7 +45,7 @@ from bench.types import ModelCard
 CARD = ModelCard(
     title="Dual-path GAN",
     authors="not named in the text at hand",
-    venue="not named in the text at hand",
+    venue="venue not named",
     year=2021,
     paper="a dual-path residual GAN on Places2, the subject of the layout dualpath-table1",
     code="none published; its two paths follow lyndonzheng/Pluralistic-Inpainting@034a758",

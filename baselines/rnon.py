@@ -75,12 +75,12 @@ FIRST = {
     "vgg16": ("vgg16-imagenet", ("pool1", "pool2", "pool3")),
     "densenet": ("densenet121-imagenet", ("relu0", "transition1", "transition2")),
 }
-"""Loss terms `perceptual NAME` and `style NAME` of the repair network: their feature network and its layers."""
+"""Loss terms `perceptual-NAME` and `style-NAME` of the repair network: their feature network and its layers."""
 SECOND = {
     "vgg19": ("vgg19-imagenet", ("relu3_4",)),
     "pool2_conv": ("densenet121-imagenet", ("transition1.conv",)),
 }
-"""Loss terms `perceptual NAME` of the optimisation network."""
+"""Loss terms `perceptual-NAME` of the optimisation network."""
 
 
 class Repair(nn.Module):
@@ -196,7 +196,7 @@ class RNONTraining(Training):
             {
                 name: features.load(*network)
                 for name, network in {**FIRST, **SECOND}.items()
-                if any(recipe.wants(term) for term in recipe.weights if term.endswith(f" {name}"))
+                if any(recipe.wants(term) for term in recipe.weights if term.endswith(f"-{name}"))
             }
         )
 
@@ -217,10 +217,10 @@ class RNONTraining(Training):
             "adversarial": (fake.sigmoid() - real.sigmoid()).abs().mean(),
         }
         for name in FIRST:
-            if weights[f"perceptual {name}"] or weights[f"style {name}"]:
+            if weights[f"perceptual-{name}"] or weights[f"style-{name}"]:
                 seen = self._seen(name, truth, output, composite)
-                terms[f"perceptual {name}"] = self._distance(*seen)
-                terms[f"style {name}"] = self._distance(*([losses.gram(item) for item in layers] for layers in seen))
+                terms[f"perceptual-{name}"] = self._distance(*seen)
+                terms[f"style-{name}"] = self._distance(*([losses.gram(item) for item in layers] for layers in seen))
         return terms
 
     def optimisation_critic(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
@@ -238,8 +238,8 @@ class RNONTraining(Training):
             "adversarial": cross_entropy(fake, real) if self.options["swapped"] else cross_entropy(real, fake),
         }
         for name in SECOND:
-            if weights[f"perceptual {name}"]:
-                terms[f"perceptual {name}"] = self._distance(*self._seen(name, truth, output, composite))
+            if weights[f"perceptual-{name}"]:
+                terms[f"perceptual-{name}"] = self._distance(*self._seen(name, truth, output, composite))
         return terms
 
     def _repaired(self, batch: Batch) -> Tensor:
@@ -319,15 +319,15 @@ PAPER = Recipe(
     weights={
         "valid": 2.0,
         "hole": 12.0,
-        "perceptual vgg16": 0.04,
-        "perceptual densenet": 1.2,
-        "style vgg16": 100.0,
-        "style densenet": 100.0,
+        "perceptual-vgg16": 0.04,
+        "perceptual-densenet": 1.2,
+        "style-vgg16": 100.0,
+        "style-densenet": 100.0,
         "adversarial": 100.0,
         "variation": 0.3,
         "content": 40.0,
-        "perceptual vgg19": 1.25,
-        "perceptual pool2_conv": 50.0,
+        "perceptual-vgg19": 1.25,
+        "perceptual-pool2_conv": 50.0,
         "real": 1.0,
         "fake": 1.0,
     },
@@ -344,12 +344,12 @@ PAPER = Recipe(
         "swapped": False,
     },
     features={
-        "perceptual vgg16": "vgg16-imagenet",
-        "style vgg16": "vgg16-imagenet",
-        "perceptual densenet": "densenet121-imagenet",
-        "style densenet": "densenet121-imagenet",
-        "perceptual vgg19": "vgg19-imagenet",
-        "perceptual pool2_conv": "densenet121-imagenet",
+        "perceptual-vgg16": "vgg16-imagenet",
+        "style-vgg16": "vgg16-imagenet",
+        "perceptual-densenet": "densenet121-imagenet",
+        "style-densenet": "densenet121-imagenet",
+        "perceptual-vgg19": "vgg19-imagenet",
+        "perceptual-pool2_conv": "densenet121-imagenet",
     },
 )
 RECIPES = {

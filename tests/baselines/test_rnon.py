@@ -265,9 +265,9 @@ def test_perceptual_terms_add_layers_output_and_composite():
     first, second, *_ = answering(0.2, weights={})
     expected = 3 * (0.8 + 0.8 / 4)
     for name in ("vgg16", "densenet"):
-        assert first[f"perceptual {name}"] == pytest.approx(expected)
+        assert first[f"perceptual-{name}"] == pytest.approx(expected)
     for name in ("vgg19", "pool2_conv"):
-        assert second[f"perceptual {name}"] == pytest.approx(expected)
+        assert second[f"perceptual-{name}"] == pytest.approx(expected)
 
 
 @pytest.mark.usefixtures("_plain_features")
@@ -277,7 +277,7 @@ def test_style_terms_compare_gram_matrices_over_their_size():
     white, grey, mixed = 1 / 3, 0.04 / 3, (0.75 + 0.25 * 0.04) / 3
     expected = (1 + 4) * ((white - grey) + (white - mixed))
     for name in ("vgg16", "densenet"):
-        assert first[f"style {name}"] == pytest.approx(expected)
+        assert first[f"style-{name}"] == pytest.approx(expected)
 
 
 def test_layers_are_those_that_the_paper_names(monkeypatch):
@@ -301,12 +301,12 @@ def test_without_perceptual_terms_no_network_is_loaded():
 
 def test_weights_are_those_of_formulas_1_6_11_and_13():
     first, second = (rnon.PAPER.stage_weights(stage) for stage in rnon.PAPER.stages)
-    assert [first[name] for name in ("valid", "hole", "perceptual vgg16", "adversarial", "variation")] == [
+    assert [first[name] for name in ("valid", "hole", "perceptual-vgg16", "adversarial", "variation")] == [
         *(2, 12, 0.04, 100, 0.3)
     ]
-    assert first["perceptual densenet"] == pytest.approx(0.04 * 30)
-    assert first["style vgg16"] == first["style densenet"] == 100
-    assert [second[name] for name in ("content", "adversarial", "perceptual vgg19", "perceptual pool2_conv")] == [
+    assert first["perceptual-densenet"] == pytest.approx(0.04 * 30)
+    assert first["style-vgg16"] == first["style-densenet"] == 100
+    assert [second[name] for name in ("content", "adversarial", "perceptual-vgg19", "perceptual-pool2_conv")] == [
         *(40, 0.75, 1.25, 50)
     ]
 
