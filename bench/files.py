@@ -73,6 +73,15 @@ KNOWN = {
         licence=IMAGENET,
         needed_by="models with a DenseNet encoder",
     ),
+    # A copy of network-bsds500.pytorch, which sniklaus/pytorch-hed offers without encryption and without a digest.
+    "hed-bsds500": WeightFile(
+        file="network-bsds500.pth",
+        url="https://huggingface.co/lllyasviel/ControlNet/resolve/main/annotator/ckpts/network-bsds500.pth",
+        sha256="58a858782f5fa3e0ca3dc92e7a1a609add93987d77be3dfa54f8f8419d881a94",
+        size_mib=56.1,
+        licence="GPL-3.0 (sniklaus/pytorch-hed); HED's own weights, trained on BSDS500",
+        needed_by="sketches of cfs",
+    ),
     "inception-fid": WeightFile(
         file="pt_inception-2015-12-05-6726825d.pth",
         url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"

@@ -1,0 +1,281 @@
+"""CFS: agrees with the authors' networks, makes its sketch of the masked image alone, learns in two stages."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from baselines import cfs
+from bench.errors import BadInput, Unavailable
+from bench.training.step import Batch
+from tests.fill import figures, fill, picture, weight
+
+
+def small(variant="code", sketches="canny"):
+    return fill(cfs.model(variant, width=4, sketches=sketches), gain=1.0)
+
+
+@pytest.fixture(scope="module")
+def guided():
+    """Narrow generators, and HED in its full size."""
+    return small(sketches="hed")
+
+
+def size(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.slow
+def test_the_networks_have_the_authors_sizes():
+    network = cfs.model("code")
+    assert size(network.sketch) == 24_121_427
+    assert size(network.inpaint) == 72_839_800
+    assert size(network) == cfs.CARD.parameters["code"] == 24_121_427 + 72_839_800 + 14_716_171
+    assert size(network.inpaint.middle[0]) == 14_222_400
+
+
+def test_the_papers_form_has_four_residual_blocks_more():
+    assert cfs.CARD.parameters["paper"] - cfs.CARD.parameters["code"] == 4 * 14_222_400
+
+
+def test_discriminators_have_the_authors_sizes():
+    assert [size(cfs.Discriminator(channels)) for channels in (2, 3)] == [2_762_752, 2_763_776]
+
+
+@pytest.mark.parametrize(("width", "squeezed"), [(512, 32), (64, 4), (32, 4), (8, 4), (3, 3)])
+def test_channels_are_squeezed_to_a_sixteenth_but_no_narrower_than_the_published_network(width, squeezed):
+    assert cfs.SqueezeExcitation(width).linear1.out_features == squeezed
+
+
+def test_a_block_gates_its_input_and_its_output_by_the_ungated_features():
+    torch.manual_seed(0)
+    block = cfs.CFS(2, 5, 3, 2, 1).eval()
+    x = torch.rand(1, 2, 9, 8)
+    same, conv, gate = block.same_conv2d, block.conv2d, block.mask_conv2d
+    inner = x * F.conv2d(x, same.weight, same.bias, padding=1).sigmoid()
+    outer = F.conv2d(x, gate.weight, gate.bias, 2, 1).sigmoid()
+    f = outer * F.leaky_relu(F.conv2d(inner, conv.weight, conv.bias, 2, 1), 0.2)
+    first, second = block.sqex.linear1, block.sqex.linear2
+    z = F.linear(f.mean((2, 3)), first.weight, first.bias).relu()
+    s = F.linear(z, second.weight, second.bias).sigmoid()
+    torch.testing.assert_close(block(x), f * s[:, :, None, None])
+
+
+def authors_state(facts, player, share=1.0):
+    """The stored rule: filled by name, 20 rounds of power iteration under every spectral norm, then u times a share."""
+    state = {name: weight(name, tuple(shape), facts["gain"]) for name, shape in facts["state_dict"][player]}
+    for name in [name for name in state if name.endswith("weight_orig")]:
+        start, matrix = name.removesuffix("orig"), state[name].double().flatten(1)
+        u = state[f"{start}u"].double()
+        for _ in range(20):
+            v = F.normalize(matrix.T @ u, dim=0)
+            u = F.normalize(matrix @ v, dim=0)
+        state[f"{start}u"], state[f"{start}v"] = (share * u).float(), v.float()
+    return state
+
+
+@pytest.fixture(scope="module")
+def authors():
+    """The authors' networks as the figures were made with, on the stored input: image, mask, sketch and output."""
+    facts, arrays = figures("cfs")
+    network = cfs.model("code").eval()
+    outlines = {name.replace("net", "module", 1): tensor for name, tensor in network.hed.state_dict().items()}
+    found = {
+        "sketch": authors_state(facts, "sketch_G", 0.75),
+        "inpaint": {"generator": authors_state(facts, "inpaint_G", 0.2)},
+        "hed": outlines,
+    }
+    network.load_state_dict(cfs.convert(found, "places2"))
+    image, mask = picture()
+    known = torch.from_numpy(arrays["sketch_in"]).float()[None, None] / 255 * (1 - mask)
+    with torch.inference_mode():
+        sketch = network.draw(cfs.grey(image), known, mask)
+        output = network.paint(image, cfs.merge(sketch, known, mask), mask)
+    return image, mask, sketch, output
+
+
+@pytest.mark.slow
+def test_sketch_and_colours_agree_with_the_stored_figures(authors):
+    """The figures hold every fourth pixel."""
+    _, arrays = figures("cfs")
+    _, mask, sketch, output = authors
+    assert np.array_equal(mask[0, 0].numpy() > 0, arrays["mask"])
+    for found, name in ((sketch, "sketch"), (output, "pred")):
+        torch.testing.assert_close(found[..., ::4, ::4], torch.from_numpy(arrays[name]), atol=1e-4, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("player", "name"), [("sketch_D", "sketch_score"), ("inpaint_D", "inpaint_score")])
+def test_discriminators_agree_with_the_stored_figures(authors, player, name):
+    """The first layer stands twice in the authors' state; the last name holds what it was filled with."""
+    facts, arrays = figures("cfs")
+    image, _, sketch, output = authors
+    shown = torch.cat([cfs.grey(image), sketch], 1) if player == "sketch_D" else output
+    state = {key.replace("features.", "conv1."): tensor for key, tensor in authors_state(facts, player).items()}
+    network = cfs.Discriminator(shown.shape[1]).eval()
+    network.load_state_dict({cfs._our_name(key): tensor for key, tensor in state.items()})
+    with torch.inference_mode():
+        score, _ = network(shown)
+    torch.testing.assert_close(score, torch.from_numpy(arrays[name]), atol=1e-4, rtol=0)
+
+
+def filled_in(image, mask, seed=0):
+    """The image with something else in the hole."""
+    return image * (1 - mask) + torch.rand(image.shape, generator=torch.Generator().manual_seed(seed)) * mask
+
+
+@pytest.mark.parametrize("sketches", cfs.SKETCHES)
+@torch.inference_mode()
+def test_nothing_under_the_mask_is_read(guided, sketches):
+    image, mask = picture(64, 64)
+    network = guided if sketches == "hed" else small()
+    assert torch.equal(network.predict(image, mask), network.predict(filled_in(image, mask), mask))
+
+
+@pytest.mark.parametrize("sketches", cfs.SKETCHES)
+@torch.inference_mode()
+def test_the_sketch_is_made_of_the_masked_image_alone(guided, sketches):
+    """The authors' test blanks a sketch of the undamaged image, whose rim around the hole knows what lay in it."""
+    image, mask = picture(64, 64)
+    network = guided if sketches == "hed" else small()
+    sketch = network.outlines(image, mask)
+    assert torch.equal(sketch, network.outlines(filled_in(image, mask), mask))
+    assert not (sketch * mask).any()
+    authors = network.outlines(image, torch.zeros_like(mask)) * (1 - mask)
+    assert not torch.equal(sketch, authors)
+
+
+def test_the_card_says_where_the_sketch_comes_from():
+    assert "masked image only" in cfs.CARD.limits
+    assert "undamaged" in cfs.CARD.limits
+
+
+@torch.inference_mode()
+def test_without_a_hole_the_colours_follow_the_known_sketch():
+    image, mask = picture(64, 64)
+    network, empty = small(), torch.zeros_like(mask)
+    known = network.outlines(image, empty)
+    assert known.any()
+    torch.testing.assert_close(network.predict(image, empty), network.paint(image, known, empty))
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (17, 50), (45, 70)])
+@torch.inference_mode()
+def test_prediction_keeps_any_size_and_the_range_where_nothing_or_everything_is_missing_too(shape):
+    network, (image, mask) = small(), picture(64, 80)
+    image, mask = image[..., : shape[0], : shape[1]], mask[..., : shape[0], : shape[1]]
+    for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
+        output = network.predict(image * (1 - hole), hole)
+        assert output.shape == image.shape
+        assert 0 <= output.min() <= output.max() <= 1
+
+
+@pytest.mark.parametrize("sketches", cfs.SKETCHES)
+@torch.inference_mode()
+def test_a_batch_of_none_gives_none(guided, sketches):
+    network = guided if sketches == "hed" else small()
+    assert network.predict(torch.zeros(0, 3, 32, 32), torch.zeros(0, 1, 32, 32)).shape == (0, 3, 32, 32)
+
+
+def test_too_small_an_image_is_refused_in_a_sentence():
+    with pytest.raises(BadInput, match="at least 16 x 16 pixels, not 15 x 40"):
+        small().predict(torch.zeros(1, 3, 15, 40), torch.zeros(1, 1, 15, 40))
+
+
+def test_an_unknown_variant_or_source_of_sketches_is_refused():
+    with pytest.raises(BadInput, match="paper, code"):
+        cfs.model("printed")
+    with pytest.raises(BadInput, match="hed, canny"):
+        cfs.model(sketches="sobel")
+
+
+RECIPE = dataclasses.replace(
+    cfs.RECIPES["starter"], variant="code", settings={"width": 4, "sketches": "canny"}, options={"width": 4}
+)
+WEIGHTS = RECIPE.stage_weights(RECIPE.stages[0])
+
+
+def learning():
+    torch.manual_seed(0)
+    return cfs.training(cfs.model("code", width=4, sketches="canny"), RECIPE)
+
+
+def batch():
+    images, masks = picture(64, 64)
+    return Batch(images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1, 1))
+
+
+@pytest.mark.parametrize("player", RECIPE.optimizers)
+def test_gradients_reach_every_parameter_of_the_player_at_turn(player):
+    """But the channel weights of the last layer, which the authors' state holds and nothing uses."""
+    learner = learning()
+    terms = getattr(learner, player)(batch(), WEIGHTS)
+    sum(WEIGHTS[name] * term for name, term in terms.items()).backward()
+    used = {name: p for name, p in learner.players[player].named_parameters() if not name.startswith("dec_1.sqex")}
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in used.values())
+
+
+def test_the_colours_leave_the_sketches_alone():
+    learner = learning()
+    learner.colours(batch(), WEIGHTS)["reconstruction"].backward()
+    assert all(p.grad is None for p in learner.players["sketches"].parameters())
+
+
+def test_the_reconstruction_is_divided_by_the_share_of_the_hole():
+    learner, seen = learning().eval(), batch()
+    expected = (learner._painted(seen) - seen.images).abs().mean() / seen.masks.mean()
+    torch.testing.assert_close(learner.colours(seen, WEIGHTS)["reconstruction"], expected)
+
+
+def test_the_critics_play_the_hinge_game(monkeypatch):
+    learner, seen = learning(), batch()
+    scores = iter([torch.tensor([-1.0, 0.5, 3.0]), torch.tensor([-3.0, 0.0, 1.0])])
+    monkeypatch.setattr(learner.players["colour_critic"], "forward", lambda images: (next(scores), []))
+    terms = learner.colour_critic(seen, WEIGHTS)
+    assert terms["real"].item() == pytest.approx((2 + 0.5 + 0) / 3)
+    assert terms["fake"].item() == pytest.approx((0 + 1 + 2) / 3)
+
+
+def test_all_five_layers_of_the_critic_are_matched():
+    learner, seen = learning().eval(), batch()
+    critic, output = learner.players["colour_critic"], learner._painted(seen)
+    pairs = list(zip(critic(output)[1], critic(seen.images)[1], strict=True))
+    expected = sum((fake - real).abs().mean() for fake, real in pairs)
+    assert len(pairs) == 5
+    torch.testing.assert_close(learner.colours(seen, WEIGHTS)["matching"], expected)
+
+
+def test_the_network_is_shown_in_training_what_it_sees_at_test():
+    learner, seen = learning(), batch()
+    other = Batch(filled_in(seen.images, seen.masks), seen.masks)
+    assert torch.equal(learner._known(seen), learner._known(other))
+    assert not torch.equal(learner._drawn(seen)[1], learner._drawn(other)[1])
+
+
+def test_the_turns_of_a_step_share_their_sketches(monkeypatch):
+    learner, seen, made = learning(), batch(), []
+    outlines = learner.model[0].outlines
+    monkeypatch.setattr(learner.model[0], "outlines", lambda *given: made.append(1) or outlines(*given))
+    for player in RECIPE.optimizers:
+        getattr(learner, player)(seen, WEIGHTS)
+    assert len(made) == 2, "of the whole and of the masked images"
+    learner.sketches(batch(), WEIGHTS)
+    assert len(made) == 4, "another batch has others"
+
+
+def test_training_gives_hed_its_published_weights(monkeypatch, guided):
+    monkeypatch.setattr(cfs, "require_hed", lambda: None)
+    monkeypatch.setattr(cfs.hed, "published", guided.hed.state_dict)
+    network = cfs.model("code", width=4)
+    cfs.training(network, RECIPE)
+    assert torch.equal(network.hed.netScoreOne.weight, guided.hed.netScoreOne.weight)
+
+
+def test_training_on_heds_sketches_says_in_a_sentence_that_its_file_is_missing(monkeypatch, tmp_path):
+    monkeypatch.delenv(cfs.files.variable("hed-bsds500"), raising=False)
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(Unavailable, match=r"network-bsds500.pth .* Or let Canny draw: --set settings.sketches=canny"):
+        cfs.training(cfs.model("code", width=4), RECIPE)

@@ -1,0 +1,76 @@
+"""HED: agrees with the published network, reads the published file, says in a sentence where it is missing."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from baselines.layers import hed
+from bench import digest, files
+from bench.errors import Unavailable
+from tests.fill import figures, fill, picture
+
+
+@pytest.fixture(scope="module")
+def network():
+    return fill(hed.HED(), figures("hed")[0]["gain"])
+
+
+def test_names_and_shapes_are_those_of_the_port(network):
+    state = network.state_dict()
+    listed = {name: tuple(shape) for name, shape in figures("hed")[0]["state_dict"]["net"]}
+    assert {name: tuple(tensor.shape) for name, tensor in state.items()} == listed
+    assert sum(p.numel() for p in network.parameters()) == 14_716_171
+
+
+def test_the_older_names_of_the_file_become_those_of_the_port(network):
+    state = network.state_dict()
+    assert list(hed.convert({name.replace("net", "module", 1): tensor for name, tensor in state.items()})) == list(
+        state
+    )
+
+
+@pytest.mark.slow
+def test_outlines_agree_with_the_stored_figures(network):
+    """The figures hold every fourth pixel of 320 x 480."""
+    image, _ = picture(320, 480)
+    with torch.inference_mode():
+        found = network(image)[..., ::4, ::4]
+    torch.testing.assert_close(found, torch.from_numpy(figures("hed")[1]["edge"]), atol=1e-4, rtol=0)
+
+
+def test_channels_are_turned_to_bgr_inside(network):
+    image, _ = picture(32, 32)
+    with torch.inference_mode():
+        assert not torch.allclose(network(image), network(image.flip(1)), atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 50)])
+def test_every_side_from_16_pixels_keeps_its_size(network, size):
+    with torch.inference_mode():
+        found = network(torch.full((2, 3, *size), 0.5))
+    assert found.shape == (2, 1, *size)
+    assert found.isfinite().all()
+
+
+def test_a_missing_file_is_named_with_the_way_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.delenv(files.variable("hed-bsds500"), raising=False)
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(
+        Unavailable, match=r"network-bsds500.pth .* is not on this machine: `bench metrics fetch hed-bsds500`"
+    ):
+        hed.published()
+
+
+@pytest.mark.slow
+def test_the_published_file_is_read_under_its_own_names(network, monkeypatch, tmp_path):
+    state = network.state_dict()
+    path = tmp_path / "network-bsds500.pth"
+    torch.save({name.replace("net", "module", 1): tensor for name, tensor in state.items()}, path)
+    entry = dataclasses.replace(files.KNOWN["hed-bsds500"], sha256=digest.of_file(path))
+    monkeypatch.setitem(files.KNOWN, "hed-bsds500", entry)
+    monkeypatch.setenv(files.variable("hed-bsds500"), str(path))
+    found = hed.published()
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], state[name]) for name in state)
