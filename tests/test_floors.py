@@ -33,7 +33,7 @@ def imports(path):
 
 def room(module):
     parts = module.split(".")
-    if parts[1:2] == ["__main__"]:
+    if parts[1:2] in (["__main__"], ["__init__"]):
         return "cli"
     return parts[1] if len(parts) > 1 and parts[1] in PER_FLOOR else "ground"
 
