@@ -53,7 +53,7 @@ CARD = ModelCard(
     limits="A wrong sketch is painted out faithfully; 112 to 169 million parameters. Sketches come from the masked "
     "image only, whose grey hole HED may outline; the published numbers used sketches of the undamaged image.",
     tables=("cfs-table1",),
-    aliases=("Feature-Selection-Inpainting", "Li et al. (CFS)"),
+    aliases=("Feature-Selection-Inpainting",),
     variants={
         "paper": "As the paper has it: 8 residual blocks in the network of the colours.",
         "code": "The authors' code: 4 residual blocks there.",
