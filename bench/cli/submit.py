@@ -1,0 +1,27 @@
+"""Pack a run into one archive for a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="The archive; RUN.zip beside the run by default.")] = None,
+) -> None:
+    """Pack results, digests, versions and kept pictures of a run into one archive, and check it as a receiver would.
+
+    Example: bench submit runs/demo --out ours.zip
+    """
+    import tempfile
+
+    from bench.report import submission
+
+    archive = out or run.with_name(f"{run.name}.zip")
+    size = submission.pack(run, archive)
+    with tempfile.TemporaryDirectory() as scratch:
+        packed = submission.unpack(archive, Path(scratch))
+    print(f"{archive}: {len(packed.models)} models, {size / 2**20:.1f} MiB, checked")

@@ -1,0 +1,176 @@
+"""Submissions: a run in one archive that can be checked by whoever receives it.
+
+NAME.zip holds `run.json`, `images.txt`, `results.parquet`, `summary.parquet`, the kept pictures, and `digests.json`
+with the SHA-256 of each. Feature vectors stay behind. Equal runs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from bench import digest, images
+from bench.errors import BadInput, Unavailable, UnknownName
+from bench.masks import frozen
+from bench.metrics import shelf
+from bench.report import results
+from bench.report.page.gallery import folder_name
+from bench.report.results import Run
+
+FORM = 1
+DIGESTS = "digests.json"
+WHOLE = ("run.json", "images.txt", "results.parquet", "summary.parquet")
+PICTURES = "images/"
+MAX_BYTES = 4 << 30
+"""Unpacked archives may not be larger."""
+EPOCH = (1980, 1, 1, 0, 0, 0)
+CLOSE = 1e-9
+PIXELS = 32
+"""Hexadecimal digits of a picture's digest in the results."""
+
+
+def pack(root: Path, out: Path) -> int:
+    """Write a run's archive and check it; returns its size in bytes.
+
+    The folder of the photographs is left out of `run.json`. Raises `BadInput` for a run without results.
+    """
+    run = results.load(root)
+    facts = run.facts | {"spec": run.facts["spec"] | {"root": None}}
+    held = {name: (root / name).read_bytes() for name in WHOLE[1:]}
+    held["run.json"] = (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()
+    pictures = sorted(path for path in (root / "images").rglob("*.png"))
+    held |= {path.relative_to(root).as_posix(): path.read_bytes() for path in pictures}
+    digests = {name: digest.of_bytes(content) for name, content in sorted(held.items())}
+    held[DIGESTS] = (json.dumps({"form": FORM, "sha256": digests}, indent=1) + "\n").encode()
+    beside = out.with_name(f".{out.name}.part")
+    try:
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
+            for name, content in sorted(held.items()):
+                archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
+        beside.replace(out)
+    finally:
+        beside.unlink(missing_ok=True)
+    return out.stat().st_size
+
+
+def unpack(archive: Path, out: Path) -> Run:
+    """Unpack a submission into an empty folder and check all of it; raises `BadInput` with the first thing wrong.
+
+    Checked: names (nothing can leave the folder), size, digests of files; that masks are this installation's; that the
+    summary follows from the rows; and that kept pictures are those whose digests stand in the rows.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            _extract(opened, out)
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as fault:
+        raise BadInput(f"it is no archive that can be read: {fault}") from fault
+    try:
+        run = results.load(out)
+        faults = [*_settings(run), *_summary(run), *_pictures(run)]
+    except BadInput:
+        raise
+    except (KeyError, ValueError, TypeError, AttributeError, OSError) as fault:
+        raise BadInput(f"its content is not that of a run: {fault!r}") from fault
+    if faults:
+        raise BadInput(faults[0])
+    return run
+
+
+def _extract(opened: zipfile.ZipFile, out: Path) -> None:
+    members = {member.filename: member for member in opened.infolist()}
+    if DIGESTS not in members or len(members) != len(opened.infolist()):
+        raise BadInput(f"it has no {DIGESTS}, or a name twice; write it with bench submit")
+    if sum(member.file_size for member in members.values()) > MAX_BYTES:
+        raise BadInput(f"it unpacks to more than {MAX_BYTES >> 30} GiB")
+    digests = _digests(opened.read(DIGESTS))
+    if lacking := [name for name in WHOLE if name not in digests]:
+        raise BadInput(f"it lacks {', '.join(lacking)}")
+    if set(members) != {*digests, DIGESTS}:
+        raise BadInput(f"its files are not those of {DIGESTS}")
+    for name, expected in digests.items():
+        if name not in WHOLE and not _is_picture(name):
+            raise BadInput(f"it holds '{name}', which is no part of a submission")
+        content = opened.read(name)
+        if digest.of_bytes(content) != expected:
+            raise BadInput(f"{name} does not have the digest that {DIGESTS} gives")
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _digests(content: bytes) -> dict[str, str]:
+    try:
+        found = json.loads(content)
+        assert found["form"] == FORM
+        return {str(name): str(value) for name, value in found["sha256"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as fault:
+        raise BadInput(f"its {DIGESTS} is not one that bench submit wrote") from fault
+
+
+def _is_picture(name: str) -> bool:
+    parts = name.split("/")
+    return name.startswith(PICTURES) and len(parts) == 5 and name.endswith(".png") and all(map(_plain, parts))
+
+
+def _plain(part: str) -> bool:
+    return part not in ("", ".", "..") and part == folder_name(part)
+
+
+def _settings(run: Run) -> Iterator[str]:
+    """The settings have their digest, and the mask sets are those that this installation holds."""
+    settings = run.facts["settings"]
+    if digest.of_settings(settings) != run.facts["digests"]["settings"]:
+        yield "its settings do not have their digest"
+    for name, claimed in settings["mask sets"].items():
+        try:
+            held = frozen.load(name).digest
+        except UnknownName:
+            yield f"its mask set {name} is not on this machine: bench masks import brings it"
+            continue
+        if held != claimed:
+            yield f"its mask set {name} is not the one that is frozen here"
+
+
+def _summary(run: Run) -> Iterator[str]:
+    """Each value of a pair metric is what its rows give."""
+    table = pq.read_table(run.root / "results.parquet").to_pandas()
+    cells: dict[Any, Any] = dict(iter(table.groupby(["model", "mask_set", "bucket"], sort=False)))
+    for (model, mask_set, bucket, metric), number in run.numbers.items():
+        if metric not in table.columns or not number.n:
+            continue
+        rows = cells.get((model, mask_set, bucket))
+        values = np.array([]) if rows is None else rows[metric].to_numpy(float)
+        finite = values[np.isfinite(values)]
+        if len(finite) != number.n or not np.isclose(_reduced(metric, finite), number.value, rtol=CLOSE, atol=0):
+            yield f"{metric} of {model} on {mask_set}/{bucket} is not what its rows give"
+
+
+def _reduced(metric: str, values: np.ndarray) -> float:
+    try:
+        opened: Any = shelf.open_metric(metric, "cpu")
+    except Unavailable:  # networks; their numbers are means
+        return float(values.mean())
+    return float(opened.reduce(values))
+
+
+def _pictures(run: Run) -> Iterator[str]:
+    """Kept pictures are those that were scored."""
+    names = ["image", "model", "mask_set", "bucket", "image_digest", "output_digest"]
+    known: dict[str, str] = {}
+    for row in pq.read_table(run.root / "results.parquet", columns=names).to_pylist():
+        place = f"{row['mask_set']}/{row['bucket']}/{folder_name(row['image'])}"
+        known[f"{place}/truth.png"] = row["image_digest"]
+        known[f"{place}/{folder_name(row['model'])}.png"] = row["output_digest"]
+    for path in sorted((run.root / "images").rglob("*.png")):
+        name = path.relative_to(run.root / "images").as_posix()
+        if path.name in ("mask.png", "masked.png"):
+            continue
+        found = images.digest(np.asarray(images.decode(path, name)))[:PIXELS]
+        if known.get(name) != found:
+            yield f"the picture {name} is not the one that was scored"

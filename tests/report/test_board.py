@@ -1,0 +1,194 @@
+"""Submissions that a receiver can check, and the board over those that pass."""
+
+import json
+import re
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from bench import cli
+from bench.errors import BadInput
+from bench.report import board, submission
+from bench.run.main import run
+from bench.types import RunSpec
+
+
+def measured(out, *models, limit=2):
+    spec = RunSpec(
+        models, "demo", None, None, ("freeform",), "20-30", ("psnr", "psnr-pooled", "l1"), "bench@1", limit, 1
+    )
+    return run(spec, out).root
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory):
+    return measured(tmp_path_factory.mktemp("ours") / "ours", "mean", "telea")
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory):
+    return measured(tmp_path_factory.mktemp("theirs") / "theirs", "mean", "ns")
+
+
+@pytest.fixture
+def archive(ours, tmp_path):
+    submission.pack(ours, tmp_path / "ours.zip")
+    return tmp_path / "ours.zip"
+
+
+def rewritten(archive, honest=False, **changes):
+    """The archive with other contents ({name: function of bytes}); honest: with digests that fit."""
+    with zipfile.ZipFile(archive) as opened:
+        held = {name: opened.read(name) for name in opened.namelist()}
+    for name, change in changes.items():
+        found = next(key for key in held if key.endswith(name.replace("__", ".")))
+        held[found] = change(held[found])
+        if honest:
+            digests = json.loads(held["digests.json"])
+            digests["sha256"][found] = submission.digest.of_bytes(held[found])
+            held["digests.json"] = json.dumps(digests).encode()
+    with zipfile.ZipFile(archive, "w") as opened:
+        for name, content in held.items():
+            opened.writestr(name, content)
+    return archive
+
+
+def fault(archive, tmp_path):
+    with pytest.raises(BadInput) as raised:
+        submission.unpack(archive, tmp_path / "out")
+    return str(raised.value)
+
+
+def edited(**changes):
+    return lambda content: json.dumps(json.loads(content) | changes).encode()
+
+
+def test_a_run_comes_back_whole_but_for_the_place_of_its_photographs(archive, ours, tmp_path):
+    found = submission.unpack(archive, tmp_path / "out")
+    assert found.numbers.keys() == submission.results.load(ours).numbers.keys()
+    assert found.facts["spec"]["root"] is None
+    assert (tmp_path / "out" / "results.parquet").read_bytes() == (ours / "results.parquet").read_bytes()
+    assert list((tmp_path / "out" / "images").rglob("telea.png"))
+
+
+def test_equal_runs_give_equal_archives(archive, ours, tmp_path):
+    submission.pack(ours, tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
+
+
+def test_a_changed_file_is_refused(archive, tmp_path):
+    assert "does not have the digest" in fault(rewritten(archive, images__txt=lambda text: text + b"x\n"), tmp_path)
+
+
+def test_numbers_that_do_not_follow_from_the_rows_are_refused(archive, tmp_path):
+    def better(content):
+        path = tmp_path / "summary.parquet"
+        path.write_bytes(content)
+        frame = pd.read_parquet(path)
+        frame.loc[frame["model"] == "telea", "value"] += 0.01
+        frame.to_parquet(path)
+        return path.read_bytes()
+
+    said = fault(rewritten(archive, honest=True, summary__parquet=better), tmp_path)
+    assert said == "psnr of telea on freeform-256/20-30 is not what its rows give"
+
+
+def test_masks_of_another_set_are_refused(archive, tmp_path):
+    def other(content):
+        facts = json.loads(content)
+        facts["settings"]["mask sets"]["freeform-256"] = "00"
+        facts["digests"]["settings"] = submission.digest.of_settings(facts["settings"])
+        return json.dumps(facts).encode()
+
+    said = fault(rewritten(archive, honest=True, run__json=other), tmp_path)
+    assert said == "its mask set freeform-256 is not the one that is frozen here"
+
+
+def test_changed_settings_are_refused(archive, tmp_path):
+    said = fault(rewritten(archive, honest=True, run__json=edited(settings={"mask sets": {}, "metrics": {}})), tmp_path)
+    assert said == "its settings do not have their digest"
+
+
+def test_pictures_that_were_not_scored_are_refused(archive, tmp_path):
+    def nicer(_):
+        Image.fromarray(np.zeros((256, 256, 3), np.uint8)).save(tmp_path / "nicer.png")
+        return (tmp_path / "nicer.png").read_bytes()
+
+    said = fault(rewritten(archive, honest=True, telea__png=nicer), tmp_path)
+    assert re.fullmatch(r"the picture freeform-256/20-30/.*/telea.png is not the one that was scored", said)
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.png", "images/../../../../evil.png", "/evil.png", "images/a/b/c/d.svg", "x.py"]
+)
+def test_nothing_leaves_the_folder_or_is_no_part_of_a_submission(name, archive, tmp_path):
+    with zipfile.ZipFile(archive) as opened:
+        digests = json.loads(opened.read("digests.json"))
+    digests["sha256"][name] = submission.digest.of_bytes(b"evil")
+    rewritten(archive, digests__json=lambda _: json.dumps(digests).encode())
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr(name, b"evil")
+    assert "is no part of a submission" in fault(archive, tmp_path)
+    assert not list(tmp_path.rglob("evil*"))
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(submission, "MAX_BYTES", 1000)
+    assert "unpacks to more than" in fault(archive, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06" + bytes(18)])
+def test_what_is_no_archive_is_refused(content, tmp_path):
+    (tmp_path / "x.zip").write_bytes(content)
+    assert "no archive" in (said := fault(tmp_path / "x.zip", tmp_path)) or "no digests.json" in said
+
+
+def test_the_board_names_what_it_refuses_and_shows_the_rest(archive, theirs, tmp_path):
+    folder = archive.parent
+    submission.pack(theirs, folder / "theirs.zip")
+    (folder / "broken.zip").write_bytes(b"broken")
+    result = CliRunner().invoke(cli.build(), ["board", str(folder), "--html", str(tmp_path / "board")])
+    assert result.exit_code == 1
+    page = (tmp_path / "board" / "index.html").read_text()
+    assert "<b>broken.zip</b>: it is no archive that can be read" in page
+    (inner,) = (tmp_path / "board").glob("board-*/index.html")
+    assert all(f">{name}</th>" in inner.read_text() for name in ("Telea", "Navier-Stokes"))
+
+
+def test_a_model_of_two_submissions_stands_once_if_its_outputs_are_equal(ours, theirs, tmp_path):
+    runs = {"ours": submission.results.load(ours), "theirs": submission.results.load(theirs)}
+    facts = board.join(runs, tmp_path / "joined")
+    assert list(facts["models"]) == ["mean", "telea", "ns"]
+    assert set(pd.read_parquet(tmp_path / "joined" / "results.parquet")["model"]) == {"mean", "telea", "ns"}
+
+
+def test_a_model_of_two_submissions_with_other_outputs_carries_the_archives_name(ours, theirs, tmp_path):
+    other = submission.results.load(theirs)
+    rows = pd.read_parquet(theirs / "results.parquet").assign(output_digest="other")
+    (tmp_path / "copy").mkdir()
+    for name in ("run.json", "summary.parquet"):
+        (tmp_path / "copy" / name).write_bytes((other.root / name).read_bytes())
+    rows.to_parquet(tmp_path / "copy" / "results.parquet")
+    runs = {"ours": submission.results.load(ours), "theirs": submission.results.load(tmp_path / "copy")}
+    assert list(board.join(runs, tmp_path / "joined")["models"]) == ["mean", "telea", "mean [theirs]", "ns"]
+
+
+def test_runs_of_other_settings_share_no_table(archive, tmp_path):
+    submission.pack(measured(tmp_path / "fewer", "mean", limit=1), archive.parent / "fewer.zip")
+    board.write(archive.parent, tmp_path / "board")
+    assert len(list((tmp_path / "board").glob("board-*"))) == 2
+
+
+def test_a_folder_without_archives_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="holds no submission"):
+        board.write(tmp_path, tmp_path / "board")
+
+
+def test_the_command_packs_beside_the_run_and_checks(ours, tmp_path):
+    result = CliRunner().invoke(cli.build(), ["submit", str(ours), "--out", str(tmp_path / "a.zip")])
+    assert result.exit_code == 0
+    assert "2 models" in result.stdout
