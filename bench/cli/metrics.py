@@ -27,11 +27,11 @@ def list_metrics(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    width = {key: max(len(row[key]) for row in rows) for key in ("name", "title")}
+    width = {key: max(len(row[key]) for row in rows) for key in ("name", "title", "unit")}
     for row in rows:
         missing = f"missing; type: bench metrics fetch {' '.join(row['missing'])}" if row["missing"] else "ready"
         start = f"{row['name']:{width['name']}}  {row['title']:{width['title']}}  {row['better']:6}"
-        print(f"{start}  {row['unit']:2}  {row['kind']:4}  {row['scope']:5}  {missing}")
+        print(f"{start}  {row['unit']:{width['unit']}}  {row['kind']:4}  {row['scope']:5}  {missing}")
 
 
 def _row(name: str, card: MetricCard) -> dict[str, Any]:

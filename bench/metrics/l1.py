@@ -26,6 +26,7 @@ CARDS = {
         formula="mean |a - b| over pixels and channels, in grey levels",
         reference="closed formula in float64",
         tolerance="1e-6",
+        unit="levels",
         users="Pluralistic",
     ),
     "l1-hole": MetricCard(

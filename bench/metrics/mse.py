@@ -26,6 +26,7 @@ CARDS = {
         formula="mean (a - b)^2 over pixels and channels, in squared grey levels",
         reference="scikit-image 0.26 mean_squared_error on uint8",
         tolerance="1e-6",
+        unit="levels²",
         users="the survey's MSE on 8-bit values",
     ),
     "l2-hole": MetricCard(

@@ -33,6 +33,14 @@ def cards() -> dict[str, MetricCard]:
     return {name: entry.card for name, entry in _metrics().items()}
 
 
+def families() -> dict[str, list[str]]:
+    """File -> the variants that it defines, its standard one first."""
+    found: dict[str, list[str]] = {}
+    for name, entry in _metrics().items():
+        found.setdefault(entry.module.rpartition(".")[2], []).append(name)
+    return found
+
+
 def extractors() -> dict[str, MetricCard]:
     """Name -> card, of every feature extractor."""
     return {name: entry.card for name, entry in _extractors().items()}

@@ -1,0 +1,31 @@
+"""How much a metric's definition alone moves a run's numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that kept pictures.", show_default=False)],
+    metrics: Annotated[
+        str, typer.Option(help="Metrics with several variants: psnr, ssim, l1, mse, lpips; comma-separated.")
+    ] = "psnr,ssim,l1",
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Compute a run's kept pictures under every variant of a metric.
+
+    Prints each variant's values, how far it lies from the standard one, and whether it ranks the models otherwise.
+    LPIPS is left to `--metrics lpips`, since its networks take their time.
+
+    Example: bench audit runs/demo --metrics ssim
+    """
+    import json
+    import sys
+
+    from bench.run import audit
+
+    lines = audit.audit(run, [name.strip() for name in metrics.split(",") if name.strip()])
+    sys.stdout.write(json.dumps(audit.plain(lines), indent=1) + "\n" if as_json else audit.text(lines))
