@@ -16,7 +16,7 @@ from bench.metrics import shelf
 from bench.run.shard import TRUTH
 from bench.run.spec import Job
 from bench.run.store import Store, whole_file
-from bench.run.toolbox import key
+from bench.run.toolbox import COSTS, key
 
 ROWS = 1 << 16
 """Rows of a row group: fixed, so that the file does not depend on how the images were cut into parts."""
@@ -100,7 +100,7 @@ def model_facts(job: Job, store: Store) -> dict[str, dict[str, Any]]:
 
 
 def _facts(store: Store, model_key: str) -> dict[str, Any]:
-    seconds, done, known, counted = 0.0, 0, 0, {"parameters": 0, "flops": 0}
+    seconds, done, known, counted = 0.0, 0, 0, dict.fromkeys(COSTS, 0)
     for start, stop, part in store.read_parts(model_key, "seconds", "trained_on", *counted):
         seconds += float(np.nansum(part["seconds"]))
         done += (stop - start) * int(np.isfinite(part["seconds"]).sum())

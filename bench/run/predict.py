@@ -31,6 +31,8 @@ class Predictor:
     """Whether `batch` has been compared with one image at a time."""
     flops: int = 0
     """Floating-point operations of one image, two to a multiplication with addition; 0: not counted."""
+    peak_bytes: int = 0
+    """Memory of one image beyond the weights, at its highest; 0: not counted."""
     say: Callable[[str], None] = print
 
     def outputs(self, truth: torch.Tensor, masks: torch.Tensor, keys: list[str]) -> torch.Tensor:

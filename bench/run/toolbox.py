@@ -18,9 +18,12 @@ from bench.errors import BadInput, BenchError, ContractBroken
 from bench.masks import frozen
 from bench.metrics import shelf
 from bench.models import check, seen, zoo
+from bench.run.memory import Peak
 from bench.run.predict import Predictor, Reader, pad
 from bench.run.spec import Grid, Job
 from bench.run.store import Store
+
+COSTS = ("parameters", "flops", "memory_bytes")
 
 
 @dataclass(frozen=True)
@@ -129,11 +132,16 @@ class Toolbox:
         return found
 
     def costs(self, name: str) -> dict[str, int]:
-        """Parameters, and floating-point operations of one image; 0 for what is no network, or cannot be opened."""
+        """Parameters; floating-point operations and memory of one image. 0 for what is no network, or does not open.
+
+        Memory is that of weights and buffers, and of the tensors alive at the peak of a pass.
+        """
         found = self._predictors.get(name)
         if not isinstance(found, Predictor) or not isinstance(found.model, torch.nn.Module):
-            return {"parameters": 0, "flops": 0}
-        return {"parameters": sum(p.numel() for p in found.model.parameters()), "flops": found.flops}
+            return dict.fromkeys(COSTS, 0)
+        held = sum(tensor.nbytes for tensor in (*found.model.parameters(), *found.model.buffers()))
+        counts = sum(tensor.numel() for tensor in found.model.parameters()), found.flops, held + found.peak_bytes
+        return dict(zip(COSTS, counts, strict=True))
 
     def _open(self, name: str) -> Predictor | Reader | str:
         ref = next(ref for ref in self.job.models if ref.name == name)
@@ -152,16 +160,17 @@ class Toolbox:
     def _first_look(self, predictor: Predictor) -> str | None:
         """One drawn picture before the first photograph: is the answer whole, and blind to what the mask hides?
 
-        The operations that it takes are counted on the way.
+        The operations and the memory that it takes are counted on the way.
         """
         size, card = self.job.protocol.preparation.size_px or 256, predictor.card
         images, masks = (pad(tensor.to(self.device), card.multiple) for tensor in check.probe(size, count=1))
         seeds = [0] if card.stochastic else None
         with torch.inference_mode():
-            blank = check.call(predictor.model, images * (1 - masks), masks, seeds)
-            with FlopCounterMode(display=False) as counter:  # in a call of its own, since counting changes last bits
-                check.call(predictor.model, images * (1 - masks), masks, seeds)
-            predictor.flops = counter.get_total_flops()
+            known = images * (1 - masks)
+            blank = check.call(predictor.model, known, masks, seeds)
+            with FlopCounterMode(display=False) as counter, Peak() as peak:  # apart, since counting changes last bits
+                check.call(predictor.model, known, masks, seeds)
+            predictor.flops, predictor.peak_bytes = counter.get_total_flops(), peak.bytes
             return check.output_fault(blank, images) or check.blind(
                 predictor.model, images, masks, blank=blank, seeds=seeds
             )

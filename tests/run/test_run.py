@@ -185,7 +185,9 @@ def test_a_network_is_counted_and_what_is_none_is_not(reference):
     network, grey = facts["models"]["toys.py:Smooth"], facts["models"]["toys.py:Grey"]
     assert network["parameters"] == 3 * (4 * 25 + 1)
     assert network["flops"] == 2 * 3 * 4 * 25 * size**2
-    assert grey.keys().isdisjoint({"parameters", "flops"})
+    planes = 4 + 3  # what the convolution reads and writes
+    assert network["memory_bytes"] == 4 * (network["parameters"] + planes * size**2)
+    assert grey.keys().isdisjoint({"parameters", "flops", "memory_bytes"})
 
 
 def test_all_unknown_names_are_told_at_once(spec, tmp_path):
