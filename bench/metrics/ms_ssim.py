@@ -64,7 +64,8 @@ class Multiscale(PairMetric):
         return product.view(len(output), -1).mean(1)
 
     def _contrast(self, *planes: Array) -> Array:
-        return 2 * self.scale.maps(*planes)[0].mean((-2, -1))
+        structure, both, *_ = self.scale.terms(*planes)
+        return 2 * (structure / both).mean((-2, -1))
 
 
 def _halved(images: torch.Tensor) -> list[torch.Tensor]:

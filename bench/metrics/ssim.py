@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from bench.contracts import PairMetric
 from bench.metrics import windows
 from bench.metrics.pairs import GREY, LUMA, check_output, check_truth, weighted
-from bench.metrics.windows import Array, by_plane, double, means, stack
+from bench.metrics.windows import Array, boxes, by_plane, double, means, stack, touched
 from bench.types import MetricCard
 
 CARDS = {
@@ -146,20 +146,50 @@ class Structural(PairMetric):
         """Of planes [N, H, W]."""
         return Moments(planes, *by_plane(self._moments, planes).unbind(1))
 
-    def maps(self, truth: Array, mean: Array, spread: Array, output: Array) -> tuple[Array, Array]:
-        """Half of the contrast-structure term and half of the luminance term at every window."""
+    def terms(self, truth: Array, mean: Array, spread: Array, output: Array) -> tuple[Array, Array, Array, Array]:
+        """At every window half of the contrast-structure term's numerator, its denominator, and those of luminance."""
         x, y = double(truth), double(output)
         own, second, product = means(self.window, y, y * y, x * y)
-        structure = self._spread(product, mean, own)
+        structure, both = self._spread(product, mean, own), self._spread(second, own, own)
+        both += spread
         if self.clip:
             structure *= structure > 0
-        both = self._spread(second, own, own)
-        both += spread
+        luminance = light(own, own)
+        luminance += light(mean, mean)
+        return structure, both, light(mean, own), luminance
+
+    def similarity(self, truth: Array, mean: Array, spread: Array, output: Array, hole: Array | None = None) -> Array:
+        """Mean of the map of planes, over windows centred in the hole where one is given."""
+        rim = len(self.window) // 2
+        centres = None if hole is None else double(hole[..., rim:-rim, rim:-rim])
+        if isinstance(truth, np.ndarray):
+            return self._where_touched(truth, mean, spread, output, centres)
+        similarity = self._map(truth, mean, spread, output)
+        if centres is None:
+            return similarity.mean((-2, -1))
+        return (similarity * centres).sum((-2, -1)) / centres.sum((-2, -1))
+
+    def _where_touched(self, truth: Array, mean: Array, spread: Array, output: Array, centres: Array | None) -> Array:
+        """The same of one plane: the map is 1 wherever a window sees no difference, and is not computed there."""
+        seen = touched(len(self.window), truth, output)
+        if centres is not None:
+            seen = seen & (centres > 0)
+        total = count = np.float64(mean.size if centres is None else centres.sum())
+        for rows, columns in boxes(seen):
+            pixels = tuple(slice(side.start, side.stop + len(self.window) - 1) for side in (rows, columns))
+            gap = self._map(truth[pixels], mean[rows, columns], spread[rows, columns], output[pixels])
+            gap -= 1
+            total += gap.sum() if centres is None else np.vdot(gap, centres[rows, columns])
+        with np.errstate(invalid="ignore"):
+            return total / count
+
+    def _map(self, *planes: Array) -> Array:
+        structure, both, luminance, lights = self.terms(*planes)
+        structure *= luminance
+        both *= lights
         structure /= both
-        luminance, both = light(mean, own), light(own, own)
-        both += light(mean, mean)
-        luminance /= both
-        return structure, luminance
+        structure *= 4
+        return structure
 
     def _framed(self, images: torch.Tensor) -> torch.Tensor:
         """All planes [N, H, W], image by image, padded where windows may reach over the border."""
@@ -173,19 +203,6 @@ class Structural(PairMetric):
         x = double(truth)
         mean, second = means(self.window, x, x * x)
         return stack(mean, self._spread(second, mean, mean))
-
-    def similarity(self, truth: Array, mean: Array, spread: Array, output: Array, hole: Array | None = None) -> Array:
-        """Mean of the map of planes, over windows centred in the hole where one is given."""
-        similarity, luminance = self.maps(truth, mean, spread, output)
-        similarity *= luminance
-        if hole is None:
-            return 4 * similarity.mean((-2, -1))
-        rim = len(self.window) // 2
-        centres = double(hole[..., rim:-rim, rim:-rim])
-        similarity *= centres
-        count = centres.sum((-2, -1))
-        with np.errstate(invalid="ignore"):
-            return 4 * similarity.sum((-2, -1)) / count
 
     def _spread(self, product: Array, x_mean: Array, y_mean: Array) -> Array:
         """Covariance plus half of C2, in place of the means of the product.

@@ -7,7 +7,7 @@ banded matrix.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,6 +22,9 @@ Array = Any
 
 PLANES = 32
 """Planes that a GPU works on at once, always."""
+
+BAND = 32
+"""Rows of windows that a CPU works on at once: what they need stays in its cache."""
 
 BLOCK = 32
 """Means that one small matrix gives: larger blocks multiply more zeros, smaller ones repeat more of the plane."""
@@ -64,9 +67,27 @@ def means(window: torch.Tensor, *planes: Array) -> tuple[Array, ...]:
     return (_filtered if isinstance(planes[0], np.ndarray) else _multiplied)(window, *planes)
 
 
+def touched(size: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The windows of `size` x `size` pixels (an odd number) that see a difference of two planes: bool [h, w]."""
+    rim = size // 2
+    differ = cv2.dilate((a != b).view(np.uint8), np.ones((size, size), np.uint8))
+    return differ[rim : len(differ) - rim, rim : differ.shape[1] - rim].view(bool)
+
+
+def boxes(marked: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns that together hold all marked places [h, w]: in every band of rows one stretch of columns."""
+    for start in range(0, len(marked), BAND):
+        rows = slice(start, min(start + BAND, len(marked)))
+        columns = np.flatnonzero(marked[rows].any(0))
+        if len(columns):
+            yield rows, slice(columns[0], columns[-1] + 1)
+
+
 def _filtered(window: torch.Tensor, *planes: np.ndarray) -> tuple[np.ndarray, ...]:
     kernel, size = window.numpy(), len(window)
     inside = tuple(slice(size // 2, size // 2 + side - size + 1) for side in planes[0].shape)
+    if (kernel == kernel[0]).all():
+        return tuple(cv2.boxFilter(plane, cv2.CV_64F, (size, size))[inside] for plane in planes)
     return tuple(cv2.sepFilter2D(plane, cv2.CV_64F, kernel, kernel)[inside] for plane in planes)
 
 
