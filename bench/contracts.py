@@ -96,6 +96,19 @@ class SetMetric(ABC):
     def compute(self, truth: np.ndarray, rows: np.ndarray) -> float:
         """truth, rows: float32 [N, D], row i of both from the same image."""
 
-    def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
-        """Bootstrap interval over images, or None where the metric has none."""
+    def resamples(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+        """Bootstrap values over images, float64 [K], or None where the metric has none.
+
+        Value k comes from the same choice of images whenever N is the same: differences of two models are paired.
+        """
         return None
+
+    def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
+        """Percentiles of the resamples, or None where the metric has none."""
+        from bench import stats  # NumPy, which those who only read contracts do without
+
+        drawn = self.resamples(truth, rows)
+        if drawn is None:
+            return None
+        (low,), (high,) = stats.percentiles(drawn[None], level)
+        return float(low), float(high)

@@ -42,8 +42,22 @@ def bootstrap(
     [..., N] to [...]. Returns low [M] and high [M], NaN where fewer than `MINIMUM_IMAGES` values are finite. Equal
     arguments give equal intervals, and a row's interval does not depend on the other rows.
     """
+    return percentiles(draws(values, reduce, resamples=resamples, seed=seed), level)
+
+
+def draws(
+    values: np.ndarray,
+    reduce: Callable[[np.ndarray], np.ndarray] = mean,
+    *,
+    resamples: int = 1000,
+    seed: int = SEED,
+) -> np.ndarray:
+    """The values of `bootstrap`, [M, resamples]; NaN in rows without an interval.
+
+    Draw k is the same choice of images for any values of as many images, so differences of draws are paired.
+    """
     rows, count = values.shape
-    draws = np.full((rows, resamples), np.nan)
+    found = np.full((rows, resamples), np.nan)
     usable = np.flatnonzero(np.isfinite(values).sum(axis=1) >= MINIMUM_IMAGES)
     whole = np.isfinite(values).all(axis=1)
     generator = np.random.default_rng(seed)
@@ -53,11 +67,17 @@ def bootstrap(
         images = generator.integers(0, count, size=(block.stop - start, count))
         for row in usable:
             drawn = values[row][images]
-            draws[row, block] = reduce(drawn) if whole[row] else [_finite(reduce, one) for one in drawn]
+            found[row, block] = reduce(drawn) if whole[row] else [_finite(reduce, one) for one in drawn]
+    return found
+
+
+def percentiles(drawn: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """The interval that holds the middle of each row's draws, [M, resamples] -> low [M] and high [M]."""
     tail = (1 - level) / 2
-    low, high = np.full(rows, np.nan), np.full(rows, np.nan)
-    if len(usable):
-        low[usable], high[usable] = np.nanquantile(draws[usable], [tail, 1 - tail], axis=1)
+    low, high = np.full(len(drawn), np.nan), np.full(len(drawn), np.nan)
+    known = np.isfinite(drawn).any(axis=1)
+    if known.any():
+        low[known], high[known] = np.nanquantile(drawn[known], [tail, 1 - tail], axis=1)
     return low, high
 
 

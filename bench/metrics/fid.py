@@ -83,16 +83,21 @@ class Frechet(SetMetric):
         """Float64 throughout; with N <= D exact by the N x N singular values of the centred vectors."""
         return _shown(distance(*vectors.checked("FID", truth, rows)))
 
-    def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
+    def resamples(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
         """Bootstrap over images of the distance linearised in their weights, around the distance itself.
 
         A plain bootstrap would be biased upwards: a resample holds fewer distinct images, and FID falls with their
         number. The linearised one has no such bias and its spread meets that of fresh sets (docs/protocols.md).
         """
+        if len(truth) < stats.MINIMUM_IMAGES:
+            return None
         x, y = vectors.checked("FID", truth, rows)
-        pull = influences(x, y).numpy()
-        low, high = stats.bootstrap(distance(x, y) + pull[None], level=level)
-        return (max(float(low[0]), 0.0), max(float(high[0]), 0.0)) if np.isfinite(low[0]) else None
+        return stats.draws(distance(x, y) + influences(x, y).numpy()[None])[0]
+
+    def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
+        """Never below 0, where no distance lies."""
+        found = super().interval(truth, rows, level)
+        return found and (max(found[0], 0.0), max(found[1], 0.0))
 
 
 class Extrapolated(SetMetric):

@@ -60,10 +60,11 @@ class _Scores(SetMetric):
         """In per cent. With fewer images than dimensions the classes can be told apart and the score falls to 0."""
         return 100 * float(self.fooled(*decisions(truth, rows)).mean())
 
-    def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
+    def resamples(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
         """Bootstrap over images under the one fitted classifier: what another fit would change is not in it."""
-        low, high = stats.bootstrap(100 * self.fooled(*decisions(truth, rows))[None], level=level)
-        return (float(low[0]), float(high[0])) if np.isfinite(low[0]) else None
+        if len(truth) < stats.MINIMUM_IMAGES:
+            return None
+        return stats.draws(100 * self.fooled(*decisions(truth, rows))[None])[0]
 
 
 class Paired(_Scores):

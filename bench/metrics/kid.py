@@ -59,13 +59,11 @@ class Whole(SetMetric):
         """Float64; negative values are legitimate, since the estimate is unbiased."""
         return mmd2(*vectors.checked("KID", truth, rows))
 
-    def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
+    def resamples(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
         """Bootstrap over images (1,000 resamples). An image drawn twice is not compared with itself: no bias."""
         if len(truth) < stats.MINIMUM_IMAGES:
             return None
-        tail = (1 - level) / 2
-        low, high = np.quantile(resamples(*vectors.checked("KID", truth, rows)), [tail, 1 - tail])
-        return float(low), float(high)
+        return resamples(*vectors.checked("KID", truth, rows))
 
 
 class Subsets(SetMetric):
