@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from baselines.layers.likeness import attend
 from bench.errors import BadInput
 from bench.training import losses
 from bench.training.adversarial import WASSERSTEIN, gradient_penalty
@@ -59,7 +60,7 @@ CARD = ModelCard(
     losses="WGAN-GP with patch critics, L1",
     strengths="Few parameters; the answer to the complement image guides the features while it learns.",
     limits="Nothing but a critic ties the hole's content to the truth; the encoder is not told the mask; attention "
-    "holds 4 * (HW / 64)^2 bytes an image: 4 MiB at 256, 1 GiB at 1024.",
+    "takes (HW / 64)^2 products an image: a million at 256, 268 million at 1024.",
     tables=("dualpath-table1",),
     aliases=("Dual-path", "Dual path GAN"),
     variants={
@@ -139,16 +140,6 @@ class Attention(nn.Module):
         short = self.gamma * short + decoded
         long = self.alpha * (1 - known) * long + known * encoded
         return self.merge(torch.cat([short, long], 1))
-
-
-def attend(queries: Tensor, values: Tensor) -> Tensor:
-    """Means of values, weighted by the exponentials of the places' inner products; one matrix of N x N is held.
-
-    queries [B, c, N], which are the keys too, and values [B, C, N] -> [B, C, N].
-    """
-    products = queries.mT @ queries
-    weights = products.sub_(products.detach().amax(2, keepdim=True)).exp_()
-    return values @ weights.mT / weights.sum(2)[:, None]
 
 
 class Encoder(nn.Module):

@@ -17,6 +17,7 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from baselines.layers.likeness import attend
 from bench.errors import BadInput
 from bench.training import initialise, losses
 from bench.training.adversarial import LEAST_SQUARES
@@ -62,8 +63,6 @@ CARD = ModelCard(
 )
 
 SLOPE = 0.1
-ROWS = 1024
-"""So many rows of an attention matrix are held at once: all of them at 256 x 256."""
 
 
 def _conv(before: int, after: int, kernel: int = 3, padding: int = 1) -> nn.Module:
@@ -156,9 +155,7 @@ class Attention(nn.Module):
 
     def gathered(self, x: Tensor, maps: Tensor) -> Tensor:
         """At every place the mean of the maps [B, c, H, W], weighted by how alike x is there."""
-        query, values = self.query_conv(x).flatten(2), maps.flatten(2).mT
-        found = [(rows.mT @ query).softmax(2) @ values for rows in query.split(ROWS, 2)]
-        return torch.cat(found, 1).mT.unflatten(2, x.shape[2:])
+        return attend(self.query_conv(x).flatten(2), maps.flatten(2)).unflatten(2, x.shape[2:])
 
 
 class LongAttention(Attention):

@@ -70,17 +70,6 @@ def test_kernels_are_used_at_norm_one():
         assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=1e-2)
 
 
-def test_attention_is_a_softmax_of_inner_products():
-    torch.manual_seed(0)
-    queries, values = torch.randn(2, 3, 10), torch.randn(2, 5, 10)
-    expected = values @ (queries.mT @ queries).softmax(2).mT
-    torch.testing.assert_close(dualpath.attend(queries, values), expected)
-
-
-def test_attention_survives_large_products():
-    assert dualpath.attend(torch.full((1, 4, 6), 100.0), torch.ones(1, 2, 6)).eq(1).all()
-
-
 def test_long_term_features_are_copied_where_known_and_attended_to_in_the_hole():
     layer = small().generator.attention
     layer.merge = torch.nn.Identity()
