@@ -23,7 +23,7 @@ def lines(layout: Layout, runs: Sequence[Run], tables: Sequence[Table], mode: st
     if mode != "none":
         yield from _printed(layout, values)
     for run in runs:
-        yield from _run(run)
+        yield from origin(run)
 
 
 def _legend(values: list[Value]) -> Iterator[str]:
@@ -55,7 +55,8 @@ def _printed(layout: Layout, values: list[Value]) -> Iterator[str]:
         yield f"{DIFFERS}: data set or protocol differ from the paper's, so the difference is no verdict."
 
 
-def _run(run: Run) -> Iterator[str]:
+def origin(run: Run) -> Iterator[str]:
+    """How a run was made: protocol, images, masks, command, digests."""
     facts = run.facts
     protocol, spec = facts["protocol"], facts["spec"]
     images = max((number.images for number in run.numbers.values()), default=0)

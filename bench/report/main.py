@@ -53,7 +53,11 @@ def text(
     """A report as text in one of the formats; the same arguments give the same bytes."""
     if standalone and form != "latex":
         raise BadInput("--standalone is for --format latex.")
-    report = build(runs, name, published)
+    return render(build(runs, name, published), form, standalone=standalone, styled=styled)
+
+
+def render(report: Report, form: str = "terminal", *, standalone: bool = False, styled: bool = False) -> str:
+    """A report in one of the formats of `SUFFIXES`."""
     if form == "latex":
         return latex.render(report, standalone=standalone)
     if form == "terminal":

@@ -50,13 +50,17 @@ class Printed:
         return float(match[1]) * SUFFIX.get(match[2], 1) if match else math.nan
 
 
+def names() -> list[str]:
+    """What `read` takes."""
+    return sorted(file.stem for file in (shipped("reports") / "published").glob("*.csv"))
+
+
 @cache
 def read(name: str) -> tuple[Printed, ...]:
     """All lines of `reports/published/NAME.csv`."""
-    folder = shipped("reports") / "published"
-    path = folder / f"{name}.csv"
+    path = shipped("reports") / "published" / f"{name}.csv"
     if not path.is_file():
-        raise UnknownName("published data", [name], (file.stem for file in folder.glob("*.csv")), str(folder))
+        raise UnknownName("published data", [name], names(), str(path.parent))
     with path.open(encoding="utf-8", newline="") as file:
         lines = csv.DictReader(file)
         if lines.fieldnames != [part.name for part in fields(Printed)]:
