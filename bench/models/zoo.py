@@ -98,7 +98,9 @@ def only(name: str) -> ModelRef:
 def open_model(ref: ModelRef, device: torch.device | str = "cpu") -> Model:
     """The model on the device, in evaluation mode, without gradients; weights are read strictly.
 
-    Raises `Unavailable` with the ref's reason, `BadInput` naming the first key that differs.
+    Weights that a parametrisation works out at every pass (spectral norms) are worked out once: the same bits, the
+    state dict of a plain network. Raises `Unavailable` with the ref's reason, `BadInput` naming the first key that
+    differs.
     """
     import torch
 
@@ -110,9 +112,18 @@ def open_model(ref: ModelRef, device: torch.device | str = "cpu") -> Model:
         torch.manual_seed(0)
         model = _from_plugin(ref) if ref.attribute != "model" else _from_contract(ref)
     if isinstance(model, torch.nn.Module):
-        model = model.eval().requires_grad_(False).to(device)
+        model = _settled(model.eval().requires_grad_(False).to(device))
     if not callable(getattr(model, "predict", None)):
         raise ContractBroken(f"{ref.name} has no method predict(images, masks).")
+    return model
+
+
+def _settled(model: torch.nn.Module) -> torch.nn.Module:
+    from torch.nn.utils import parametrize
+
+    for part in list(model.modules()):
+        for name in list(getattr(part, "parametrizations", ())):
+            parametrize.remove_parametrizations(part, name)
     return model
 
 

@@ -126,6 +126,28 @@ def test_an_opened_model_is_in_evaluation_mode_without_gradients():
     assert all(not item.requires_grad and bool((item == 0.5).all()) for item in model.parameters())
 
 
+def test_spectral_norms_are_worked_out_once_and_change_no_bit(tmp_path):
+    file = write(
+        tmp_path / "bounded.py",
+        """
+        from torch import nn
+        from torch.nn.utils.parametrizations import spectral_norm
+        class Bounded(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = spectral_norm(nn.Conv2d(3, 3, 3, padding=1))
+            def predict(self, images, masks):
+                return self.layer(images).sigmoid()
+        """,
+    )
+    ref = zoo.only(f"{file}:Bounded@untrained")
+    opened, image = zoo.open_model(ref), torch.rand(1, 3, 8, 8)
+    torch.manual_seed(0)
+    built = zoo.shelf.build(ref.member, attribute="Bounded").eval()
+    assert torch.equal(opened.predict(image, None), built.predict(image, None))
+    assert list(opened.state_dict()) == ["layer.bias", "layer.weight"]
+
+
 def test_weights_of_a_narrower_build_open_with_their_settings():
     narrow = zoo.shelf.build(zoo.shelf.members()["tiny"], "deep", width=2)
     known = {"kind": "trained", "variant": "deep", "settings": {"width": 2}}
