@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -186,3 +187,21 @@ class RunSpec:
     """Only this many images, chosen by the digest of their ids."""
     keep_images: int
     """How many images of each cell are kept as pictures for the report."""
+
+
+@dataclass(frozen=True)
+class SetDifference:
+    """How far two models differ in a metric of whole sets (FID) in one cell, or why they are not compared."""
+
+    metric: str
+    cell: str
+    """`freeform-256/10-20`."""
+    n: int = 0
+    """Images of which both have vectors."""
+    a: float = math.nan
+    b: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    """95 % bootstrap interval of a - b over the images, both models on the same resamples."""
+    flag: str = ""
+    reason: str = ""

@@ -11,16 +11,26 @@ import typer
 def command(
     a: Annotated[str, typer.Argument(metavar="A", help="RUN or RUN:MODEL.")],
     b: Annotated[str, typer.Argument(metavar="B", help="RUN or RUN:MODEL.")],
+    metrics: Annotated[str, typer.Option(help="Metrics or globs, comma-separated; else all that both have.")] = "",
     moved: Annotated[int, typer.Option(min=0, help="Images to name that moved most, for each metric.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Compare two models image by image: difference with interval, Wilcoxon's test with Holm's correction, win rate.
 
+    Metrics of whole sets (FID) are compared by the interval of their difference, from the vectors that the runs stored.
+
     Example: bench compare runs/demo:telea runs/demo:ns
 
-    Example: bench compare runs/before:ce runs/after:ce
+    Example: bench compare runs/before:ce runs/after:ce --metrics psnr,fid
     """
     from bench.report import compare
 
-    found = compare.compare(compare.side(a, b), compare.side(b, a), moved=moved)
+    one, other = compare.side(a, b), compare.side(b, a)
+    wanted = [name.strip() for name in metrics.split(",") if name.strip()]
+    found = compare.compare(one, other, wanted, moved=moved)
+    if found.sets:
+        from bench.run import sets
+
+        sources = sets.Source(one.run.root, one.model), sets.Source(other.run.root, other.model)
+        found = compare.with_sets(found, sets.differences(*sources, found.sets))
     print(json.dumps(compare.plain(found), indent=1) if as_json else compare.text(found))

@@ -81,7 +81,7 @@ class Frechet(SetMetric):
 
     def compute(self, truth: np.ndarray, rows: np.ndarray) -> float:
         """Float64 throughout; with N <= D exact by the N x N singular values of the centred vectors."""
-        return _shown(distance(*vectors.checked("FID", truth, rows)))
+        return _shown(_measured(truth, rows)[0])
 
     def resamples(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
         """Bootstrap over images of the distance linearised in their weights, around the distance itself.
@@ -91,13 +91,28 @@ class Frechet(SetMetric):
         """
         if len(truth) < stats.MINIMUM_IMAGES:
             return None
-        x, y = vectors.checked("FID", truth, rows)
-        return stats.draws(distance(x, y) + influences(x, y).numpy()[None])[0]
+        value, x, y = _measured(truth, rows)
+        return stats.draws(value + influences(x, y).numpy()[None])[0]
 
     def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
         """Never below 0, where no distance lies."""
         found = super().interval(truth, rows, level)
         return found and (max(found[0], 0.0), max(found[1], 0.0))
+
+
+_last: dict[str, float] = {}
+"""The last distance, by digest of the vectors: the number and its interval come from one computation."""
+
+
+def _measured(truth: np.ndarray, rows: np.ndarray) -> tuple[float, torch.Tensor, torch.Tensor]:
+    """The distance, and both sets in float64."""
+    x, y = vectors.checked("FID", truth, rows)
+    key = vectors.key(truth, rows)
+    if key not in _last:
+        found = distance(x, y)
+        _last.clear()
+        _last[key] = found
+    return _last[key], x, y
 
 
 class Extrapolated(SetMetric):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import digest, stats
+from bench import stats
 from bench.contracts import SetMetric
 from bench.errors import BadInput
 from bench.metrics import vectors
@@ -92,7 +92,7 @@ def decisions(truth: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
     vectors.checked("P-IDS/U-IDS", truth, rows)
     if len(truth) != len(rows):
         raise BadInput(f"P-IDS and U-IDS need a truth for every output: {len(truth)} and {len(rows)} images.")
-    key = digest.of_bytes(np.ascontiguousarray(truth).data, np.ascontiguousarray(rows).data)
+    key = vectors.key(truth, rows)
     if key not in _last:
         fitted = _fit(truth, rows)
         _last.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from bench import digest
 from bench.errors import BadInput
 
 
@@ -19,3 +20,9 @@ def checked(title: str, truth: np.ndarray, rows: np.ndarray) -> tuple[torch.Tens
         if len(broken):
             raise BadInput(f"{title}: the features of {side} are not finite for image {broken[0] + 1}.")
     return torch.from_numpy(truth.astype(np.float64)), torch.from_numpy(rows.astype(np.float64))
+
+
+def key(truth: np.ndarray, rows: np.ndarray) -> str:
+    """A digest of both tables, by which what was made of them last is known again."""
+    shapes = repr([(table.shape, table.dtype.str) for table in (truth, rows)]).encode()
+    return digest.of_bytes(shapes, np.ascontiguousarray(truth).data, np.ascontiguousarray(rows).data)

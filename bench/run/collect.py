@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from bench import stats
 from bench.contracts import PairMetric, SetMetric
+from bench.errors import BadInput
 from bench.metrics import shelf
 from bench.run.shard import TRUTH
 from bench.run.spec import Job
@@ -181,9 +182,12 @@ def _set(job: Job, store: Store, model: str, place: int, metric: str, *, any_cou
     truth = _features(store, f"{TRUTH}@{card.extractor}", "features")
     rows = _features(store, key(job, model), f"features {card.extractor} {place}")
     opened = cast(SetMetric, shelf.open_metric(metric, "cpu"))
-    low, high = opened.interval(truth, rows) or (np.nan, np.nan)
+    try:
+        value, (low, high) = opened.compute(truth, rows), opened.interval(truth, rows) or (np.nan, np.nan)
+    except BadInput as fault:
+        return {"n": count, "reason": str(fault)}
     flag = f"fewer than {card.flagged_below} images" if count < card.flagged_below else ""
-    return {"n": count, "value": opened.compute(truth, rows), "low": low, "high": high, "flag": flag}
+    return {"n": count, "value": value, "low": low, "high": high, "flag": flag}
 
 
 def _features(store: Store, model_key: str, name: str) -> np.ndarray:

@@ -207,3 +207,22 @@ def test_subset_sizes_are_those_of_the_paper():
     assert fid.subset_sizes(50_000)[:2] == [5000, 8214]
     assert len(fid.subset_sizes(50_000)) == 15
     assert fid.subset_sizes(50_000)[-1] == 50_000
+
+
+def test_the_distance_is_computed_once_for_value_and_interval(monkeypatch):
+    calls = []
+    distance = fid.distance
+    monkeypatch.setattr(fid, "distance", lambda x, y: calls.append(1) or distance(x, y))
+    truth, rows = drawn(13, 40, width=8)
+    METRIC.compute(truth, rows)
+    METRIC.interval(truth, rows)
+    assert len(calls) == 1
+    rows[0, 0] += 1
+    METRIC.compute(truth, rows)
+    assert len(calls) == 2
+
+
+def test_equal_numbers_in_tables_of_another_width_are_another_case():
+    truth, rows = drawn(14, 40, width=8)
+    narrow = METRIC.compute(truth.reshape(80, 4), rows.reshape(80, 4))
+    assert METRIC.compute(truth, rows) != narrow
