@@ -46,9 +46,20 @@ CARD = ModelCard(
     aliases=("PIC", "Pluralistic", "Zheng et al."),
     variants={
         "sampled": "One completion, which the image's seed decides.",
+        "sample-2": "The second completion that the seed decides.",
+        "sample-3": "The third.",
+        "sample-4": "The fourth.",
+        "sample-5": "The fifth.",
         "mean": "The middle of the distribution: the same for every seed.",
     },
-    parameters={"sampled": 5_978_240, "mean": 5_978_240},
+    parameters={
+        "sampled": 5_978_240,
+        "sample-2": 5_978_240,
+        "sample-3": 5_978_240,
+        "sample-4": 5_978_240,
+        "sample-5": 5_978_240,
+        "mean": 5_978_240,
+    },
     checkpoints={
         "celeba-center": "latest_net_E.pth and latest_net_G.pth; Google Drive folder linked from the authors' README",
         "celeba-random": "likewise, holes of all kinds",
@@ -63,6 +74,8 @@ CARD = ModelCard(
 )
 
 SLOPE = 0.1
+NUMBERS = {"sampled": 0, "sample-2": 1, "sample-3": 2, "sample-4": 3, "sample-5": 4}
+"""Variant -> which of the draws of an image's seed; the others take the mean."""
 
 
 def _conv(before: int, after: int, kernel: int = 3, padding: int = 1) -> nn.Module:
@@ -241,32 +254,40 @@ class PICNet(nn.Module):
 
     def __init__(self, variant: str, width: int) -> None:
         super().__init__()
-        self.sampled = variant == "sampled"
+        self.number = NUMBERS.get(variant)
         self.E, self.G = Encoder(width), Generator(width)
 
     def predict(self, images: Tensor, masks: Tensor, seeds: Sequence[int]) -> Tensor:
         """See `bench.contracts.Model`."""
-        return self.samples(images, masks, seeds, 1)[:, 0]
+        return self._completed(images, masks, seeds, [self.number])[:, 0]
 
     def samples(self, images: Tensor, masks: Tensor, seeds: Sequence[int], count: int) -> Tensor:
         """Several completions of each image: [B, count, 3, H, W] in 0..1.
 
-        Number k depends on the image and its seed alone, not on `count` or the batch; number 0 is what `predict` gives.
+        Number k depends on the image and its seed alone, not on `count` or the batch; it is what the variant of that
+        number predicts.
         """
+        return self._completed(images, masks, seeds, [None] * count if self.number is None else list(range(count)))
+
+    def _completed(self, images: Tensor, masks: Tensor, seeds: Sequence[int], numbers: Sequence[int | None]) -> Tensor:
+        """The samples of those numbers, None for the mean; the image is encoded once, no other sample is decoded."""
         known = 1 - masks
         features = self.E(encode(images) * known)
         expected = self.E.expected(features[1])
-        chances = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
-        drawn = []
-        for _ in range(count):
-            sample = expected.mean
-            if self.sampled:
-                noise = torch.empty(sample.shape)  # on the processor: the same numbers for every device
-                for row, chance in zip(noise, chances, strict=True):
-                    row.normal_(generator=chance)
-                sample = sample + expected.stddev * noise.to(sample)
-            drawn.append((self.G(sample, features, known)[-1] + 1) / 2)
-        return torch.stack(drawn, 1)
+        drawn = _noise(expected.mean.shape, seeds, [number for number in numbers if number is not None])
+        codes = [expected.mean if n is None else expected.mean + expected.stddev * drawn[n].to(masks) for n in numbers]
+        return torch.stack([(self.G(code, features, known)[-1] + 1) / 2 for code in codes], 1)
+
+
+def _noise(shape: Sequence[int], seeds: Sequence[int], numbers: Sequence[int]) -> dict[int, Tensor]:
+    """Number -> normal noise of that draw; on the processor, so that every device has the same."""
+    chances = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+    drawn = {}
+    for number in range(max(numbers, default=-1) + 1):
+        drawn[number] = torch.empty(*shape)
+        for row, chance in zip(drawn[number], chances, strict=True):
+            row.normal_(generator=chance)
+    return drawn
 
 
 def encode(images: Tensor) -> Tensor:

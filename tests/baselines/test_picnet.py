@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pandas as pd
 import pytest
 import torch
 from torch.distributions import Normal
@@ -9,7 +10,10 @@ from torch.nn import functional as F
 
 from baselines import picnet
 from bench.errors import BadInput
+from bench.run.main import run
+from bench.run.toolbox import Means
 from bench.training.step import Batch
+from bench.types import RunSpec
 from tests.fill import figures, fill, picture, weight
 
 
@@ -154,6 +158,23 @@ def test_samples_do_not_depend_on_their_number_nor_on_the_batch():
     assert three.shape == (2, 3, 3, 64, 64)
     torch.testing.assert_close(three[1, :2], two[0])
     assert not torch.equal(three[0, 0], three[0, 1])
+
+
+def test_the_variants_are_the_samples_in_order():
+    image, mask = picture(64, 64)
+    with torch.inference_mode():
+        five = small().samples(image, mask, [7], 5)
+        for number, variant in enumerate(picnet.NUMBERS):
+            assert torch.equal(small(variant).predict(image, mask, [7]), five[:, number])
+
+
+@pytest.mark.slow
+def test_a_run_gives_several_completions_of_an_image(tmp_path):
+    models = ("picnet@untrained", "picnet:sample-2@untrained")
+    spec = RunSpec(models, "demo", None, None, ("freeform",), "30-40", ("psnr",), "bench@1", 1, 0)
+    outcome = run(spec, tmp_path / "run", Means(device="cpu", batch=1))
+    assert not outcome.faults
+    assert pd.read_parquet(outcome.root / "results.parquet")["output_digest"].nunique() == 2
 
 
 def test_samples_follow_the_normal_law_of_the_prior(monkeypatch):
