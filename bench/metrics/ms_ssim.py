@@ -65,7 +65,7 @@ class Multiscale(PairMetric):
 
     def _contrast(self, *planes: Array) -> Array:
         structure, both, *_ = self.scale.terms(*planes)
-        return 2 * (structure / both).mean((-2, -1))
+        return (structure / both).mean((-2, -1))
 
 
 def _halved(images: torch.Tensor) -> list[torch.Tensor]:

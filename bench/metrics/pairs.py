@@ -100,9 +100,10 @@ def count(masks: torch.Tensor) -> torch.Tensor:
 
 
 def weighted(images: torch.Tensor, weights: Sequence[int]) -> torch.Tensor:
-    """Grey images, float64 [B, 1, H, W] in 0..255: the exact sum in whole numbers, divided once, not rounded."""
-    red, green, blue = images.double().split(1, dim=1)
-    return (weights[0] * red + weights[1] * green + weights[2] * blue) / sum(weights)
+    """Grey images of RGB bytes, float64 [B, 1, H, W]: the exact sum in whole numbers, divided once, not rounded."""
+    total = images[:, :1].int() * weights[0]
+    total.add_(images[:, 1:2], alpha=weights[1]).add_(images[:, 2:], alpha=weights[2])
+    return total.double().div_(sum(weights))
 
 
 @dataclass(frozen=True)

@@ -100,20 +100,22 @@ def metric(name: str, device: Any) -> PairMetric:
 
 
 class Moments(NamedTuple):
-    """The truth's planes [N, H, W], image by image, with their local mean and spread, float64 [N, h, w]."""
+    """The truth's planes [N, H, W], image by image, and local means, float64 [N, h, w]: of them, and of their squares
+
+    plus C1 + C2.
+    """
 
     planes: torch.Tensor
     mean: torch.Tensor
-    spread: torch.Tensor
+    square: torch.Tensor
 
 
 @dataclass(frozen=True)
 class Structural(PairMetric):
     """The mean of the SSIM map, in float64: flat areas are exact too.
 
-    The map is four times light(x, y) spread(x, y) / ((light(x, x) + light(y, y)) (spread(x, x) + spread(y, y))), where
-    light is the product of the means plus C1 / 2 and spread the covariance plus C2 / 2: the published formula with the
-    factors 2 drawn out. It takes few passes over memory, and equal images give exactly 1.
+    With g = output - truth the published factors are 1 - var(g) / (var(truth) + var(output) + C2) and 1 - mean(g)^2 /
+    (mean(truth)^2 + mean(output)^2 + C1). So written they take few passes over memory, and are exactly 1 where g is 0.
     """
 
     window: torch.Tensor
@@ -146,49 +148,58 @@ class Structural(PairMetric):
         """Of planes [N, H, W]."""
         return Moments(planes, *by_plane(self._moments, planes).unbind(1))
 
-    def terms(self, truth: Array, mean: Array, spread: Array, output: Array) -> tuple[Array, Array, Array, Array]:
-        """At every window half of the contrast-structure term's numerator, its denominator, and those of luminance."""
-        x, y = double(truth), double(output)
-        own, second, product = means(self.window, y, y * y, x * y)
-        structure, both = self._spread(product, mean, own), self._spread(second, own, own)
-        both += spread
+    def terms(self, truth: Array, mean: Array, square: Array, output: Array) -> tuple[Array, Array, Array, Array]:
+        """At every window numerator and denominator of the contrast-structure term, then those of luminance."""
+        y = double(output)
+        gap = y - truth
+        both, shift, spread = means(self.window, y * y, gap, gap * gap)
+        light = mean + shift
+        light *= mean
+        light *= 2
+        light += C1
+        shift *= shift
+        spread -= shift
+        lights = light + shift
+        both += square
+        both -= lights
+        structure = both - spread
         if self.clip:
             structure *= structure > 0
-        luminance = light(own, own)
-        luminance += light(mean, mean)
-        return structure, both, light(mean, own), luminance
+        return structure, both, light, lights
 
-    def similarity(self, truth: Array, mean: Array, spread: Array, output: Array, hole: Array | None = None) -> Array:
+    def similarity(self, truth: Array, mean: Array, square: Array, output: Array, hole: Array | None = None) -> Array:
         """Mean of the map of planes, over windows centred in the hole where one is given."""
         rim = len(self.window) // 2
         centres = None if hole is None else double(hole[..., rim:-rim, rim:-rim])
         if isinstance(truth, np.ndarray):
-            return self._where_touched(truth, mean, spread, output, centres)
-        similarity = self._map(truth, mean, spread, output)
+            return self._where_touched(truth, mean, square, output, centres)
+        similarity = self._map(truth, mean, square, output)
         if centres is None:
             return similarity.mean((-2, -1))
         return (similarity * centres).sum((-2, -1)) / centres.sum((-2, -1))
 
-    def _where_touched(self, truth: Array, mean: Array, spread: Array, output: Array, centres: Array | None) -> Array:
+    def _where_touched(self, truth: Array, mean: Array, square: Array, output: Array, centres: Array | None) -> Array:
         """The same of one plane: the map is 1 wherever a window sees no difference, and is not computed there."""
-        seen = touched(len(self.window), truth, output)
+        size = len(self.window)
+        seen = touched(size, truth, output)
         if centres is not None:
             seen = seen & (centres > 0)
         total = count = np.float64(mean.size if centres is None else centres.sum())
-        for rows, columns in boxes(seen):
-            pixels = tuple(slice(side.start, side.stop + len(self.window) - 1) for side in (rows, columns))
-            gap = self._map(truth[pixels], mean[rows, columns], spread[rows, columns], output[pixels])
-            gap -= 1
-            total += gap.sum() if centres is None else np.vdot(gap, centres[rows, columns])
+        for box in boxes(size, seen):
+            pixels = tuple(slice(side.start, side.stop + size - 1) for side in box)
+            found = self._map(truth[pixels], mean[box], square[box], output[pixels])
+            if centres is None:
+                total += found.sum() - found.size
+            else:
+                total += np.vdot(found, centres[box]) - centres[box].sum()
         with np.errstate(invalid="ignore"):
             return total / count
 
     def _map(self, *planes: Array) -> Array:
-        structure, both, luminance, lights = self.terms(*planes)
-        structure *= luminance
+        structure, both, light, lights = self.terms(*planes)
+        structure *= light
         both *= lights
         structure /= both
-        structure *= 4
         return structure
 
     def _framed(self, images: torch.Tensor) -> torch.Tensor:
@@ -201,25 +212,15 @@ class Structural(PairMetric):
 
     def _moments(self, truth: Array) -> Array:
         x = double(truth)
-        mean, second = means(self.window, x, x * x)
-        return stack(mean, self._spread(second, mean, mean))
+        mean, square = means(self.window, x, x * x)
+        square += C1 + self._c2
+        return stack(mean, square)
 
-    def _spread(self, product: Array, x_mean: Array, y_mean: Array) -> Array:
-        """Covariance plus half of C2, in place of the means of the product.
-
-        A covariance over n - 1 is n / (n - 1) times this one; the factor goes into C2, for it leaves the map alone.
-        """
+    @property
+    def _c2(self) -> float:
+        """A covariance over n - 1 is n / (n - 1) times that over n; moved here, the factor leaves the map alone."""
         count = len(self.window) ** 2
-        product -= x_mean * y_mean
-        product += C2 / 2 * ((count - 1) / count if self.sample else 1)
-        return product
-
-
-def light(x_mean: Array, y_mean: Array) -> Array:
-    """Product of the means plus half of C1."""
-    product = x_mean * y_mean
-    product += C1 / 2
-    return product
+        return C2 * (count - 1) / count if self.sample else C2
 
 
 def rgb(images: torch.Tensor) -> torch.Tensor:

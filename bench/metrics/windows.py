@@ -23,8 +23,10 @@ Array = Any
 PLANES = 32
 """Planes that a GPU works on at once, always."""
 
-BAND = 32
-"""Rows of windows that a CPU works on at once: what they need stays in its cache."""
+BAND = 6
+"""Rows of windows that a CPU works on at once, in sides of a window: few rows of pixels are read twice, and what is
+
+computed from them stays in the cache."""
 
 BLOCK = 32
 """Means that one small matrix gives: larger blocks multiply more zeros, smaller ones repeat more of the plane."""
@@ -74,10 +76,10 @@ def touched(size: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return differ[rim : len(differ) - rim, rim : differ.shape[1] - rim].view(bool)
 
 
-def boxes(marked: np.ndarray) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns that together hold all marked places [h, w]: in every band of rows one stretch of columns."""
-    for start in range(0, len(marked), BAND):
-        rows = slice(start, min(start + BAND, len(marked)))
+def boxes(size: int, marked: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns that together hold all marked windows of a size: one stretch of columns in each band of rows."""
+    for start in range(0, len(marked), BAND * size):
+        rows = slice(start, min(start + BAND * size, len(marked)))
         columns = np.flatnonzero(marked[rows].any(0))
         if len(columns):
             yield rows, slice(columns[0], columns[-1] + 1)
