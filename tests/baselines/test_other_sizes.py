@@ -1,0 +1,276 @@
+"""At sizes and masks of which no figures are stored: networks equal a second, plain reading of their structure.
+
+The readings below have one line for each layer of the published tables and share no code with the models: resizing is a
+product with two matrices, attention is a softmax, partial convolutions carry a mask of every channel. Weights come from
+the models' state dicts, spectral norms worked out; their names at full size are held by each model's own tests.
+"""
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+from baselines import cfs, deepgin, picnet
+from baselines.layers import hed
+from tests.fill import fill
+
+
+def example(height, width, count=2):
+    """Images of noise and masks of single pixels, bars and corners, another for each image."""
+    chance = torch.Generator().manual_seed(height)
+    images = torch.rand(count, 3, height, width, generator=chance)
+    masks = (torch.rand(count, 1, height, width, generator=chance) < 0.1).float()
+    for number, mask in enumerate(masks[:, 0]):
+        mask[: height // 2, number * 5 : width // 3] = 1
+        mask[-3:] = 1
+    return images, masks
+
+
+def weights(network):
+    """Its state dict, with every kernel as it is used."""
+    for part in list(network.modules()):
+        for name in list(getattr(part, "parametrizations", ())):
+            parametrize.remove_parametrizations(part, name)
+    return network.state_dict()
+
+
+def resized(x, size, *, corners):
+    """Bilinear: every output row and column is a mean of two."""
+    for axis, n_out in zip((2, 3), size, strict=True):
+        n_in = x.shape[axis]
+        places = torch.arange(n_out, dtype=torch.float64)
+        places = places * (n_in - 1) / (n_out - 1) if corners else (places + 0.5) * n_in / n_out - 0.5
+        nearness = 1 - (places.clamp(0, n_in - 1)[:, None] - torch.arange(n_in)).abs()
+        x = torch.tensordot(x, nearness.clamp(min=0).to(x), ([axis], [1])).movedim(-1, axis)
+    return x
+
+
+def doubled(x, by=2.0):
+    return resized(x, [int(side * by) for side in x.shape[2:]], corners=True)
+
+
+def leaky(x, slope=0.2):
+    return F.leaky_relu(x, slope)
+
+
+def mean_by_likeness(query, key, value):
+    """Every place of the values [B, C, H, W], weighted by a softmax of inner products."""
+    shares = (query.flatten(2).mT @ key.flatten(2)).softmax(2)
+    return (value.flatten(2) @ shares.mT).view_as(value)
+
+
+def deepgin_by_table(s, shown, masks):
+    def conv(name, x, pad, stride=1, dilation=1):
+        x = F.pad(x, [pad] * 4, mode="replicate")
+        return F.conv2d(x, s[f"{name}.weight"], s[f"{name}.bias"], stride, 0, dilation)
+
+    def block(name, x, dilations):
+        seen = [conv(f"{name}.branches.{i}", x, d, 1, d).relu() for i, d in enumerate(dilations)]
+        return x + conv(f"{name}.fusion", torch.cat(seen, 1), 1)
+
+    def attention(name, x):
+        theta, phi, g = (conv(f"{name}.{part}", x, 0) for part in ("theta", "phi", "g"))
+        return conv(f"{name}.W", mean_by_likeness(theta, phi, g), 0) + x
+
+    def refine(name, x, pad=1, stride=1):
+        return leaky(conv(f"refinement.{name}", x, pad, stride))
+
+    x = leaky(conv("coarse.0", torch.cat([shown, masks], 1), 3))
+    for place in (1, 2, 3):
+        x = leaky(conv(f"coarse.{place}", x, 1, 2))
+    for place in range(4, 10):
+        x = block(f"coarse.{place}", x, (2, 3, 4, 5, 6, 8, 10, 1))
+    for place in (10, 11, 12):
+        x = leaky(conv(f"coarse.{place}", doubled(x), 1))
+    coarse = conv("coarse.13", x, 3)
+
+    e1 = refine("en_conv1", torch.cat([coarse * masks + shown * (1 - masks), masks], 1), 3)
+    e2 = refine("en_conv2", e1, 1, 2)
+    e3 = refine("en_conv3", e2, 1, 2)
+    e4 = refine("en_conv4", e3, 1, 2)
+    x = refine("en_conv5", e4, 1, 2)
+    skip3 = attention("refinement.de_satn3", refine("en_skp_conv3", e3))
+    skip4 = attention("refinement.de_satn2", refine("en_skp_conv4", e4))
+    for place in (1, 2, 5):
+        x = block(f"refinement.md_mres{place}", x, (2, 3, 4, 5))
+    x = attention("refinement.md_satn1", x)
+    for place in (3, 4, 6):
+        x = block(f"refinement.md_mres{place}", x, (2, 3, 4, 5))
+    x = refine("de_mix_conv1", torch.cat([refine("de_conv1", doubled(x)), skip4], 1))
+    x = refine("de_mix_conv2", torch.cat([refine("de_conv2", doubled(x)), skip3], 1))
+    quarter = conv("refinement.de_conv3_lr", refine("de_conv2_lr", x), 1)
+    d4 = refine("de_conv4", doubled(refine("de_conv3", doubled(x))))
+    d5 = conv("refinement.de_conv5", d4, 3) * masks + shown * (1 - masks)
+    trust = conv("refinement.de_conv5_lr_alpha", d4, 1).sigmoid()
+    return d5 + doubled(quarter - doubled(d5, 0.25), 4) * trust, quarter, coarse
+
+
+@pytest.mark.parametrize("size", [(32, 80), (96, 48)])
+@torch.inference_mode()
+def test_deepgin(size):
+    network = fill(deepgin.model(width=4), gain=1.1)
+    images, masks = example(*size)
+    shown = images * (1 - masks) + masks
+    for found, expected in zip(network(shown, masks), deepgin_by_table(weights(network), shown, masks), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def nearest(x, like):
+    """To the size of the skip; rows and columns are taken at floor(i * n_in / n_out)."""
+    rows, columns = (torch.arange(b) * a // b for a, b in zip(x.shape[2:], like.shape[2:], strict=True))
+    return x[..., rows[:, None], columns]
+
+
+def sketch_by_table(s, x, masks):
+    def partial(name, x, m, pad, stride=1, dilation=1):
+        kernel, bias = s[f"{name}.conv.weight"], s.get(f"{name}.conv.bias")
+        covered = F.conv2d(m, torch.ones_like(kernel[:1]), None, stride, pad, dilation)
+        output = F.conv2d(x * m, kernel, None, stride, pad, dilation) * kernel[0].numel() / covered.clamp(min=1)
+        output = output if bias is None else output + bias[:, None, None]
+        known = (covered > 0).to(x)
+        return output * known, known.expand_as(output)
+
+    def step(*given):
+        output, known = partial(*given)
+        return leaky(output), known
+
+    skips = [(x, (1 - masks).expand_as(x))]
+    for name, pad, stride in (("enc_1", 0, 1), ("enc_2", 2, 2), ("enc_3", 1, 2), ("enc_4", 1, 2)):
+        skips.append(step(name, *skips[-1], pad, stride))
+    x, m = skips.pop()
+    for place in range(4):
+        inner = step(f"middle.{place}.conv_block1", x, m, 2, 1, 2)
+        output, known = step(f"middle.{place}.conv_block2", *inner, 2, 1, 2)
+        x, m = x * m + output, known
+    for name in ("dec_4", "dec_3", "dec_2", "dec_1"):
+        pairs = zip((x, m), skips.pop(), strict=True)
+        joined = [torch.cat([nearest(low, skip), skip], 1) for low, skip in pairs]
+        x, m = (partial if name == "dec_1" else step)(name, *joined, 1)
+    return x.sigmoid()
+
+
+def colours_by_table(s, x, blocks):
+    def block(name, x, pad, stride=1, dilation=1, last=False):
+        def conv(part, x, *shape):
+            return F.conv2d(x, s[f"{name}.{part}.weight"], s.get(f"{name}.{part}.bias"), *shape)
+
+        kernel = s[f"{name}.conv2d.weight"].shape[-1]
+        inner = conv("same_conv2d", x, 1, (kernel - 1) * dilation // 2, dilation).sigmoid()
+        outer = conv("mask_conv2d", x, stride, pad, dilation).sigmoid()
+        f = conv("conv2d", x * inner, stride, pad, dilation)
+        if last:
+            return outer * f
+        f = outer * leaky(f)
+        first, second = (s[f"{name}.sqex.linear{i}.weight"] for i in (1, 2))
+        z = (f.mean((2, 3)) @ first.T + s[f"{name}.sqex.linear1.bias"]).relu()
+        return f * (z @ second.T + s[f"{name}.sqex.linear2.bias"]).sigmoid()[..., None, None]
+
+    skips = [x]
+    for name, pad, stride in (("enc_1", 0, 1), ("enc_2", 2, 2), ("enc_3", 1, 2), ("enc_4", 1, 2)):
+        skips.append(block(name, skips[-1], pad, stride))
+    x = skips.pop()
+    for place in range(blocks):
+        x = x + block(f"middle.{place}.conv2", block(f"middle.{place}.conv1", x, 2, 1, 2), 2, 1, 2)
+    for name in ("dec_4", "dec_3", "dec_2", "dec_1"):
+        skip = skips.pop()
+        x = block(name, torch.cat([nearest(x, skip), skip], 1), 1, last=name == "dec_1")
+    return (x.tanh() + 1) / 2
+
+
+@pytest.mark.parametrize(("variant", "blocks"), [("code", 4), ("paper", 8)])
+@pytest.mark.parametrize("size", [(48, 80), (45, 70)])
+@torch.inference_mode()
+def test_cfs(variant, blocks, size):
+    torch.manual_seed(0)
+    network = cfs.model(variant, width=4, sketches="canny").eval()
+    for name, vector in network.named_buffers():  # or its middle would move no output by more than 1e-5
+        if name.endswith("_u"):
+            vector.mul_(0.15 if name.startswith("inpaint") else 0.75)
+    images, masks = example(*size)
+    known, outlines = 1 - masks, torch.rand_like(masks) * (1 - masks)
+    grey = 0.2125 * images[:, :1] + 0.7154 * images[:, 1:2] + 0.0721 * images[:, 2:]
+    sketch, colours = weights(network.sketch), weights(network.inpaint)
+    drawn = network.draw(grey, outlines, masks)
+    expected = sketch_by_table(sketch, torch.cat([grey * known, outlines], 1), masks)
+    torch.testing.assert_close(drawn, expected, atol=1e-5, rtol=1e-4)
+    merged = expected * masks + outlines * known
+    painted = colours_by_table(colours, torch.cat([images * known, merged, known], 1), blocks)
+    torch.testing.assert_close(network.paint(images, merged, masks), painted, atol=1e-5, rtol=1e-4)
+
+
+def picnet_by_table(s, images, masks):
+    def conv(name, x, pad=1):
+        return F.conv2d(x, s[f"{name}.weight"], s[f"{name}.bias"], 1, pad)
+
+    def block(name, x, slope=0.1, *, down=False):
+        main = conv(f"{name}.model.3", leaky(conv(f"{name}.model.1", leaky(x, slope)), slope))
+        both = main + conv(f"{name}.shortcut.0", x, 0)
+        return F.avg_pool2d(both, 2) if down else both
+
+    def norm(name, x):
+        mean, variance = x.mean((2, 3), keepdim=True), x.var((2, 3), correction=0, keepdim=True)
+        weight, bias = (s[f"{name}.{part}"][:, None, None] for part in ("weight", "bias"))
+        return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
+
+    def up(name, x):
+        return F.conv_transpose2d(x, s[f"{name}.weight"], s[f"{name}.bias"], 2, 1, 1)
+
+    def decode(name, x):
+        main = conv(f"{name}.model.2", leaky(norm(f"{name}.model.0", x), 0.1))
+        return up(f"{name}.model.5", leaky(norm(f"{name}.model.3", main), 0.1)) + up(f"{name}.shortcut.0", x)
+
+    def picture(name, x):
+        return conv(f"{name}.model.2", F.pad(leaky(x, 0.1), [1] * 4, mode="reflect"), 0).tanh()
+
+    x = (images * 2 - 1) * (1 - masks)
+    main = conv("E.block0.model.2", leaky(conv("E.block0.model.0", x), 0.1))
+    features = [F.avg_pool2d(main, 2) + conv("E.block0.shortcut.1", F.avg_pool2d(x, 2), 0)]
+    for place in range(4):
+        features.append(block(f"E.encoder.{place}", features[-1], down=True))
+    h = features[4]
+    for place in range(6):
+        h = block(f"E.infer_prior.{place}", h)
+    mean, _ = block("E.prior", h).chunk(2, 1)
+
+    x = decode("G.decoder.1", decode("G.decoder.0", block("G.generator", mean) + features[4]))
+    early, query = features[2], conv("G.attn1.query_conv", x, 0)
+    known = resized(1 - masks, early.shape[2:], corners=True)
+    short = x + s["G.attn1.gamma"] * mean_by_likeness(query, query, x)
+    long = s["G.attn1.alpha"] * (1 - known) * mean_by_likeness(query, query, early) + known * early
+    x = block("G.attn1.model", torch.cat([short, long], 1), 0.01)
+    for place in (2, 3, 4):
+        x = decode(f"G.decoder.{place}", torch.cat([x, picture(f"G.out.{place - 2}", x)], 1))
+    return (picture("G.out.3", x) + 1) / 2
+
+
+@pytest.mark.parametrize("size", [(64, 160), (96, 64)])
+@torch.inference_mode()
+def test_picnet(size):
+    torch.manual_seed(0)
+    network = picnet.model("mean", width=4).eval()
+    network.G.attn1.gamma.fill_(0.5)  # like alpha 0 at first
+    network.G.attn1.alpha.fill_(2.0)
+    images, masks = example(*size)
+    expected = picnet_by_table(weights(network), images, masks)
+    torch.testing.assert_close(network.predict(images, masks, [0, 1]), expected, atol=1e-5, rtol=1e-4)
+
+
+def hed_by_table(s, images):
+    x, sides = images.flip(1) * 255 - torch.tensor([104.00698793, 116.66876762, 122.67891434]).view(3, 1, 1), []
+    convolutions = {"One": (0, 2), "Two": (1, 3), "Thr": (1, 3, 5), "Fou": (1, 3, 5), "Fiv": (1, 3, 5)}
+    for stage, places in convolutions.items():
+        x = F.max_pool2d(x, 2) if sides else x
+        for place in places:
+            name = f"netVgg{stage}.{place}"
+            x = F.conv2d(x, s[f"{name}.weight"], s[f"{name}.bias"], padding=1).relu()
+        score = F.conv2d(x, s[f"netScore{stage}.weight"], s[f"netScore{stage}.bias"])
+        sides.append(resized(score, images.shape[2:], corners=False))
+    return F.conv2d(torch.cat(sides, 1), s["netCombine.0.weight"], s["netCombine.0.bias"]).sigmoid()
+
+
+@pytest.mark.parametrize("size", [(37, 50), (64, 80)])
+@torch.inference_mode()
+def test_hed(size):
+    network = fill(hed.HED(), gain=0.8)
+    images, _ = example(*size)
+    torch.testing.assert_close(network(images), hed_by_table(weights(network), images), atol=1e-5, rtol=1e-4)
