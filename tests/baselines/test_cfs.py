@@ -219,6 +219,9 @@ def batch():
 def test_gradients_reach_every_parameter_of_the_player_at_turn(player):
     """But the channel weights of the last layer, which the authors' state holds and nothing uses."""
     learner = learning()
+    for part in learner.modules():
+        if isinstance(part, cfs.SqueezeExcitation):
+            torch.nn.init.constant_(part.linear1.bias, 0.1)  # or all four of its units may rest
     terms = getattr(learner, player)(batch(), WEIGHTS)
     sum(WEIGHTS[name] * term for name, term in terms.items()).backward()
     used = {name: p for name, p in learner.players[player].named_parameters() if not name.startswith("dec_1.sqex")}
