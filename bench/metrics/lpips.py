@@ -15,6 +15,7 @@ from bench import digest, files
 from bench.batching import in_batches
 from bench.contracts import PairMetric
 from bench.errors import BadInput
+from bench.metrics import precision
 from bench.metrics.pairs import check_output, check_truth
 from bench.types import MetricCard
 
@@ -126,21 +127,19 @@ class Perceptual(PairMetric):
         self.size = BATCH.get(device.type, 1)
         self.shift, self.scale = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (SHIFT, SCALE))
 
-    @torch.inference_mode()
     def prepare(self, truth: torch.Tensor) -> tuple[torch.Size, torch.Tensor]:
         """Normalised activations of the truth, float32 [B, all of an image's]."""
         check_truth(truth, self.smallest_px, "LPIPS with this network")
-        with torch.autocast(truth.device.type, enabled=False):
+        with precision.full(truth.device):
             return truth.shape, in_batches(self._prepare, self.size, truth)
 
-    @torch.inference_mode()
     def compare(
         self, prepared: tuple[torch.Size, torch.Tensor], output: torch.Tensor, masks: torch.Tensor
     ) -> torch.Tensor:
         """Distance summed over the taps."""
         shape, activations = prepared
         check_output(shape, output, masks)
-        with torch.autocast(output.device.type, enabled=False):
+        with precision.full(output.device):
             return in_batches(self._compare, self.size, activations, output)
 
     def _prepare(self, images: torch.Tensor) -> torch.Tensor:

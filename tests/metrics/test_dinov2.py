@@ -51,6 +51,14 @@ def test_positions_follow_metas_scale():
     torch.testing.assert_close(found[5, 2:-2], expected[2:-2], rtol=0, atol=0.06)
 
 
+@pytest.mark.slow
+def test_half_precision_is_off_even_inside_autocast(extractor):
+    image = torch.randint(0, 256, (1, 3, 40, 60), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = extractor.extract(image)
+    assert torch.equal(inside, extractor.extract(image))
+
+
 def test_missing_weights_are_named_before_anything_is_built(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

@@ -66,6 +66,13 @@ def test_a_vector_does_not_depend_on_the_batch(extractor):
     assert torch.equal(together, apart)
 
 
+def test_half_precision_is_off_even_inside_autocast(extractor):
+    image = torch.randint(0, 256, (1, 3, 40, 60), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = extractor.extract(image)
+    assert torch.equal(inside, extractor.extract(image))
+
+
 def test_missing_weights_are_named_before_anything_is_built(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

@@ -11,6 +11,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from bench import batching, files
 from bench.contracts import Extractor
+from bench.metrics import precision
 from bench.types import MetricCard
 
 CARD = MetricCard(
@@ -72,10 +73,10 @@ class DinoV2(Extractor):
         self.dimension = int(net.num_features)  # type: ignore[arg-type]
         self.device = device
 
-    @torch.inference_mode()
     def extract(self, images: torch.Tensor) -> torch.Tensor:
         """Float32 [B, dimension]; images of any size."""
-        return batching.in_batches(self._vectors, BATCH.get(self.device.type, 8), images)
+        with precision.full(self.device):
+            return batching.in_batches(self._vectors, BATCH.get(self.device.type, 8), images)
 
     def _vectors(self, images: torch.Tensor) -> torch.Tensor:
         small = transforms.resize(

@@ -14,6 +14,7 @@ from torchvision.models.inception import BasicConv2d
 
 from bench import batching, files
 from bench.contracts import Extractor
+from bench.metrics import precision
 from bench.types import MetricCard
 
 CARD = MetricCard(
@@ -77,10 +78,10 @@ class Inception(Extractor):
         self.layers = layers.to(device).to(memory_format=torch.channels_last)
         self.device = device
 
-    @torch.inference_mode()
     def extract(self, images: torch.Tensor) -> torch.Tensor:
         """Float32 [B, 2048]; images of any size."""
-        return batching.in_batches(self._vectors, BATCH.get(self.device.type, 16), images)
+        with precision.full(self.device):
+            return batching.in_batches(self._vectors, BATCH.get(self.device.type, 16), images)
 
     def _vectors(self, images: torch.Tensor) -> torch.Tensor:
         x = images.to(self.device).float().div_(255)
