@@ -135,7 +135,8 @@ def check(root: Path, held: Mapping[str, Any]) -> Verdict:
     known = held["settings"]["metrics"]
     settings |= {"metrics": {name: version for name, version in settings["metrics"].items() if name in known}}
     if differences := list(_differences(held["settings"], settings)):
-        raise NotComparable(f"{root} cannot be held against this file: {'; '.join(differences)}.")
+        made_by = f" The file was made by: {held['made_by']}" if held["made_by"] else ""
+        raise NotComparable(f"{root} cannot be held against this file: {'; '.join(differences)}.{made_by}")
     before, now = held["digests"], _digests(run)
     changed = tuple(name for name in before if name in now and before[name] != now[name])
     return Verdict(tuple(_find(run, value, held) for value in held["values"]), changed)
@@ -171,18 +172,24 @@ def _differences(before: Any, now: Any, place: str = "") -> Iterator[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         for name in dict.fromkeys([*before, *now]):
             yield from _differences(before.get(name), now.get(name), f"{place}, {name}" if place else str(name))
+    elif isinstance(before, list) and isinstance(now, list) and set(before) != set(now):
+        sides = ((now, before, "only here"), (before, now, "only in the file"))
+        yield from (
+            f"{place}: {', '.join(own)} {where}" for a, b, where in sides if (own := [v for v in a if v not in b])
+        )
     elif before != now:
-        yield f"{place} is {_brief(now)} here and {_brief(before)} in the file"
+        yield f"{place}: {_brief(now)} here, {_brief(before)} in the file"
 
 
 def _brief(value: Any) -> str:
-    text = "not there" if value is None else str(value)
+    text = "missing" if value is None else str(value)
     return text if len(text) <= 40 else f"{text[:12]}..."
 
 
 def _find(run: Run, value: Mapping[str, Any], held: Mapping[str, Any]) -> Finding:
     key = (value["model"], value["mask_set"], value["bucket"], value["metric"])
-    number = run.numbers.get(key, Number(reason="the run does not have this cell"))
+    missing = "cell" if value["model"] in run.models else "model"
+    number = run.numbers.get(key, Number(reason=f"the run does not have this {missing}"))
     before, allowed = float(value["value"]), float(held["tolerances"][value["metric"]])
     if value["model"] in held["stochastic"]:
         allowed = max(allowed, math.hypot(value["spread"] or 0.0, _half(number)))
@@ -224,7 +231,7 @@ def lines(verdict: Verdict) -> list[tuple[str, ...]]:
             f"{finding.mask_set}/{finding.bucket}",
             finding.metric,
             f"{finding.before:.6g}",
-            finding.reason if finding.verdict == GONE else f"{finding.now:.6g}",
+            "-" if finding.verdict == GONE else f"{finding.now:.6g}",
             finding.reason or f"{finding.allowed:.2g}",
         )
         for finding in verdict.findings

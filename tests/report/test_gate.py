@@ -102,6 +102,29 @@ def test_other_masks_are_not_comparable_and_named(make, held):
         gate.check(other, held)
 
 
+def test_what_differs_is_said_from_both_sides_with_the_command_that_made_the_file(make):
+    def cells(*labels):
+        return lambda _s, _r, facts: settings(facts, cells=list(labels))
+
+    held = gate.expectations(make(cells("freeform-256/0-10", "freeform-256/10-20")))
+    with pytest.raises(NotComparable) as fault:
+        gate.check(make(cells("freeform-256/10-20", "freeform-256/20-30")), held)
+    assert "cells: freeform-256/20-30 only here; cells: freeform-256/0-10 only in the file." in str(fault.value)
+    assert str(fault.value).endswith("The file was made by: bench run --models all")
+
+
+def test_a_metric_that_is_not_measured_any_more_is_not_comparable(make, held):
+    other = make(lambda _s, _r, facts: settings(facts, metrics={}))
+    with pytest.raises(NotComparable, match="metrics, psnr: missing here, 1 in the file"):
+        gate.check(other, held)
+
+
+def test_a_model_that_is_not_in_the_run_is_gone_and_named_so(make, held):
+    values = [value | {"model": "lama"} for value in held["values"][:1]]
+    found = gate.check(make(shift("telea", "psnr", 0)), held | {"values": values})
+    assert gate.lines(found)[0][-2:] == ("-", "the run does not have this model")
+
+
 def test_changed_code_is_told_but_does_not_trip(make, held):
     found = gate.check(make(shift("telea", "psnr", 0)), held | {"digests": {"telea": "bb" * 32}})
     assert found.passed
@@ -167,6 +190,21 @@ def test_the_exit_status_says_what_happened(make, tmp_path):
     assert status(worse, "--against", file) == 1
     with pytest.raises(NotComparable):
         gate.check(other, gate.read(file))
+
+
+@pytest.mark.parametrize(("by", "status"), [(0, 0), (-1, 1), (1, 1), (None, 2)])
+def test_the_shell_sees_the_status(make, tmp_path, monkeypatch, capsys, by, status):
+    """None: masks that are not those of the file."""
+    gate.write(tmp_path / "gate.json", gate.expectations(make(shift("telea", "psnr", 0))))
+    other = {"mask sets": {"freeform-256": "ef" * 32}}
+    run = make(shift("telea", "psnr", by) if by is not None else lambda _s, _r, facts: settings(facts, **other))
+    monkeypatch.setattr("sys.argv", ["bench", "check", str(run), "--against", str(tmp_path / "gate.json")])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == status
+    said = capsys.readouterr()
+    assert ("error: " in said.err) == (status == 2)
+    assert ("worse" in said.out, "better" in said.out) == (by == -1, by == 1)
 
 
 SPEC = RunSpec(
