@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,15 +48,15 @@ ITERATIONS = 1000
 
 def metric(name: str, device: Any) -> SetMetric:
     """`p-ids` or `u-ids`."""
-    return {"p-ids": Paired, "u-ids": Unpaired}[name]()
+    return Scores({"p-ids": paired, "u-ids": unpaired}[name])
 
 
-class _Scores(SetMetric):
+@dataclass(frozen=True)
+class Scores(SetMetric):
     """A share of images in per cent, under one classifier."""
 
-    def fooled(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Each image's part of the share, from the classifier's decisions: float64 [N]."""
-        raise NotImplementedError
+    fooled: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    """Each image's part of the share, from the classifier's decisions on truth and output: float64 [N]."""
 
     def compute(self, truth: np.ndarray, rows: np.ndarray) -> float:
         """In per cent. With fewer images than dimensions the classes can be told apart and the score falls to 0."""
@@ -67,20 +69,17 @@ class _Scores(SetMetric):
         return stats.draws(100 * self.fooled(*decisions(truth, rows))[None])[0]
 
 
-class Paired(_Scores):
-    """An image counts where its output looks truer than its truth; equal vectors do not count."""
-
-    def fooled(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """1 or 0."""
-        return (rows > truth).astype(np.float64)
+def paired(truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """1 where an image's output looks truer than its truth, else 0; equal vectors do not count."""
+    return (rows > truth).astype(np.float64)
 
 
-class Unpaired(_Scores):
-    """Both vectors of an image count where the classifier is wrong about them."""
+def unpaired(truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """0, 0.5 or 1: the share of an image's two vectors about which the classifier is wrong.
 
-    def fooled(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """0, 0.5 or 1. The classifier says "truth" above 0 only, as scikit-learn does."""
-        return ((truth <= 0).astype(np.float64) + (rows > 0)) / 2
+    It says "truth" above 0 only, as scikit-learn does.
+    """
+    return ((truth <= 0).astype(np.float64) + (rows > 0)) / 2
 
 
 _last: dict[str, tuple[np.ndarray, np.ndarray]] = {}
