@@ -1,0 +1,235 @@
+"""Every network does the work that its published layer table asks for at 256 x 256, within 2 %, and no more.
+
+A table gives kernel, channels and size of every layer; a convolution then takes 2 k k c_in c_out operations for each
+place of its output (a transposed one: of its input). Sources are those named at the head of each model's file.
+"""
+
+from contextlib import nullcontext
+from itertools import pairwise
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from baselines import edgeconnect, glcic
+from bench.models import check, zoo
+from tests.baselines.test_every_model import CARDS, LEARNED, shapes
+
+SIDE_PX = 256
+
+
+def layer(kernel, before, after, side):
+    return 2 * kernel**2 * before * after * side**2
+
+
+def chain(kernel, widths, sides):
+    """Layers of one kernel, one after another."""
+    return sum(layer(kernel, a, b, side) for (a, b), side in zip(pairwise(widths), sides, strict=True))
+
+
+def attention(keys, values, side):
+    """Products of all pairs of places, and the mixing of the values by them."""
+    return 2 * (keys + values) * side**4
+
+
+def ce(variant):
+    down, up = (3, 64, 64, 128, 256, 512), (512, 256, 128, 64)
+    ends = 2 * layer(4, 512, 4000, 1)
+    if variant == "random-64":
+        down = (3, 64, 128, 256, 512)
+        return chain(4, down, (32, 16, 8, 4)) + ends + chain(4, (*up, 3), (4, 8, 16, 32))
+    tail = (4, 8, 16, 32) if variant == "centre" else (4, 8, 16, 32, 64)
+    up = (*up, 3) if variant == "centre" else (*up, 64, 3)
+    return chain(4, down, (64, 32, 16, 8, 4)) + ends + chain(4, up, tail)
+
+
+def unet(levels):
+    """Partial convolutions; counting what a window knows takes one channel more."""
+    widths = [3, 64, 128, 256, *[512] * (levels - 3)]
+    kernels = [7, 5, 5, *[3] * (levels - 3)]
+    sides = [SIDE_PX >> (i + 1) for i in range(levels)]
+    down = sum(layer(k, a, b, s) for k, a, b, s in zip(kernels, widths, widths[1:], sides, strict=False))
+    up = sum(layer(3, a + b, a, 2 * s) for a, b, s in zip(widths, widths[1:], sides, strict=False))
+    return down + up
+
+
+def pconv(_):
+    return unet(7)
+
+
+def completion(_):
+    first = layer(5, 4, 64, 256) + chain(3, (64, 128, 128), (128, 128)) + chain(3, (128, *[256] * 9), (64,) * 9)
+    second = layer(4, 256, 128, 64) + layer(3, 128, 128, 128) + layer(4, 128, 64, 128)
+    return first + second + chain(3, (64, 32, 3), (256, 256))
+
+
+def gmcnn(variant):
+    tensorflow, total = variant == "tensorflow", 0
+    for kernel in (7, 5, 3):
+        first, after = (5, 3) if tensorflow and kernel == 3 else (kernel, 3 if tensorflow else kernel)
+        total += layer(first, 5 if tensorflow else 4, 32, 256)
+        total += chain(kernel, (32, 64, 64, *[128] * 9), (128, 128, *[64] * 9))
+        if kernel < 7:
+            total += layer(after, 128, 64, 128) + layer(kernel, 64, 64, 128)
+    last = 16 if tensorflow else 32
+    return total + chain(3, (64, 32, last), (256, 256)) + chain(3, (192 + last, 16, 3), (256, 256))
+
+
+def edges(_):
+    def generator(before, after):
+        ends = layer(7, before, 64, 256) + layer(7, 64, after, 256)
+        return ends + 2 * chain(4, (64, 128, 256), (128, 64)) + 16 * layer(3, 256, 256, 64)
+
+    return generator(3, 1) + generator(4, 3)
+
+
+def deepfillv1(_):
+    coarse = layer(5, 5, 32, 256) + chain(3, (32, 64, 64, *[128] * 9), (128, 128, *[64] * 9))
+    tail = chain(3, (128, 64, 64, 32, 16, 3), (128, 128, 256, 256, 256))
+    straight = layer(5, 5, 32, 256) + chain(3, (32, 32, 64, 64, *[128] * 6), (128, 128, *[64] * 7))
+    looking = layer(5, 5, 32, 256) + chain(3, (32, 32, 64, *[128] * 5), (128, 128, *[64] * 5))
+    return coarse + 2 * tail + straight + looking + chain(3, (256, 128, 128), (64, 64))
+
+
+def deepfillv2(_):
+    """A gate doubles what a layer puts out, and not what the next takes in."""
+
+    def gated(widths, sides):
+        return 2 * chain(3, widths, sides)
+
+    coarse = 2 * layer(5, 5, 24, 256) + gated((24, 48, 48, *[96] * 9), (128, 128, *[64] * 9))
+    tail = gated((96, 48, 48, 24, 12), (128, 128, 256, 256)) + layer(3, 12, 3, 256)
+    straight = 2 * layer(5, 3, 24, 256) + gated((24, 24, 48, 48, *[96] * 6), (128, 128, *[64] * 7))
+    looking = 2 * layer(5, 3, 24, 256) + gated((24, 24, 48, *[96] * 5), (128, 128, *[64] * 5))
+    return coarse + 2 * tail + straight + looking + gated((192, 96, 96), (64, 64))
+
+
+def deepgin(variant):
+    ends = layer(7, 4, 32, 256) + layer(7, 32, 3, 256)
+    coarse = ends + chain(4, (32, 64, 128, 256), (128, 64, 32)) + 12 * layer(3, 256, 256, 32)
+    coarse += chain(3, (256, 128, 64, 32), (64, 128, 256))
+    if variant == "std-coarse":
+        return coarse
+    total = coarse + ends + chain(4, (32, 64, 128, 256, 512), (128, 64, 32, 16)) + 12 * layer(3, 512, 512, 16)
+    total += chain(3, (512, 256, 128, 64, 32), (32, 64, 128, 256))
+
+    def looking(width, side):
+        return 4 * layer(1, width, width // 2, side) + attention(width // 2, width // 2, side)
+
+    if variant != "std":
+        total += looking(512, 16)
+    if "mssa" in variant:
+        total += layer(3, 128, 64, 64) + looking(64, 64) + layer(3, 256, 128, 32) + looking(128, 32)
+        total += layer(3, 384, 256, 32) + layer(3, 192, 128, 64)
+    if variant.endswith("bp"):
+        total += chain(3, (128, 32, 3), (64, 64)) + layer(3, 32, 1, 256)
+    return total
+
+
+def rnon(_):
+    blocks = 16 * (4 * layer(3, 32, 32, 256) + layer(3, 128, 32, 256))
+    optimisation = layer(9, 3, 32, 256) + blocks + layer(3, 32, 32, 256) + layer(9, 32, 3, 256)
+    return unet(8) + layer(1, 3, 3, 256) + optimisation
+
+
+def hed():
+    widths = ((3, 64, 64), (64, 128, 128), (128, *[256] * 3), (256, *[512] * 3), (512, *[512] * 3))
+    sides = (256, 128, 64, 32, 16)
+    return sum(chain(3, w, [side] * (len(w) - 1)) for w, side in zip(widths, sides, strict=True))
+
+
+def cfs(variant):
+    sketch = layer(7, 2, 64, 250) + layer(6, 64, 128, 125) + layer(4, 128, 256, 62) + layer(4, 256, 512, 31)
+    sketch += 8 * layer(3, 512, 512, 31) + layer(3, 768, 256, 62) + layer(3, 384, 128, 125)
+    sketch += layer(3, 192, 64, 250) + layer(3, 66, 1, 256)
+
+    def block(kernel, before, after, side, below):
+        """Gate on the input, gate on the output, convolution."""
+        return layer(kernel, before, before, side) + 2 * layer(kernel, before, after, below)
+
+    colours = block(7, 5, 64, 256, 250) + block(5, 64, 128, 250, 125)
+    colours += block(3, 128, 256, 125, 63) + block(3, 256, 512, 63, 32)
+    colours += 2 * {"paper": 8, "code": 4}[variant] * block(3, 512, 512, 32, 32)
+    for before, after, side in ((768, 256, 63), (384, 128, 125), (192, 64, 250), (69, 3, 256)):
+        colours += block(3, before, after, side, side)
+    return hed() + sketch + colours
+
+
+def residual(before, hidden, after, side):
+    return chain(3, (before, hidden, after), (side, side)) + layer(1, before, after, side)
+
+
+def doubling(before, hidden, after, side):
+    """Two transposed convolutions: one of the main branch, one of the skip."""
+    return layer(3, before, hidden, side) + layer(3, hidden, after, side) + layer(3, before, after, side)
+
+
+def looking(width, side):
+    """Queries a quarter as wide, both kinds of values, and the block that joins them."""
+    both = layer(1, width, width // 4, side) + attention(width // 4, 2 * width, side)
+    return both + residual(2 * width, width, width, side)
+
+
+def halving():
+    """Down to 8 x 8. The first skip comes after its pooling in PICNet, and before in the dual-path GAN (1 %)."""
+    first = chain(3, (3, 32, 32), (256, 256)) + layer(1, 3, 32, 128)
+    return (
+        first + residual(32, 32, 64, 128) + residual(64, 64, 128, 64) + sum(residual(*[128] * 3, s) for s in (32, 16))
+    )
+
+
+def dualpath(_):
+    total = halving() + 3 * residual(128, 128, 128, 8) + looking(128, 32) + layer(3, 32, 3, 256)
+    return (
+        total
+        + sum(doubling(128, 128, 128, side) for side in (8, 16, 32))
+        + (doubling(128, 64, 64, 64) + doubling(64, 32, 32, 128))
+    )
+
+
+def picnet(_):
+    """The prior of the known part, and no posterior; four pictures."""
+    total = halving() + 7 * residual(128, 128, 128, 8) + residual(128, 128, 256, 8) + looking(128, 32)
+    total += sum(doubling(128, 128, 128, side) for side in (8, 16)) + doubling(131, 128, 128, 32)
+    total += doubling(131, 64, 64, 64) + doubling(67, 32, 32, 128)
+    return total + sum(layer(3, width, 3, side) for width, side in ((128, 32), (128, 64), (64, 128), (32, 256)))
+
+
+TABLES = {
+    "ce": ce,
+    "cfs": cfs,
+    "deepfillv1": deepfillv1,
+    "deepfillv2": deepfillv2,
+    "deepgin": deepgin,
+    "dualpath": dualpath,
+    "edgeconnect": edges,
+    "glcic": completion,
+    "gmcnn": gmcnn,
+    "pconv": pconv,
+    "picnet": picnet,
+    "rnon": rnon,
+}
+LOOKED_AT = {"deepfillv1": 128, "deepfillv2": 96}
+"""Channels of contextual attention, which the published code does by patches of 3 x 3 and 4 x 4, this house by less."""
+
+
+def counted(name, variant):
+    """Operations of one prediction, from shapes alone."""
+    network = zoo._settled(shapes(name, variant).eval())
+    images, masks = (part.to("meta") for part in check.probe(SIDE_PX, count=1))
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        check.call(network, images, masks, [0] if CARDS[name].stochastic else None)
+    return counter.get_total_flops()
+
+
+FORMS = [(name, variant) for name, variant in LEARNED if name in TABLES and not variant.startswith("sample-")]
+
+
+@pytest.mark.parametrize(("name", "variant"), FORMS)
+def test_the_operations_are_those_of_the_published_layers(name, variant, monkeypatch):
+    monkeypatch.setattr(edgeconnect, "contours", lambda greys, masks: greys)  # Canny wants numbers,
+    monkeypatch.setattr(glcic, "blend", lambda images, masks, output: output)  # like Poisson's equation
+    monkeypatch.setattr(torch, "autocast", lambda *kind, **how: nullcontext())  # which shapes alone do not know
+    found, table = counted(name, variant), TABLES[name](variant)
+    attended = 2 * (9 + 16) * LOOKED_AT.get(name, 0) * (SIDE_PX // 8) ** 4
+    assert 0.98 * table < found < 1.02 * (table + attended)
