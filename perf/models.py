@@ -1,6 +1,7 @@
-"""Images a second of every model on the shelf, and contextual attention against a plain loop over images and patches.
+"""Operations and speed of every model on the shelf; contextual attention against a plain loop over patches.
 
-python perf/models.py                                       everything; on a CPU some minutes
+python perf/models.py                                       everything; on a CPU a quarter of an hour
+python perf/models.py --docs                                the same, and writes docs/speed.md
 python perf/models.py --models pconv,deepfillv2 --batches 1 --device cuda
 python perf/models.py --models none                         attention alone
 """
@@ -9,14 +10,18 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import platform
 import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.layers.attention import contextual_attention, nearest
 from bench.models import check, zoo
@@ -26,27 +31,86 @@ SECONDS = 1.0
 ROUNDS = 3
 
 
-def seconds(work: Callable[[], object], device: str) -> float:
-    """Time of one call: the median over at least a second, after one that is not counted."""
-    work()
-    taken: list[float] = []
-    while sum(taken) < SECONDS:
-        begin = time.perf_counter()
+class Taken(NamedTuple):
+    """Of one call: the clock's seconds, and the processor's over all threads."""
+
+    clock: float
+    processor: float
+
+
+def seconds(work: Callable[[], object], device: str) -> Taken:
+    """Medians over at least a second; what comes first is not counted, so call once before."""
+    taken: list[Taken] = []
+    while sum(each.clock for each in taken) < SECONDS:
+        begin, worked = time.perf_counter(), time.process_time()
         work()
         if device == "cuda":
             torch.cuda.synchronize()
-        taken.append(time.perf_counter() - begin)
-    return statistics.median(taken)
+        taken.append(Taken(time.perf_counter() - begin, time.process_time() - worked))
+    return Taken(*map(statistics.median, zip(*taken, strict=True)))
+
+
+class Speed(NamedTuple):
+    """What one model needs for one image of 256 x 256 pixels."""
+
+    name: str
+    operations: int
+    """Two to a multiplication with addition; 0: no network."""
+    taken: dict[int, Taken]
+    """Batch -> seconds of one image."""
 
 
 @torch.inference_mode()
-def rate(name: str, batch: int, device: str) -> float:
-    """Images a second of a model without its trained weights, which change no time."""
+def speed(name: str, batches: list[int], device: str) -> Speed:
+    """A model without its trained weights, which change no time; one image is predicted and counted before."""
     (reference,) = zoo.choose([name])
-    model = zoo.open_model(reference, device)
-    images, masks = (tensor.to(device) for tensor in check.probe(SIZE, count=batch))
-    seeds = list(range(batch)) if reference.card.stochastic else None
-    return batch / seconds(lambda: check.call(model, images, masks, seeds), device)
+    model, taken = zoo.open_model(reference, device), {}
+
+    def predict(batch: int) -> object:
+        images, masks = (tensor.to(device) for tensor in check.probe(SIZE, count=batch))
+        return check.call(model, images, masks, list(range(batch)) if reference.card.stochastic else None)
+
+    with FlopCounterMode(display=False) as counter:
+        predict(1)
+    for batch in batches:
+        taken[batch] = Taken(*(each / batch for each in seconds(partial(predict, batch), device)))
+    return Speed(name.partition("@")[0], counter.get_total_flops(), taken)
+
+
+def line(found: Speed) -> str:
+    """For the terminal."""
+    rates = "  ".join(
+        f"batch {batch}: {1 / each.clock:8.2f}/s {each.processor:8.4f} s of processor an image"
+        for batch, each in found.taken.items()
+    )
+    return f"{found.name:14} {found.operations / 1e9:8.2f} GFLOP  {rates}"
+
+
+def page(speeds: list[Speed], batches: list[int], where: str) -> str:
+    """The text of docs/speed.md."""
+    heads = [f"batch {batch}: images a second | processor seconds an image" for batch in batches]
+    rows = [f"| model | GFLOP | {' | '.join(heads)} |", f"|---|--:|{'--:|' * 2 * len(batches)}"]
+    for found in speeds:
+        counted = f"{found.operations / 1e9:.1f}" if found.operations else ""
+        cells = [f"{1 / each.clock:.3g} | {each.processor:.3g}" for each in found.taken.values()]
+        rows.append(f"| `{found.name}` | {counted} | {' | '.join(cells)} |")
+    return PAGE.format(where=where, table="\n".join(rows))
+
+
+PAGE = """# Speed
+
+Every model in its default variant at {where}.
+Written by `python perf/models.py --docs`.
+
+GFLOP are thousand millions of floating-point operations for an image, two to a multiplication with addition, as
+`run.json` has them too. `tests/baselines/test_operations.py` holds them against the published layer tables, within 2 %:
+nothing that only training needs is worked out.
+
+Seconds of the clock are rough, since other work ran on the machine all the while; seconds of the processor, over all
+threads, say what a model costs.
+
+{table}
+"""
 
 
 def shelf() -> list[str]:
@@ -103,7 +167,7 @@ def compare_attention(batch: int, device: str) -> None:
     maps, masks = features(batch, device)
     with torch.inference_mode():
         apart = (contextual_attention(maps, masks) - by_patches(maps, masks)).abs().max().item()
-        pairs = [[batch / seconds(partial(work, maps, masks), device) for work in WAYS] for _ in range(ROUNDS)]
+        pairs = [[batch / seconds(partial(work, maps, masks), device).clock for work in WAYS] for _ in range(ROUNDS)]
     ours, theirs = (peak(work, maps, masks) for work in WAYS)
     mine, peers = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(mine / peer for mine, peer in pairs)
@@ -117,17 +181,27 @@ def main() -> None:
     parser.add_argument("--models", default="all", help="names with commas, `all` or `none`")
     parser.add_argument("--batches", default="1,16")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--docs", action="store_true", help="also write docs/speed.md")
     given = parser.parse_args()
     batches = [int(batch) for batch in given.batches.split(",")]
     names = {"all": shelf(), "none": []}.get(given.models, given.models.split(","))
-    print(
-        f"images a second at {SIZE} x {SIZE} on {given.device}; {torch.get_num_threads()} threads, {torch.__version__}"
-    )
+    where = f"{SIZE} x {SIZE} on {machine(given.device)}, torch {torch.__version__}"
+    print(where)
+    speeds = []
     for name in names:
-        rates = "  ".join(f"batch {batch}: {rate(name, batch, given.device):8.2f}" for batch in batches)
-        print(f"{name:30} {rates}", flush=True)
+        speeds.append(speed(name, batches, given.device))
+        print(line(speeds[-1]), flush=True)
+    if given.docs:
+        (Path(__file__).parent.parent / "docs" / "speed.md").write_text(page(speeds, batches, where))
     for batch in batches:
         compare_attention(batch, given.device)
+
+
+def machine(device: str) -> str:
+    """In words."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"a CPU ({platform.machine()}), threads: {torch.get_num_threads()}"
 
 
 if __name__ == "__main__":
