@@ -9,7 +9,8 @@ How the text is read, where it is silent or cannot be meant:
 
 - encoder: "stride 1, no padding" would shrink the main branch against its skip and never halve the image. Both 3 x 3
   convolutions are padded, the unpadded one is the 1 x 1 skip, five of the seven modules pool both branches (PICNet).
-- widths, and the number of decoding blocks: PICNet's 32, 64, 128, 128, 128 and five blocks back up to 256.
+- widths, and the depth of the generator: PICNet's 32, 64, 128, 128, 128; a residual module on h, plus f, and five
+  decoding blocks from 8 to 256 pixels, the attention after the second, at 32.
 - "two groups of networks": each path has an encoder and a generator of its own; option `shared` has one for both.
 - "the two features were fused": the answer would reach the generation path through the complement image. Here G1 takes
   h(E1(complement)) + f(E2(masked)) and G2 takes h(E2(masked)) + f(E2(masked)), with f the fifth module's output and h
@@ -23,6 +24,9 @@ How the text is read, where it is silent or cannot be meant:
 - the loss is WGAN-GP alone, which ties no output to its input: PICNet's L1 terms with their weight of 20 are added;
   recipe `literal` leaves them out.
 - penalty, rates, batch and length are PICNet's or chosen; see the recipe.
+- masks: "intermediate" is the centred square of half the side (PICNet), "random" has no law: free-form strokes. Table I
+  does not say which it scores; the layout `dualpath-table1` has both, the random ones first.
+- PSNR and SSIM are printed as symbols: whole 8-bit RGB composites, the usual constants (protocol `dualpath@1`).
 """
 
 from __future__ import annotations

@@ -258,7 +258,7 @@ class PICNet(nn.Module):
         self.E, self.G = Encoder(width), Generator(width)
 
     def predict(self, images: Tensor, masks: Tensor, seeds: Sequence[int]) -> Tensor:
-        """See `bench.contracts.Model`."""
+        """See `bench.contracts.Model`; raises `BadInput` for sides that are no multiples of 32."""
         return self._completed(images, masks, seeds, [self.number])[:, 0]
 
     def samples(self, images: Tensor, masks: Tensor, seeds: Sequence[int], count: int) -> Tensor:
@@ -271,6 +271,9 @@ class PICNet(nn.Module):
 
     def _completed(self, images: Tensor, masks: Tensor, seeds: Sequence[int], numbers: Sequence[int | None]) -> Tensor:
         """The samples of those numbers, None for the mean; the image is encoded once, no other sample is decoded."""
+        if any(side % CARD.multiple for side in images.shape[2:]):
+            height, width = images.shape[2:]
+            raise BadInput(f"picnet takes sides in multiples of {CARD.multiple} pixels, not {height} x {width}.")
         known = 1 - masks
         features = self.E(encode(images) * known)
         expected = self.E.expected(features[1])

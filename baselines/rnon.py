@@ -23,10 +23,16 @@ How errors of print and gaps are read; options, settings and the recipe `literal
 - optimisation network: the end is not described: a convolution, the long skip from the first layer, a 9 x 9
   convolution, sigmoid. Features are merged by a 3 x 3 convolution without activation (setting `fusion=1`: 1 x 1), no
   norms, which would shift colours. Its input is the repaired image, not the composite, as printed twice.
-- its discriminator has "two blocks more": 512 and 512 channels (option `further`; (16, 16) is 1024 and 1024).
+  The first layer has a ReLU, where SRGAN learns its slope.
+- its discriminator has "two blocks more": 512 and 512 channels (option `further`; (16, 16) is 1024 and 1024). Both
+  discriminators have a leaky ReLU between their linear layers; the sigmoid stands in the losses.
 - "beta = 0.05" is taken for Adam's first beta of 0.5; "decay 1e-7" for Keras' lr / (1 + 1e-7 * step).
 - initial weights "by Zhang et al.": the reference is another paper. He's, which PConv has; torch's own elsewhere.
 - what is scored is the second network's raw output: the paper says that it shifts the colours of the whole image.
+- 100,000 steps are those of each stage. 200,000 and 4,000 images of Places2 and CelebA are Table 3's; "80/20", COCO and
+  "resolution from small to large" are said once and lead nowhere. "Irregular" masks have no source.
+- SSIM (17) prints deviations for means: the standard one. Its gap "of about 0.03" is 0.002 to 0.004 in Table 3, whose
+  bold marks are wrong twice; Figure 11's caption belongs to another paper. The table holds.
 """
 
 from __future__ import annotations

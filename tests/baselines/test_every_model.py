@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch.nn.utils.parametrizations import _SpectralNorm
 
+from bench.metrics import protocol as protocols
 from bench.models import check, shelf, verify, zoo
+from bench.run.predict import Predictor
 
 CARDS = zoo.cards()
 FORMS = [(name, variant) for name, card in CARDS.items() for variant in card.variants or ("",)]
@@ -16,7 +18,13 @@ LEARNED = [(name, variant) for name, variant in FORMS if CARDS[name].kind == "le
 SIDE_PX = 32
 """Or the next multiple that the card asks for: the checks are the same at every size."""
 
-every_form = pytest.mark.parametrize(("name", "variant"), FORMS, ids=map(":".join, FORMS))
+every_form = pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        pytest.param(*form, id=":".join(form), marks=[pytest.mark.slow] * (CARDS[form[0]].multiple > 128))
+        for form in FORMS
+    ],
+)
 every_network = pytest.mark.parametrize(("name", "variant"), LEARNED, ids=map(":".join, LEARNED))
 
 
@@ -43,6 +51,20 @@ def test_the_model_keeps_the_contract(name, variant):
     size = math.ceil(SIDE_PX / card.multiple) * card.multiple
     faults = [f"{f.title}: {f.fault}" for f in check.check(small(name, variant), card, size) if f.fault]
     assert not faults
+
+
+@pytest.mark.parametrize("name", [name for name in dict(LEARNED) if CARDS[name].multiple <= 128])
+def test_the_harness_takes_any_size_and_gives_the_image_back_where_nothing_is_missing(name):
+    protocol = protocols.load("bench@1")
+    predictor = Predictor(small(name, dict(FORMS)[name]), CARDS[name], protocol, batch=1)
+    truth = torch.randint(0, 256, (3, 3, 37, 45), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    masks = torch.zeros(3, 1, 37, 45, dtype=torch.bool)
+    masks[1] = True
+    masks[2, :, 5:9] = True
+    output = predictor.outputs(truth, masks, ["empty", "all", "some"])
+    assert torch.equal(output[0], truth[0])
+    assert torch.equal(output[2][:, 9:], truth[2][:, 9:])
+    assert output.shape == truth.shape
 
 
 @pytest.mark.parametrize("name", CARDS)

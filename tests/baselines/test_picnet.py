@@ -193,6 +193,12 @@ def test_a_batch_of_none_gives_none():
     assert small().predict(torch.zeros(0, 3, 64, 64), torch.zeros(0, 1, 64, 64), []).shape == (0, 3, 64, 64)
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 48, 64), (2, 3, 64, 63)])
+def test_a_size_that_does_not_fit_is_refused_in_a_sentence(shape):
+    with pytest.raises(BadInput, match=f"multiples of 32 pixels, not {shape[2]} x {shape[3]}"):
+        small().predict(torch.zeros(shape), torch.zeros(shape)[:, :1], [0, 1][: shape[0]])
+
+
 def test_an_unknown_variant_is_refused():
     with pytest.raises(BadInput, match="mean"):
         picnet.model("median")
