@@ -259,6 +259,30 @@ def test_all_five_layers_of_the_critic_are_matched():
     torch.testing.assert_close(learner.colours(seen, WEIGHTS)["matching"], expected)
 
 
+def test_perceptual_and_style_terms_add_layers_of_the_whole_output(monkeypatch):
+    """White truth, grey output; layers are the image itself, whose Gram matrices have entries of 1 / 3 and 0.25 / 3."""
+    learner = learning()
+    learner.vgg = lambda images: [images] * (len(cfs.PERCEPTUAL) + len(cfs.STYLE))
+    white = Batch(torch.ones(2, 3, 64, 64), batch().masks)
+    monkeypatch.setattr(learner, "_painted", lambda _: torch.full((2, 3, 64, 64), 0.5))
+    terms = learner.colours(white, WEIGHTS)
+    assert terms["perceptual"].item() == pytest.approx(5 * 0.5)
+    assert terms["style"].item() == pytest.approx(4 * 0.75 / 3)
+
+
+def test_sketches_are_judged_beside_the_grey_image_and_matched_in_five_layers(monkeypatch):
+    learner, seen = learning().eval(), batch()
+    greys, truth, fake = learner._drawn(seen)
+    monkeypatch.setattr(learner, "_drawn", lambda _: (greys, truth, fake))
+    critic = learner.players["sketch_critic"]
+    score, found = critic(torch.cat([greys, fake], 1))
+    _, wanted = critic(torch.cat([greys, truth], 1))
+    terms = learner.sketches(seen, WEIGHTS)
+    torch.testing.assert_close(terms["sketch adversarial"], -score.mean())
+    expected = sum((a - b).abs().mean() for a, b in zip(found, wanted, strict=True))
+    torch.testing.assert_close(terms["sketch matching"], expected)
+
+
 def test_the_network_is_shown_in_training_what_it_sees_at_test():
     learner, seen = learning(), batch()
     other = Batch(filled_in(seen.images, seen.masks), seen.masks)

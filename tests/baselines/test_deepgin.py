@@ -277,6 +277,32 @@ def test_perceptual_and_style_look_at_the_output_and_at_the_completed_image():
     torch.testing.assert_close(terms["perceptual"], expected, atol=1e-5, rtol=1e-4)
 
 
+def test_style_is_the_squared_distance_of_gram_matrices_of_both_images(monkeypatch):
+    """Truth white, output grey, all missing: entries of a Gram matrix are 1 / 3 and 0.25 / 3, here times 3."""
+    learner, side = learning(), 64
+    white, grey = torch.ones(1, 3, side, side), torch.full((1, 3, side, side), 0.5)
+    learner.vgg = lambda images: [images * 3**0.5] * 5
+    monkeypatch.setattr(learner, "_pass", lambda _: (white, (grey, None, grey)))
+    terms = learner.generator(Batch(white, white[:, :1]), STARTER.weights | {"style": 1.0, "adversarial": 0.0})
+    share = 1 / 32 + 1 / 16 + 1 / 8 + 1 / 4 + 1
+    assert float(terms["style"]) == pytest.approx(2 * share * 0.75**2, rel=1e-4)
+
+
+def test_the_hinge_game_adds_both_scales(monkeypatch):
+    learner = learning()
+    scores = iter(
+        [
+            [torch.tensor([-1.0, 0.5]), torch.tensor([3.0])],
+            [torch.tensor([-3.0, 1.0]), torch.tensor([0.5])],
+            [torch.tensor([1.0, 3.0]), torch.tensor([-1.0])],
+        ]
+    )
+    monkeypatch.setattr(learner.players["discriminator"], "forward", lambda pairs: next(scores))
+    judged = learner.discriminator(batch(), STARTER.weights)
+    assert {name: float(term) for name, term in judged.items()} == {"real": 1.25 + 0, "fake": 1 + 1.5}
+    assert float(learner.generator(batch(), STARTER.weights)["adversarial"]) == -2 + 1
+
+
 def test_the_critics_see_what_was_shown_beside_the_image():
     learner, seen, asked = learning(), batch(), []
     learner.players["discriminator"].register_forward_pre_hook(lambda _, inputs: asked.append(inputs[0]))

@@ -280,6 +280,20 @@ def test_divergences_are_those_of_normal_laws_and_the_first_does_not_teach_the_s
     assert expected.mean.grad.any()
 
 
+def test_the_critics_play_least_squares_and_scores_of_the_rebuilt_image_are_matched(monkeypatch):
+    """Critics that answer an image's mean; truth 0.5, rebuilt 0.25, generated -0.25."""
+    learner, size = learning(), (2, 3, 96, 96)
+    truth, rebuilt, generated = (torch.full(size, level) for level in (0.5, 0.25, -0.25))
+    law = Normal(torch.zeros(2, 16, 3, 3), torch.ones(2, 16, 3, 3))
+    monkeypatch.setattr(learner, "_pass", lambda _: (truth, [[rebuilt], [generated]], (law, law)))
+    monkeypatch.setattr(learner, "_critic", lambda name: lambda images: images.mean((1, 2, 3)))
+    judged = learner.discriminator(batch(), RECIPE.weights)
+    assert {name: float(term) for name, term in judged.items()} == {"real": 2 * 0.5**2, "fake": 2 * 0.25**2}
+    terms = learner.generator(batch(), RECIPE.weights)
+    assert float(terms["adversarial"]) == 1.25**2
+    assert float(terms["matching"]) == 0.25**2
+
+
 def test_scales_add_up_and_the_generating_path_counts_where_pixels_are_known():
     truth, known = torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
     known[..., :4] = 1
