@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,11 +66,20 @@ SMALLEST = 5000
 SEED = 2020
 
 
-class Gaussian(NamedTuple):
-    """Mean [D] and covariance [D, D] of a set of vectors."""
+@dataclass(frozen=True)
+class Gaussian:
+    """A normal distribution in D dimensions."""
 
     mean: torch.Tensor
+    """[D]"""
     covariance: torch.Tensor
+    """[D, D]"""
+
+    @cached_property
+    def factor(self) -> torch.Tensor | None:
+        """Cholesky's factor; None where the covariance is singular."""
+        factor, failed = torch.linalg.cholesky_ex(self.covariance)
+        return None if failed else factor
 
 
 def metric(name: str, device: Any) -> SetMetric:
@@ -81,7 +92,7 @@ class Frechet(SetMetric):
 
     def compute(self, truth: np.ndarray, rows: np.ndarray) -> float:
         """Float64 throughout; with N <= D exact by the N x N singular values of the centred vectors."""
-        return _shown(_measured(truth, rows)[0])
+        return _shown(_measured(truth, rows))
 
     def resamples(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
         """Bootstrap over images of the distance linearised in their weights, around the distance itself.
@@ -91,8 +102,8 @@ class Frechet(SetMetric):
         """
         if len(truth) < stats.MINIMUM_IMAGES:
             return None
-        value, x, y = _measured(truth, rows)
-        return stats.draws(value + influences(x, y).numpy()[None])[0]
+        pull = influences(vectors.double(truth), vectors.double(rows)).numpy()
+        return stats.draws(_measured(truth, rows) + pull[None])[0]
 
     def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
         """Never below 0, where no distance lies."""
@@ -100,19 +111,24 @@ class Frechet(SetMetric):
         return found and (max(found[0], 0.0), max(found[1], 0.0))
 
 
-_last: dict[str, float] = {}
-"""The last distance, by digest of the vectors: the number and its interval come from one computation."""
+_values = vectors.Last[float]()
+"""The number and its interval come from one computation."""
+
+_truths = vectors.Last[Gaussian]()
+"""All models and cells of a run are compared with one truth."""
 
 
-def _measured(truth: np.ndarray, rows: np.ndarray) -> tuple[float, torch.Tensor, torch.Tensor]:
-    """The distance, and both sets in float64."""
-    x, y = vectors.checked("FID", truth, rows)
-    key = vectors.key(truth, rows)
-    if key not in _last:
-        found = distance(x, y)
-        _last.clear()
-        _last[key] = found
-    return _last[key], x, y
+def _measured(truth: np.ndarray, rows: np.ndarray) -> float:
+    """The distance."""
+    vectors.check("FID", truth, rows)
+    known, new = vectors.key(truth), vectors.key(rows)
+
+    def measure() -> float:
+        if min(len(truth), len(rows)) <= truth.shape[1]:
+            return distance(vectors.double(truth), vectors.double(rows))
+        return between(_truths.get(known, lambda: gaussian(vectors.double(truth))), gaussian(vectors.double(rows)))
+
+    return _values.get((known, new), measure)
 
 
 class Extrapolated(SetMetric):
@@ -144,14 +160,15 @@ def distance(x: torch.Tensor, y: torch.Tensor) -> float:
 
 
 def gaussian(x: torch.Tensor) -> Gaussian:
-    """Mean and unbiased covariance."""
-    return Gaussian(x.mean(0), _gram(_centred(x)))
+    """Mean and unbiased covariance of vectors."""
+    mean = x.mean(0)
+    return Gaussian(mean, _gram(x - mean).div_(len(x) - 1))
 
 
 def between(one: Gaussian, other: Gaussian) -> float:
     """The Fréchet distance of two normal distributions; tr (S1 S2)^(1/2) by eigenvalues of a symmetric product."""
     traces = one.covariance.trace() + other.covariance.trace()
-    return float((one.mean - other.mean).square().sum() + traces - 2 * _overlap(one.covariance, other.covariance))
+    return float((one.mean - other.mean).square().sum() + traces - 2 * _overlap(one, other))
 
 
 def influences(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -162,7 +179,10 @@ def influences(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """
     count = len(x)
     dx, dy = _centred(x), _centred(y)
-    left, right = _shares_by_covariance(dx, dy) if count > x.shape[1] else _shares_by_pairs(dx, dy)
+    if count > x.shape[1]:
+        left, right = _shares_by_covariance(dx, dy, gaussian(x), gaussian(y))
+    else:
+        left, right = _shares_by_pairs(dx, dy)
     trace = dx.square().sum(1) + dy.square().sum(1)
     shift = (dx - dy) @ (x.mean(0) - y.mean(0)) * (2 * (count - 1) ** 0.5 / count)
     pull = count * (shift + trace - left - right)
@@ -174,10 +194,12 @@ def _shares_by_pairs(dx: torch.Tensor, dy: torch.Tensor) -> tuple[torch.Tensor, 
     return u.square() @ s, v.T.square() @ s
 
 
-def _shares_by_covariance(dx: torch.Tensor, dy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _shares_by_covariance(
+    dx: torch.Tensor, dy: torch.Tensor, one: Gaussian, other: Gaussian
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The same diagonals from D x D matrices; directions without any spread on both sides have no share."""
-    root, inverse = _root(_gram(dx))
-    squares, u = torch.linalg.eigh(root.T @ _gram(dy) @ root)
+    root, inverse = _root(one)
+    squares, u = torch.linalg.eigh(root.T @ other.covariance @ root)
     kept = squares > torch.finfo(squares.dtype).eps * squares[-1]
     s, u = squares[kept].sqrt(), u[:, kept]
     right = (dy @ (root @ u)).square() @ (1 / s)
@@ -208,11 +230,10 @@ def _gram(x: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(table.T @ table)
 
 
-def _overlap(one: torch.Tensor, other: torch.Tensor) -> float:
+def _overlap(one: Gaussian, other: Gaussian) -> float:
     """Trace of (S1 S2)^(1/2): the sum of the singular values of F1' F2, cheaper where rounding allows."""
-    factor, failed = torch.linalg.cholesky_ex(one)
-    if not failed:
-        squares = torch.linalg.eigvalsh(_congruent(factor, other))
+    if one.factor is not None:
+        squares = torch.linalg.eigvalsh(_congruent(one.factor, other.covariance))
         if squares[0] >= -NOISE * squares[-1]:
             return float(squares.clamp(min=0).sqrt().sum())
     return float(torch.linalg.svdvals(_root(one)[0].T @ _root(other)[0]).sum())
@@ -224,12 +245,12 @@ def _congruent(factor: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(upper.T)
 
 
-def _root(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _root(one: Gaussian) -> tuple[torch.Tensor, torch.Tensor]:
     """F with F F' = S and its left inverse: Cholesky's factor, or from eigenvectors where S is singular."""
-    factor, failed = torch.linalg.cholesky_ex(covariance)
-    if not failed:
-        return factor, torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=factor.dtype), upper=False)
-    values, axes = torch.linalg.eigh(covariance)
+    if one.factor is not None:
+        unit = torch.eye(len(one.factor), dtype=one.factor.dtype)
+        return one.factor, torch.linalg.solve_triangular(one.factor, unit, upper=False)
+    values, axes = torch.linalg.eigh(one.covariance)
     kept = values > torch.finfo(values.dtype).eps * values[-1]
     values, axes = values[kept].sqrt(), axes[:, kept]
     return axes * values, (axes / values).T

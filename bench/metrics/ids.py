@@ -82,21 +82,16 @@ def unpaired(truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return ((truth <= 0).astype(np.float64) + (rows > 0)) / 2
 
 
-_last: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-"""The last decisions, by digest of the vectors: both scores and both intervals come from one fit."""
+_last = vectors.Last[tuple[np.ndarray, np.ndarray]]()
+"""Decisions: both scores and both intervals come from one fit."""
 
 
 def decisions(truth: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The classifier's decision for every vector, positive on the truth's side: float64 [N] twice."""
-    vectors.checked("P-IDS/U-IDS", truth, rows)
+    vectors.check("P-IDS/U-IDS", truth, rows)
     if len(truth) != len(rows):
         raise BadInput(f"P-IDS and U-IDS need a truth for every output: {len(truth)} and {len(rows)} images.")
-    key = vectors.key(truth, rows)
-    if key not in _last:
-        fitted = _fit(truth, rows)
-        _last.clear()
-        _last[key] = fitted
-    return _last[key]
+    return _last.get((vectors.key(truth), vectors.key(rows)), lambda: _fit(truth, rows))
 
 
 def _fit(truth: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

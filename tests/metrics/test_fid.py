@@ -87,7 +87,8 @@ def test_the_distance_grows_with_the_shift():
 def test_both_ways_agree_where_both_are_exact():
     truth, rows = (torch.from_numpy(table).double() for table in drawn(5, 60, width=24))
     dx, dy = fid._centred(truth), fid._centred(rows)
-    assert float(torch.linalg.svdvals(dx @ dy.T).sum()) == pytest.approx(fid._overlap(dx.T @ dx, dy.T @ dy), rel=1e-12)
+    overlap = fid._overlap(fid.gaussian(truth), fid.gaussian(rows))
+    assert float(torch.linalg.svdvals(dx @ dy.T).sum()) == pytest.approx(overlap, rel=1e-12)
 
 
 @pytest.mark.parametrize("decay", [6, 12, 20])
@@ -211,8 +212,8 @@ def test_subset_sizes_are_those_of_the_paper():
 
 def test_the_distance_is_computed_once_for_value_and_interval(monkeypatch):
     calls = []
-    distance = fid.distance
-    monkeypatch.setattr(fid, "distance", lambda x, y: calls.append(1) or distance(x, y))
+    between = fid.between
+    monkeypatch.setattr(fid, "between", lambda one, other: calls.append(1) or between(one, other))
     truth, rows = drawn(13, 40, width=8)
     METRIC.compute(truth, rows)
     METRIC.interval(truth, rows)
@@ -226,3 +227,15 @@ def test_equal_numbers_in_tables_of_another_width_are_another_case():
     truth, rows = drawn(14, 40, width=8)
     narrow = METRIC.compute(truth.reshape(80, 4), rows.reshape(80, 4))
     assert METRIC.compute(truth, rows) != narrow
+
+
+def test_moments_of_the_truth_are_made_once_for_all_outputs(monkeypatch):
+    made = []
+    gaussian = fid.gaussian
+    monkeypatch.setattr(fid, "gaussian", lambda x: made.append(len(x)) or gaussian(x))
+    truth, rows = drawn(15, 40, width=8)
+    together = [METRIC.compute(truth, rows), METRIC.compute(truth, rows[::-1] + 1)]
+    assert len(made) == 3
+    truth[0, 0] += 1
+    assert METRIC.compute(truth, rows) != together[0]
+    assert len(made) == 5
