@@ -27,6 +27,8 @@ class Learner:
         self.average = copy.deepcopy(model).requires_grad_(False).eval() if recipe.ema else None
         for module in filter(None, (model, training, self.average)):
             fabric.to_device(module)
+            if fabric.device.type == "cpu":  # a step takes 0.7 of the time so
+                module.to(memory_format=torch.channels_last)
         self.stage = ""
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.learning: dict[str, list[nn.Parameter]] = {}
