@@ -474,7 +474,7 @@ RECIPES = {
         note="Narrow, on 128 x 128, without the terms that need VGG; sketches are Canny's, which need no weights; "
         "holes are of all kinds. Adam's epsilon is next to nothing: gates and spectral norms leave gradients of 1e-12 "
         "in the middle, which the usual 1e-8 would drown.",
-        stages=(Stage("sketches", 800, SKETCH), Stage("colours", 1200, COLOUR, frozen=("sketches",))),
+        stages=(Stage("sketches", 500, SKETCH), Stage("colours", 1200, COLOUR, frozen=("sketches",))),
         optimizers={
             "sketches": Optimizer(1e-3, settings=KEEN),
             "sketch_critic": Optimizer(1e-4, settings=SLOW),
@@ -484,7 +484,7 @@ RECIPES = {
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
         preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
         masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
-        settings={"width": 8, "sketches": "canny"},
+        settings={"width": 5, "sketches": "canny"},
         options={"width": 8},
     ),
 }

@@ -319,8 +319,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on small images: first without the critics, then with one turn of theirs for each of its own.",
         stages=(
-            Stage("reconstruction", 4000, weights={"adversarial": 0.0}),
-            Stage("joint", 1000, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 1300, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("joint", 150, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={
             "generator": Optimizer(1e-3, settings={"betas": (0.5, 0.9)}),
@@ -328,7 +328,7 @@ RECIPES = {
         },
         batch=8,
         preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
-        masks=Masks(("deepfillv1", "rectangular", "freeform")),
+        masks=Masks(("deepfillv1", "rectangular", "freeform", "cellular")),
         settings={"width": 16},
         options={"discriminator_width": 16, "coarse_weight": 1.2, "gamma": 0.9},
     ),

@@ -455,8 +455,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128, from larger first weights, without the terms that need VGG; all kinds of holes.",
         stages=(
-            Stage("warm-up", 1500, weights=L1_ALONE),
-            Stage("main", 500, BOTH, lr={"generator": 5e-4}),
+            Stage("warm-up", 1500, weights=L1_ALONE, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("main", 250, BOTH, lr={"generator": 1e-4}),
         ),
         optimizers={
             "generator": Optimizer(1e-3, settings=ADAM, clip=3.0),
@@ -471,7 +471,7 @@ RECIPES = {
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
-        settings={"width": 8},
+        settings={"width": 5},
         options={"critic_width": 16, "initial_scale": 0.5},
     ),
 }

@@ -330,7 +330,7 @@ RECIPES = {
     "starter": dataclasses.replace(
         PAPER,
         note="Narrow, on 128 x 128, with an L1 term inside the hole, which the paper lacks; holes are of all kinds.",
-        stages=(Stage("joint", 1500, GAME, schedule=((0, 1), (0.7, 1), (1, 0.1))),),
+        stages=(Stage("joint", 1300, GAME, schedule=((0, 1), (0.7, 1), (1, 0.1))),),
         optimizers={"generator": Optimizer(1e-3, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"adversarial": 0.1, "hole": 20.0},
         preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},

@@ -330,10 +330,10 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128, without the terms that need VGG; holes are of all kinds.",
         stages=(
-            Stage("edges", 600, EDGES),
-            Stage("true edges", 600, COLOURS, weights={"predicted": 0.0}),
-            Stage("predicted edges", 600, COLOURS),
-            Stage("joint", 200, EDGES + COLOURS, weights={"through": 1.0}),
+            Stage("edges", 400, EDGES),
+            Stage("true edges", 400, COLOURS, weights={"predicted": 0.0}),
+            Stage("predicted edges", 500, COLOURS, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("joint", 60, EDGES + COLOURS, lr={"edges": 1e-4, "colours": 1e-4}, weights={"through": 1.0}),
         ),
         optimizers={
             "edges": Optimizer(1e-3, settings=SLOW),
@@ -344,7 +344,7 @@ RECIPES = {
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
         preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
         masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
-        settings={"width": 16},
+        settings={"width": 15},
         options={"width": 16},
     ),
 }

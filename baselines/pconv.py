@@ -235,14 +235,14 @@ RECIPES = {
         PAPER,
         note="Narrow, at the size of the frozen masks, without the terms that need VGG.",
         stages=(
-            Stage("initial", 1300, schedule=((0, 1), (0.5, 1), (1, 0.25))),
+            Stage("initial", 1700, schedule=((0, 1), (0.5, 1), (1, 0.25))),
             Stage("fine-tuning", 300, lr={"generator": 5e-4}, frozen=("generator.encoder.*.bn",)),
         ),
         optimizers={"generator": Optimizer(2e-3)},
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
         preparation={"Resize": {"size": 256}, "RandomCrop": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
         masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
-        settings={"levels": 7, "width": 16},
+        settings={"levels": 7, "width": 14},
     ),
 }
 SMALL = ("settings.width=8", "settings.levels=5", "batch=4", "RandomCrop.size=64")

@@ -466,11 +466,11 @@ RECIPES = {
     "starter": dataclasses.replace(
         PAPER,
         note="Narrow, on 128 x 128; all kinds of holes.",
-        stages=(Stage("joint", 3000, ("discriminator", "generator")),),
+        stages=(Stage("joint", 1000, ("discriminator", "generator"), schedule=((0, 1), (0.6, 1), (1, 0.1))),),
         optimizers={"generator": Optimizer(5e-4, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
         preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
         masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
-        settings={"width": 16},
+        settings={"width": 14},
         options={"critic_width": 16},
     ),
 }

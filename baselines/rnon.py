@@ -372,8 +372,8 @@ RECIPES = {
         note="Narrow, on 128 x 128, without the terms that need VGG and DenseNet; so the content is that of the whole "
         "image, and the adversarial term, which would drown the rest, counts less. Holes are of all kinds.",
         stages=(
-            Stage("repair", 1200, REPAIR, schedule=((0, 1), (0.7, 1), (1, 0.25))),
-            Stage("optimisation", 400, OPTIMISATION, frozen=("repair",), schedule=((0, 1), (0.5, 1), (1, 0.1))),
+            Stage("repair", 1600, REPAIR, schedule=((0, 1), (0.7, 1), (1, 0.25))),
+            Stage("optimisation", 300, OPTIMISATION, frozen=("repair",), schedule=((0, 1), (0.5, 1), (1, 0.1))),
         ),
         optimizers={
             "repair": Optimizer(2e-3, settings=ADAM),
@@ -385,7 +385,7 @@ RECIPES = {
         batch=8,
         preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
         masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
-        settings={"levels": 7, "width": 16, "fine_width": 12, "blocks": 4, "fusion": 3},
+        settings={"levels": 7, "width": 13, "fine_width": 12, "blocks": 4, "fusion": 3},
         options=PAPER.options | {"critic_width": 8, "whole_content": True},
     ),
 }

@@ -1,0 +1,114 @@
+"""Trains the starter weights that travel with the project, and packs those that are ready.
+
+    python baselines/weights/make.py --root photographs                 every learned model
+    python baselines/weights/make.py --root photographs gmcnn cfs       these, in this order
+    python baselines/weights/make.py gmcnn                              packs what stands in trainings/
+
+Stopped by Ctrl-C, the same command goes on where it was, and finished trainings are not repeated. Packed are the best
+weights of a finished training in half precision, its record, and the photographs that it has seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.errors import BadInput, BenchError
+from bench.models import check, seen, shelf, weights, zoo
+
+HERE = Path(__file__).parent
+TRAININGS = Path("trainings")
+MASKS = "freeform-256/20-40"
+"""Frozen masks that choose the best step, at the size at which models are measured."""
+LIMIT_BYTES = 2_500_000
+LICENCE = "trained on BSDS500 photographs, which are for research"
+
+
+def learned() -> list[str]:
+    """Models of this project with a starter recipe."""
+    mine = {name: member for name, member in shelf.members().items() if member.file.parent == HERE.parent}
+    return [name for name, member in mine.items() if "starter" in getattr(shelf.load(member), "RECIPES", {})]
+
+
+def command(name: str, root: Path) -> list[str]:
+    """What trains a model's starter; the words after `python -m`."""
+    told = ["--dataset", "folder", "--root", str(root), "--validate", MASKS, "--workers", "1"]
+    return ["bench", "train", name, "--recipe", "starter", *told, "--out", str(TRAININGS / f"{name}-starter")]
+
+
+def train(name: str, root: Path) -> int:
+    """Train on one core, so that the bits do not depend on how many there are; returns the exit status."""
+    words = [sys.executable, "-m", *command(name, root), "--device", "cpu"]
+    return subprocess.run(words, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
+
+
+def pack(name: str, root: Path | None) -> str:
+    """Store a finished training's best weights here; a line that says how they are."""
+    best = TRAININGS / f"{name}-starter" / "best.safetensors"
+    if not best.with_name("last.safetensors").is_file():
+        raise BadInput(
+            f"{name}: no finished training in {best.parent}. Train it: {Path(__file__).name} --root DIR {name}"
+        )
+    state, record = weights.read(best)
+    halved = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    record |= {
+        "kind": "starter",
+        "stored": "float16",
+        "halving": difference(name, record, state, halved),
+        "command": " ".join(command(name, Path(root.name if root else "photographs"))),
+        "licence": LICENCE,
+    }
+    place = HERE / name / "starter.safetensors"
+    weights.save(place, halved, record)
+    shutil.copyfile(best.with_suffix(seen.SUFFIX), place.with_suffix(seen.SUFFIX))
+    size = place.stat().st_size
+    if size > LIMIT_BYTES:
+        raise BadInput(f"{place} has {size:,} bytes, more than {LIMIT_BYTES:,}: train it narrower.")
+    scores = max(record["validation"]["scores"], key=lambda score: score["psnr"])
+    return f"{name}: {scores['psnr']:.2f} dB at step {scores['step']}, {record['seconds'] / 60:.0f} min, {size:,} bytes"
+
+
+@torch.inference_mode()
+def difference(name: str, record: dict[str, Any], state: weights.State, halved: weights.State) -> float:
+    """Largest difference that half precision makes in the output (0..1) on the stored input."""
+    member = shelf.members()[name]
+    card = zoo.cards()[name]
+    images, masks = check.probe(card.size_px or 256, count=1)
+    outputs = []
+    for tensors in (state, halved):
+        model = shelf.build(member, str(record["variant"]), **record["settings"]).eval()
+        weights.apply(model, tensors, HERE, name)
+        outputs.append(check.call(model, images, masks, [0] if card.stochastic else None))
+    return float((outputs[0] - outputs[1]).abs().max())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", help="all learned ones unless given")
+    parser.add_argument("--root", type=Path, help="the photographs; without it nothing is trained")
+    parser.add_argument("--at-once", type=int, default=1, help="trainings side by side, one core each")
+    given = parser.parse_args()
+    names = given.models or learned()
+    if given.root:
+        with ThreadPoolExecutor(given.at_once) as side_by_side:
+            if any(side_by_side.map(partial(train, root=given.root), names)):
+                return 1
+    for name in names:
+        print(pack(name, given.root))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BenchError as fault:
+        sys.exit(f"error: {fault}")
