@@ -3,7 +3,7 @@
 python perf/metrics.py                                  SSIM, LPIPS and the suite: 3 models x 6 buckets x 64 images
 python perf/metrics.py --images 8 --models 1 --buckets 2 --rounds 1       a quick look
 python perf/metrics.py --device cuda                    and the memory beyond the networks
-python perf/metrics.py --docs                           writes docs/metrics.md
+python perf/metrics.py --docs --images 16               writes docs/metrics.md; a quarter of the suite's images
 
 Networks have drawn weights, the same in ours and in the peer: speed does not depend on them, agreement is tested. Wall
 time and processor time are both measured; on a shared machine the second is the fairer one.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -369,24 +370,31 @@ def row(name: str, data: Pictures, rounds: int, device: str) -> str:
     gap = np.abs((metric.reduce(ours) if len(values) < len(ours) else ours) - values).max()
     speed = race(partial(metric.compare, prepared, data.output, data.masks), partial(theirs, *data), rounds, device)
     print(f"{name:16} {gap:.1e}   {speed.line}", flush=True)
-    return f"{start} {gap:.0e} ({library}) | {speed.ratio:.1f} |"
+    ratio = speed.ratio if device == "cuda" else speed.spent
+    return f"{start} {gap:.0e} ({library}) | {ratio:.1f} |"
 
 
 HEAD = """# Metrics: agreement and speed
 
-Written by `python perf/metrics.py --docs` ({where}, torch {torch}). `bench metrics show NAME` prints a variant's
-formula and who uses it.
+Written by `{command}` ({where}, torch {torch}). `bench metrics show NAME` prints a variant's formula and who uses it.
 
 *Tolerance* is what the tests hold the variant to. *Measured* is the largest difference from the library in brackets
-over {count} drawn pairs of {size} x {size} pixels, networks under equal weights; where the reference is no installed
-library, the tests compare with figures that it gave (`tests/data`). *Speed* is the library's wall time over ours with
-the truth prepared, as in a run: medians of interleaved rounds in one process.
+over {count} drawn pairs of {size} x {size} pixels, a third of each missing, networks under equal weights; where the
+reference is no installed library, the tests compare with figures that it gave (`tests/data`). *Speed* is the library's
+{clock} time over ours with the truth prepared, as in a run: medians of interleaved rounds in one process. On a CPU it
+is processor time, which other work on the machine disturbs less than wall time.
+
+Networks of metrics compute in float32, and autocast and TF32 are shut off around them: no option gives TF32 or
+bfloat16, since what these do to FID and LPIPS has not been measured. {elsewhere}Metrics of sets are measured by
+`perf/sets.py`; the figures stand in `docs/protocols.md`.
 
 | variant | reference | tolerance | measured | speed |
 |---|---|---|---|---|
 {lines}
 
 ## Against the fastest of others
+
+pytorch-msssim and torchmetrics compute in float32 here, as they are called by default; ours in float64.
 
 | comparison | ratio of wall time | ratio of processor time |
 |---|---|---|
@@ -398,8 +406,13 @@ the truth prepared, as in a run: medians of interleaved rounds in one process.
 
 def page(lines: list[str], races: dict[str, Race], suite: str, few: Pictures, device: str) -> str:
     """The text of docs/metrics.md."""
+    threads = torch.get_num_threads()
+    shown = f"CPU, {threads} thread{'s' * (threads > 1)}"
     return HEAD.format(
-        where=torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads",
+        command=" ".join([f"OMP_NUM_THREADS={threads} python perf/metrics.py", *sys.argv[1:]]),
+        where=torch.cuda.get_device_name() if device == "cuda" else shown,
+        clock="wall" if device == "cuda" else "processor",
+        elsewhere="" if device == "cuda" else "Nor have speed and memory on a GPU. ",
         torch=torch.__version__,
         count=len(few.truth),
         size=few.truth.shape[-1],
