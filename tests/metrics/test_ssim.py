@@ -54,6 +54,17 @@ def test_agrees_with_scikit_image_on_drawn_pairs(variant, settings, seed):
     assert of(variant, truth, output, masks) == pytest.approx(theirs, abs=1e-10)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("variant", "settings"), [("ssim-wang", WANG), ("ssim-sk7", {"win_size": 7})])
+def test_agrees_with_scikit_image_where_most_pixels_are_known(variant, settings, seed):
+    truth, output, masks = stored.drawn(seed, height=150, width=120)
+    masks[:] = False
+    masks[..., 20 * seed : 20 * seed + 30, 60:90] = masks[..., -9:, :9] = True
+    pair = truth, torch.where(masks, output, truth), masks
+    theirs = structural_similarity(*map(stored.hwc, pair[:2]), data_range=255, channel_axis=2, **settings)
+    assert of(variant, *pair) == pytest.approx(theirs, abs=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_agrees_with_torchmetrics_on_drawn_pairs(seed):
     truth, output, masks = stored.drawn(seed)

@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bench.metrics import ms_ssim, pairs, ssim, uqi, windows
@@ -44,6 +46,33 @@ def test_ssim_on_tensors_is_ssim_on_arrays(variant, monkeypatch):
     arrays = _values(ssim.metric(variant, "cpu"), pair)
     tensors = _on_tensors(ssim, ssim.metric(variant, "cpu"), pair, monkeypatch)
     assert tensors == pytest.approx(arrays, abs=1e-12)
+
+
+@pytest.mark.parametrize("variant", ssim.CARDS)
+def test_windows_that_see_no_difference_are_left_out_without_a_trace(variant, monkeypatch):
+    """Tensors compute every window, arrays those around the two holes."""
+    truth, output, masks = stored.drawn(2, 2, 190, 140)
+    masks[:] = False
+    masks[..., 8:31, 100:119] = masks[..., 160:189, 3:20] = True
+    pair = truth, torch.where(masks, output, truth), masks
+    arrays = _values(ssim.metric(variant, "cpu"), pair)
+    assert (arrays < 1).all()
+    assert _on_tensors(ssim, ssim.metric(variant, "cpu"), pair, monkeypatch) == pytest.approx(arrays, abs=1e-12)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([3, 7, 11]))
+@settings(max_examples=25, deadline=None)
+def test_touched_windows_are_those_that_hold_a_difference_and_all_lie_in_boxes(seed, size):
+    random = np.random.default_rng(seed)
+    height, width = random.integers(size, 90, 2)
+    differ = random.random((height, width)) < random.choice([0, 0.0005, 0.01])
+    plane = random.integers(0, 255, (height, width), dtype=np.uint8)
+    seen = windows.touched(size, plane, plane + differ.astype(np.uint8))
+    assert np.array_equal(seen, sliding_window_view(differ, (size, size)).any((2, 3)))
+    left = seen.copy()
+    for box in windows.boxes(size, seen):
+        left[box] = False
+    assert not left.any()
 
 
 def test_uqi_on_tensors_is_uqi_on_arrays(monkeypatch):
