@@ -102,8 +102,9 @@ class Frechet(SetMetric):
         """
         if len(truth) < stats.MINIMUM_IMAGES:
             return None
+        value = _measured(truth, rows)
         pull = influences(vectors.double(truth), vectors.double(rows)).numpy()
-        return stats.draws(_measured(truth, rows) + pull[None])[0]
+        return stats.draws(value + pull[None])[0]
 
     def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
         """Never below 0, where no distance lies."""

@@ -25,7 +25,7 @@ def check(title: str, truth: np.ndarray, rows: np.ndarray) -> None:
     if truth.ndim != 2 or rows.ndim != 2 or truth.shape[1] != rows.shape[1]:
         raise BadInput(f"{title} compares two tables of equal width, not {truth.shape} and {rows.shape}.")
     if min(len(truth), len(rows)) < 2:
-        raise BadInput(f"{title} is a distance between sets: it needs at least two images, not {len(rows)}.")
+        raise BadInput(f"{title} is a distance between sets: it needs at least two images, not {min(len(truth), len(rows))}.")
     for side, vectors in (("the truth", truth), ("the output", rows)):
         broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(broken):
