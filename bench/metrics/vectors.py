@@ -24,8 +24,8 @@ def check(title: str, truth: np.ndarray, rows: np.ndarray) -> None:
     """Raise `BadInput` where no value can be given, in the name of the metric."""
     if truth.ndim != 2 or rows.ndim != 2 or truth.shape[1] != rows.shape[1]:
         raise BadInput(f"{title} compares two tables of equal width, not {truth.shape} and {rows.shape}.")
-    if min(len(truth), len(rows)) < 2:
-        raise BadInput(f"{title} is a distance between sets: it needs at least two images, not {min(len(truth), len(rows))}.")
+    if (fewest := min(len(truth), len(rows))) < 2:
+        raise BadInput(f"{title} is a distance between sets: it needs at least two images, not {fewest}.")
     for side, vectors in (("the truth", truth), ("the output", rows)):
         broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(broken):
