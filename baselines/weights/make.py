@@ -67,12 +67,12 @@ def pack(name: str, root: Path | None) -> str:
         "command": " ".join(command(name, Path(root.name if root else "photographs"))),
         "licence": LICENCE,
     }
+    size = sum(tensor.nbytes for tensor in halved.values())
+    if size > LIMIT_BYTES:
+        raise BadInput(f"{name}: its weights take {size:,} bytes, more than {LIMIT_BYTES:,}: train it narrower.")
     place = HERE / name / "starter.safetensors"
     weights.save(place, halved, record)
     shutil.copyfile(best.with_suffix(seen.SUFFIX), place.with_suffix(seen.SUFFIX))
-    size = place.stat().st_size
-    if size > LIMIT_BYTES:
-        raise BadInput(f"{place} has {size:,} bytes, more than {LIMIT_BYTES:,}: train it narrower.")
     scores = max(record["validation"]["scores"], key=lambda score: score["psnr"])
     return f"{name}: {scores['psnr']:.2f} dB at step {scores['step']}, {record['seconds'] / 60:.0f} min, {size:,} bytes"
 

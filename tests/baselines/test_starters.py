@@ -1,0 +1,107 @@
+"""The small weights that travel with the project, and the command that packs them."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+import baselines
+from bench.errors import BadInput
+from bench.models import seen, weights
+
+HERE = Path(baselines.__file__).parent / "weights"
+SHIPPED = sorted(HERE.glob("*/starter.safetensors"))
+SPEC = importlib.util.spec_from_file_location("make", HERE / "make.py")
+make = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(make)
+
+
+def tiny(folder, *, done=True, size=2):
+    """A training as `bench train` leaves it, of the context encoder at its smallest."""
+    from baselines import ce
+
+    settings = {"width": size, "bottleneck": 4}
+    record = {
+        "model": "ce",
+        "variant": "",
+        "settings": settings,
+        "seconds": 60.0,
+        "validation": {"scores": [{"step": 1, "psnr": 10.0}, {"step": 2, "psnr": 9.0}]},
+    }
+    for name in ("best", "last") if done else ("best",):
+        weights.save(folder / "ce-starter" / f"{name}.safetensors", ce.model(**settings).state_dict(), record)
+    seen.save(folder / "ce-starter" / "best.safetensors", ["00ff"])
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    monkeypatch.setattr(make, "TRAININGS", tmp_path / "trainings")
+    monkeypatch.setattr(make, "HERE", tmp_path / "weights")
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+def test_a_shipped_record_says_how_the_weights_were_made(path):
+    record = weights.record(path)
+    assert record["kind"] == "starter"
+    for fact in (
+        "command",
+        "step",
+        "steps",
+        "seed",
+        "device",
+        "seconds",
+        "losses",
+        "validation",
+        "licence",
+        "versions",
+    ):
+        assert record[fact] or record[fact] == 0, fact
+    assert record["data"]["ids_sha256"]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+def test_shipped_weights_are_whole_finite_and_half(path):
+    state, _ = weights.read(path)
+    floating = [tensor for tensor in state.values() if tensor.is_floating_point()]
+    assert {tensor.dtype for tensor in floating} == {torch.float16}
+    assert all(tensor.isfinite().all() for tensor in floating)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+def test_the_photographs_that_were_learned_from_are_known(path):
+    assert len(seen.load(path)) == weights.record(path)["data"]["seen"]
+
+
+def test_all_shipped_weights_together_stay_below_60_mb():
+    assert sum(path.stat().st_size for path in SHIPPED) < 60_000_000
+
+
+def test_a_training_is_packed_in_half_precision_with_its_best_score(places):
+    tiny(places / "trainings")
+    assert make.pack("ce", None).startswith("ce: 10.00 dB at step 1, 1 min")
+    state, record = weights.read(places / "weights" / "ce" / "starter.safetensors")
+    assert {tensor.dtype for tensor in state.values() if tensor.is_floating_point()} == {torch.float16}
+    assert 0 < record["halving"] < 0.01
+    assert seen.load(places / "weights" / "ce" / "starter.safetensors") == {"00ff"}
+
+
+def test_an_unfinished_training_is_not_packed(places):
+    tiny(places / "trainings", done=False)
+    with pytest.raises(BadInput, match=r"ce: no finished training in .*Train it: make.py --root DIR ce"):
+        make.pack("ce", None)
+    assert not (places / "weights").exists()
+
+
+def test_weights_that_are_too_large_are_refused(places, monkeypatch):
+    tiny(places / "trainings")
+    monkeypatch.setattr(make, "LIMIT_BYTES", 1000)
+    with pytest.raises(BadInput, match="train it narrower"):
+        make.pack("ce", None)
+    assert not list((places / "weights").rglob("*.safetensors"))
+
+
+def test_every_learned_model_has_its_turn():
+    assert {"ce", "pconv", "deepgin", "picnet", "rnon", "cfs", "dualpath"} <= set(make.learned())
+    assert "telea" not in make.learned()
