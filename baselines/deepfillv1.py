@@ -327,10 +327,13 @@ RECIPES = {
             "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.9)}),
         },
         batch=8,
-        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
+        preparation={
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomHorizontalFlip": {"p": 0.5},
+        },
         masks=Masks(("deepfillv1", "rectangular", "freeform", "cellular")),
         settings={"width": 16},
         options={"discriminator_width": 16, "coarse_weight": 1.2, "gamma": 0.9},
     ),
 }
-SMALL = ("settings.width=8", "discriminator_width=8", "batch=4", "RandomCrop.size=32")
+SMALL = ("settings.width=8", "discriminator_width=8", "batch=4", "RandomResizedCrop.size=32")

@@ -313,10 +313,13 @@ RECIPES = {
         },
         weights=PAPER.weights | {"adversarial": 0.02},
         batch=8,
-        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
+        preparation={
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomHorizontalFlip": {"p": 0.5},
+        },
         masks=Masks(("rectangular", "freeform", "cellular", "deepfillv2")),
         settings={"width": 12},
         options={"discriminator_width": 16},
     ),
 }
-SMALL = ("settings.width=8", "discriminator_width=8", "batch=4", "RandomCrop.size=32")
+SMALL = ("settings.width=8", "discriminator_width=8", "batch=4", "RandomResizedCrop.size=32")

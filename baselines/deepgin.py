@@ -465,8 +465,7 @@ RECIPES = {
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
         batch=8,
         preparation={
-            "Resize": {"size": 144},
-            "RandomCrop": {"size": 128},
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "QuarterTurn": {},
             "RandomHorizontalFlip": {"p": 0.5},
         },
@@ -475,4 +474,4 @@ RECIPES = {
         options={"critic_width": 16, "initial_scale": 0.5},
     ),
 }
-SMALL = ("settings.width=4", "critic_width=4", "batch=4", "RandomCrop.size=32")
+SMALL = ("settings.width=4", "critic_width=4", "batch=4", "RandomResizedCrop.size=32")

@@ -333,10 +333,13 @@ RECIPES = {
         stages=(Stage("joint", 1300, GAME, schedule=((0, 1), (0.7, 1), (1, 0.1))),),
         optimizers={"generator": Optimizer(1e-3, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"adversarial": 0.1, "hole": 20.0},
-        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
+        preparation={
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomHorizontalFlip": {"p": 0.5},
+        },
         masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 12},
         options=PAPER.options | {"critic_width": 16},
     ),
 }
-SMALL = ("settings.width=4", "critic_width=4", "batch=4", "RandomCrop.size=64")
+SMALL = ("settings.width=4", "critic_width=4", "batch=4", "RandomResizedCrop.size=64")

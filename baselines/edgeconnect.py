@@ -342,10 +342,13 @@ RECIPES = {
             "colour_critic": Optimizer(1e-4, settings=SLOW),
         },
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
-        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
+        preparation={
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomHorizontalFlip": {"p": 0.5},
+        },
         masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 15},
         options={"width": 16},
     ),
 }
-SMALL = ("settings.width=4", "options.width=4", "batch=4", "RandomCrop.size=64")
+SMALL = ("settings.width=4", "options.width=4", "batch=4", "RandomResizedCrop.size=64")

@@ -298,10 +298,13 @@ RECIPES = {
             "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.999)}),
         },
         batch=8,
-        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
+        preparation={
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomHorizontalFlip": {"p": 0.5},
+        },
         masks=Masks(("glcic-rectangle", "rectangular", "freeform", "cellular"), ratio=(0.02, 0.6)),
         settings={"width": 24},
         options={"size_px": 128, "window_px": 64, "width": 16},
     ),
 }
-SMALL = ("settings.width=8", "options.width=4", "batch=4", "RandomCrop.size=64", "size_px=64", "window_px=32")
+SMALL = ("settings.width=8", "options.width=4", "batch=4", "RandomResizedCrop.size=64", "size_px=64", "window_px=32")

@@ -373,10 +373,13 @@ RECIPES = {
         optimizers={"generator": Optimizer(1e-3, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"mrf": 0.0},
         batch=8,
-        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
+        preparation={
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomHorizontalFlip": {"p": 0.5},
+        },
         masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 8},
         options={"critic_width": 16},
     ),
 }
-SMALL = ("settings.width=4", "critic_width=4", "batch=4", "RandomCrop.size=64")
+SMALL = ("settings.width=4", "critic_width=4", "batch=4", "RandomResizedCrop.size=64")

@@ -468,10 +468,13 @@ RECIPES = {
         note="Narrow, on 128 x 128; all kinds of holes.",
         stages=(Stage("joint", 1000, ("discriminator", "generator"), schedule=((0, 1), (0.6, 1), (1, 0.1))),),
         optimizers={"generator": Optimizer(5e-4, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
-        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
+        preparation={
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomHorizontalFlip": {"p": 0.5},
+        },
         masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 14},
         options={"critic_width": 16},
     ),
 }
-SMALL = ("settings.width=4", "critic_width=4", "batch=4", "RandomCrop.size=96")
+SMALL = ("settings.width=4", "critic_width=4", "batch=4", "RandomResizedCrop.size=96")
