@@ -75,6 +75,10 @@ class Store:
         for start, stop, failed in self._found(key):
             path = self.model_folder(key) / f"{start:07d}-{stop:07d}{'.failed' if failed else ''}.npz"
             with np.load(path, allow_pickle=False) as part:
+                if missing := [name for name in names if name not in part.files]:
+                    raise BadInput(
+                        f"{path} lacks '{missing[0]}': another version of bench made it. Measure into a new --out."
+                    )
                 yield start, stop, {name: part[name] for name in names or part.files}
 
     def picture(self, *, mask_set: str, bucket: str, image_id: str, name: str) -> Path:

@@ -27,6 +27,12 @@ def test_a_part_comes_back_as_it_was_written(folder):
     assert np.array_equal(part["value psnr"], PART["value psnr"])
 
 
+def test_a_part_of_another_version_is_refused_with_what_it_lacks(folder):
+    folder.write_part("m@1", 0, 2, PART)
+    with pytest.raises(BadInput, match=r"0000000-0000002\.npz lacks 'seconds': another version of bench made it"):
+        list(folder.read_parts("m@1", "fault", "seconds"))
+
+
 def test_a_written_part_counts_as_done(folder):
     folder.write_part("m@1", 64, 128, PART)
     assert folder.done("m@1") == [(64, 128)]
