@@ -114,9 +114,13 @@ def _quiet(_: int) -> None:
 
 
 def split(photographs: Dataset) -> tuple[list[str], list[str]]:
-    """Ids for training and for validation; of very few photographs all serve for both."""
-    held = [name for name in photographs.ids if digest.number(name) % HELD_OUT == 0]
-    learned = [name for name in photographs.ids if digest.number(name) % HELD_OUT]
+    """Ids for training and for validation; of very few photographs all serve for both.
+
+    The digest is not that of the id alone, which gives a photograph its frozen mask: all held out would share a few.
+    """
+    drawn = {name: digest.number(f"held out/{name}") % HELD_OUT == 0 for name in photographs.ids}
+    held = [name for name, chosen in drawn.items() if chosen]
+    learned = [name for name, chosen in drawn.items() if not chosen]
     return (learned, held) if held and learned else (list(photographs.ids), list(photographs.ids))
 
 

@@ -17,8 +17,9 @@ def photographs(tmp_path_factory):
     return Folder(root)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_thread():
+    """Bits depend on the number of threads; of the module's scope, so that its own fixtures train so too."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from bench import digest
 from bench.datasets.folder import Folder
 from bench.errors import BadInput, UnknownName
 from bench.models import seen
@@ -116,6 +117,18 @@ def test_one_in_twenty_is_held_out_for_validation(tmp_path):
 def test_very_few_photographs_serve_for_both(tmp_path):
     Image.fromarray(RAMP).save(tmp_path / "only.png")
     assert data.split(Folder(tmp_path)) == (["only"], ["only"])
+
+
+def test_held_out_photographs_meet_as_many_frozen_masks_as_others_do():
+    """A frozen set deals 1,000 masks by the id's digest; of about 100 photographs few may share one."""
+
+    class Many:
+        ids = tuple(f"photo{number}" for number in range(2000))
+
+    _, held = data.split(Many())
+    masks = {digest.number(name) % 1000 for name in held}
+    assert len(held) > 60
+    assert len(masks) > 0.9 * len(held)
 
 
 def test_an_unknown_preparation_is_answered_with_near_ones():
