@@ -51,6 +51,15 @@ def train(name: str, root: Path) -> int:
     return subprocess.run(words, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
 
 
+def train_all(names: list[str], root: Path, at_once: int) -> bool:
+    """Train models side by side; after one that fails, or Ctrl-C, none is started any more. Whether all ended well."""
+    side_by_side = ThreadPoolExecutor(at_once)
+    try:
+        return not any(side_by_side.map(partial(train, root=root), names))
+    finally:
+        side_by_side.shutdown(cancel_futures=True)
+
+
 def pack(name: str, root: Path | None) -> str:
     """Store a finished training's best weights here; a line that says how they are."""
     best = TRAININGS / f"{name}-starter" / "best.safetensors"
@@ -98,10 +107,8 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=1, help="trainings side by side, one core each")
     given = parser.parse_args()
     names = given.models or learned()
-    if given.root:
-        with ThreadPoolExecutor(given.at_once) as side_by_side:
-            if any(side_by_side.map(partial(train, root=given.root), names)):
-                return 1
+    if given.root and not train_all(names, given.root, given.at_once):
+        return 1
     for name in names:
         print(pack(name, given.root))
     return 0

@@ -1,6 +1,7 @@
 """The small weights that travel with the project, and the command that packs them."""
 
 import importlib.util
+import time
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,25 @@ def test_weights_that_are_too_large_are_refused(places, monkeypatch):
     with pytest.raises(BadInput, match="train it narrower"):
         make.pack("ce", None)
     assert not list((places / "weights").rglob("*.safetensors"))
+
+
+def test_after_a_training_that_fails_none_is_started(monkeypatch):
+    started = []
+
+    def train(name, root):
+        started.append(name)
+        time.sleep(0.1)
+        return name == "bad"
+
+    monkeypatch.setattr(make, "train", train)
+    assert not make.train_all(["good", "bad", *(f"later{number}" for number in range(50))], Path(), at_once=1)
+    assert started[:2] == ["good", "bad"]
+    assert len(started) < 10
+
+
+def test_trainings_that_all_end_well_are_said_to(monkeypatch):
+    monkeypatch.setattr(make, "train", lambda name, root: 0)
+    assert make.train_all(["one", "two"], Path(), at_once=2)
 
 
 def test_every_learned_model_has_its_turn():
