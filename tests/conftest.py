@@ -1,6 +1,14 @@
-"""Checks of a CUDA device are left out where there is none."""
+"""Checks of a CUDA device are left out where there is none, and no test inherits the silence of another."""
 
 import pytest
+
+from bench import progress
+
+
+@pytest.fixture(autouse=True)
+def _heard(monkeypatch):
+    """`--quiet` is set for a whole process, which many tests share."""
+    monkeypatch.setattr(progress, "quiet", False)
 
 
 def pytest_collection_modifyitems(items):
