@@ -25,6 +25,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.layers import hed
 from baselines.layers.partial import PartialConv2d
+from baselines.layers.patchgan import Discriminator
 from bench import files
 from bench.errors import BadInput, Unavailable
 from bench.training import features, initialise, losses
@@ -225,26 +226,6 @@ class ImageGenerator(nn.Module):
 def _enlarge(x: Tensor, like: Tensor) -> Tensor:
     """To the very size of the skip: the authors' factors of scale miss it by a pixel at some sizes."""
     return F.interpolate(x, like.shape[-2:])
-
-
-class Discriminator(nn.Module):
-    """[B, C, H, W] -> scores of patches of 70 pixels [B, 1, h, w], and the activations of all five layers."""
-
-    def __init__(self, channels: int, width: int = 64) -> None:
-        super().__init__()
-        widths, strides = [channels, width, 2 * width, 4 * width, 8 * width, 1], (2, 2, 2, 1, 1)
-        for place, stride in enumerate(strides):
-            convolution = nn.Conv2d(widths[place], widths[place + 1], 4, stride, 1, bias=False)
-            after = [nn.LeakyReLU(0.2, inplace=True)] if place < len(strides) - 1 else []
-            self.add_module(f"conv{place + 1}", nn.Sequential(spectral_norm(convolution), *after))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """One pass."""
-        seen = []
-        for layer in self.children():
-            x = layer(x)
-            seen.append(x)
-        return x, seen
 
 
 class SketchGuided(nn.Module):

@@ -16,6 +16,7 @@ from skimage.feature import canny
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from baselines.layers.patchgan import Discriminator
 from bench.errors import BadInput
 from bench.training import features, initialise, losses
 from bench.training.adversarial import ORIGINAL
@@ -110,26 +111,6 @@ class Residual(nn.Module):
 
 def _layer(convolution: nn.Module) -> list[nn.Module]:
     return [convolution, nn.InstanceNorm2d(convolution.out_channels), nn.ReLU(inplace=True)]  # type: ignore[arg-type]
-
-
-class Discriminator(nn.Module):
-    """[B, C, H, W] -> logits of patches of 70 pixels [B, 1, h, w], and the activations of all five layers."""
-
-    def __init__(self, channels: int, width: int = 64) -> None:
-        super().__init__()
-        widths, strides = [channels, width, 2 * width, 4 * width, 8 * width, 1], (2, 2, 2, 1, 1)
-        for place, stride in enumerate(strides):
-            convolution = nn.Conv2d(widths[place], widths[place + 1], 4, stride, 1, bias=False)
-            after = [nn.LeakyReLU(0.2, inplace=True)] if place < len(strides) - 1 else []
-            self.add_module(f"conv{place + 1}", nn.Sequential(spectral_norm(convolution), *after))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """One pass; the sigmoid stands in the loss."""
-        seen = []
-        for layer in self.children():
-            x = layer(x)
-            seen.append(x)
-        return x, seen
 
 
 class EdgeConnect(nn.Module):
