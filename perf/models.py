@@ -4,6 +4,7 @@ python perf/models.py                                       everything; on a CPU
 python perf/models.py --docs                                the same, and writes docs/speed.md
 python perf/models.py --models pconv,deepfillv2 --batches 1 --device cuda
 python perf/models.py --models none                         attention alone
+python perf/models.py --formats                             what the house gains on a CPU from channels last
 """
 
 from __future__ import annotations
@@ -75,6 +76,26 @@ def speed(name: str, batches: list[int], device: str) -> Speed:
     for batch in batches:
         taken[batch] = Taken(*(each / batch for each in seconds(partial(predict, batch), device)))
     return Speed(name.partition("@")[0], counter.get_total_flops(), taken)
+
+
+@torch.inference_mode()
+def compare_formats(name: str) -> None:
+    """Weights with their channels last, as the house opens them on a CPU, against channels first; in turns."""
+    (reference,) = zoo.choose([name])
+    last, first = (zoo.open_model(reference, "cpu") for _ in range(2))
+    first.to(memory_format=torch.contiguous_format)  # type: ignore[attr-defined]
+    images, masks = check.probe(SIZE, count=1)
+    calls = [
+        partial(check.call, one, images, masks, [0] if reference.card.stochastic else None) for one in (last, first)
+    ]
+    apart = (calls[0]() - calls[1]()).abs().max().item()
+    rounds = [[seconds(call, "cpu").processor for call in calls] for _ in range(ROUNDS)]
+    ours, theirs = (statistics.median(column) for column in zip(*rounds, strict=True))
+    ratio = statistics.median(theirs / ours for ours, theirs in rounds)
+    print(
+        f"{name:24} last {ours:.3f} s, first {theirs:.3f} s of processor, ratio {ratio:.2f}; apart by {apart:.1e}",
+        flush=True,
+    )
 
 
 def line(found: Speed) -> str:
@@ -181,12 +202,18 @@ def main() -> None:
     parser.add_argument("--models", default="all", help="names with commas, `all` or `none`")
     parser.add_argument("--batches", default="1,16")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--formats", action="store_true", help="compare layouts of weights in memory, nothing else")
     parser.add_argument("--docs", action="store_true", help="also write docs/speed.md")
     given = parser.parse_args()
     batches = [int(batch) for batch in given.batches.split(",")]
     names = {"all": shelf(), "none": []}.get(given.models, given.models.split(","))
     where = f"{SIZE} x {SIZE} on {machine(given.device)}, torch {torch.__version__}"
     print(where)
+    if given.formats:
+        for name in names:
+            if name.endswith("@untrained"):
+                compare_formats(name)
+        return
     speeds = []
     for name in names:
         speeds.append(speed(name, batches, given.device))
