@@ -244,10 +244,9 @@ class EdgeTraining(Training):
         return self.model[0].paint(batch.images, edges, batch.masks)
 
     def _colour_terms(self, batch: Batch, output: Tensor, weights: dict[str, float]) -> dict[str, Tensor]:
-        terms = {
-            "reconstruction": losses.l1(output, batch.images) / batch.masks.mean(),
-            "adversarial": ORIGINAL.fool(self.players["colour_critic"](output)[0]),
-        }
+        terms = {"reconstruction": losses.l1(output, batch.images) / batch.masks.mean()}
+        if weights["adversarial"]:
+            terms["adversarial"] = ORIGINAL.fool(self.players["colour_critic"](output)[0])
         if self.vgg is not None and weights["perceptual"]:
             seen, wanted = (self.vgg(images)[: len(PERCEPTUAL)] for images in (output, batch.images))
             terms["perceptual"] = losses.perceptual(seen, wanted)
@@ -312,8 +311,15 @@ RECIPES = {
         note="Narrow, on 128 x 128, without the terms that need VGG; holes are of all kinds.",
         stages=(
             Stage("edges", 400, EDGES),
-            Stage("true edges", 400, COLOURS, weights={"predicted": 0.0}),
-            Stage("predicted edges", 500, COLOURS, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("true edges", 200, ("colours",), weights={"predicted": 0.0, "adversarial": 0.0}),
+            Stage(
+                "predicted edges",
+                700,
+                ("colours",),
+                weights={"adversarial": 0.0},
+                schedule=((0, 1), (0.6, 1), (1, 0.1)),
+                continues=True,
+            ),
             Stage("joint", 60, EDGES + COLOURS, lr={"edges": 1e-4, "colours": 1e-4}, weights={"through": 1.0}),
         ),
         optimizers={

@@ -388,15 +388,18 @@ class PICNetTraining(Training):
         known = 1 - batch.masks
         held = Normal(expected.mean.new_zeros(()), spread(known), validate_args=False)
         fixed = Normal(taught.mean.detach(), taught.stddev.detach(), validate_args=False)
-        critic = self._critic("rebuilt")
-        return {
+        terms = {
             "posterior": kl_divergence(held, taught).mean(),
             "prior": kl_divergence(fixed, expected).mean(),
             "rebuilt": scales(rebuilt, truth),
             "known": scales(generated, truth, known),
-            "adversarial": LEAST_SQUARES.fool(self._critic("generated")(generated[-1])),
-            "matching": (critic(rebuilt[-1]) - critic(truth)).square().mean(),
         }
+        if weights["adversarial"]:
+            terms["adversarial"] = LEAST_SQUARES.fool(self._critic("generated")(generated[-1]))
+        if weights["matching"]:
+            critic = self._critic("rebuilt")
+            terms["matching"] = (critic(rebuilt[-1]) - critic(truth)).square().mean()
+        return terms
 
     def _critic(self, name: str) -> nn.Module:
         return self.players["discriminator"][name]  # type: ignore[index]
@@ -435,6 +438,7 @@ def training(model: PICNet, recipe: Recipe) -> Training:
 
 
 ADAM = {"betas": (0.0, 0.999)}
+ALONE = {"adversarial": 0.0, "matching": 0.0}
 PAPER = Recipe(
     note="The authors' code for holes of all kinds: constant rates, a batch of 8, five million steps at most. "
     "Departures: rectangles and strokes are the house's; spectral norms follow torch, one iteration a pass.",
@@ -465,8 +469,11 @@ RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 128 x 128; all kinds of holes.",
-        stages=(Stage("joint", 1000, ("discriminator", "generator"), schedule=((0, 1), (0.6, 1), (1, 0.1))),),
+        note="Narrow, on 128 x 128, first without the discriminators; holes are of all kinds.",
+        stages=(
+            Stage("warm-up", 1000, weights=ALONE, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("joint", 60, ("discriminator", "generator"), lr={"generator": 5e-5}, continues=True),
+        ),
         optimizers={"generator": Optimizer(5e-4, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
         preparation={
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
