@@ -457,8 +457,8 @@ RECIPES = {
         "holes are of all kinds. Adam's epsilon is next to nothing: gates and spectral norms leave gradients of 1e-12 "
         "in the middle, which the usual 1e-8 would drown.",
         stages=(
-            Stage("sketches", 400, SKETCH),
-            Stage("colours", 1300, ("colours",), weights=ALONE, frozen=("sketches",), schedule=SLOWING),
+            Stage("sketches", 300, SKETCH),
+            Stage("colours", 1200, ("colours",), weights=ALONE, frozen=("sketches",), schedule=SLOWING),
             Stage("joint", 60, COLOUR, lr={"colours": 1e-4}, frozen=("sketches",)),
         ),
         optimizers={

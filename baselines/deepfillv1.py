@@ -319,8 +319,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on small images: first without the critics, then with one turn of theirs for each of its own.",
         stages=(
-            Stage("reconstruction", 1100, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
-            Stage("joint", 80, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 900, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={
             "generator": Optimizer(1e-3, settings={"betas": (0.5, 0.9)}),

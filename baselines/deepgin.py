@@ -455,8 +455,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128, from larger first weights, without the terms that need VGG; all kinds of holes.",
         stages=(
-            Stage("warm-up", 1500, weights=L1_ALONE, schedule=((0, 1), (0.6, 1), (1, 0.1))),
-            Stage("main", 120, BOTH, lr={"generator": 1e-4}),
+            Stage("warm-up", 1400, weights=L1_ALONE, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("main", 80, BOTH, lr={"generator": 1e-4}),
         ),
         optimizers={
             "generator": Optimizer(1e-3, settings=ADAM, clip=3.0),

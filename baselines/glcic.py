@@ -289,9 +289,9 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128 with Adam; holes are of all kinds.",
         stages=(
-            Stage("completion", 1500, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("completion", 1300, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
             Stage("discriminator", 50, turns=("discriminator",)),
-            Stage("joint", 120, JOINT, lr={"generator": 2e-4}, continues=True),
+            Stage("joint", 80, JOINT, lr={"generator": 2e-4}, continues=True),
         ),
         optimizers={
             "generator": Optimizer(1e-3, settings={"betas": (0.5, 0.999)}),

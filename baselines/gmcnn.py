@@ -367,7 +367,7 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128, without the term that needs VGG; holes are of all kinds.",
         stages=(
-            Stage("reconstruction", 1300, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("reconstruction", 1100, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
             Stage("fine-tuning", 30, FINE, lr={"generator": 1e-4}, weights={"known": 2.88}),
         ),
         optimizers={"generator": Optimizer(1e-3, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},

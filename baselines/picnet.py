@@ -471,8 +471,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128, first without the discriminators; holes are of all kinds.",
         stages=(
-            Stage("warm-up", 1000, weights=ALONE, schedule=((0, 1), (0.6, 1), (1, 0.1))),
-            Stage("joint", 60, ("discriminator", "generator"), lr={"generator": 5e-5}, continues=True),
+            Stage("warm-up", 900, weights=ALONE, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("joint", 40, ("discriminator", "generator"), lr={"generator": 5e-5}, continues=True),
         ),
         optimizers={"generator": Optimizer(5e-4, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
         preparation={
