@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from bench import digest, paths, progress
+from bench.disk import whole_file
 from bench.errors import BadInput, Unavailable, UnknownName
 
 MIB = 1 << 20
@@ -209,14 +210,10 @@ def _keep(stream: IO[bytes], entry: WeightFile, size: int) -> Path:
     """Write beside the final name, check, rename: a file under its name is whole."""
     path = _store() / entry.file
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as beside:
         with progress.track(entry.file, size / MIB) as ticker, beside.open("wb") as file:
             while piece := stream.read(MIB):
                 file.write(piece)
                 ticker.advance(len(piece) / MIB)
         _check(beside, entry)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
     return path

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from bench.disk import write_text
 from bench.errors import BenchError
 from bench.report import layout, main
 
@@ -50,6 +51,6 @@ def section(name: str, runs: list[Path]) -> str:
 
 if __name__ == "__main__":
     try:
-        main.write(PAGE, page([Path(name) for name in sys.argv[1:]]))
+        write_text(PAGE, page([Path(name) for name in sys.argv[1:]]))
     except BenchError as fault:
         sys.exit(f"error: {fault}")

@@ -29,8 +29,9 @@ def command(
 
     Example: bench check runs/demo --against reports/regression/demo.json --junit gate.xml
     """
+    from bench.disk import write_text
     from bench.errors import BadInput
-    from bench.report import gate, main
+    from bench.report import gate
 
     if (against is None) == (write is None):
         raise BadInput("Give either --against FILE or --write FILE.")
@@ -42,8 +43,8 @@ def command(
     assert against
     verdict = gate.check(run, gate.read(against))
     if junit:
-        main.write(junit, gate.junit(verdict))
+        write_text(junit, gate.junit(verdict))
     if markdown:
-        main.write(markdown, gate.markdown(verdict))
+        write_text(markdown, gate.markdown(verdict))
     print(json.dumps(gate.plain(verdict), indent=1) if as_json else gate.text(verdict))
     raise typer.Exit(0 if verdict.passed else 1)

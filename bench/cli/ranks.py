@@ -20,11 +20,12 @@ def command(
 
     Example: bench ranks runs/mine --format markdown
     """
+    from bench.disk import write_text
     from bench.report import main, ranks, results
 
     report = ranks.report(results.load(run))
     text = main.render(report, main.choose_format(form, out), styled=not out and sys.stdout.isatty())
     if out:
-        main.write(out, text)
+        write_text(out, text)
     else:
         sys.stdout.write(text)

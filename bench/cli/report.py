@@ -45,6 +45,7 @@ def command(
     """
     import sys
 
+    from bench.disk import write_text
     from bench.report import main
 
     if layouts:
@@ -56,6 +57,6 @@ def command(
     form = main.choose_format(form, out)
     text = main.text(runs or [], layout, form, published, standalone=standalone, styled=not out and sys.stdout.isatty())
     if out:
-        main.write(out, text)
+        write_text(out, text)
     else:
         sys.stdout.write(text)

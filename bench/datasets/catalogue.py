@@ -7,7 +7,6 @@ digest of the id, so that it is the same on every machine and in every order.
 from __future__ import annotations
 
 import heapq
-import os
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from bench import digest
 from bench.contracts import Dataset
 from bench.datasets import names
+from bench.disk import write_text
 from bench.errors import BadInput, UnknownName
 
 SEE = "bench datasets list"
@@ -247,9 +247,7 @@ def subset(ids: Sequence[str], limit: int) -> list[str]:
 
 def write_list(path: Path, ids: Sequence[str]) -> None:
     """Freeze a list: one id a line, UTF-8."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    beside.write_text("".join(f"{name}\n" for name in ids), encoding="utf-8", newline="\n")
-    beside.replace(path)
+    write_text(path, "".join(f"{name}\n" for name in ids))
 
 
 def read_list(path: Path) -> list[str]:

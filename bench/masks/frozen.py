@@ -13,7 +13,6 @@ import fnmatch
 import io
 import itertools
 import json
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import digest, paths
+from bench.disk import whole_file
 from bench.errors import BadInput, Unavailable, UnknownName
 from bench.masks import ratio
 from bench.types import Bucket
@@ -352,6 +352,5 @@ def _store(folder: Path, part: Stratum) -> str:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(content)
-    beside.replace(path)
+    with whole_file(path) as beside:
+        beside.write_bytes(content)

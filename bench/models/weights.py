@@ -12,7 +12,6 @@ and in `BENCH_HOME/weights` (imported or trained here). The record is a flat JSO
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import digest, paths
+from bench.disk import whole_file, write_text
 from bench.errors import BadInput, ContractBroken
 from bench.models import shelf
 from bench.types import ModelCard
@@ -72,16 +72,11 @@ def save(path: Path, state: State, card: Mapping[str, Any]) -> dict[str, Any]:
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft, text = (path.with_name(f"{path.name}.{os.getpid()}.{word}.part") for word in ("tensors", "record"))
-    try:
+    with whole_file(path) as draft:
         save_file({key: value.detach().cpu().contiguous().clone() for key, value in state.items()}, draft)
         written = {**card, "sha256": digest.of_file(draft)}
-        text.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        draft.replace(path)
-        text.replace(path.with_suffix(".json"))
-    finally:
-        draft.unlink(missing_ok=True)
-        text.unlink(missing_ok=True)
+        record = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
+    write_text(path.with_suffix(".json"), record)
     return written
 
 

@@ -6,13 +6,13 @@ The same run, options and matplotlib give the same bytes.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.disk import whole_file
 from bench.errors import BadInput, UnknownName
 from bench.report import fill, layout, results, series
 from bench.report.page.gallery import COMMON, folder_name
@@ -80,10 +80,11 @@ def _millimetres(width: str) -> float:
 
 
 def _save(figure: Figure, out: Path) -> None:
-    beside = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
     stamps: dict[str, Any] = {"CreationDate": None} if out.suffix == ".pdf" else {"Software": None}
-    figure.savefig(beside, dpi=PNG_DPI, bbox_inches="tight", pad_inches=0.02, metadata=stamps)
-    beside.replace(out)
+    with whole_file(out) as beside:
+        figure.savefig(
+            beside, format=out.suffix[1:], dpi=PNG_DPI, bbox_inches="tight", pad_inches=0.02, metadata=stamps
+        )
 
 
 def _sheet(width: float, height: float, pad: float = 0.04) -> Figure:

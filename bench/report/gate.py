@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from bench.disk import write_text
 from bench.errors import BadInput, NotComparable, UnknownName
 from bench.models import zoo
 from bench.paths import shipped
@@ -118,11 +118,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def write(path: Path, held: Mapping[str, Any]) -> None:
     """Write expectations whole or not at all."""
-    if not path.parent.is_dir():
-        raise BadInput(f"There is no folder {path.parent} to write {path.name} into.")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(held, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    beside.replace(path)
+    write_text(path, json.dumps(held, indent=1, allow_nan=False) + "\n")
 
 
 def check(root: Path, held: Mapping[str, Any]) -> Verdict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,15 +78,6 @@ def page(runs: Sequence[Path], out: Path) -> Path:
     if len(runs) != 1:
         raise BadInput("--html takes one run: bench report RUN --html DIR.")
     return pages.write(runs[0], out)
-
-
-def write(path: Path, content: str) -> None:
-    """Write a file whole or not at all."""
-    if not path.parent.is_dir():
-        raise BadInput(f"There is no folder {path.parent} to write {path.name} into.")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(content, encoding="utf-8", newline="\n")
-    beside.replace(path)
 
 
 def listing() -> list[str]:

@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 
 from bench import stats
 from bench.contracts import PairMetric, SetMetric
+from bench.disk import whole_file
 from bench.errors import BadInput
 from bench.metrics import shelf
 from bench.run.shard import TRUTH
 from bench.run.spec import Job
-from bench.run.store import Store, whole_file
+from bench.run.store import Store
 from bench.run.toolbox import COSTS, key
 
 ROWS = 1 << 16

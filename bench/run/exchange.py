@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench import images as pictures
+from bench.disk import whole_file
 from bench.errors import BadInput, NotComparable
 from bench.models import finished
 from bench.progress import track
@@ -69,7 +70,7 @@ def _write(cell: Grid, start: int, stop: int, photographs: np.ndarray, tools: To
             path = out / kind / cell.label / f"{image_id}.png"
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with store.whole_file(path) as beside:
+                with whole_file(path) as beside:
                     beside.write_bytes(pictures.encode_png(pixels))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.datasets import catalogue
+from bench.disk import locked
 from bench.metrics import shelf
 from bench.progress import track
 from bench.run import collect, estimate, exchange, plan, provenance, store
@@ -52,7 +53,7 @@ def run(
     exchange.check(job)
     means = means or Means()
     root = out or default_folder(job)
-    with store.locked(root):
+    with locked(root):
         store.same_settings(root, job.settings())
         folder = Store(root, job.digest)
         describe(job, root, means)

@@ -157,7 +157,7 @@ def _keep(
 
 
 def _save(path: Path, picture: torch.Tensor) -> None:
-    from bench.run.store import whole_file
+    from bench.disk import whole_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as beside:

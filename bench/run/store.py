@@ -9,17 +9,15 @@ results.parquet, summary.parquet                 a row per image and cell; a row
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.disk import whole_file, write_text
 from bench.errors import BadInput, NotComparable
 
 PART = re.compile(r"(\d+)-(\d+)(\.failed)?\.npz")
@@ -86,23 +84,9 @@ class Store:
         return self.root / "images" / mask_set / bucket / folder_name(image_id) / f"{folder_name(name)}.png"
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A name to write to; it becomes `path` only when the block ends well, after the bytes have reached the disk."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield beside
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write plain data as indented JSON, whole."""
-    with whole_file(path) as beside:
-        beside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_run(root: Path) -> dict[str, Any]:
@@ -113,25 +97,6 @@ def read_run(root: Path) -> dict[str, Any]:
         raise BadInput(f"{root} is not a run: it has no run.json. Make one with: bench run --out {root}") from fault
     except (json.JSONDecodeError, OSError) as fault:
         raise BadInput(f"{root / 'run.json'} cannot be read: {fault}.") from fault
-
-
-@contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Hold the run folder for this process; the lock goes with the process, however it ends."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as fault:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise BadInput(
-                f"Another process (number {holder}) is at work on {root}. Wait for it, or give --out another folder."
-            ) from fault
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
 
 
 def same_settings(root: Path, settings: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import torch
 
+from bench.disk import whole_file
 from bench.errors import BadInput, NotComparable
 
 NAME = "last.ckpt"
@@ -17,15 +17,8 @@ NAME = "last.ckpt"
 
 def save(folder: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain data; a reader sees the old file or the new one, never a half."""
-    draft = folder / f"{NAME}.{os.getpid()}.part"
-    try:
-        with draft.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(folder / NAME)
-    finally:
-        draft.unlink(missing_ok=True)
+    with whole_file(folder / NAME) as draft:
+        torch.save(content, draft)
 
 
 def load(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from bench import digest, progress
+from bench.disk import locked
 from bench.models import seen, weights
 from bench.training import checkpoint, estimate
 from bench.training.course import Course
@@ -28,10 +29,15 @@ def plan(job: Job, fabric: Fabric) -> estimate.Estimate:
 def train(job: Job, fabric: Fabric) -> Path:
     """Train to the end, or go on with what stands in `job.out`; returns the file of the best weights.
 
-    Raises `Diverged` where a loss is no longer finite; the last checkpoint stands. Ctrl-C finishes the step, saves, and
-    surfaces as `KeyboardInterrupt`; the same job then goes on.
+    Raises `Diverged` where a loss is no longer finite; the last checkpoint stands; `BadInput` where another training is
+    at work in the folder. Ctrl-C finishes the step, saves, and surfaces as `KeyboardInterrupt`; the same job then
+    goes on.
     """
-    job.out.mkdir(parents=True, exist_ok=True)
+    with locked(job.out) if fabric.is_global_zero else nullcontext():
+        return _train(job, fabric)
+
+
+def _train(job: Job, fabric: Fabric) -> Path:
     found = checkpoint.load(job.out, job.identity())
     if not found:
         estimate.check_memory(plan(job, fabric), fabric.device, job.recipe.batch)

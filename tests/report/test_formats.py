@@ -195,8 +195,3 @@ def test_the_suffix_of_the_file_chooses_the_format(tmp_path):
 def test_an_unknown_format_names_the_nearest():
     with pytest.raises(UnknownName, match="Did you mean: markdown"):
         main.choose_format("markdwon", None)
-
-
-def test_a_report_is_not_written_into_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(BadInput, match="There is no folder"):
-        main.write(tmp_path / "no" / "t.md", "x")

@@ -60,17 +60,6 @@ def test_parts_come_in_the_order_of_the_images(folder):
     assert [start for start, _, _ in folder.read_parts("m@1")] == [0, 64, 128]
 
 
-def test_a_fault_while_writing_leaves_nothing(tmp_path):
-    def fill_the_disk():
-        with store.whole_file(tmp_path / "x") as beside:
-            beside.write_bytes(b"half")
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="full"):
-        fill_the_disk()
-    assert list(tmp_path.iterdir()) == []
-
-
 def _write_for_ever(root):
     folder = Store(root, "d" * 64)
     while True:
@@ -85,36 +74,6 @@ def test_a_process_killed_while_writing_leaves_no_half_part(tmp_path):
     process.join()
     for _, _, part in Store(tmp_path, "d" * 64).read_parts("m@1"):
         assert part["a"].shape == (1 << 20,)
-
-
-def _hold(root, ready, leave):
-    with store.locked(root):
-        ready.set()
-        leave.wait(10)
-
-
-def test_a_second_process_on_one_folder_is_refused_with_the_number_of_the_first(tmp_path):
-    context = multiprocessing.get_context("fork")
-    ready, leave = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(tmp_path, ready, leave))
-    process.start()
-    ready.wait(10)
-    with pytest.raises(BadInput, match=str(process.pid)), store.locked(tmp_path):
-        pass
-    leave.set()
-    process.join()
-
-
-def test_the_lock_goes_with_a_killed_process(tmp_path):
-    context = multiprocessing.get_context("fork")
-    ready, leave = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(tmp_path, ready, leave))
-    process.start()
-    ready.wait(10)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    with store.locked(tmp_path):
-        pass
 
 
 def test_a_run_of_other_settings_is_refused_and_the_difference_named(tmp_path):

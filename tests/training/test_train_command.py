@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from bench import progress
 from bench.cli import build
+from bench.disk import locked
 from bench.errors import BadInput, UnknownName
 
 TINY = (
@@ -127,3 +128,8 @@ def test_a_stop_says_that_the_same_command_goes_on_and_it_does(tmp_path, stop):
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=240)
     steps = [int(row["step"]) for row in csv.DictReader((folder / "log.csv").open()) if row["term"] == "reconstruction"]
     assert steps == list(range(1, 61))
+
+
+def test_two_trainings_in_one_folder_are_refused(bench, tmp_path):
+    with locked(tmp_path / "trainings" / "ce-starter"), pytest.raises(BadInput, match="Another process"):
+        bench("ce", "--recipe", "starter", *TINY)

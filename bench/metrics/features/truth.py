@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 
 from bench import digest, files, paths
 from bench.contracts import Extractor
+from bench.disk import whole_file
 from bench.metrics import shelf
 
 
@@ -50,10 +50,5 @@ def folder() -> Path:
 
 def _keep(path: Path, vectors: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            np.save(file, vectors, allow_pickle=False)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path) as beside, beside.open("wb") as file:
+        np.save(file, vectors, allow_pickle=False)

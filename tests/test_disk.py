@@ -1,0 +1,54 @@
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from bench.disk import locked, whole_file, write_text
+from bench.errors import BadInput
+
+
+def test_a_fault_while_writing_leaves_nothing(tmp_path):
+    def fill_the_disk():
+        with whole_file(tmp_path / "x") as beside:
+            beside.write_bytes(b"half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="full"):
+        fill_the_disk()
+    assert list(tmp_path.iterdir()) == []
+
+
+def _hold(root, ready, leave):
+    with locked(root):
+        ready.set()
+        leave.wait(10)
+
+
+def test_a_second_process_on_one_folder_is_refused_with_the_number_of_the_first(tmp_path):
+    context = multiprocessing.get_context("fork")
+    ready, leave = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(tmp_path, ready, leave))
+    process.start()
+    ready.wait(10)
+    with pytest.raises(BadInput, match=str(process.pid)), locked(tmp_path):
+        pass
+    leave.set()
+    process.join()
+
+
+def test_the_lock_goes_with_a_killed_process(tmp_path):
+    context = multiprocessing.get_context("fork")
+    ready, leave = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(tmp_path, ready, leave))
+    process.start()
+    ready.wait(10)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    with locked(tmp_path):
+        pass
+
+
+def test_a_text_for_a_folder_that_is_missing_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="no folder"):
+        write_text(tmp_path / "no" / "x", "")
