@@ -100,8 +100,8 @@ def open_model(ref: ModelRef, device: torch.device | str = "cpu") -> Model:
 
     Weights that a parametrisation works out at every pass (spectral norms) are worked out once: the same bits, the
     state dict of a plain network. On a CPU the weights of the house's own models lie with their channels last, where
-    most networks are up to 1.5 times as fast (perf/models.py --formats). Raises `Unavailable` with the ref's reason, `BadInput` naming the first
-    key that differs.
+    most networks are up to 1.5 times as fast (perf/models.py --formats). Raises `Unavailable` with the ref's reason,
+    `BadInput` naming the first key that differs.
     """
     import torch
 
