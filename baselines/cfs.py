@@ -30,7 +30,7 @@ from bench import files
 from bench.errors import BadInput, Unavailable
 from bench.training import features, initialise, losses
 from bench.training.adversarial import HINGE
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
 from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
@@ -415,7 +415,6 @@ SKETCH, COLOUR = ("sketch_critic", "sketches"), ("colour_critic", "colours")
 SLOW = {"betas": (0.0, 0.9)}
 KEEN = SLOW | {"eps": 1e-16}
 ALONE = {"adversarial": 0.0, "matching": 0.0}
-SLOWING = ((0, 1), (0.6, 1), (1, 0.1))
 PAPER = Recipe(
     note="Weights of the losses from the paper (equations 11 and 14), rates, moments, batches and 100 rounds of 3,000 "
     "steps a stage from the authors' config. Readings: hinge losses, halved for the critics; style over the whole "
@@ -453,18 +452,17 @@ RECIPES = {
     "starter": dataclasses.replace(
         PAPER,
         note="Narrow, on 128 x 128, without the terms that need VGG; sketches are Canny's, which need no weights; "
-        "colours are learned first without their critic; "
-        "holes are of all kinds. Adam's epsilon is next to nothing: gates and spectral norms leave gradients of 1e-12 "
+        "colours are learned first without their critic; holes are of all kinds. Adam's epsilon is next to nothing: gates and spectral norms leave gradients of 1e-12 "
         "in the middle, which the usual 1e-8 would drown.",
         stages=(
             Stage("sketches", 300, SKETCH),
-            Stage("colours", 1200, ("colours",), weights=ALONE, frozen=("sketches",), schedule=SLOWING),
+            Stage("colours", 1200, ("colours",), weights=ALONE, frozen=("sketches",), schedule=FALLING),
             Stage("joint", 60, COLOUR, lr={"colours": 1e-4}, frozen=("sketches",)),
         ),
         optimizers={
             "sketches": Optimizer(1e-3, settings=KEEN),
             "sketch_critic": Optimizer(1e-4, settings=SLOW),
-            "colours": Optimizer(1e-3, settings=KEEN),
+            "colours": Optimizer(1e-3, settings={"eps": 1e-16}),
             "colour_critic": Optimizer(1e-4, settings=SLOW),
         },
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},

@@ -19,7 +19,7 @@ from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
 from bench.training import data, initialise, losses
 from bench.training.adversarial import WASSERSTEIN, gradient_penalty
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
 from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
@@ -319,11 +319,11 @@ RECIPES = {
         PAPER,
         note="Narrow, on small images: first without the critics, then with one turn of theirs for each of its own.",
         stages=(
-            Stage("reconstruction", 900, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("reconstruction", 900, weights={"adversarial": 0.0}, schedule=FALLING),
             Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={
-            "generator": Optimizer(1e-3, settings={"betas": (0.5, 0.9)}),
+            "generator": Optimizer(1e-3),
             "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.9)}),
         },
         batch=8,

@@ -19,7 +19,7 @@ from baselines.layers.same import SameConv2d
 from bench.errors import BadInput
 from bench.training import initialise
 from bench.training.adversarial import HINGE
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
 from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
@@ -304,11 +304,11 @@ RECIPES = {
         PAPER,
         note="Narrow, on small images: first without the discriminator, then with a light one.",
         stages=(
-            Stage("reconstruction", 900, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("reconstruction", 900, weights={"adversarial": 0.0}, schedule=FALLING),
             Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={
-            "generator": Optimizer(1e-3, settings={"betas": (0.5, 0.999)}),
+            "generator": Optimizer(1e-3),
             "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.999)}),
         },
         weights=PAPER.weights | {"adversarial": 0.02},

@@ -20,7 +20,7 @@ from baselines.layers.patchgan import Discriminator
 from bench.errors import BadInput
 from bench.training import features, initialise, losses
 from bench.training.adversarial import ORIGINAL
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
 from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
@@ -317,7 +317,7 @@ RECIPES = {
                 600,
                 ("colours",),
                 weights={"adversarial": 0.0},
-                schedule=((0, 1), (0.6, 1), (1, 0.1)),
+                schedule=FALLING,
                 continues=True,
             ),
             Stage("joint", 30, EDGES + COLOURS, lr={"edges": 1e-4, "colours": 1e-4}, weights={"through": 1.0}),
@@ -325,7 +325,7 @@ RECIPES = {
         optimizers={
             "edges": Optimizer(1e-3, settings=SLOW),
             "edge_critic": Optimizer(1e-4, settings=SLOW),
-            "colours": Optimizer(1e-3, settings=SLOW),
+            "colours": Optimizer(1e-3),
             "colour_critic": Optimizer(1e-4, settings=SLOW),
         },
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},

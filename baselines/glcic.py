@@ -22,7 +22,7 @@ from bench.errors import BadInput
 from bench.models import torch7
 from bench.training import initialise, losses
 from bench.training.adversarial import ORIGINAL
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
 from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
@@ -289,12 +289,12 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128 with Adam; holes are of all kinds.",
         stages=(
-            Stage("completion", 1300, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("completion", 1300, weights={"adversarial": 0.0}, schedule=FALLING),
             Stage("discriminator", 50, turns=("discriminator",)),
             Stage("joint", 80, JOINT, lr={"generator": 2e-4}, continues=True),
         ),
         optimizers={
-            "generator": Optimizer(1e-3, settings={"betas": (0.5, 0.999)}),
+            "generator": Optimizer(1e-3),
             "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.999)}),
         },
         batch=8,

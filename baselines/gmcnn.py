@@ -23,7 +23,7 @@ from baselines.layers.same import SameConv2d
 from bench.errors import BadInput
 from bench.training import data, features, initialise, losses
 from bench.training.adversarial import HINGE, WASSERSTEIN, gradient_penalty
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
 from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
@@ -367,10 +367,10 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128, without the term that needs VGG; holes are of all kinds.",
         stages=(
-            Stage("reconstruction", 1100, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("reconstruction", 1100, weights={"adversarial": 0.0}, schedule=FALLING),
             Stage("fine-tuning", 30, FINE, lr={"generator": 1e-4}, weights={"known": 2.88}),
         ),
-        optimizers={"generator": Optimizer(1e-3, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
+        optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"mrf": 0.0},
         batch=8,
         preparation={

@@ -21,7 +21,7 @@ from baselines.layers.likeness import attend
 from bench.errors import BadInput
 from bench.training import initialise, losses
 from bench.training.adversarial import LEAST_SQUARES
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
 from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
@@ -471,10 +471,10 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128, first without the discriminators; holes are of all kinds.",
         stages=(
-            Stage("warm-up", 900, weights=ALONE, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("warm-up", 900, weights=ALONE, schedule=FALLING),
             Stage("joint", 40, ("discriminator", "generator"), lr={"generator": 5e-5}, continues=True),
         ),
-        optimizers={"generator": Optimizer(5e-4, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
+        optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         preparation={
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},

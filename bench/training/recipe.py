@@ -40,6 +40,10 @@ class Optimizer:
     """Largest norm of the player's gradient; 0: not clipped."""
 
 
+FALLING = ((0.0, 1.0), (0.3, 1.0), (1.0, 0.05))
+"""A schedule for few steps: most of what a short training gains comes while the rate falls."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stretch of the training with the same players at the table."""
