@@ -452,8 +452,8 @@ RECIPES = {
     "starter": dataclasses.replace(
         PAPER,
         note="Narrow, on 128 x 128, without the terms that need VGG; sketches are Canny's, which need no weights; "
-        "colours are learned first without their critic; holes are of all kinds. Adam's epsilon is next to nothing: gates and spectral norms leave gradients of 1e-12 "
-        "in the middle, which the usual 1e-8 would drown.",
+        "colours are learned first without their critic; holes are of all kinds. Adam's epsilon is next to nothing: "
+        "gates and spectral norms leave gradients of 1e-12 in the middle, which the usual 1e-8 would drown.",
         stages=(
             Stage("sketches", 300, SKETCH),
             Stage("colours", 1200, ("colours",), weights=ALONE, frozen=("sketches",), schedule=FALLING),
