@@ -16,8 +16,8 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -53,11 +53,19 @@ def train(name: str, root: Path) -> int:
 
 def train_all(names: list[str], root: Path, at_once: int) -> bool:
     """Train models side by side; after one that fails, or Ctrl-C, none is started any more. Whether all ended well."""
+    halt = Event()
+
+    def one(name: str) -> bool:
+        if not halt.is_set() and train(name, root):
+            halt.set()
+        return not halt.is_set()
+
     side_by_side = ThreadPoolExecutor(at_once)
     try:
-        return not any(side_by_side.map(partial(train, root=root), names))
+        return all(list(side_by_side.map(one, names)))
     finally:
-        side_by_side.shutdown(cancel_futures=True)
+        halt.set()
+        side_by_side.shutdown()
 
 
 def pack(name: str, root: Path | None) -> str:
