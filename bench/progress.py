@@ -26,8 +26,8 @@ class Ticker:
 
 
 class _Lines(Ticker):
-    def __init__(self, title: str, total: float) -> None:
-        self.title, self.total, self.done = title, total, 0.0
+    def __init__(self, title: str, total: float, done: float) -> None:
+        self.title, self.total, self.done, self.before = title, total, done, done
         self.start = self.last = time.monotonic()
 
     def advance(self, steps: float = 1) -> None:
@@ -35,24 +35,27 @@ class _Lines(Ticker):
         now = time.monotonic()
         if now - self.last >= LINE_EVERY_S:
             self.last = now
-            left = (now - self.start) / max(self.done, 1e-9) * (self.total - self.done)
+            left = (now - self.start) / max(self.done - self.before, 1e-9) * (self.total - self.done)
             self.say(f"{self.title}: {self.done:g} of {self.total:g}, about {duration(left)} left")
 
 
 @contextmanager
-def track(title: str, total: float) -> Iterator[Ticker]:
-    """Announce `total` steps of work under a title and yield the ticker to advance."""
+def track(title: str, total: float, done: float = 0) -> Iterator[Ticker]:
+    """Announce `total` steps of work under a title and yield the ticker to advance.
+
+    `done` of them lie behind already and say nothing about the speed of the others.
+    """
     if quiet:
         yield Ticker()
     elif not sys.stderr.isatty():
-        yield _Lines(title, total)
+        yield _Lines(title, total, done)
     else:
-        with _bar(title, total) as ticker:
+        with _bar(title, total, done) as ticker:
             yield ticker
 
 
 @contextmanager
-def _bar(title: str, total: float) -> Iterator[Ticker]:
+def _bar(title: str, total: float, done: float) -> Iterator[Ticker]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -71,7 +74,7 @@ def _bar(title: str, total: float) -> Iterator[Ticker]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=total)
+        task = progress.add_task(title, total=total, completed=int(done))
 
         class Bar(Ticker):
             def advance(self, steps: float = 1) -> None:

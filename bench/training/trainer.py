@@ -43,8 +43,7 @@ def _train(job: Job, fabric: Fabric) -> Path:
         estimate.check_memory(plan(job, fabric), fabric.device, job.recipe.batch)
     course = Course(job, fabric, found)
     recipe, learner = job.recipe, course.learner
-    with progress.track(f"training {job.model}", recipe.steps) as ticker, _stop_requests() as stop:
-        ticker.advance(course.step)
+    with progress.track(f"training {job.model}", recipe.steps, course.step) as ticker, _stop_requests() as stop:
         batches = course.batches()
         for step, stage, done in rounds(recipe, course.step):
             learner.enter(stage)

@@ -113,8 +113,7 @@ def test_after_a_training_that_fails_none_is_started(monkeypatch):
 
     monkeypatch.setattr(make, "train", train)
     assert not make.train_all(["good", "bad", *(f"later{number}" for number in range(50))], Path(), at_once=1)
-    assert started[:2] == ["good", "bad"]
-    assert len(started) < 10
+    assert started == ["good", "bad"]
 
 
 def test_trainings_that_all_end_well_are_said_to(monkeypatch):
