@@ -304,8 +304,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on small images: first without the discriminator, then with a light one.",
         stages=(
-            Stage("reconstruction", 900, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 650, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 20, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={
             "generator": Optimizer(1e-3),

@@ -43,7 +43,7 @@ from baselines.layers.likeness import attend
 from bench.errors import BadInput
 from bench.training import losses
 from bench.training.adversarial import WASSERSTEIN, gradient_penalty
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training.recipe import Masks, Optimizer, Recipe, Stage
 from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
@@ -334,10 +334,10 @@ RECIPES = {
         note="Narrow, on 128 x 128, with an L1 term inside the hole, which the paper lacks; first without the critics, "
         "then with light ones; holes are of all kinds.",
         stages=(
-            Stage("warm-up", 1200, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("warm-up", 1200, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
             Stage("joint", 60, GAME, lr={"generator": 1e-4}, continues=True),
         ),
-        optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
+        optimizers={"generator": Optimizer(1e-3, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"adversarial": 0.1, "hole": 20.0},
         preparation={
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},

@@ -310,17 +310,17 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128, without the terms that need VGG; holes are of all kinds.",
         stages=(
-            Stage("edges", 300, EDGES),
-            Stage("true edges", 100, ("colours",), weights={"predicted": 0.0, "adversarial": 0.0}),
+            Stage("edges", 200, EDGES),
+            Stage("true edges", 60, ("colours",), weights={"predicted": 0.0, "adversarial": 0.0}),
             Stage(
                 "predicted edges",
-                600,
+                400,
                 ("colours",),
                 weights={"adversarial": 0.0},
                 schedule=FALLING,
                 continues=True,
             ),
-            Stage("joint", 30, EDGES + COLOURS, lr={"edges": 1e-4, "colours": 1e-4}, weights={"through": 1.0}),
+            Stage("joint", 12, EDGES + COLOURS, lr={"edges": 1e-4, "colours": 1e-4}, weights={"through": 1.0}),
         ),
         optimizers={
             "edges": Optimizer(1e-3, settings=SLOW),

@@ -367,8 +367,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128, without the term that needs VGG; holes are of all kinds.",
         stages=(
-            Stage("reconstruction", 1100, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("fine-tuning", 30, FINE, lr={"generator": 1e-4}, weights={"known": 2.88}),
+            Stage("reconstruction", 750, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("fine-tuning", 12, FINE, lr={"generator": 1e-4}, weights={"known": 2.88}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"mrf": 0.0},

@@ -471,8 +471,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128, first without the discriminators; holes are of all kinds.",
         stages=(
-            Stage("warm-up", 900, weights=ALONE, schedule=FALLING),
-            Stage("joint", 40, ("discriminator", "generator"), lr={"generator": 5e-5}, continues=True),
+            Stage("warm-up", 600, weights=ALONE, schedule=FALLING),
+            Stage("joint", 20, ("discriminator", "generator"), lr={"generator": 5e-5}, continues=True),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         preparation={
