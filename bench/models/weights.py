@@ -69,11 +69,12 @@ def save(path: Path, state: State, card: Mapping[str, Any]) -> dict[str, Any]:
 
     Killed between the two it leaves a pair whose digests differ, which `read` refuses.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as save_bytes
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as draft:
-        save_file({key: value.detach().cpu().contiguous().clone() for key, value in state.items()}, draft)
+        # safetensors' own writer leaves files that their owner alone can read
+        draft.write_bytes(save_bytes({key: value.detach().cpu().contiguous().clone() for key, value in state.items()}))
         written = {**card, "sha256": digest.of_file(draft)}
         record = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
     write_text(path.with_suffix(".json"), record)

@@ -46,6 +46,15 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path):
     assert sorted(path.name for path in file.parent.iterdir()) == ["x.json", "x.safetensors"]
 
 
+def test_others_may_read_weights_that_one_user_wrote(tmp_path):
+    before = os.umask(0o022)
+    try:
+        weights.save(tmp_path / "x.safetensors", {"a": torch.zeros(1)}, {})
+    finally:
+        os.umask(before)
+    assert {oct(path.stat().st_mode & 0o777) for path in tmp_path.glob("x.*")} == {"0o644"}
+
+
 def test_weights_and_record_of_different_moments_are_refused(tmp_path):
     file = tmp_path / "x.safetensors"
     weights.save(file, {"a": torch.zeros(1)}, {})
