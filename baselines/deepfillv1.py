@@ -319,8 +319,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on small images: first without the critics, then with one turn of theirs for each of its own.",
         stages=(
-            Stage("reconstruction", 650, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 20, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 420, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 10, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={
             "generator": Optimizer(1e-3),
