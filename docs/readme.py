@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from bench import paths
-from bench.report import main, markdown
+from bench.report import main, markdown, results
 from bench.report.table import Cell, Report, Row
 from bench.run.store import read_run
 
@@ -23,6 +23,7 @@ PICTURE = HOUSE / "docs" / "images" / "demo.jpg"
 BEGIN, END = "<!-- demo:begin -->", "<!-- demo:end -->"
 CELLS = (("freeform-256", "20-30"), ("cellular-256", "40-50"), ("rectangular-256", "20-30"))
 SIDE = 160
+ROOM = 8
 MASKS, METRICS = "freeform-256", ("psnr", "ssim-wang")
 REST = (
     "The whole table has three mask families and more metrics, and says below it why a model without weights, or a "
@@ -60,13 +61,15 @@ def _bare(row: Row) -> tuple[Cell, ...]:
 
 
 def names(run: Path) -> list[str]:
-    """Models that left pictures, in the order of the run."""
-    return [name for name, facts in read_run(run)["models"].items() if not facts["reason"]]
+    """The models that the picture has room for: those with the highest PSNR in its cells, best first."""
+    loaded = results.load(run)
+    ready = [name for name, facts in loaded.facts["models"].items() if not facts["reason"]]
+    return sorted(ready, key=lambda name: -sum(loaded.numbers[name, *cell, "psnr"].value for cell in CELLS))[:ROOM]
 
 
 def alt(run: Path) -> str:
     """What the picture shows, for those who do not see it."""
-    return "One row a mask family; from left to right: truth, masked, " + ", ".join(names(run))
+    return "One row a mask family; from left to right: truth, masked, then the best by PSNR: " + ", ".join(names(run))
 
 
 def picture(run: Path) -> Image.Image:
