@@ -42,6 +42,7 @@ docs: $(READY)  ## the generated pages, and the table and picture of the README
 	$(PY) docs/tables.py
 	$(PY) perf/metrics.py --docs
 	$(PY) docs/readme.py
+	$(PY) docs/starters.py
 
 gpu:  ## every check and benchmark for a CUDA device, with the Python and torch at hand
 	PYTHONPATH=. $(or $(wildcard $(PY)),python3) perf/gpu.py

@@ -1,0 +1,52 @@
+"""Writes the table of starter weights in `docs/training.md` from the records beside the weights.
+
+Command: python docs/starters.py        (make docs)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.disk import write_text
+from bench.models import zoo
+
+HOUSE = Path(__file__).parent.parent
+PAGE = HOUSE / "docs" / "training.md"
+BEGIN, END = "<!-- starters:begin -->", "<!-- starters:end -->"
+
+
+def section() -> str:
+    """What stands between the two marks."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in HOUSE.glob("baselines/weights/*/starter.json")]
+    return "\n".join((BEGIN, *table(sorted(records, key=score, reverse=True)), END))
+
+
+def table(records: list[dict[str, Any]]) -> Iterator[str]:
+    """A row for each record, the best first."""
+    yield "| model | steps | best | minutes | MB | held out | PSNR, dB |"
+    yield "|---|--:|--:|--:|--:|--:|--:|"
+    for record in records:
+        weights = HOUSE / "baselines" / "weights" / record["model"] / "starter.safetensors"
+        yield (
+            f"| {zoo.cards()[record['model']].title} | {record['steps']:,} | {record['step']:,} "
+            f"| {record['seconds'] / 60:.0f} | {weights.stat().st_size / 1e6:.1f} "
+            f"| {record['validation']['photographs']} | {score(record):.2f} |"
+        )
+
+
+def score(record: dict[str, Any]) -> float:
+    """PSNR of the step whose weights were kept."""
+    return max(entry["psnr"] for entry in record["validation"]["scores"])
+
+
+def update() -> None:
+    """Rewrite the section of the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    write_text(PAGE, text.split(BEGIN)[0] + section() + text.split(END)[1])
+
+
+if __name__ == "__main__":
+    update()
