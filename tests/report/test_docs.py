@@ -19,7 +19,7 @@ tables, starters = load("tables"), load("starters")
 
 
 def test_the_page_is_not_stale():
-    assert (DOCS / "tables.md").read_text(encoding="utf-8") == tables.page([]), "stale: run `make docs`"
+    assert (DOCS / "tables.md").read_text(encoding="utf-8") == tables.page([tables.MEASURED]), "stale: run `make docs`"
 
 
 def test_every_layout_of_a_paper_is_on_the_page():
