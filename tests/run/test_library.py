@@ -118,5 +118,5 @@ def test_unknown_names_meet_the_nearest():
 
 
 def test_a_model_without_weights_says_what_to_type():
-    with pytest.raises(Unavailable, match="bench models show deepfillv2"):
-        load_model("deepfillv2")
+    with pytest.raises(Unavailable, match="bench models show deepgin"):
+        load_model("deepgin:std")
