@@ -25,26 +25,27 @@ def _hold(root, ready, leave):
         leave.wait(10)
 
 
-def test_a_second_process_on_one_folder_is_refused_with_the_number_of_the_first(tmp_path):
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds the folder until the test ends."""
     context = multiprocessing.get_context("fork")
     ready, leave = context.Event(), context.Event()
     process = context.Process(target=_hold, args=(tmp_path, ready, leave))
     process.start()
     ready.wait(10)
-    with pytest.raises(BadInput, match=str(process.pid)), locked(tmp_path):
-        pass
+    yield process
     leave.set()
     process.join()
 
 
-def test_the_lock_goes_with_a_killed_process(tmp_path):
-    context = multiprocessing.get_context("fork")
-    ready, leave = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(tmp_path, ready, leave))
-    process.start()
-    ready.wait(10)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+def test_a_second_process_on_one_folder_is_refused_with_the_number_of_the_first(tmp_path, holder):
+    with pytest.raises(BadInput, match=str(holder.pid)), locked(tmp_path):
+        pass
+
+
+def test_the_lock_goes_with_a_killed_process(tmp_path, holder):
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
     with locked(tmp_path):
         pass
 
