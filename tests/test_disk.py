@@ -1,6 +1,5 @@
 import multiprocessing
-import os
-import signal
+import time
 
 import pytest
 
@@ -19,22 +18,22 @@ def test_a_fault_while_writing_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def _hold(root, ready, leave):
+def _hold(root, ready):
     with locked(root):
         ready.set()
-        leave.wait(10)
+        time.sleep(60)
 
 
 @pytest.fixture
 def holder(tmp_path):
     """A process that holds the folder until the test ends."""
     context = multiprocessing.get_context("fork")
-    ready, leave = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(tmp_path, ready, leave))
+    ready = context.Event()
+    process = context.Process(target=_hold, args=(tmp_path, ready))
     process.start()
     ready.wait(10)
     yield process
-    leave.set()
+    process.kill()
     process.join()
 
 
@@ -44,7 +43,7 @@ def test_a_second_process_on_one_folder_is_refused_with_the_number_of_the_first(
 
 
 def test_the_lock_goes_with_a_killed_process(tmp_path, holder):
-    os.kill(holder.pid, signal.SIGKILL)
+    holder.kill()
     holder.join()
     with locked(tmp_path):
         pass
