@@ -149,7 +149,8 @@ class Toolbox:
             return Reader(ref.pictures, self.job.protocol, tuple(cell.label for cell in self.job.grid))
         try:
             model = zoo.open_model(ref, self.device)
-            predictor = Predictor(model, ref.card, self.job.protocol, self.means.batch, say=self.say)
+            batch = min(self.means.batch, self.means.shard or self.means.batch, len(self.job.ids))
+            predictor = Predictor(model, ref.card, self.job.protocol, batch, say=self.say)
             fault = self._first_look(predictor)
         except BenchError as refused:
             return str(refused)

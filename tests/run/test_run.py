@@ -159,6 +159,14 @@ def test_a_bad_model_empties_its_row_and_no_other(spec, tmp_path, model, words):
     assert (summary.query("model == 'toys.py:Grey'")["reason"] == "").all()
 
 
+def test_a_batch_is_no_larger_than_the_run(spec, tmp_path):
+    assert not run(spec("Narrow", limit=2), tmp_path / "run", Means(batch=8)).faults
+
+
+def test_a_batch_is_no_larger_than_a_shard(spec, tmp_path):
+    assert not run(spec("Narrow"), tmp_path / "run", Means(batch=8, shard=2)).faults
+
+
 def test_the_pictures_of_some_images_are_kept(reference):
     kept = {path.name for path in reference.root.glob("images/freeform-256/10-20/*/*.png")}
     assert kept == {"truth.png", "mask.png", "masked.png", "toys.py:Grey.png", "toys.py:Smooth.png"}

@@ -51,6 +51,15 @@ class Wrong(Grey):
         return images[..., ::2]
 
 
+class Narrow(Smooth):
+    """Takes two images at once and no more."""
+
+    def predict(self, images, masks):
+        if len(images) > 2:
+            raise RuntimeError("more than two images")
+        return super().predict(images, masks)
+
+
 class Broken(Grey):
     """Cannot be built."""
 
