@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 
 from bench import digest, progress
 from bench.disk import locked
+from bench.errors import BadInput
 from bench.models import seen, weights
 from bench.training import checkpoint, estimate
 from bench.training.course import Course
@@ -33,8 +34,23 @@ def train(job: Job, fabric: Fabric) -> Path:
     at work in the folder. Ctrl-C finishes the step, saves, and surfaces as `KeyboardInterrupt`; the same job then
     goes on.
     """
-    with locked(job.out) if fabric.is_global_zero else nullcontext():
+    with _held(job.out, fabric):
         return _train(job, fabric)
+
+
+@contextmanager
+def _held(folder: Path, fabric: Fabric) -> Iterator[None]:
+    """Hold the folder in the first process; where it is refused, all stop with its sentence, and none waits for it."""
+    refused = ""
+    with ExitStack() as held:
+        if fabric.is_global_zero:
+            try:
+                held.enter_context(locked(folder))
+            except BadInput as fault:
+                refused = str(fault)
+        if refused := fabric.broadcast(refused):
+            raise BadInput(refused)
+        yield
 
 
 def _train(job: Job, fabric: Fabric) -> Path:

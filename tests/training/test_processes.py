@@ -1,4 +1,4 @@
-"""Two processes with half a batch each learn what one learns from the whole."""
+"""Two processes learn together what one learns from the whole batch, and stop together."""
 
 import csv
 import os
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from bench.disk import locked
 
 HOUSE = Path(__file__).parent.parent.parent
 
@@ -31,13 +33,17 @@ trainer.train(Job("toy", toy, "paper", recipe, Folder(Path(sys.argv[2])), Path(s
 """
 
 
-def run(tmp_path, photographs, devices):
-    script = tmp_path / "script.py"
+def start(out, photographs, devices):
+    script = out.with_suffix(".py")
     script.write_text(SCRIPT)
-    out = tmp_path / str(devices)
     command = [sys.executable, str(script), str(devices), str(photographs.root), str(out)]
     environment = {**os.environ, "PYTHONPATH": str(HOUSE), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
-    subprocess.run(command, env=environment, check=True, cwd=tmp_path, timeout=300, capture_output=True)
+    return subprocess.run(command, env=environment, cwd=out.parent, timeout=300, capture_output=True, text=True)
+
+
+def run(tmp_path, photographs, devices):
+    out = tmp_path / str(devices)
+    start(out, photographs, devices).check_returncode()
     with (out / "log.csv").open() as file:
         return out, {(row["step"], row["term"]): float(row["value"]) for row in csv.DictReader(file)}
 
@@ -50,3 +56,11 @@ def test_two_processes_give_the_losses_of_one_with_the_double_batch(tmp_path, ph
     assert len(found) > 60
     assert max(abs(found[key] - expected[key]) for key in found) < 1e-4
     assert (together / "last.photographs").read_text() == (alone / "last.photographs").read_text()
+
+
+@pytest.mark.slow
+def test_a_folder_in_use_is_refused_by_all_processes(tmp_path, photographs):
+    with locked(tmp_path / "run"):
+        ended = start(tmp_path / "run", photographs, 2)
+    assert ended.returncode
+    assert ended.stderr.count("BadInput: Another process") == 2
