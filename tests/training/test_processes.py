@@ -36,9 +36,11 @@ trainer.train(Job("toy", toy, "paper", recipe, Folder(Path(sys.argv[2])), Path(s
 def start(out, photographs, devices):
     script = out.with_suffix(".py")
     script.write_text(SCRIPT)
-    command = [sys.executable, str(script), str(devices), str(photographs.root), str(out)]
     environment = {**os.environ, "PYTHONPATH": str(HOUSE), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
-    return subprocess.run(command, env=environment, cwd=out.parent, timeout=300, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, str(script), str(devices), str(photographs.root), str(out)],
+        env=environment, cwd=out.parent, timeout=300, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 def run(tmp_path, photographs, devices):
