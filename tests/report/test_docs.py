@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,3 +37,18 @@ def test_runs_put_our_numbers_beside(tmp_path, make_run):
 
 def test_the_table_of_starters_is_not_stale():
     assert starters.section() in (DOCS / "training.md").read_text(encoding="utf-8"), "stale: run `make docs`"
+
+
+def test_the_results_page_says_what_the_gate_holds():
+    """Every PSNR of the page, as it prints them, is that of `reports/regression/bsds.json`."""
+    held = json.loads((DOCS.parent / "reports" / "regression" / "bsds.json").read_text(encoding="utf-8"))
+    wanted: dict[str, dict[str, list[str]]] = {}
+    for value in held["values"]:
+        if value["metric"] == "psnr":
+            wanted.setdefault(value["mask_set"], {}).setdefault(value["model"], []).append(f"{value['value']:.2f}")
+    text = (DOCS / "results.md").read_text(encoding="utf-8")
+    for mask_set, models in wanted.items():
+        block = text.split(f", {mask_set}**")[1].split("\n| **")[1]
+        bare = re.sub(r"[*\s]|</?u>|±[\d.]+", "", block.replace("\n", ";"))
+        printed = [line.split("|")[2:-1] for line in bare.split(";")[1:] if "|" in line]
+        assert sorted(printed) == sorted(models.values()), mask_set

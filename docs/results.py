@@ -1,0 +1,127 @@
+"""Writes `docs/results.md`: what the models with weights at hand reach on a run of many photographs, and at what cost.
+
+Command: python docs/results.py RUN
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import paths
+from bench.disk import write_text
+from bench.errors import BenchError
+from bench.report import main, markdown, ranks, results
+from bench.report.results import Run
+from bench.report.table import Row
+
+PAGE = Path(__file__).with_suffix(".md")
+WEIGHTS = Path(__file__).parent.parent / "baselines" / "weights"
+HEAD = """# The first real table
+
+Written by `python docs/results.py RUN`. The learned models stand with the weights that travel with the project: narrow
+networks, trained for ten to thirty minutes on one core of a CPU ([training](training.md)). They show that every model
+trains by its own recipe and what such a budget gives; they are **not** the quality of the papers' models.
+
+`bsds500/test` holds the 200 test photographs of BSDS500 (Arbelaez et al., PAMI 2011), which no starter has seen. The
+learned models and the mean colour were run in two processes of one thread, side by side on two cores of a CPU; Telea,
+Navier-Stokes, biharmonic and PatchMatch before, on two threads, by the same code (their digests stand below). So the
+seconds are rough here ([speed](speed.md) has quiet ones). Another run is held against this one by
+`bench check RUN --against reports/regression/bsds.json`.
+
+![The first table of the run's page](images/results-page.png)
+"""
+ORDER = """A starter's place says as much about its few minutes of training as about its architecture: these orders are
+to be read again with trained weights, and prove no paper wrong.
+"""
+SHOWN = ("psnr", "ssim-wang", "l1")
+MARGIN_DB = 1.5
+DECILES = ("20-30", "30-40", "40-50", "50-60")
+
+
+def page(run: Path) -> str:
+    """The whole page."""
+    loaded = results.load(run)
+    parts = [HEAD, f"```\n{loaded.facts['command']}\n```\n"]
+    parts += ["## What the starters learned\n", *margins(loaded)]
+    parts += ["\n## Quality\n", quality(run)]
+    parts += ["## Costs\n", main.text([run], "costs", "markdown", "none")]
+    parts += ["## Do the models stand in the papers' order?\n", ORDER, markdown.render(ranks.report(loaded))]
+    return "\n".join(parts).replace(str(paths.home()), "BENCH_HOME")
+
+
+def margins(run: Run) -> Iterator[str]:
+    """Every learned model beside the mean colour in the deciles, and beside the best classical one at 50-60 %."""
+    yield (
+        "*Above the mean colour*: the smallest difference in PSNR over three mask families and the deciles from 20 to "
+        f"60 % (wanted: {MARGIN_DB} dB). *At 50-60 %*: the mean over the families, beside the best classical model of "
+        "each column.\n"
+    )
+    yield (
+        "| model | steps | minutes | MB | above the mean colour | PSNR at 50-60 % | SSIM at 50-60 % "
+        "| beats the best classical in both |"
+    )
+    yield "|---|--:|--:|--:|--:|--:|--:|---|"
+    kinds = {name: facts["kind"] for name, facts in run.facts["models"].items() if not facts["reason"]}
+    best = {
+        metric: max(late(run, name, metric) for name in kinds if kinds[name] == "classical") for metric in SHOWN[:2]
+    }
+    yield f"| best classical | | | | | {best['psnr']:.2f} | {best['ssim-wang']:.4f} | |"
+    learned = [name for name, kind in kinds.items() if kind == "learned"]
+    for name in sorted(learned, key=lambda name: -late(run, name, "psnr")):
+        psnr, ssim = (late(run, name, metric) for metric in SHOWN[:2])
+        wins = psnr > best["psnr"] and ssim > best["ssim-wang"]
+        yield (
+            f"| `{name}` | {learned_in(name)} | {smallest(run, name):+.2f} dB | {psnr:.2f} | {ssim:.4f} "
+            f"| {'yes' if wins else 'no'} |"
+        )
+    far = sum(smallest(run, name) >= MARGIN_DB for name in learned)
+    ahead = {metric: sum(late(run, name, metric) > best[metric] for name in learned) for metric in best}
+    yield (
+        f"\nOf {len(learned)} starters, {far} reach {MARGIN_DB} dB above the mean colour everywhere; at 50-60 % "
+        f"{ahead['psnr']} pass the best classical model in PSNR, {ahead['ssim-wang']} in SSIM. Their budget is short: "
+        "most were at their best at their last steps ([training](training.md#starters))."
+    )
+
+
+def learned_in(name: str) -> str:
+    """Steps, minutes and megabytes of weights that travel with the project, as the record beside them says."""
+    model, _, tag = name.partition("@")
+    file = WEIGHTS / model / f"{tag}.safetensors"
+    record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    return f"{record['steps']:,} | {record['seconds'] / 60:.0f} | {file.stat().st_size / 1e6:.1f}"
+
+
+def late(run: Run, model: str, metric: str) -> float:
+    """Mean over the mask sets at 50-60 %."""
+    values = [run.numbers[model, masks, DECILES[-1], metric].value for masks in run.families]
+    return sum(values) / len(values)
+
+
+def smallest(run: Run, model: str) -> float:
+    """Smallest lead over the mean colour in dB."""
+    cells = [(masks, bucket) for masks in run.families for bucket in DECILES]
+    return min(run.numbers[model, *cell, "psnr"].value - run.numbers["mean", *cell, "psnr"].value for cell in cells)
+
+
+def quality(run: Path) -> str:
+    """The general tables with the rows that have numbers, and why the others have none."""
+    report = main.build([run], "general", "none")
+    tables = tuple(dataclasses.replace(table, rows=tuple(filter(_told, table.rows))) for table in report.tables)
+    return markdown.render(dataclasses.replace(report, tables=tables))
+
+
+def _told(row: Row) -> bool:
+    values = [value for cell in row.cells for value in cell.values]
+    return any(math.isfinite(value.number) for value in values) and dict(values[0].keys).get("metric") in SHOWN
+
+
+if __name__ == "__main__":
+    try:
+        write_text(PAGE, page(Path(sys.argv[1])))
+    except BenchError as fault:
+        sys.exit(f"error: {fault}")
