@@ -48,6 +48,7 @@ def page(run: Path) -> str:
     loaded = results.load(run)
     parts = [HEAD, f"```\n{loaded.facts['command']}\n```\n"]
     parts += ["## What the starters learned\n", *margins(loaded)]
+    parts += ["\n## Where learning pays\n", *ahead(loaded)]
     parts += ["\n## Quality\n", quality(run)]
     parts += ["## Costs\n", main.text([run], "costs", "markdown", "none")]
     parts += ["## Do the models stand in the papers' order?\n", ORDER, markdown.render(ranks.report(loaded))]
@@ -80,12 +81,29 @@ def margins(run: Run) -> Iterator[str]:
             f"| {'yes' if wins else 'no'} |"
         )
     far = sum(smallest(run, name) >= MARGIN_DB for name in learned)
-    ahead = {metric: sum(late(run, name, metric) > best[metric] for name in learned) for metric in best}
+    passing = {metric: sum(late(run, name, metric) > best[metric] for name in learned) for metric in best}
     yield (
-        f"\nOf {len(learned)} starters, {far} reach {MARGIN_DB} dB above the mean colour everywhere; at 50-60 % "
-        f"{ahead['psnr']} pass the best classical model in PSNR, {ahead['ssim-wang']} in SSIM. Their budget is short: "
+        f"\nStarters at least {MARGIN_DB} dB above the mean colour everywhere: {far} of {len(learned)}. Above the best "
+        f"classical model at 50-60 %: {passing['psnr']} in PSNR, {passing['ssim-wang']} in SSIM. Their budget is short: "
         "most were at their best at their last steps ([training](training.md#starters))."
     )
+
+
+def ahead(run: Run) -> Iterator[str]:
+    """How many learned models pass the best classical one, cell by cell."""
+    buckets = tuple(dict.fromkeys(cell.partition("/")[2] for cell in run.facts["settings"]["cells"]))
+    kinds = {name: facts["kind"] for name, facts in run.facts["models"].items() if not facts["reason"]}
+    yield "Starters that pass the best classical model of a cell:\n"
+    yield "| | | " + " | ".join(f"{bucket} %" for bucket in buckets) + " |"
+    yield "|---|---|" + "--:|" * len(buckets)
+    for metric, title in (("psnr", "PSNR"), ("ssim-wang", "SSIM")):
+        for masks in run.families:
+            counts = []
+            for bucket in buckets:
+                found = {name: run.numbers[name, masks, bucket, metric].value for name in kinds}
+                best = max(found[name] for name in kinds if kinds[name] == "classical")
+                counts.append(sum(found[name] > best for name in kinds if kinds[name] == "learned"))
+            yield f"| {title} | {masks} | " + " | ".join(map(str, counts)) + " |"
 
 
 def learned_in(name: str) -> str:
