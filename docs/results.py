@@ -84,8 +84,8 @@ def margins(run: Run) -> Iterator[str]:
     passing = {metric: sum(late(run, name, metric) > best[metric] for name in learned) for metric in best}
     yield (
         f"\nStarters at least {MARGIN_DB} dB above the mean colour everywhere: {far} of {len(learned)}. Above the best "
-        f"classical model at 50-60 %: {passing['psnr']} in PSNR, {passing['ssim-wang']} in SSIM. Their budget is short: "
-        "most were at their best at their last steps ([training](training.md#starters))."
+        f"classical model at 50-60 %: {passing['psnr']} in PSNR, {passing['ssim-wang']} in SSIM. Their budget is "
+        "short: most were at their best at their last steps ([training](training.md#starters))."
     )
 
 
