@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import pkgutil
 import sys
 from typing import NoReturn
@@ -19,6 +20,8 @@ from bench.errors import BenchError
 
 STOPPED = 130
 """Exit status of a command that Ctrl-C ended."""
+SPINS = "3000"
+"""Rounds that an idle thread of GNU OpenMP turns before it sleeps: a hundredth of its default (perf/waiting.py)."""
 
 
 def build() -> typer.Typer:
@@ -43,6 +46,7 @@ def build() -> typer.Typer:
 
 def main() -> NoReturn:
     """Run the command line; whatever a user can mend ends as one sentence and status 2."""
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is imported
     try:
         status = build()(standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
