@@ -20,8 +20,8 @@ from bench.errors import BenchError
 
 STOPPED = 130
 """Exit status of a command that Ctrl-C ended."""
-SPINS = "3000"
-"""Rounds that an idle thread of GNU OpenMP turns before it sleeps: a hundredth of its default (perf/waiting.py)."""
+SPINS = "30000"
+"""Rounds that an idle thread of GNU OpenMP turns before it sleeps: a tenth of its default (perf/waiting.py)."""
 
 
 def build() -> typer.Typer:
