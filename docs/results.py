@@ -5,10 +5,10 @@ Command: python docs/results.py RUN
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import math
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,7 +85,8 @@ def margins(run: Run) -> Iterator[str]:
     yield (
         f"\nStarters at least {MARGIN_DB} dB above the mean colour everywhere: {far} of {len(learned)}. Above the best "
         f"classical model at 50-60 %: {passing['psnr']} in PSNR, {passing['ssim-wang']} in SSIM. Their budget is "
-        "short: most were at their best at their last steps ([training](training.md#starters))."
+        "probably short: most scored best at their last step, or at the last before discriminators joined "
+        "([training](training.md#starters))."
     )
 
 
@@ -139,7 +140,9 @@ def _told(row: Row) -> bool:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("run", type=Path, help="folder of a run with all models, `mean` among them")
     try:
-        write_text(PAGE, page(Path(sys.argv[1])))
+        write_text(PAGE, page(parser.parse_args().run))
     except BenchError as fault:
-        sys.exit(f"error: {fault}")
+        parser.error(str(fault))

@@ -46,7 +46,8 @@ def build() -> typer.Typer:
 
 def main() -> NoReturn:
     """Run the command line; whatever a user can mend ends as one sentence and status 2."""
-    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is imported
+    if "OMP_WAIT_POLICY" not in os.environ:  # the user's own choice, which a count of rounds would overrule
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is imported
     try:
         status = build()(standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
