@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from bench import digest, images
+from bench.disk import whole_file
 from bench.errors import BadInput, Unavailable, UnknownName
 from bench.masks import frozen
 from bench.metrics import shelf
@@ -48,14 +49,9 @@ def pack(root: Path, out: Path) -> int:
     held |= {path.relative_to(root).as_posix(): path.read_bytes() for path in pictures}
     digests = {name: digest.of_bytes(content) for name, content in sorted(held.items())}
     held[DIGESTS] = (json.dumps({"form": FORM, "sha256": digests}, indent=1) + "\n").encode()
-    beside = out.with_name(f".{out.name}.part")
-    try:
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
-            for name, content in sorted(held.items()):
-                archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
-        beside.replace(out)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(out) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in sorted(held.items()):
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
     return out.stat().st_size
 
 
