@@ -19,8 +19,8 @@ from bench.errors import BadInput
 from bench.models import torch7
 from bench.training import initialise
 from bench.training.adversarial import ORIGINAL
+from bench.training.base import Batch, Training
 from bench.training.recipe import Masks, Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(

@@ -26,12 +26,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 from baselines.layers import hed
 from baselines.layers.partial import PartialConv2d
 from baselines.layers.patchgan import Discriminator
-from bench import files
+from bench import downloads
 from bench.errors import BadInput, Unavailable
 from bench.training import features, initialise, losses
 from bench.training.adversarial import HINGE
+from bench.training.base import Batch, Training
 from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -400,7 +400,7 @@ class SketchTraining(Training):
 
 def require_hed() -> None:
     """Raise `Unavailable` where HED's file is not on this machine, naming the way without."""
-    if reason := files.missing("hed-bsds500"):
+    if reason := downloads.missing("hed-bsds500"):
         raise Unavailable(
             f"HED's sketches need its weights: {reason} Or let Canny draw: --set settings.sketches=canny."
         )

@@ -19,8 +19,8 @@ from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
 from bench.training import data, initialise, losses
 from bench.training.adversarial import WASSERSTEIN, gradient_penalty
+from bench.training.base import Batch, Training
 from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(

@@ -19,8 +19,8 @@ from baselines.layers.same import SameConv2d
 from bench.errors import BadInput
 from bench.training import initialise
 from bench.training.adversarial import HINGE
+from bench.training.base import Batch, Training
 from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(

@@ -20,8 +20,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from bench.errors import BadInput
 from bench.training import features, initialise, losses
 from bench.training.adversarial import HINGE
+from bench.training.base import Batch, Training
 from bench.training.recipe import Masks, Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(

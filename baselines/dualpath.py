@@ -43,8 +43,8 @@ from baselines.layers.likeness import attend
 from bench.errors import BadInput
 from bench.training import losses
 from bench.training.adversarial import WASSERSTEIN, gradient_penalty
+from bench.training.base import Batch, Training
 from bench.training.recipe import Masks, Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(

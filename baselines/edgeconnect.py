@@ -20,8 +20,8 @@ from baselines.layers.patchgan import Discriminator
 from bench.errors import BadInput
 from bench.training import features, initialise, losses
 from bench.training.adversarial import ORIGINAL
+from bench.training.base import Batch, Training
 from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(

@@ -22,8 +22,8 @@ from bench.errors import BadInput
 from bench.models import torch7
 from bench.training import initialise, losses
 from bench.training.adversarial import ORIGINAL
+from bench.training.base import Batch, Training
 from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(

@@ -23,8 +23,8 @@ from baselines.layers.same import SameConv2d
 from bench.errors import BadInput
 from bench.training import data, features, initialise, losses
 from bench.training.adversarial import HINGE, WASSERSTEIN, gradient_penalty
+from bench.training.base import Batch, Training
 from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(

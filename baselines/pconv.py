@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from baselines.layers.partial import PartialConv2d
 from bench.training import features, initialise, losses
+from bench.training.base import Batch, Training
 from bench.training.recipe import Masks, Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(

@@ -21,8 +21,8 @@ from baselines.layers.likeness import attend
 from bench.errors import BadInput
 from bench.training import initialise, losses
 from bench.training.adversarial import LEAST_SQUARES
+from bench.training.base import Batch, Training
 from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(

@@ -48,8 +48,8 @@ from baselines.pconv import PConvUNet
 from bench.errors import BadInput
 from bench.training import data, features, initialise, losses
 from bench.training.adversarial import ORIGINAL
+from bench.training.base import Batch, Training
 from bench.training.recipe import Masks, Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 from bench.types import ModelCard
 
 CARD = ModelCard(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench import metrics
-    from bench.run.library import Validation, evaluate, load_masks, load_model
+    from bench.api import Validation, evaluate, load_masks, load_model
 
 __version__ = "0.1.0"
 __all__ = ["Validation", "evaluate", "load_masks", "load_model", "metrics"]
@@ -19,5 +19,5 @@ __all__ = ["Validation", "evaluate", "load_masks", "load_model", "metrics"]
 
 def __getattr__(name: str) -> Any:
     if name in __all__ and name != "metrics":
-        return getattr(importlib.import_module("bench.run.library"), name)
+        return getattr(importlib.import_module("bench.api"), name)
     raise AttributeError(f"module 'bench' has no attribute '{name}'")

@@ -13,9 +13,10 @@ from pathlib import Path
 from PIL import Image
 
 from bench import paths
-from bench.report import main, markdown, results
+from bench.report import main, results
+from bench.report.formats import markdown
 from bench.report.table import Cell, Report, Row
-from bench.run.store import read_run
+from bench.runfolder import read_run
 
 HOUSE = Path(__file__).parent.parent
 README = HOUSE / "README.md"

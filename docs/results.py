@@ -15,7 +15,9 @@ from pathlib import Path
 from bench import paths
 from bench.disk import write_text
 from bench.errors import BenchError
-from bench.report import main, markdown, ranks, results
+from bench.report import main, results
+from bench.report.analysis import ranks
+from bench.report.formats import markdown
 from bench.report.results import Run
 from bench.report.table import Row
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.disk import write_text
-from bench.models import zoo
+from bench.models import registry as model_registry
 
 HOUSE = Path(__file__).parent.parent
 PAGE = HOUSE / "docs" / "training.md"
@@ -31,7 +31,7 @@ def table(records: list[dict[str, Any]]) -> Iterator[str]:
     for record in records:
         weights = HOUSE / "baselines" / "weights" / record["model"] / "starter.safetensors"
         yield (
-            f"| {zoo.cards()[record['model']].title} | {record['steps']:,} | {record['step']:,} "
+            f"| {model_registry.cards()[record['model']].title} | {record['steps']:,} | {record['step']:,} "
             f"| {record['seconds'] / 60:.0f} | {weights.stat().st_size / 1e6:.1f} "
             f"| {record['validation']['photographs']} | {score(record):.2f} |"
         )

@@ -23,7 +23,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import has_file_allowed_extension
 
 from bench import images
-from bench.datasets import catalogue
+from bench.datasets import registry as dataset_registry
 from bench.datasets.folder import Folder
 from bench.datasets.shards import Shards
 from bench.types import Preparation
@@ -41,7 +41,7 @@ def empty_files(folder: Path, count: int) -> None:
 
 def photographs(folder: Path, count: int) -> None:
     """The shipped photographs enlarged to 683 x 512, as JPEG: about the size of those in the large data sets."""
-    demo = catalogue.open_dataset("demo")
+    demo = dataset_registry.open_dataset("demo")
     (folder / "all").mkdir(parents=True)
     for number in range(count):
         picture = demo.read(demo.ids[number % len(demo.ids)]).resize((683, 512))

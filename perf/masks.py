@@ -2,7 +2,7 @@
 
 python perf/masks.py [--rounds 9] [--batch 32] [--freeze]
 
-Theirs: `bench.masks.source`, the authors' draws in the authors' order with the libraries they draw with (Pillow's
+Theirs: `bench.masks.reference`, the authors' draws in the authors' order with the libraries they draw with (Pillow's
 lines, SciPy's median filter and dilation, OpenCV's lines), one mask a call, one thread, generators seeded once. Ours:
 batches drawn exactly; `alone` is one mask a call. Processor time stands beside wall time: on a shared machine it is the
 fairer of the two.
@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from bench import progress
-from bench.masks import draw, freezing, frozen, source
+from bench.masks import draw, freezing, frozen, reference
 
 SIZE_PX = 256
 
@@ -37,7 +37,7 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 def race(name: str, rounds: int, batch: int) -> None:
     chance, legacy = random.Random(0), np.random.RandomState(0)
     contenders: dict[str, tuple[int, Callable[[int], object]]] = {
-        "theirs": (batch, lambda _: [source.NAMES[name](chance, legacy, SIZE_PX, SIZE_PX) for _ in range(batch)]),
+        "theirs": (batch, lambda _: [reference.NAMES[name](chance, legacy, SIZE_PX, SIZE_PX) for _ in range(batch)]),
         "ours": (batch, lambda turn: draw(name, SIZE_PX, turn, range(batch))),
         "alone": (4, lambda turn: [draw(name, SIZE_PX, turn, index) for index in range(4)]),
     }
@@ -88,7 +88,7 @@ def main() -> None:
     arguments = parser.parse_args()
     progress.quiet = True
     cv2.setNumThreads(1)
-    for name in source.NAMES:
+    for name in reference.NAMES:
         race(name, arguments.rounds, arguments.batch)
     for name in ("rectangular", "freeform", "cellular"):
         reading(f"{name}-{SIZE_PX}", arguments.rounds)

@@ -28,7 +28,8 @@ import torchvision
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 from sklearn.metrics import mean_absolute_error
 
-from bench.metrics import lpips, shelf
+from bench.metrics import lpips
+from bench.metrics import registry as metric_registry
 from bench.metrics.features import inception
 
 warnings.filterwarnings("ignore", category=UserWarning, module="torch.*")
@@ -103,7 +104,7 @@ def race(ours: Work, peer: Work, rounds: int, device: str, warm_up: bool = True)
 def opened(name: str, device: str) -> object:
     """A pair metric; LPIPS with the drawn weights that its peer has too."""
     if not name.startswith("lpips-"):
-        return shelf.open_metric(name, device)
+        return metric_registry.open_metric(name, device)
     net = name.removeprefix("lpips-")
     return lpips.Perceptual(net, backbone(net), lpips.heads(net), torch.device(device))
 
@@ -247,7 +248,7 @@ def ssim_alone(data: Pictures, rounds: int, device: str) -> dict[str, Race]:
     import pytorch_msssim
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    metric = shelf.open_metric("ssim-wang", device)
+    metric = metric_registry.open_metric("ssim-wang", device)
     prepared = metric.prepare(data.truth)
     truth, output = data.truth.float(), data.output.float()
     works = {
@@ -356,9 +357,9 @@ def memory(data: Pictures) -> str:
 
 def row(name: str, data: Pictures, rounds: int, device: str) -> str:
     """A line of the table: definition's reference and tolerance, and where the library is here, what was measured."""
-    card = shelf.cards()[name]
+    card = metric_registry.cards()[name]
     start = f"| `{name}` | {card.reference} | {card.tolerance} |"
-    if shelf.kind(name) == "set":
+    if metric_registry.kind(name) == "set":
         return f"{start} perf/sets.py | |"
     if (peer := peer_of(name, device)) is None:
         return f"{start} stored figures | |"
@@ -436,7 +437,7 @@ def main() -> None:
     data = pictures(options.images, options.size, device)
     print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}, {options.images} images")
     few = Pictures(*(part[:8] for part in data))
-    lines = [row(name, few, rounds, device) for name in shelf.cards()] if options.docs else []
+    lines = [row(name, few, rounds, device) for name in metric_registry.cards()] if options.docs else []
     races = ssim_alone(few, rounds, device) | lpips_alone(few, rounds, device)
     for name, one in races.items():
         print(f"{name:48} {one.line}", flush=True)

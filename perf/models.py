@@ -25,7 +25,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.layers.attention import contextual_attention, nearest
-from bench.models import check, zoo
+from bench.models import contract
+from bench.models import registry as model_registry
 
 SIZE = 256
 SECONDS = 1.0
@@ -64,12 +65,12 @@ class Speed(NamedTuple):
 @torch.inference_mode()
 def speed(name: str, batches: list[int], device: str) -> Speed:
     """A model without its trained weights, which change no time; one image is predicted and counted before."""
-    (reference,) = zoo.choose([name])
-    model, taken = zoo.open_model(reference, device), {}
+    (reference,) = model_registry.choose([name])
+    model, taken = model_registry.open_model(reference, device), {}
 
     def predict(batch: int) -> object:
-        images, masks = (tensor.to(device) for tensor in check.probe(SIZE, count=batch))
-        return check.call(model, images, masks, list(range(batch)) if reference.card.stochastic else None)
+        images, masks = (tensor.to(device) for tensor in contract.probe(SIZE, count=batch))
+        return contract.call(model, images, masks, list(range(batch)) if reference.card.stochastic else None)
 
     with FlopCounterMode(display=False) as counter:
         predict(1)
@@ -81,12 +82,12 @@ def speed(name: str, batches: list[int], device: str) -> Speed:
 @torch.inference_mode()
 def compare_formats(name: str) -> None:
     """Weights with their channels last, as the house opens them on a CPU, against channels first; in turns."""
-    (reference,) = zoo.choose([name])
-    last, first = (zoo.open_model(reference, "cpu") for _ in range(2))
+    (reference,) = model_registry.choose([name])
+    last, first = (model_registry.open_model(reference, "cpu") for _ in range(2))
     first.to(memory_format=torch.contiguous_format)  # type: ignore[attr-defined]
-    images, masks = check.probe(SIZE, count=1)
+    images, masks = contract.probe(SIZE, count=1)
     calls = [
-        partial(check.call, one, images, masks, [0] if reference.card.stochastic else None) for one in (last, first)
+        partial(contract.call, one, images, masks, [0] if reference.card.stochastic else None) for one in (last, first)
     ]
     apart = (calls[0]() - calls[1]()).abs().max().item()
     rounds = [[seconds(call, "cpu").processor for call in calls] for _ in range(ROUNDS)]
@@ -135,7 +136,7 @@ threads, say what a model costs.
 
 
 def shelf() -> list[str]:
-    return [name if card.kind == "classical" else f"{name}@untrained" for name, card in zoo.cards().items()]
+    return [name if card.kind == "classical" else f"{name}@untrained" for name, card in model_registry.cards().items()]
 
 
 def by_patches(features: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -162,7 +163,7 @@ def by_patches(features: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 def features(batch: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
     maps = torch.randn(batch, 128, SIZE // 4, SIZE // 4).relu()
-    return maps.to(device), check.probe(SIZE, count=batch)[1].to(device)
+    return maps.to(device), contract.probe(SIZE, count=batch)[1].to(device)
 
 
 @torch.inference_mode()

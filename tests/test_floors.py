@@ -8,13 +8,27 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).parent.parent
-ROOMS = ("datasets", "masks", "metrics", "models")
+ROOMS = ("datasets", "masks", "metrics", "models", "protocols")
 WITHOUT_TORCH = (
-    *("bench.types", "bench.contracts", "bench.errors", "bench.registry", "bench.digest", "bench.stats", "bench.files"),
-    *("bench.masks.ratio", "bench.masks.frozen", "bench.metrics.shelf", "bench.metrics.protocol", "bench.models.zoo"),
-    *("bench.report", "bench.datasets.catalogue", "bench.training.recipe", "bench.cli"),
+    *(
+        "bench.types",
+        "bench.contracts",
+        "bench.errors",
+        "bench.plugins",
+        "bench.digest",
+        "bench.stats",
+        "bench.downloads",
+    ),
+    *(
+        "bench.masks.ratio",
+        "bench.masks.frozen",
+        "bench.metrics.registry",
+        "bench.protocols.registry",
+        "bench.models.registry",
+    ),
+    *("bench.report", "bench.datasets.registry", "bench.training.recipe", "bench.cli"),
 )
-PER_FLOOR = {"ground": 0, **dict.fromkeys(ROOMS, 1), "run": 2, "training": 2, "report": 2, "cli": 3}
+PER_FLOOR = {"ground": 0, **dict.fromkeys(ROOMS, 1), "run": 2, "training": 2, "report": 3, "api": 3, "cli": 4}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 

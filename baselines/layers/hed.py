@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench import files
+from bench import downloads
 
 STAGES = (("One", 2, 64), ("Two", 2, 128), ("Thr", 3, 256), ("Fou", 3, 512), ("Fiv", 3, 512))
 """Name in the published file, convolutions, channels: the trunk of VGG-16."""
@@ -52,4 +52,4 @@ def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def published() -> dict[str, Tensor]:
     """The state that was trained on BSDS500; raises `Unavailable` where the file is not on this machine."""
-    return convert(torch.load(files.locate("hed-bsds500"), map_location="cpu", weights_only=True))
+    return convert(torch.load(downloads.locate("hed-bsds500"), map_location="cpu", weights_only=True))

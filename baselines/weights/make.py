@@ -23,7 +23,8 @@ from typing import Any
 import torch
 
 from bench.errors import BadInput, BenchError
-from bench.models import check, seen, shelf, weights, zoo
+from bench.models import contamination, contract, sources, weights
+from bench.models import registry as model_registry
 
 HERE = Path(__file__).parent
 TRAININGS = Path("trainings")
@@ -35,8 +36,8 @@ LICENCE = "trained on BSDS500 photographs, which are for research"
 
 def learned() -> list[str]:
     """Models of this project with a starter recipe."""
-    mine = {name: member for name, member in shelf.members().items() if member.file.parent == HERE.parent}
-    return [name for name, member in mine.items() if "starter" in getattr(shelf.load(member), "RECIPES", {})]
+    mine = {name: member for name, member in sources.members().items() if member.file.parent == HERE.parent}
+    return [name for name, member in mine.items() if "starter" in getattr(sources.load(member), "RECIPES", {})]
 
 
 def command(name: str, root: Path) -> list[str]:
@@ -89,7 +90,7 @@ def pack(name: str, root: Path | None) -> str:
         raise BadInput(f"{name}: its weights take {size:,} bytes, more than {LIMIT_BYTES:,}: train it narrower.")
     place = HERE / name / "starter.safetensors"
     weights.save(place, halved, record)
-    shutil.copyfile(best.with_suffix(seen.SUFFIX), place.with_suffix(seen.SUFFIX))
+    shutil.copyfile(best.with_suffix(contamination.SUFFIX), place.with_suffix(contamination.SUFFIX))
     scores = max(record["validation"]["scores"], key=lambda score: score["psnr"])
     return f"{name}: {scores['psnr']:.2f} dB at step {scores['step']}, {record['seconds'] / 60:.0f} min, {size:,} bytes"
 
@@ -97,14 +98,14 @@ def pack(name: str, root: Path | None) -> str:
 @torch.inference_mode()
 def difference(name: str, record: dict[str, Any], state: weights.State, halved: weights.State) -> float:
     """Largest difference that half precision makes in the output (0..1) on the stored input."""
-    member = shelf.members()[name]
-    card = zoo.cards()[name]
-    images, masks = check.probe(card.size_px or 256, count=1)
+    member = sources.members()[name]
+    card = model_registry.cards()[name]
+    images, masks = contract.probe(card.size_px or 256, count=1)
     outputs = []
     for tensors in (state, halved):
-        model = shelf.build(member, str(record["variant"]), **record["settings"]).eval()
+        model = sources.build(member, str(record["variant"]), **record["settings"]).eval()
         weights.apply(model, tensors, HERE, name)
-        outputs.append(check.call(model, images, masks, [0] if card.stochastic else None))
+        outputs.append(contract.call(model, images, masks, [0] if card.stochastic else None))
     return float((outputs[0] - outputs[1]).abs().max())
 
 

@@ -25,7 +25,7 @@ def command(
     import json
     import sys
 
-    from bench.run import audit
+    from bench.report.analysis import audit
 
     lines = audit.audit(run, [name.strip() for name in metrics.split(",") if name.strip()])
     sys.stdout.write(json.dumps(audit.plain(lines), indent=1) + "\n" if as_json else audit.text(lines))

@@ -27,24 +27,24 @@ def command(
 
     Example: bench check runs/demo --write reports/regression/demo.json
 
-    Example: bench check runs/demo --against reports/regression/demo.json --junit gate.xml
+    Example: bench check runs/demo --against reports/regression/demo.json --junit regression.xml
     """
     from bench.disk import write_text
     from bench.errors import BadInput
-    from bench.report import gate
+    from bench.report.analysis import regression
 
     if (against is None) == (write is None):
         raise BadInput("Give either --against FILE or --write FILE.")
     if write:
-        held = gate.expectations(run, gate.tolerances(tolerance or []))
-        gate.write(write, held)
+        held = regression.expectations(run, regression.tolerances(tolerance or []))
+        regression.write(write, held)
         print(f"{write}: {len(held['values'])} numbers of {len(held['digests'])} models")
         return
     assert against
-    verdict = gate.check(run, gate.read(against))
+    verdict = regression.check(run, regression.read(against))
     if junit:
-        write_text(junit, gate.junit(verdict))
+        write_text(junit, regression.junit(verdict))
     if markdown:
-        write_text(markdown, gate.markdown(verdict))
-    print(json.dumps(gate.plain(verdict), indent=1) if as_json else gate.text(verdict))
+        write_text(markdown, regression.markdown(verdict))
+    print(json.dumps(regression.plain(verdict), indent=1) if as_json else regression.text(verdict))
     raise typer.Exit(0 if verdict.passed else 1)

@@ -23,14 +23,14 @@ def command(
 
     Example: bench compare runs/before:ce runs/after:ce --metrics psnr,fid
     """
-    from bench.report import compare
+    from bench.report.analysis import compare
 
     one, other = compare.side(a, b), compare.side(b, a)
     wanted = [name.strip() for name in metrics.split(",") if name.strip()]
     found = compare.compare(one, other, wanted, moved=moved)
     if found.sets:
-        from bench.run import sets
+        from bench.report.analysis import set_differences
 
-        sources = sets.Source(one.run.root, one.model), sets.Source(other.run.root, other.model)
-        found = compare.with_sets(found, sets.differences(*sources, found.sets))
+        sources = set_differences.Source(one.run.root, one.model), set_differences.Source(other.run.root, other.model)
+        found = compare.with_sets(found, set_differences.differences(*sources, found.sets))
     print(json.dumps(compare.plain(found), indent=1) if as_json else compare.text(found))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bench.datasets.catalogue import Entry
+    from bench.datasets.registry import Entry
     from bench.datasets.verify import Findings
 
 app = typer.Typer()
@@ -21,14 +21,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 @app.command("list")
 def list_datasets(as_json: Json = False) -> None:
     """List the data sets that can be named. Example: bench datasets list"""
-    from bench.datasets import catalogue
+    from bench.datasets import registry as dataset_registry
 
-    entries = catalogue.entries()
+    entries = dataset_registry.entries()
     if as_json:
         print(json.dumps({name: dataclasses.asdict(entry) for name, entry in entries.items()}, indent=1))
         return
     print(f"{'name':17} {'type':13} {'year':4} {'images':>10}  splits; resolution")
-    for name, note in catalogue.PLAIN.items():
+    for name, note in dataset_registry.PLAIN.items():
         print(f"{name:17} {note}")
     for name, entry in entries.items():
         splits = ", ".join(entry.splits)
@@ -43,16 +43,16 @@ def show(
 
     Example: bench datasets show places2
     """
-    from bench.datasets import catalogue
+    from bench.datasets import registry as dataset_registry
 
-    if name in catalogue.PLAIN:
+    if name in dataset_registry.PLAIN:
         print(
-            json.dumps({"name": name, "title": catalogue.PLAIN[name]})
+            json.dumps({"name": name, "title": dataset_registry.PLAIN[name]})
             if as_json
-            else f"{name}: {catalogue.PLAIN[name]}"
+            else f"{name}: {dataset_registry.PLAIN[name]}"
         )
         return
-    entry = catalogue.entry(name)
+    entry = dataset_registry.entry(name)
     print(json.dumps(dataclasses.asdict(entry), indent=1) if as_json else _sheet(entry))
 
 
@@ -96,12 +96,12 @@ def verify(
 
     bench datasets verify places2 --root /data/places2 --split val
     """
-    from bench.datasets import catalogue
+    from bench.datasets import registry as dataset_registry
     from bench.datasets import verify as checks
 
     found = checks.verify(name, root, split, sample)
     if write_list:
-        catalogue.write_list(write_list, catalogue.open_dataset(name, root, split).ids)
+        dataset_registry.write_list(write_list, dataset_registry.open_dataset(name, root, split).ids)
     print(json.dumps(dataclasses.asdict(found), indent=1) if as_json else _report(found))
     raise typer.Exit(0 if found.whole else 1)
 

@@ -31,17 +31,17 @@ def command(
 
     bench export inputs --dataset places2 --root /data/places2 --masks freeform --limit 1000
     """
-    from bench.run import exchange
+    from bench.run import export
 
     progress.quiet = quiet
-    written = exchange.export(run.asked({}, locals() | {"models": "", "metrics": "", "keep_images": 0}), out)
+    written = export.export(run.asked({}, locals() | {"models": "", "metrics": "", "keep_images": 0}), out)
     if as_json:
         print(json.dumps(written, indent=1))
     elif not quiet:
         print(
             f"{out}: {len(written['images'])} images in {len(written['settings']['cells'])} cells.\n"
             f"Fill {out}/masked/SET/BUCKET/IMAGE.png where {out}/masks is white, save as FOLDER/SET/BUCKET/IMAGE.png,\n"
-            f"then: bench score --predictions FOLDER --manifest {out / exchange.MANIFEST}{_at(root)}"
+            f"then: bench score --predictions FOLDER --manifest {out / export.MANIFEST}{_at(root)}"
         )
 
 

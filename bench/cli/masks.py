@@ -17,10 +17,13 @@ SetId = Annotated[str, typer.Argument(help="Id of a mask set, as `bench masks li
 @app.command("list")
 def list_sets(as_json: Json = False) -> None:
     """List the frozen sets, and the families that are drawn on the fly. Example: bench masks list"""
-    from bench.masks import family, frozen
+    from bench.masks import frozen
+    from bench.masks import registry as mask_registry
 
     sets = [dict(frozen.load(set_id).manifest) for set_id in frozen.shelf()]
-    families = {name: {"title": member.title, "source": member.source} for name, member in family.shelf().items()}
+    families = {
+        name: {"title": member.title, "source": member.source} for name, member in mask_registry.shelf().items()
+    }
     if as_json:
         print(json.dumps({"sets": [_brief(manifest) for manifest in sets], "families": families}, indent=1))
         return
@@ -85,11 +88,11 @@ def freeze(
 
     Example: bench masks freeze freeform --size 512
     """
-    from bench import registry
+    from bench import plugins
     from bench.masks import freezing
 
     known = freezing.families()
-    for name in registry.choose("mask family", families, list(known), "bench masks list"):
+    for name in plugins.choose("mask family", families, list(known), "bench masks list"):
         held = freezing.freeze(name, size, again, into)
         print(f"{held.id}  {held.manifest['count']} masks  sha256 {held.digest}  {held.folder}")
 
@@ -100,13 +103,13 @@ def verify(
     everything: Annotated[bool, typer.Option("--all", help="Every set on the shelf.")] = False,
 ) -> None:
     """Draw sets again and compare every bit; exit status 1 where one differs. Example: bench masks verify --all"""
-    from bench import registry
+    from bench import plugins
     from bench.errors import BadInput
     from bench.masks import freezing, frozen
 
     if bool(set_ids) == everything:
         raise BadInput("Name the sets to verify, or give --all.")
-    chosen = registry.choose("mask set", set_ids or ["all"], list(frozen.shelf()), "bench masks list")
+    chosen = plugins.choose("mask set", set_ids or ["all"], list(frozen.shelf()), "bench masks list")
     whole = True
     for set_id in chosen:
         faults = freezing.verify(set_id)

@@ -21,9 +21,9 @@ Name = Annotated[str, typer.Argument(metavar="METRIC", help="A name or glob from
 @app.command("list")
 def list_metrics(as_json: Json = False) -> None:
     """List the metric variants, and for each what is missing here. Example: bench metrics list"""
-    from bench.metrics import shelf
+    from bench.metrics import registry as metric_registry
 
-    rows = [_row(name, card) for name, card in shelf.cards().items()]
+    rows = [_row(name, card) for name, card in metric_registry.cards().items()]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
@@ -35,18 +35,18 @@ def list_metrics(as_json: Json = False) -> None:
 
 
 def _row(name: str, card: MetricCard) -> dict[str, Any]:
-    from bench.metrics import shelf
+    from bench.metrics import registry as metric_registry
 
     facts = {key: getattr(card, key) for key in ("title", "better", "unit", "scope")}
-    return {"name": name, "kind": shelf.kind(name), **facts, "missing": shelf.lacks(name)}
+    return {"name": name, "kind": metric_registry.kind(name), **facts, "missing": metric_registry.lacks(name)}
 
 
 @app.command()
 def show(name: Name, as_json: Json = False) -> None:
     """Print a variant's definition, reference, tolerance and who prints it. Example: bench metrics show ssim-wang"""
-    from bench.metrics import shelf
+    from bench.metrics import registry as metric_registry
 
-    sheets = {found: dataclasses.asdict(shelf.cards()[found]) for found in shelf.choose([name])}
+    sheets = {found: dataclasses.asdict(metric_registry.cards()[found]) for found in metric_registry.choose([name])}
     if as_json:
         print(json.dumps(sheets, indent=1))
         return
@@ -54,12 +54,12 @@ def show(name: Name, as_json: Json = False) -> None:
 
 
 def _sheet(name: str, facts: dict[str, Any]) -> str:
-    from bench.metrics import shelf
+    from bench.metrics import registry as metric_registry
 
-    facts |= {"weights": ", ".join(shelf.weights(name)), "kind": shelf.kind(name)}
+    facts |= {"weights": ", ".join(metric_registry.weights(name)), "kind": metric_registry.kind(name)}
     if facts["kind"] == "pair":
         facts |= {"minimum": "", "flagged_below": ""}
-    facts["here"] = shelf.unavailable(name) or "ready"
+    facts["here"] = metric_registry.unavailable(name) or "ready"
     return "\n".join([f"{'name':14} {name}", *(f"{k.replace('_', ' '):14} {v}" for k, v in facts.items() if v)])
 
 
@@ -74,11 +74,11 @@ def fetch(
 
     Example: bench metrics fetch inception-fid
     """
-    from bench import files, registry
+    from bench import downloads, plugins
     from bench.errors import BadInput
 
-    chosen = registry.choose("weight file", names, list(files.KNOWN), "bench metrics fetch --help")
+    chosen = plugins.choose("weight file", names, list(downloads.KNOWN), "bench metrics fetch --help")
     if source and len(chosen) != 1:
         raise BadInput(f"--from brings one file, but {len(chosen)} are named.")
     for name in chosen:
-        print(files.bring(name, source) if source else files.locate(name, fetch=True))
+        print(downloads.bring(name, source) if source else downloads.locate(name, fetch=True))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bench.models.check import Finding
-    from bench.models.zoo import ModelRef
+    from bench.models.contract import Finding
+    from bench.models.registry import ModelRef
 
 app = typer.Typer()
 
@@ -23,9 +23,9 @@ Name = Annotated[str, typer.Argument(metavar="MODEL", help="A name from `bench m
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
     """List the models, and for each the weights at hand or what to type. Example: bench models list"""
-    from bench.models import zoo
+    from bench.models import registry as model_registry
 
-    rows = [_row(ref) for ref in zoo.choose(["all"])]
+    rows = [_row(ref) for ref in model_registry.choose(["all"])]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
@@ -60,9 +60,10 @@ def show(name: Name, as_json: Json = False) -> None:
 
     Example: bench models show pconv
     """
-    from bench.models import weights, zoo
+    from bench.models import registry as model_registry
+    from bench.models import weights
 
-    for ref in {ref.id: ref for ref in zoo.choose([name])}.values():
+    for ref in {ref.id: ref for ref in model_registry.choose([name])}.values():
         records = {tag: weights.record(path) for tag, path in weights.find(ref.id).items()}
         if as_json:
             print(json.dumps({"id": ref.id, **dataclasses.asdict(ref.card), "weights": records}, indent=1))
@@ -113,9 +114,10 @@ def import_weights(
 
     Code inside a checkpoint is never run. Example: bench models import pconv places.pth --tag places2
     """
-    from bench.models import weights, zoo
+    from bench.models import registry as model_registry
+    from bench.models import weights
 
-    ref = zoo.only(name)
+    ref = model_registry.only(name)
     record = weights.import_checkpoint(ref.id, file, tag, variant=ref.variant)
     if as_json:
         print(json.dumps(record, indent=1))
@@ -135,19 +137,19 @@ def verify(
 
     Prints what a pull request needs; exit status 1 if a check fails. Example: bench models verify my/model.py
     """
+    from bench.models import registry as model_registry
     from bench.models import verify as house
-    from bench.models import zoo
-    from bench.models.check import Finding
+    from bench.models.contract import Finding
 
-    ref = zoo.only(name)
+    ref = model_registry.only(name)
     findings = []
     for finding in house.verify(ref, size, device):
         findings.append(finding)
         _print_finding(finding, silent=as_json)
     if ref.card.kind == "learned" and ref.attribute == "model":
-        from bench.training import proof
+        from bench.training import selftest
 
-        findings.append(Finding("trains: a step of the starter recipe", proof.training_fault(ref.member)))
+        findings.append(Finding("trains: a step of the starter recipe", selftest.training_fault(ref.member)))
         _print_finding(findings[-1], silent=as_json)
     if not ref.reason and not any(finding.fault for finding in findings):
         findings.append(_on_the_demo(name, ref.name))
@@ -163,8 +165,8 @@ def verify(
 
 def _on_the_demo(name: str, model: str) -> Finding:
     """The numbers of `make demo` for one model, held against those that this project records."""
-    from bench.models.check import Finding
-    from bench.report import gate
+    from bench.models.contract import Finding
+    from bench.report.analysis import regression
     from bench.run.main import run
     from bench.types import RunSpec
 
@@ -174,7 +176,7 @@ def _on_the_demo(name: str, model: str) -> Finding:
         outcome = run(spec, Path(folder) / "demo")
         if faults := sorted(set(outcome.faults.values())):
             return Finding("numbers on the demo", "; ".join(faults))
-        return Finding(*gate.recorded(outcome.root, model))
+        return Finding(*regression.recorded(outcome.root, model))
 
 
 def _print_finding(finding: Finding, *, silent: bool) -> None:

@@ -17,9 +17,9 @@ Name = Annotated[str, typer.Argument(help="A name from `bench protocols list`, o
 @app.command("list")
 def list_protocols(as_json: Json = False) -> None:
     """List the protocols, and which of them cannot be run as their source describes. Example: bench protocols list"""
-    from bench.metrics import protocol
+    from bench.protocols import registry as protocol_registry
 
-    found = [protocol.load(name) for name in protocol.names()]
+    found = [protocol_registry.load(name) for name in protocol_registry.names()]
     if as_json:
         print(json.dumps([{"name": p.name, "title": p.title, "blocked": p.blocked} for p in found], indent=1))
         return
@@ -31,13 +31,13 @@ def list_protocols(as_json: Json = False) -> None:
 @app.command()
 def show(name: Name, as_json: Json = False) -> None:
     """Print every field of a protocol and where it comes from. Example: bench protocols show deepgin-256"""
-    from bench.metrics import protocol
+    from bench.protocols import registry as protocol_registry
 
-    found = protocol.load(name)
+    found = protocol_registry.load(name)
     if as_json:
         print(json.dumps(dataclasses.asdict(found), indent=1))
         return
-    for field, value in protocol.fields(found).items():
+    for field, value in protocol_registry.fields(found).items():
         if value:
             print(f"{field:22} {value}")
             _print_origins(found.origin, field)
@@ -56,9 +56,9 @@ def _print_origins(origins: dict[str, str], field: str) -> None:
 @app.command()
 def diff(left: Name, right: Name, as_json: Json = False) -> None:
     """Print the fields in which two protocols differ. Example: bench protocols diff bench rnon"""
-    from bench.metrics import protocol
+    from bench.protocols import registry as protocol_registry
 
-    found = protocol.diff(left, right)
+    found = protocol_registry.diff(left, right)
     if as_json:
         print(json.dumps([difference._asdict() for difference in found], indent=1))
         return

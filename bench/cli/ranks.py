@@ -21,7 +21,8 @@ def command(
     Example: bench ranks runs/mine --format markdown
     """
     from bench.disk import write_text
-    from bench.report import main, ranks, results
+    from bench.report import main, results
+    from bench.report.analysis import ranks
 
     report = ranks.report(results.load(run))
     text = main.render(report, main.choose_format(form, out), styled=not out and sys.stdout.isatty())

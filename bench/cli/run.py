@@ -14,7 +14,7 @@ from bench.errors import BadInput
 
 if TYPE_CHECKING:
     from bench.run.main import Outcome
-    from bench.run.toolbox import Means
+    from bench.run.toolbox import Execution
     from bench.types import RunSpec
 
 
@@ -71,17 +71,19 @@ def command(
     """
     progress.quiet = quiet
     wanted = asked(_from_file(spec), locals())
-    means = _means(device=device, batch_size=batch_size, shard_size=shard_size, workers=workers, fail_fast=fail_fast)
+    execution = _execution(
+        device=device, batch_size=batch_size, shard_size=shard_size, workers=workers, fail_fast=fail_fast
+    )
     if executor not in {"local", "ray"}:
         raise BadInput(f"No executor '{executor}'. There are: local, ray.")
     if plan:
-        _print_plan(wanted, means, out, as_json=as_json)
+        _print_plan(wanted, execution, out, as_json=as_json)
         return
     from bench.run.main import run
     from bench.run.shard import CellFailed
 
     try:
-        outcome = run(wanted, out, means, executor=executor, any_count=any_count)
+        outcome = run(wanted, out, execution, executor=executor, any_count=any_count)
     except CellFailed as fault:
         print(f"error: {fault}", file=sys.stderr)
         raise typer.Exit(1) from fault
@@ -115,16 +117,16 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _means(*, device: str, batch_size: int, shard_size: int | None, workers: int, fail_fast: bool) -> Means:
-    from bench.run.toolbox import Means, choose_device
+def _execution(*, device: str, batch_size: int, shard_size: int | None, workers: int, fail_fast: bool) -> Execution:
+    from bench.run.toolbox import Execution, choose_device
 
-    return Means(choose_device(device), batch_size, shard_size, workers, fail_fast)
+    return Execution(choose_device(device), batch_size, shard_size, workers, fail_fast)
 
 
-def _print_plan(spec: RunSpec, means: Means, out: Path | None, *, as_json: bool) -> None:
+def _print_plan(spec: RunSpec, execution: Execution, out: Path | None, *, as_json: bool) -> None:
     from bench.run.main import outline
 
-    found = outline(spec, out, means)
+    found = outline(spec, out, execution)
     if as_json:
         print(json.dumps(found, indent=1))
         return

@@ -44,12 +44,12 @@ def command(
 
     bench score --predictions outputs --dataset places2 --root /data/places2 --masks freeform --limit 1000
     """
-    from bench.run import exchange
+    from bench.run import export
     from bench.run.main import run as measure
-    from bench.run.toolbox import Means, choose_device
+    from bench.run.toolbox import Execution, choose_device
 
     progress.quiet = quiet
-    given = exchange.asked(manifest) if manifest else {}
-    spec = exchange.folders(run.asked(given, locals() | {"models": ""}), predictions, "" if kind == "png" else kind)
-    outcome = measure(spec, out, Means(choose_device(device)), any_count=any_count, manifest=manifest)
+    given = export.asked(manifest) if manifest else {}
+    spec = export.folders(run.asked(given, locals() | {"models": ""}), predictions, "" if kind == "png" else kind)
+    outcome = measure(spec, out, Execution(choose_device(device)), any_count=any_count, manifest=manifest)
     run.tell(outcome, as_json=as_json, quiet=quiet)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from bench.contracts import Dataset
-    from bench.models.shelf import Member
+    from bench.models.sources import Member
     from bench.training.job import Job
     from bench.training.recipe import Recipe
 
@@ -52,12 +52,12 @@ def command(
     bench train ce --recipe starter --dataset folder --root /data/photographs
     """
     progress.quiet = quiet
-    from bench.models import shelf, zoo
+    from bench.models import sources
     from bench.training import estimate, trainer
     from bench.training.job import Job
 
-    member, variant = _member(model, shelf, zoo)
-    module = shelf.load(member)
+    member, variant = _member(model)
+    module = sources.load(member)
     chosen = _recipe(module, member.id, recipe, variant=variant, settings=settings, without=without, steps=steps)
     job = Job(
         model=member.id,
@@ -82,8 +82,10 @@ def command(
         _print_outcome(job, trainer.install(job, best, tag), tag, as_json=as_json)
 
 
-def _member(name: str, shelf: Any, zoo: Any) -> tuple[Member, str]:
-    ref = zoo.choose([name.partition("@")[0]])[0]
+def _member(name: str) -> tuple[Member, str]:
+    from bench.models import registry as model_registry
+
+    ref = model_registry.choose([name.partition("@")[0]])[0]
     if ref.card.kind != "learned":
         raise BadInput(f"{ref.id} is a classical model: there is nothing to train.")
     return ref.member, name.partition("@")[0].partition(":")[2]
@@ -113,11 +115,11 @@ def _recipe(
 
 
 def _photographs(name: str, root: Path | None, split: str | None) -> Dataset:
-    from bench.datasets import catalogue
+    from bench.datasets import registry as dataset_registry
 
-    entry = catalogue.entries().get(name)
+    entry = dataset_registry.entries().get(name)
     usual = "train" if entry and "train" in entry.splits else None
-    return catalogue.open_dataset(name, str(root) if root else None, split or usual)
+    return dataset_registry.open_dataset(name, str(root) if root else None, split or usual)
 
 
 def _fabric(device: str, devices: int, precision: str) -> Fabric:

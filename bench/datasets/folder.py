@@ -11,7 +11,7 @@ from PIL import Image
 
 from bench import images
 from bench.contracts import Dataset
-from bench.datasets import names
+from bench.datasets import image_ids
 from bench.errors import BadInput
 
 
@@ -22,13 +22,13 @@ class Folder(Dataset):
     upwards. Two files that differ in the suffix alone are `BadInput`, and so is a directory without photographs.
     """
 
-    def __init__(self, root: Path, name: str = "folder", suffixes: tuple[str, ...] = names.SUFFIXES) -> None:
+    def __init__(self, root: Path, name: str = "folder", suffixes: tuple[str, ...] = image_ids.SUFFIXES) -> None:
         self.root, self.name = root, name
         self._suffix: dict[str, str] = {}
         others: Counter[str] = Counter()
         for path in _walk(root):
             stem, _, suffix = path.rpartition(".")
-            if names.is_photograph(path, suffixes):
+            if image_ids.is_photograph(path, suffixes):
                 self._add(stem, suffix)
             else:
                 others[f".{suffix}" if stem else "without suffix"] += 1

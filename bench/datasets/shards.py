@@ -11,7 +11,7 @@ from PIL import Image
 
 from bench import images
 from bench.contracts import Dataset
-from bench.datasets import names
+from bench.datasets import image_ids
 from bench.errors import BadInput
 
 
@@ -40,7 +40,7 @@ class Shards(Dataset):
             for member in _index(shard):
                 self._add(member)
         if not self._members:
-            raise BadInput(f"No photographs in the tar files of {root} (wanted: {' '.join(names.SUFFIXES)}).")
+            raise BadInput(f"No photographs in the tar files of {root} (wanted: {' '.join(image_ids.SUFFIXES)}).")
         self.ids: Sequence[str] = sorted(self._members)
 
     def _add(self, member: Member) -> None:
@@ -77,7 +77,7 @@ def _index(shard: Path) -> Iterator[Member]:
         with tarfile.open(shard, "r:") as archive:
             for entry in archive:
                 archive.members = []  # type: ignore[attr-defined]  # keeps memory flat over millions of members
-                if entry.isfile() and names.is_photograph(entry.name) and not _hidden(entry.name):
+                if entry.isfile() and image_ids.is_photograph(entry.name) and not _hidden(entry.name):
                     _check(entry, shard)
                     yield Member(shard, entry.name, entry.offset_data, entry.size)
     except tarfile.TarError as fault:

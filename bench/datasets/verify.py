@@ -8,7 +8,7 @@ from functools import partial
 
 from bench import images, progress
 from bench.contracts import Dataset
-from bench.datasets import catalogue
+from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput
 
 SHOWN = 10
@@ -40,9 +40,9 @@ class Findings:
 
 def verify(name: str, root: str | None, split: str | None = None, sample: int | None = None) -> Findings:
     """Open a copy, decode all photographs (or the `sample` with the smallest digests) and compare the count."""
-    dataset = catalogue.open_dataset(name, root, split)
-    layout = catalogue.layout_of(name, root, split)
-    ids = catalogue.subset(dataset.ids, sample) if sample else list(dataset.ids)
+    dataset = dataset_registry.open_dataset(name, root, split)
+    layout = dataset_registry.layout_of(name, root, split)
+    ids = dataset_registry.subset(dataset.ids, sample) if sample else list(dataset.ids)
     sizes: list[tuple[int, int]] = []
     broken: dict[str, str] = {}
     with progress.track(f"{name}: decoding", len(ids)) as ticker:
@@ -58,7 +58,7 @@ def verify(name: str, root: str | None, split: str | None = None, sample: int | 
         split=layout.split if layout else split or "",
         count=len(dataset.ids),
         official=layout.count if layout else 0,
-        list_sha256=catalogue.list_digest(dataset.ids),
+        list_sha256=dataset_registry.list_digest(dataset.ids),
         decoded=len(ids),
         broken=broken,
         smallest=(min((width for width, _ in sizes), default=0), min((height for _, height in sizes), default=0)),

@@ -23,8 +23,8 @@ def draw(
     """
     import numpy as np
 
-    from bench.masks import family as families
     from bench.masks import philox, ratio
+    from bench.masks import registry as families
 
     member = families.find(family)
     name = ratio.stratum_name(stratum) if stratum else "all"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bench.masks.family import Family, Masks
 from bench.masks.philox import Stream
+from bench.masks.registry import Family, Masks
 
 Cells = npt.NDArray[np.uint8]
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from bench.masks.cellular import cellular
-from bench.masks.family import Family, Masks
 from bench.masks.philox import Stream
 from bench.masks.polylines import polylines
 from bench.masks.rectangular import sides
+from bench.masks.registry import Family, Masks
 
 
 def mix(

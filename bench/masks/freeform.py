@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-from bench.masks import exact, raster
-from bench.masks.family import Family, Masks
+from bench.masks import fixed_point, raster
 from bench.masks.philox import Integers, Stream
 from bench.masks.rectangular import shrunk
+from bench.masks.registry import Family, Masks
 
-_FIFTH, _FIFTEENTH = exact.TURN // 5, exact.TURN // 15
-_LENGTH_BITS = exact.DEVIATE_BITS
-_STEP_BITS = _LENGTH_BITS + exact.DIRECTION_BITS
+_FIFTH, _FIFTEENTH = fixed_point.TURN // 5, fixed_point.TURN // 15
+_LENGTH_BITS = fixed_point.DEVIATE_BITS
+_STEP_BITS = _LENGTH_BITS + fixed_point.DIRECTION_BITS
 
 
 def strokes(
@@ -53,13 +53,13 @@ def _lengths(stream: Stream, count: int, size_px: int) -> Integers:
     """Step lengths in units of 2**-8 pixels, [N, count]."""
     mean = math.isqrt(2 * size_px * size_px << 2 * _LENGTH_BITS) // 8
     deviation = mean >> (_LENGTH_BITS + 1)
-    return np.clip(mean + deviation * exact.deviates(stream.words(count)), 0, 2 * mean)
+    return np.clip(mean + deviation * fixed_point.deviates(stream.words(count)), 0, 2 * mean)
 
 
 def _walk(start: Integers, angles: Integers, lengths: Integers, size_px: int) -> Integers:
     """Corners [N, strokes, vertices + 1, 2] as (x, y) in 0..size; every second step goes the other way."""
     first = _FIFTH - _FIFTEENTH
-    way = exact.directions(first, _FIFTH + _FIFTEENTH)[angles - first] * lengths[..., None]
+    way = fixed_point.directions(first, _FIFTH + _FIFTEENTH)[angles - first] * lengths[..., None]
     way[:, :, ::2, 1] *= -1
     corners = [start]
     for step in range(angles.shape[2]):

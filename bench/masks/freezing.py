@@ -13,8 +13,8 @@ import numpy as np
 from bench import digest, paths
 from bench.errors import BadInput
 from bench.masks import frozen, ratio
-from bench.masks.family import Family, find, sample, shelf
 from bench.masks.philox import key_of
+from bench.masks.registry import Family, find, sample, shelf
 from bench.progress import Ticker, track
 from bench.types import Bucket
 

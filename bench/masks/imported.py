@@ -18,7 +18,7 @@ import numpy.typing as npt
 from bench import digest, paths
 from bench.errors import BadInput, UnknownName
 from bench.masks import frozen, ratio
-from bench.masks.family import shelf
+from bench.masks.registry import shelf
 from bench.progress import track
 from bench.types import Bucket
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from bench.masks import raster
-from bench.masks.family import ANY, Family, Masks
 from bench.masks.philox import Stream
 from bench.masks.polylines import polylines
+from bench.masks.registry import ANY, Family, Masks
 from bench.types import Bucket
 
 _HALF = Bucket(Fraction(0), Fraction(1, 2))

@@ -6,9 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from bench.masks import exact, raster
-from bench.masks.family import Family, Masks
+from bench.masks import fixed_point, raster
 from bench.masks.philox import Integers, Stream
+from bench.masks.registry import Family, Masks
 from bench.types import Bucket
 
 
@@ -45,15 +45,15 @@ def polylines(
 
 def _ways(directions: int) -> Integers:
     """(sine, cosine) of every direction, in units of 2**-16."""
-    return np.array([exact.radians(1 + 100 * number)[::-1] for number in range(directions)], np.int64)
+    return np.array([fixed_point.radians(1 + 100 * number)[::-1] for number in range(directions)], np.int64)
 
 
 def _walk(start: Integers, way: Integers, limit: int | None) -> Integers:
     """Corners [N, lines, segments + 1, 2]; fractions of a pixel are cut off towards zero."""
     corners = [start]
     for step in range(way.shape[2]):
-        ahead = (corners[-1] << exact.DIRECTION_BITS) + way[:, :, step]
-        ahead = np.sign(ahead) * (np.abs(ahead) >> exact.DIRECTION_BITS)
+        ahead = (corners[-1] << fixed_point.DIRECTION_BITS) + way[:, :, step]
+        ahead = np.sign(ahead) * (np.abs(ahead) >> fixed_point.DIRECTION_BITS)
         corners.append(ahead if limit is None else np.clip(ahead, 0, limit))
     return np.stack(corners, axis=2)
 

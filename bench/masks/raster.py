@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from bench.masks.exact import quotient, root
+from bench.masks.fixed_point import quotient, root
 
 Integers = npt.NDArray[np.int64]
 Short = npt.NDArray[np.int32]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bench.masks import raster
-from bench.masks.family import Family, Masks
 from bench.masks.philox import Stream
+from bench.masks.registry import Family, Masks
 
 
 def centre(stream: Stream, size_px: int) -> Masks:

@@ -20,9 +20,9 @@ def measure(name: str, truth: torch.Tensor, output: torch.Tensor, masks: torch.T
     of whole sets.
     """
     from bench.errors import BadInput
-    from bench.metrics import shelf
+    from bench.metrics import registry as metric_registry
 
-    if shelf.kind(name) == "set":
+    if metric_registry.kind(name) == "set":
         raise BadInput(f"{name} is a number of a whole set of images; bench run gives it.")
-    metric = cast("PairMetric", shelf.open_metric(name, truth.device))
+    metric = cast("PairMetric", metric_registry.open_metric(name, truth.device))
     return cast("npt.NDArray[np.float64]", metric.compare(metric.prepare(truth), output, masks).cpu().numpy())

@@ -11,7 +11,7 @@ import torch
 import torchvision
 from torch import nn
 
-from bench import digest, files
+from bench import digest, downloads
 from bench.batching import in_batches
 from bench.contracts import PairMetric
 from bench.errors import BadInput
@@ -87,7 +87,7 @@ BACKBONES = {
 def metric(name: str, device: Any) -> PairMetric:
     """Open a variant with its published weights; `Unavailable` where the backbone's file is missing."""
     net = name.removeprefix("lpips-")
-    state = torch.load(files.locate(CARDS[name].weights[0]), map_location="cpu", weights_only=True)
+    state = torch.load(downloads.locate(CARDS[name].weights[0]), map_location="cpu", weights_only=True)
     return Perceptual(net, state, heads(net), torch.device(device))
 
 

@@ -29,7 +29,7 @@ BAND = 6
 computed from them stays in the cache."""
 
 BLOCK = 32
-"""Means that one small matrix gives: larger blocks multiply more zeros, smaller ones repeat more of the plane."""
+"""Execution that one small matrix gives: larger blocks multiply more zeros, smaller ones repeat more of the plane."""
 
 
 def gaussian(size: int = 11, sigma: float = 1.5) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bench.models.check import call
+from bench.models.contract import call
 
 if TYPE_CHECKING:
     from bench.contracts import Model

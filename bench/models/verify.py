@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.models import check, zoo
-from bench.models.check import Finding
+from bench.models import contract
+from bench.models import registry as model_registry
+from bench.models.contract import Finding
 from bench.types import ModelCard
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ PUBLISHED = ("authors", "venue", "year", "paper")
 LEARNED = ("losses", "parameters")
 
 
-def verify(ref: zoo.ModelRef, size_px: int = 0, device: torch.device | str = "cpu") -> Iterator[Finding]:
+def verify(ref: model_registry.ModelRef, size_px: int = 0, device: torch.device | str = "cpu") -> Iterator[Finding]:
     """Findings as they come; the contract's are left out where the model cannot be opened.
 
     Without weights at hand a learned model is checked as it is built, untrained.
@@ -31,7 +32,7 @@ def verify(ref: zoo.ModelRef, size_px: int = 0, device: torch.device | str = "cp
         return
     if ref.card.kind == "learned":
         yield Finding("card: parameter count", count_fault(ref, opened))
-    yield from check.check(opened, ref.card, size_px, device)
+    yield from contract.check(opened, ref.card, size_px, device)
 
 
 def card_fault(card: ModelCard) -> str | None:
@@ -47,7 +48,7 @@ def card_fault(card: ModelCard) -> str | None:
     return None
 
 
-def count_fault(ref: zoo.ModelRef, model: Any) -> str | None:
+def count_fault(ref: model_registry.ModelRef, model: Any) -> str | None:
     """Whether the card's parameter count is that of the model; weights of another size than the paper's are let be."""
     if ref.file and weights_settings(ref):
         return None
@@ -56,7 +57,7 @@ def count_fault(ref: zoo.ModelRef, model: Any) -> str | None:
     return None if counted == stated else f"the card says {stated} parameters, the model has {counted}"
 
 
-def weights_settings(ref: zoo.ModelRef) -> dict[str, Any]:
+def weights_settings(ref: model_registry.ModelRef) -> dict[str, Any]:
     """What the weights were built with where that is not the paper's size."""
     from bench.models import weights
 
@@ -68,8 +69,8 @@ def parameters(model: Any) -> int | None:
     return sum(item.numel() for item in model.parameters()) if hasattr(model, "parameters") else None
 
 
-def _open(ref: zoo.ModelRef, device: torch.device | str) -> tuple[Any, str | None]:
+def _open(ref: model_registry.ModelRef, device: torch.device | str) -> tuple[Any, str | None]:
     try:
-        return zoo.open_model(zoo.untrained(ref) if ref.reason else ref, device), None
+        return model_registry.open_model(model_registry.untrained(ref) if ref.reason else ref, device), None
     except BenchError as fault:
         return None, str(fault)

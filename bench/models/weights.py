@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from bench import digest, paths
 from bench.disk import whole_file, write_text
 from bench.errors import BadInput, ContractBroken
-from bench.models import shelf
+from bench.models import sources
 from bench.types import ModelCard
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def folder(model_id: str) -> Path:
 
 def find(model_id: str) -> dict[str, Path]:
     """Tag -> file of the weights at hand: shipped beside the model's package, and the user's own, which win."""
-    member = shelf.members().get(model_id)
+    member = sources.members().get(model_id)
     places = ([member.file.parent / "weights" / model_id] if member else []) + [folder(model_id)]
     return {path.stem: path for place in places for path in sorted(place.glob(f"*{SUFFIX}"))}
 
@@ -147,8 +147,8 @@ def import_checkpoint(model_id: str, file: Path, tag: str = "official", *, varia
     without one the names must agree already. Refused: files of another model (first differing key), damaged files,
     pickles with code, and weights whose forward pass on the stored input is not finite or does not repeat.
     """
-    member = shelf.members()[model_id]
-    card = shelf.card_in(member.file)
+    member = sources.members()[model_id]
+    card = sources.card_in(member.file)
     if card is None or card.kind != "learned":
         raise BadInput(f"'{model_id}' takes no weights.")
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", tag) or tag in RESERVED:
@@ -156,8 +156,8 @@ def import_checkpoint(model_id: str, file: Path, tag: str = "official", *, varia
             f"'{tag}' cannot name imported weights: letters, digits, - and _, but none of {', '.join(RESERVED)}."
         )
     name = f"{model_id}:{variant}" if variant else model_id
-    state = _converted(shelf.load(member), checkpoint(file), tag, file, name)
-    model = shelf.build(member, variant)
+    state = _converted(sources.load(member), checkpoint(file), tag, file, name)
+    model = sources.build(member, variant)
     apply(model, state, file, name)
     written = {
         "model": model_id,
@@ -185,13 +185,13 @@ def forward_digest(model: Any, card: ModelCard, source: Path) -> str:
     """Digest of the 8-bit output on the stored input; `ContractBroken` if not finite or not repeatable."""
     import torch
 
-    from bench.models import check
+    from bench.models import contract
 
-    images, masks = check.probe(card.size_px or 256, count=1)
+    images, masks = contract.probe(card.size_px or 256, count=1)
     model.eval()
     with torch.inference_mode():
-        first, again = (check.call(model, images, masks, seeds=[0] if card.stochastic else None) for _ in range(2))
-    if fault := check.output_fault(first, images):
+        first, again = (contract.call(model, images, masks, seeds=[0] if card.stochastic else None) for _ in range(2))
+    if fault := contract.output_fault(first, images):
         raise ContractBroken(f"{source} was read, but the model's output on the stored input is wrong: {fault}")
     if not torch.equal(first, again):
         raise ContractBroken(f"{source} was read, but two passes on the same input differ.")

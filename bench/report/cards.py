@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.datasets import catalogue
-from bench.metrics import shelf
-from bench.models import zoo
+from bench.datasets import registry as dataset_registry
+from bench.metrics import registry as metric_registry
+from bench.models import registry as model_registry
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 
@@ -50,7 +50,7 @@ def _dataset(card: Any) -> dict[str, str]:
 
 
 SOURCES: dict[str, tuple[str, Callable[[], Mapping[str, Any]], Callable[[Any], dict[str, str]]]] = {
-    "models": ("model", zoo.cards, _model),
-    "metrics": ("metric", shelf.cards, _metric),
-    "datasets": ("dataset", catalogue.entries, _dataset),
+    "models": ("model", model_registry.cards, _model),
+    "metrics": ("metric", metric_registry.cards, _metric),
+    "datasets": ("dataset", dataset_registry.entries, _dataset),
 }

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from bench.errors import BadInput
 from bench.report import cards, footer, published
 from bench.report.layout import Entry, Layout
-from bench.report.marks import Rival, marks
 from bench.report.results import Number, Run, check_comparable
+from bench.report.significance import Rival, marks
 from bench.report.table import DIFFERS, EMPTY, MINUS, Cell, Column, Report, Row, Table, Value
 
 PUBLISHED = ("beside", "only", "none")

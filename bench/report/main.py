@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import BadInput, UnknownName
-from bench.report import fill, hypertext, latex, layout, markdown, records, results, terminal
+from bench.report import fill, layout, results
+from bench.report.formats import html, latex, markdown, records, terminal
 from bench.report.table import Report
 
 SUFFIXES = {
@@ -66,7 +67,7 @@ def render(report: Report, form: str = "terminal", *, standalone: bool = False, 
         "markdown": markdown.render,
         "csv": records.render_csv,
         "json": records.render_json,
-        "html": hypertext.render,
+        "html": html.render,
     }
     return renderers[form](report)
 

@@ -19,7 +19,7 @@ from bench import digest, images
 from bench.disk import whole_file
 from bench.errors import BadInput, Unavailable, UnknownName
 from bench.masks import frozen
-from bench.metrics import shelf
+from bench.metrics import registry as metric_registry
 from bench.report import results
 from bench.report.page.gallery import folder_name
 from bench.report.results import Run
@@ -149,7 +149,7 @@ def _summary(run: Run) -> Iterator[str]:
 
 def _reduced(metric: str, values: np.ndarray) -> float:
     try:
-        opened: Any = shelf.open_metric(metric, "cpu")
+        opened: Any = metric_registry.open_metric(metric, "cpu")
     except Unavailable:  # networks; their numbers are means
         return float(values.mean())
     return float(opened.reduce(values))

@@ -14,11 +14,10 @@ from bench import stats
 from bench.contracts import PairMetric, SetMetric
 from bench.disk import whole_file
 from bench.errors import BadInput
-from bench.metrics import shelf
-from bench.run.shard import TRUTH
+from bench.metrics import registry as metric_registry
 from bench.run.spec import Job
-from bench.run.store import Store
 from bench.run.toolbox import COSTS, key
+from bench.runfolder import TRUTH, Store
 
 ROWS = 1 << 16
 """Rows of a row group: fixed, so that the file does not depend on how the images were cut into parts."""
@@ -161,7 +160,7 @@ def _values(job: Job, store: Store, model: str, metric: str) -> np.ndarray:
 
 def _pair(metric: str, values: np.ndarray) -> list[dict[str, Any]]:
     """Value, interval and counts of every cell; all cells see the same resamples of the images."""
-    reduce = cast(PairMetric, shelf.open_metric(metric, "cpu")).reduce
+    reduce = cast(PairMetric, metric_registry.open_metric(metric, "cpu")).reduce
     low, high = stats.bootstrap(values, reduce)
     return [_cell(row, reduce, low[place], high[place]) for place, row in enumerate(values)]
 
@@ -176,13 +175,13 @@ def _cell(values: np.ndarray, reduce: Callable[..., Any], low: float, high: floa
 
 
 def _set(job: Job, store: Store, model: str, place: int, metric: str, *, any_count: bool) -> dict[str, Any]:
-    card, count = shelf.cards()[metric], len(job.ids)
+    card, count = metric_registry.cards()[metric], len(job.ids)
     if count < card.minimum and not any_count:
         why = f"{count} images; {metric} needs {card.minimum} (--any-count gives it all the same)"
         return {"n": count, "reason": why}
     truth = _features(store, f"{TRUTH}@{card.extractor}", "features")
     rows = _features(store, key(job, model), f"features {card.extractor} {place}")
-    opened = cast(SetMetric, shelf.open_metric(metric, "cpu"))
+    opened = cast(SetMetric, metric_registry.open_metric(metric, "cpu"))
     try:
         value, (low, high) = opened.compute(truth, rows), opened.interval(truth, rows) or (np.nan, np.nan)
     except BadInput as fault:

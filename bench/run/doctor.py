@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 
 from bench import paths
-from bench.datasets import catalogue
+from bench.datasets import registry as dataset_registry
 from bench.errors import BenchError
 from bench.masks import frozen
-from bench.metrics import shelf
-from bench.models import zoo
+from bench.metrics import registry as metric_registry
+from bench.models import registry as model_registry
 from bench.run import provenance
 
 
@@ -33,17 +33,17 @@ class Finding:
 def findings() -> Iterator[Finding]:
     """Look at everything in turn: machine, models, data sets, mask sets, metrics."""
     yield from _machine()
-    for ref in zoo.choose(["all"]):
+    for ref in model_registry.choose(["all"]):
         yield Finding("model", ref.name, not ref.reason, ref.reason or ref.card.title)
-    for name, note in catalogue.PLAIN.items():
+    for name, note in dataset_registry.PLAIN.items():
         yield Finding("data set", name, ready=True, note=note)
-    for name in catalogue.entries():
+    for name in dataset_registry.entries():
         note = f"yours to bring, with --root DIR: bench datasets show {name} says where it is and how it must lie"
         yield Finding("data set", name, ready=False, note=note)
     for name in frozen.shelf():
         yield _mask_set(name)
-    for name, card in shelf.cards().items():
-        reason = shelf.unavailable(name)
+    for name, card in metric_registry.cards().items():
+        reason = metric_registry.unavailable(name)
         yield Finding("metric", name, reason is None, reason or card.title)
 
 

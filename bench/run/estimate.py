@@ -7,16 +7,16 @@ import time
 import numpy as np
 
 from bench.errors import BenchError
+from bench.models.predict import Predictor
 from bench.run.plan import Task
-from bench.run.predict import Predictor
 from bench.run.spec import Job
-from bench.run.store import Store
-from bench.run.toolbox import Means, Toolbox, key
+from bench.run.toolbox import Execution, Toolbox, key
+from bench.runfolder import Store
 
 
-def seconds_per_image(job: Job, store: Store, means: Means) -> dict[str, float]:
+def seconds_per_image(job: Job, store: Store, execution: Execution) -> dict[str, float]:
     """Model -> seconds that one image takes in one cell; NaN for a model that cannot be opened or fails."""
-    tools = Toolbox(job, means, store, say=lambda _: None)
+    tools = Toolbox(job, execution, store, say=lambda _: None)
     return {ref.name: _from_parts(job, store, ref.name) or _trial(ref.name, tools) for ref in job.models}
 
 

@@ -10,26 +10,30 @@ from bench.progress import Ticker
 from bench.run.plan import Task
 from bench.run.shard import evaluate
 from bench.run.spec import Job
-from bench.run.store import Store
-from bench.run.toolbox import Means, Photographs, Toolbox
+from bench.run.toolbox import Execution, Photographs, Toolbox
+from bench.runfolder import Store
 
-Executor = Callable[[Sequence[Task], Job, Means, Store, Ticker], dict[tuple[str, str], str]]
+Executor = Callable[[Sequence[Task], Job, Execution, Store, Ticker], dict[tuple[str, str], str]]
 """Evaluates the tasks and returns the faults: (model, cell label) -> why."""
 
 
-def local(tasks: Sequence[Task], job: Job, means: Means, store: Store, ticker: Ticker) -> dict[tuple[str, str], str]:
+def local(
+    tasks: Sequence[Task], job: Job, execution: Execution, store: Store, ticker: Ticker
+) -> dict[tuple[str, str], str]:
     """This process. The photographs of the next shard are decoded while the one before is at work."""
-    tools = Toolbox(job, means, store, say=ticker.say)
+    tools = Toolbox(job, execution, store, say=ticker.say)
 
     def load(task: Task) -> tuple[Task, Photographs]:
         return task, tools.photographs(task.start, task.stop)
 
-    for task, photographs in pictures.prefetch(load, tasks, workers=means.workers, ahead=means.workers):
+    for task, photographs in pictures.prefetch(load, tasks, workers=execution.workers, ahead=execution.workers):
         evaluate(task, photographs, tools, ticker.advance)
     return tools.faults
 
 
-def ray(tasks: Sequence[Task], job: Job, means: Means, store: Store, ticker: Ticker) -> dict[tuple[str, str], str]:
+def ray(
+    tasks: Sequence[Task], job: Job, execution: Execution, store: Store, ticker: Ticker
+) -> dict[tuple[str, str], str]:
     """All machines of a Ray cluster (or all cores of this one): one worker a GPU, or `workers` of them without.
 
     The run folder must be one that every machine sees.
@@ -41,7 +45,7 @@ def ray(tasks: Sequence[Task], job: Job, means: Means, store: Store, ticker: Tic
 
     class Worker:
         def __init__(self) -> None:
-            self.tools = Toolbox(job, means, store)
+            self.tools = Toolbox(job, execution, store)
 
         def evaluate(self, task: Task) -> dict[tuple[str, str], str]:
             evaluate(task, self.tools.photographs(task.start, task.stop), self.tools, lambda _: None)
@@ -49,9 +53,9 @@ def ray(tasks: Sequence[Task], job: Job, means: Means, store: Store, ticker: Tic
 
     if not cluster.is_initialized():
         cluster.init(log_to_driver=False, include_dashboard=False)
-    gpus = int(cluster.cluster_resources().get("GPU", 0)) if means.device.startswith("cuda") else 0
+    gpus = int(cluster.cluster_resources().get("GPU", 0)) if execution.device.startswith("cuda") else 0
     remote = cluster.remote(num_gpus=1 if gpus else 0, num_cpus=1)(Worker)
-    workers = [remote.remote() for _ in range(min(gpus or means.workers, len(tasks)))]
+    workers = [remote.remote() for _ in range(min(gpus or execution.workers, len(tasks)))]
     pool = cluster.util.ActorPool(workers)
     faults: dict[tuple[str, str], str] = {}
     width = len(job.grid)

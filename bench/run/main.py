@@ -9,16 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from bench.datasets import catalogue
+from bench import runfolder
+from bench.datasets import registry as dataset_registry
 from bench.disk import locked
-from bench.metrics import shelf
+from bench.metrics import registry as metric_registry
 from bench.progress import track
-from bench.run import collect, estimate, exchange, plan, provenance, store
+from bench.run import collect, estimate, export, plan, provenance
 from bench.run.execute import EXECUTORS
-from bench.run.shard import TRUTH
 from bench.run.spec import Job, resolve
-from bench.run.store import Store
-from bench.run.toolbox import Means, key
+from bench.run.toolbox import Execution, key
+from bench.runfolder import TRUTH, Store
 from bench.types import RunSpec
 
 
@@ -35,7 +35,7 @@ class Outcome:
 def run(
     spec: RunSpec,
     out: Path | None = None,
-    means: Means | None = None,
+    execution: Execution | None = None,
     *,
     executor: str = "local",
     any_count: bool = False,
@@ -49,33 +49,33 @@ def run(
     """
     job = resolve(spec)
     if manifest:
-        job = exchange.held_to(job, manifest)
-    exchange.check(job)
-    means = means or Means()
+        job = export.held_to(job, manifest)
+    export.check(job)
+    execution = execution or Execution()
     root = out or default_folder(job)
     with locked(root):
-        store.same_settings(root, job.settings())
+        runfolder.same_settings(root, job.settings())
         folder = Store(root, job.digest)
-        describe(job, root, means)
-        left = remaining(job, folder, means)
+        describe(job, root, execution)
+        left = remaining(job, folder, execution)
         with track(
             f"{len(job.models)} models on {len(job.ids)} images", plan.images_left(left) * len(job.grid)
         ) as ticker:
-            faults = EXECUTORS[executor](left, job, means, folder, ticker) if left else {}
+            faults = EXECUTORS[executor](left, job, execution, folder, ticker) if left else {}
         collect.results(job, folder)
-        describe(job, root, means, collect.model_facts(job, folder))
+        describe(job, root, execution, collect.model_facts(job, folder))
         return Outcome(root, collect.summary(job, folder, any_count=any_count), faults)
 
 
-def outline(spec: RunSpec, out: Path | None, means: Means) -> dict[str, Any]:
+def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, Any]:
     """What `run` would do, what is there already, and how long the rest takes."""
     job = resolve(spec)
     root = out or default_folder(job)
     folder = Store(root, job.digest)
     if root.exists():
-        store.same_settings(root, job.settings())
-    tasks = remaining(job, folder, means)
-    per_image = estimate.seconds_per_image(job, folder, means)
+        runfolder.same_settings(root, job.settings())
+    tasks = remaining(job, folder, execution)
+    per_image = estimate.seconds_per_image(job, folder, execution)
     left = estimate.left(tasks, per_image, len(job.grid))
     open_images = {
         ref.name: sum(task.stop - task.start for task in tasks if ref.name in task.models) for ref in job.models
@@ -83,7 +83,7 @@ def outline(spec: RunSpec, out: Path | None, means: Means) -> dict[str, Any]:
     return {
         "out": str(root),
         "images": len(job.ids),
-        "shard": means.shard or plan.shard_size(job.protocol.preparation.size_px or 256),
+        "shard": execution.shard or plan.shard_size(job.protocol.preparation.size_px or 256),
         "cells": [cell.label for cell in job.grid],
         "models": [
             {
@@ -101,25 +101,25 @@ def outline(spec: RunSpec, out: Path | None, means: Means) -> dict[str, Any]:
 
 def default_folder(job: Job) -> Path:
     """Where a run lies unless the user says otherwise."""
-    return Path("runs") / store.folder_name(f"{job.spec.dataset}-{job.digest[:8]}")
+    return Path("runs") / runfolder.folder_name(f"{job.spec.dataset}-{job.digest[:8]}")
 
 
-def remaining(job: Job, folder: Store, means: Means) -> list[plan.Task]:
+def remaining(job: Job, folder: Store, execution: Execution) -> list[plan.Task]:
     """The tasks whose parts the store does not hold."""
-    shard = means.shard or plan.shard_size(job.protocol.preparation.size_px or 256)
+    shard = execution.shard or plan.shard_size(job.protocol.preparation.size_px or 256)
     keys = {ref.name: key(job, ref.name) for ref in job.models}
     return plan.tasks(len(job.ids), shard, {name: folder.done(model_key) for name, model_key in keys.items()})
 
 
-def describe(job: Job, root: Path, means: Means, measured: dict[str, dict[str, Any]] | None = None) -> None:
+def describe(job: Job, root: Path, execution: Execution, measured: dict[str, dict[str, Any]] | None = None) -> None:
     """Write `run.json` and `images.txt`: what was asked for, what decided the numbers, what was found of the models."""
-    catalogue.write_list(root / "images.txt", job.ids)
-    store.write_json(root / "run.json", facts(job, root, means, measured or {}))
+    dataset_registry.write_list(root / "images.txt", job.ids)
+    runfolder.write_json(root / "run.json", facts(job, root, execution, measured or {}))
 
 
-def facts(job: Job, root: Path, means: Means, measured: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def facts(job: Job, root: Path, execution: Execution, measured: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The content of `run.json`."""
-    cards = shelf.cards()
+    cards = metric_registry.cards()
     return {
         "name": root.name,
         "spec": dataclasses.asdict(job.spec),
@@ -134,7 +134,7 @@ def facts(job: Job, root: Path, means: Means, measured: dict[str, dict[str, Any]
         "missing": job.missing,
         "mask_sets": job.mask_sets,
         "truth": TRUTH,
-    } | provenance.record(device_name=means.device)
+    } | provenance.record(device_name=execution.device)
 
 
 def _model_facts(ref: Any) -> dict[str, Any]:

@@ -19,13 +19,11 @@ import torch
 from bench import images as pictures
 from bench.errors import BenchError, NotComparable
 from bench.metrics.features import truth as truth_features
-from bench.run import predict
+from bench.models import predict
 from bench.run.plan import Task
 from bench.run.spec import Grid
 from bench.run.toolbox import Photographs, Toolbox, key
-
-TRUTH = "truth"
-"""The name under which the features of the undamaged photographs lie in the store."""
+from bench.runfolder import TRUTH
 
 
 class CellFailed(BenchError):
@@ -113,7 +111,7 @@ def _cell(name: str, cell: Grid, holes: np.ndarray, task: Task, truth: Prepared,
         if text not in tools.told:
             tools.told.add(text)
             tools.say(f"{name} failed on {cell.label}: {text}")
-        if tools.means.fail_fast:
+        if tools.execution.fail_fast:
             raise CellFailed(f"{name} failed on {cell.label}: {text}") from fault
         return {"fault": text}
     _keep(name, cell, task, truth, masks, outputs, tools)

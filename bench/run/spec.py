@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from bench import digest
-from bench.datasets import catalogue
+from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput, BenchError, UnknownName
 from bench.masks import frozen, ratio
-from bench.metrics import protocol as protocols
-from bench.metrics import shelf
-from bench.models import zoo
-from bench.models.zoo import ModelRef
+from bench.metrics import registry as metric_registry
+from bench.models import registry as model_registry
+from bench.models.registry import ModelRef
+from bench.protocols import registry as protocols
 from bench.types import Bucket, Protocol, RunSpec
 
 
@@ -58,12 +58,12 @@ class Job:
     @property
     def extractors(self) -> tuple[str, ...]:
         """The feature extractors that the set metrics at hand read."""
-        cards = shelf.cards()
+        cards = metric_registry.cards()
         return tuple(dict.fromkeys(cards[name].extractor for name in self.set_metrics))
 
     def settings(self) -> dict[str, Any]:
         """Everything but the model that decides a number; its digest names the folder of the parts."""
-        cards = shelf.cards()
+        cards = metric_registry.cards()
         return {
             "dataset": {"name": self.spec.dataset, "split": self.spec.split, "images": digest.of_lines(self.ids)},
             "protocol": self.protocol.settings(),
@@ -107,12 +107,12 @@ def resolve(spec: RunSpec) -> Job:
             return None
 
     protocol = attempt(protocols.runnable, spec.protocol)
-    models = attempt(zoo.choose, spec.models)
-    metrics = attempt(shelf.choose, spec.metrics or (protocol.metrics if protocol else ()))
+    models = attempt(model_registry.choose, spec.models)
+    metrics = attempt(metric_registry.choose, spec.metrics or (protocol.metrics if protocol else ()))
     buckets = attempt(ratio.buckets, spec.buckets or (protocol.buckets if protocol else "deciles"))
     size = protocol.preparation.size_px if protocol else None
     sets = attempt(frozen.resolve, spec.masks or protocol.masks, size) if protocol and size else []
-    dataset = attempt(catalogue.open_dataset, spec.dataset, spec.root, spec.split)
+    dataset = attempt(dataset_registry.open_dataset, spec.dataset, spec.root, spec.split)
     if protocol and not size:
         faults.append(
             f"The protocol {protocol.name} scores photographs at their own size; frozen masks have one size, so it"
@@ -132,13 +132,13 @@ def _job(
     sets: list[str],
     dataset: Any,
 ) -> Job:
-    ids = catalogue.subset(dataset.ids, spec.limit) if spec.limit is not None else list(dataset.ids)
+    ids = dataset_registry.subset(dataset.ids, spec.limit) if spec.limit is not None else list(dataset.ids)
     whole = ratio.buckets("none")
     opened = {name: frozen.load(name) for name in sets}
     grid = [Grid(name, bucket) for name in sets for bucket in (buckets if opened[name].bucketed else whole)]
     for cell in grid:
         opened[cell.mask_set].pool(cell.bucket)
-    missing = {name: reason for name in metrics if (reason := shelf.unavailable(name))}
+    missing = {name: reason for name in metrics if (reason := metric_registry.unavailable(name))}
     ready = [name for name in metrics if name not in missing]
     return Job(
         spec=spec,
@@ -148,7 +148,7 @@ def _job(
         absent=tuple(ref for ref in models if ref.reason),
         grid=tuple(grid),
         mask_sets={n: {"family": s.family, "digest": s.digest, "size_px": s.size_px} for n, s in opened.items()},
-        pair_metrics=tuple(name for name in ready if shelf.kind(name) == "pair"),
-        set_metrics=tuple(name for name in ready if shelf.kind(name) == "set"),
+        pair_metrics=tuple(name for name in ready if metric_registry.kind(name) == "pair"),
+        set_metrics=tuple(name for name in ready if metric_registry.kind(name) == "set"),
         missing=missing,
     )

@@ -13,21 +13,22 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench import images as pictures
 from bench.contracts import Dataset, Extractor, PairMetric
-from bench.datasets import catalogue
+from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput, BenchError, ContractBroken
 from bench.masks import frozen
-from bench.metrics import shelf
-from bench.models import check, seen, zoo
+from bench.metrics import registry as metric_registry
+from bench.models import contamination, contract
+from bench.models import registry as model_registry
+from bench.models.predict import Predictor, Reader, pad
 from bench.run.memory import Peak
-from bench.run.predict import Predictor, Reader, pad
 from bench.run.spec import Grid, Job
-from bench.run.store import Store
+from bench.runfolder import Store
 
 COSTS = ("parameters", "flops", "memory_bytes")
 
 
 @dataclass(frozen=True)
-class Means:
+class Execution:
     """How the work is done. Nothing here changes a number."""
 
     device: str = "cpu"
@@ -53,7 +54,7 @@ class Toolbox:
     """Opened things of one worker."""
 
     job: Job
-    means: Means
+    execution: Execution
     store: Store
     say: Callable[[str], None] = print
     faults: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -65,7 +66,7 @@ class Toolbox:
     @cached_property
     def dataset(self) -> Dataset:
         """The photographs."""
-        return catalogue.open_dataset(self.job.spec.dataset, self.job.spec.root, self.job.spec.split)
+        return dataset_registry.open_dataset(self.job.spec.dataset, self.job.spec.root, self.job.spec.split)
 
     @cached_property
     def device(self) -> torch.device:
@@ -73,17 +74,19 @@ class Toolbox:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        return torch.device(self.means.device)
+        return torch.device(self.execution.device)
 
     @cached_property
     def pair_metrics(self) -> dict[str, PairMetric]:
         """The pair metrics by name."""
-        return {name: cast(PairMetric, shelf.open_metric(name, self.device)) for name in self.job.pair_metrics}
+        return {
+            name: cast(PairMetric, metric_registry.open_metric(name, self.device)) for name in self.job.pair_metrics
+        }
 
     @cached_property
     def extractors(self) -> dict[str, Extractor]:
         """The feature extractors by name."""
-        return {name: shelf.open_extractor(name, self.device) for name in self.job.extractors}
+        return {name: metric_registry.open_extractor(name, self.device) for name in self.job.extractors}
 
     @cached_property
     def mask_sets(self) -> dict[str, Any]:
@@ -93,14 +96,14 @@ class Toolbox:
     @cached_property
     def trained_on(self) -> dict[str, frozenset[str]]:
         """Model -> fingerprints of the photographs that its weights have seen, where a list of them is at hand."""
-        lists = {ref.name: seen.load(ref.file) for ref in self.job.models if ref.file}
+        lists = {ref.name: contamination.load(ref.file) for ref in self.job.models if ref.file}
         return {name: prints for name, prints in lists.items() if prints}
 
     @cached_property
     def kept(self) -> frozenset[str]:
         """The images whose pictures are kept: those with the smallest digests, whatever the order of the work."""
         count = self.job.spec.keep_images
-        return frozenset(catalogue.subset(self.job.ids, count)) if count else frozenset()
+        return frozenset(dataset_registry.subset(self.job.ids, count)) if count else frozenset()
 
     def photographs(self, start: int, stop: int) -> Photographs:
         """The prepared photographs of a range; needs no device, so it may run ahead in a thread."""
@@ -108,7 +111,7 @@ class Toolbox:
         prepared, prints = [], []
         for image_id in self.job.ids[start:stop]:
             image = self.dataset.read(image_id)
-            prints.append(seen.fingerprint(image) if self.trained_on else "")
+            prints.append(contamination.fingerprint(image) if self.trained_on else "")
             prepared.append(pictures.prepare(image, preparation, image_id))
         return Photographs(np.stack(prepared), prints)
 
@@ -148,8 +151,8 @@ class Toolbox:
         if ref.pictures:
             return Reader(ref.pictures, self.job.protocol, tuple(cell.label for cell in self.job.grid))
         try:
-            model = zoo.open_model(ref, self.device)
-            batch = min(self.means.batch, self.means.shard or self.means.batch, len(self.job.ids))
+            model = model_registry.open_model(ref, self.device)
+            batch = min(self.execution.batch, self.execution.shard or self.execution.batch, len(self.job.ids))
             predictor = Predictor(model, ref.card, self.job.protocol, batch, say=self.say)
             fault = self._first_look(predictor)
         except BenchError as refused:
@@ -164,15 +167,15 @@ class Toolbox:
         The operations and the memory that it takes are counted on the way.
         """
         size, card = self.job.protocol.preparation.size_px or 256, predictor.card
-        images, masks = (pad(tensor.to(self.device), card.multiple) for tensor in check.probe(size, count=1))
+        images, masks = (pad(tensor.to(self.device), card.multiple) for tensor in contract.probe(size, count=1))
         seeds = [0] if card.stochastic else None
         with torch.inference_mode():
             known = images * (1 - masks)
-            blank = check.call(predictor.model, known, masks, seeds)
+            blank = contract.call(predictor.model, known, masks, seeds)
             with FlopCounterMode(display=False) as counter, Peak() as peak:  # apart, since counting changes last bits
-                check.call(predictor.model, known, masks, seeds)
+                contract.call(predictor.model, known, masks, seeds)
             predictor.flops, predictor.peak_bytes = counter.get_total_flops(), peak.bytes
-            return check.output_fault(blank, images) or check.blind(
+            return contract.output_fault(blank, images) or contract.blind(
                 predictor.model, images, masks, blank=blank, seeds=seeds
             )
 

@@ -23,8 +23,8 @@ from torchvision.transforms import v2
 from bench import digest
 from bench.contracts import Dataset
 from bench.errors import BadInput, UnknownName
-from bench.models import seen
-from bench.training.holes import Drawer
+from bench.models import contamination
+from bench.training.masks import Drawer
 from bench.training.recipe import Recipe
 
 HELD_OUT = 20
@@ -71,7 +71,7 @@ class Batches(Numbered[Samples]):
         epoch, place = divmod(sample, len(self.ids))
         image_id = self.ids[_order(self.seed, epoch, len(self.ids))[place]]
         image = self.photographs.read(image_id)
-        fingerprint = seen.fingerprint(image) if epoch == 0 else ""
+        fingerprint = contamination.fingerprint(image) if epoch == 0 else ""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(digest.number(f"training/{self.seed}/{sample}") >> 1)
             try:

@@ -11,9 +11,9 @@ import psutil
 import torch
 
 from bench.errors import BadInput
-from bench.training.holes import Drawer
+from bench.training.base import Batch
 from bench.training.learner import Learner, rounds
-from bench.training.step import Batch
+from bench.training.masks import Drawer
 
 GIB = 1 << 30
 PROBE = 2

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from bench import files
+from bench import downloads
 from bench.errors import UnknownName
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -56,7 +56,7 @@ def load(name: str, layers: Sequence[str], *, normalised: bool = True) -> Featur
     """
     if name not in BUILDERS:
         raise UnknownName("feature network", [name], BUILDERS, "bench/training/features.py")
-    state = torch.load(files.locate(name), map_location="cpu", weights_only=True)
+    state = torch.load(downloads.locate(name), map_location="cpu", weights_only=True)
     return FeatureNetwork(BUILDERS[name](state), layers, normalised=normalised)
 
 

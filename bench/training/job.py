@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from bench import digest, files
+from bench import digest, downloads
 from bench.contracts import Dataset
 from bench.errors import Unavailable
 from bench.training import data
-from bench.training.holes import Drawer
 from bench.training.learner import Learner
+from bench.training.masks import Drawer
 from bench.training.recipe import Recipe, keys, plain
 from bench.types import ModelCard
 
@@ -68,8 +68,8 @@ def new_learner(job: Job, fabric: Fabric) -> Learner:
 
 def require_features(recipe: Recipe) -> None:
     """Raise `Unavailable` naming the loss terms whose feature networks are not on this machine, and the way without."""
-    missing = {term: name for term, name in recipe.features.items() if recipe.wants(term) and not files.find(name)}
+    missing = {term: name for term, name in recipe.features.items() if recipe.wants(term) and not downloads.find(name)}
     if missing:
-        reasons = " ".join(filter(None, (files.missing(name) for name in dict.fromkeys(missing.values()))))
+        reasons = " ".join(filter(None, (downloads.missing(name) for name in dict.fromkeys(missing.values()))))
         terms = ",".join(missing)
         raise Unavailable(f"The loss terms {terms} need networks: {reasons} Or leave them out: --without {terms}.")

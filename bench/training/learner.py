@@ -14,8 +14,8 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from bench.errors import BadInput, ContractBroken
+from bench.training.base import Batch, Training
 from bench.training.recipe import Optimizer, Recipe, Stage
-from bench.training.step import Batch, Training
 
 
 class Learner:

@@ -8,7 +8,7 @@ A learned model `baselines/NAME.py` holds, from top to bottom:
 4. the model, an `nn.Module` with `predict(images, masks)` (see `bench.contracts.Model`);
 5. `def model(variant="", **settings)`, which builds it untrained. The settings (widths, depths) of a recipe are
    written into the card of the weights, so that loading builds the same shapes again;
-6. its training: `class ...(Training)` (see `bench.training.step`), `def training(model, recipe)`, which returns one,
+6. its training: `class ...(Training)` (see `bench.training.base`), `def training(model, recipe)`, which returns one,
    and `RECIPES = {"paper": Recipe(...), "starter": Recipe(...)}`; a starter is `dataclasses.replace(PAPER, ...)`.
 
 `paper` holds every constant of the paper (where paper and code differ, those of the published checkpoint); `starter` is
@@ -111,7 +111,7 @@ class Recipe:
     options: dict[str, Any] = field(default_factory=dict)
     """Further constants that the model's own training reads (`{"gamma": 0.9}`), readings of an unclear paper too."""
     features: dict[str, str] = field(default_factory=dict)
-    """Loss term -> the feature network that it needs (a name in `bench/files.py`); `--without TERM` leaves it out."""
+    """Loss term -> the feature network that it needs (a name in `bench.downloads`); `--without TERM` leaves it out."""
     ema: float = 0.0
     """Decay of the moving average of the model's weights, per step; what is saved and validated is the average."""
     precision: str = "32-true"

@@ -15,11 +15,11 @@ from lightning_fabric import Fabric
 from bench import digest, progress
 from bench.disk import locked
 from bench.errors import BadInput
-from bench.models import seen, weights
+from bench.models import contamination, weights
 from bench.training import checkpoint, estimate
-from bench.training.course import Course
 from bench.training.job import Job, new_learner
 from bench.training.learner import rounds
+from bench.training.loop import Course
 
 
 def plan(job: Job, fabric: Fabric) -> estimate.Estimate:
@@ -83,7 +83,7 @@ def install(job: Job, best: Path, tag: str) -> dict[str, float]:
     state, record = weights.read(best)
     place = weights.folder(job.model) / f"{tag}{weights.SUFFIX}"
     weights.save(place, state, record)
-    shutil.copyfile(best.with_suffix(seen.SUFFIX), place.with_suffix(seen.SUFFIX))
+    shutil.copyfile(best.with_suffix(contamination.SUFFIX), place.with_suffix(contamination.SUFFIX))
     return dict(record["validation"]["scores"][-1])
 
 

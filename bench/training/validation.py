@@ -12,9 +12,9 @@ from bench import images as pictures
 from bench.batching import in_batches
 from bench.contracts import Dataset, Model
 from bench.metrics import l1, psnr
-from bench.models import check
-from bench.training import holes
-from bench.training.holes import Drawer
+from bench.models import contract
+from bench.training import masks as training_masks
+from bench.training.masks import Drawer
 from bench.types import Preparation
 
 IMAGES = 32
@@ -43,7 +43,7 @@ class Validation:
         def predict(truth: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
             known = truth.to(device).float() / 255 * (1 - masks.to(device))
             seeds = list(range(len(truth))) if self.stochastic else None
-            return check.call(model, known, masks.to(device), seeds).float().cpu()
+            return contract.call(model, known, masks.to(device), seeds).float().cpu()
 
         return in_batches(predict, min(AT_ONCE, len(self.truth)), self.truth, self.masks)
 
@@ -77,7 +77,7 @@ def prepare(photographs: Dataset, ids: list[str], drawer: Drawer, *, frozen: str
     drawer draws, always the same.
     """
     chosen = ids[:: max(1, len(ids) // IMAGES)][:IMAGES]
-    masks = holes.frozen(frozen, chosen) if frozen else drawer.batch(0, range(len(chosen)))[: len(chosen)]
+    masks = training_masks.frozen(frozen, chosen) if frozen else drawer.batch(0, range(len(chosen)))[: len(chosen)]
     preparation = Preparation(size_px=masks.shape[1], upscale=True)
     truth = np.stack([pictures.prepare(photographs.read(name), preparation, name) for name in chosen])
     return Validation(

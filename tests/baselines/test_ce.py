@@ -7,8 +7,8 @@ from PIL import Image
 
 from baselines import ce
 from bench.errors import BadInput
-from bench.models import check
-from bench.training.step import Batch
+from bench.models import contract
+from bench.training.base import Batch
 from tests.fill import figures, fill, picture
 
 WIDE = slice(36, 92)
@@ -112,8 +112,8 @@ def test_nothing_under_the_mask_is_seen():
 
 @pytest.mark.parametrize("size", [(128, 128), (256, 256), (64, 64), (200, 140)])
 def test_any_size_comes_back_as_it_was(size):
-    images, masks = check.probe(*size, count=2)
-    assert check.output_fault(narrow().predict(images, masks), images) is None
+    images, masks = contract.probe(*size, count=2)
+    assert contract.output_fault(narrow().predict(images, masks), images) is None
 
 
 def test_a_small_pixel_is_a_hole_if_any_part_of_it_is():

@@ -11,7 +11,7 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 
 from baselines import cfs
 from bench.errors import BadInput, Unavailable
-from bench.training.step import Batch
+from bench.training.base import Batch
 from tests.baselines.test_every_model import shapes
 from tests.fill import figures, fill, picture, weight
 
@@ -313,7 +313,7 @@ def test_training_gives_hed_its_published_weights(monkeypatch, guided):
 
 
 def test_training_on_heds_sketches_says_in_a_sentence_that_its_file_is_missing(monkeypatch, tmp_path):
-    monkeypatch.delenv(cfs.files.variable("hed-bsds500"), raising=False)
+    monkeypatch.delenv(cfs.downloads.variable("hed-bsds500"), raising=False)
     monkeypatch.setenv("BENCH_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(Unavailable, match=r"network-bsds500.pth .* Or let Canny draw: --set settings.sketches=canny"):

@@ -11,7 +11,7 @@ from skimage.restoration import inpaint_biharmonic
 from baselines import biharmonic, mean, ns, patchmatch, telea
 from baselines.layers.imagewise import GREY, Imagewise
 from bench.errors import Unavailable
-from bench.models.check import probe
+from bench.models.contract import probe
 
 MODELS = {"telea": telea, "ns": ns, "biharmonic": biharmonic, "patchmatch": patchmatch, "mean": mean}
 DRIFT = {"telea": 5}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from baselines import deepfillv1
-from bench.training.step import Batch
+from bench.training.base import Batch
 from tests.fill import figures, fill, picture
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from baselines import deepfillv2
 from bench.errors import BadInput
-from bench.training.step import Batch
+from bench.training.base import Batch
 from tests.fill import figures, fill, picture
 
 

@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 from baselines import deepgin
 from bench.errors import BadInput
-from bench.models import zoo
-from bench.training.holes import Drawer
-from bench.training.step import Batch
+from bench.models import registry as model_registry
+from bench.training.base import Batch
+from bench.training.masks import Drawer
 from tests.fill import figures, fill, picture, weight
 
 VARIANTS = list(deepgin.CARD.variants)
@@ -37,10 +37,10 @@ def published():
 
 
 def test_the_glob_runs_all_seven_variants_and_the_plain_name_is_the_full_model():
-    names = [ref.name.partition("@")[0] for ref in zoo.choose(["deepgin*"])]
+    names = [ref.name.partition("@")[0] for ref in model_registry.choose(["deepgin*"])]
     others = ["std-coarse", "std", "std-sa", "std-mssa", "dilated-mssa", "spd-mssa"]
     assert names == ["deepgin", *(f"deepgin:{variant}" for variant in others)]
-    assert zoo.only("deepgin").variant == zoo.only("deepgin:spd-mssa-bp").variant == "spd-mssa-bp"
+    assert model_registry.only("deepgin").variant == model_registry.only("deepgin:spd-mssa-bp").variant == "spd-mssa-bp"
 
 
 def test_the_block_does_not_change_the_count_and_the_parts_do():
@@ -195,7 +195,7 @@ def test_the_blur_takes_the_finest_detail_and_keeps_the_mean():
 
 
 def test_the_published_test_script_is_a_model_of_its_own():
-    found = zoo.only(f"{deepgin.__file__}:challenge@untrained")
+    found = model_registry.only(f"{deepgin.__file__}:challenge@untrained")
     assert found.attribute == "challenge"
     assert deepgin.challenge().ensemble
     assert deepgin.challenge().blur

@@ -7,7 +7,7 @@ import torch
 
 from baselines import dualpath
 from bench.errors import BadInput
-from bench.training.step import Batch
+from bench.training.base import Batch
 from tests.fill import picture
 
 

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from bench.metrics import protocol as protocols
-from bench.models import check, shelf, verify, zoo
-from bench.run.predict import Predictor
+from bench.models import contract, sources, verify
+from bench.models import registry as model_registry
+from bench.models.predict import Predictor
+from bench.protocols import registry as protocols
 
-CARDS = zoo.cards()
+CARDS = model_registry.cards()
 FORMS = [(name, variant) for name, card in CARDS.items() for variant in card.variants or ("",)]
 LEARNED = [(name, variant) for name, variant in FORMS if CARDS[name].kind == "learned"]
 SIDE_PX = 32
@@ -30,26 +31,26 @@ every_network = pytest.mark.parametrize(("name", "variant"), LEARNED, ids=map(":
 
 def small(name, variant):
     """The model in the size of its starter recipe, where it has one: the code is the same, the widths are not."""
-    member = shelf.members()[name]
-    recipes = getattr(shelf.load(member), "RECIPES", {})
+    member = sources.members()[name]
+    recipes = getattr(sources.load(member), "RECIPES", {})
     settings = recipes["starter"].settings if "starter" in recipes else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = shelf.build(member, variant, **settings)
+        model = sources.build(member, variant, **settings)
     return model.eval() if isinstance(model, torch.nn.Module) else model
 
 
 def shapes(name, variant):
     """The model in the paper's size without numbers, so that spectral norms have nothing to iterate on."""
     with torch.device("meta"), mock.patch.object(_SpectralNorm, "_power_method"):
-        return shelf.build(shelf.members()[name], variant)
+        return sources.build(sources.members()[name], variant)
 
 
 @every_form
 def test_the_model_keeps_the_contract(name, variant):
     card = CARDS[name]
     size = math.ceil(SIDE_PX / card.multiple) * card.multiple
-    faults = [f"{f.title}: {f.fault}" for f in check.check(small(name, variant), card, size) if f.fault]
+    faults = [f"{f.title}: {f.fault}" for f in contract.check(small(name, variant), card, size) if f.fault]
     assert not faults
 
 
@@ -94,4 +95,4 @@ def test_no_alias_stands_for_two_models():
 
 @pytest.mark.parametrize("name", CARDS)
 def test_the_card_in_the_file_is_what_the_module_holds(name):
-    assert CARDS[name] == importlib.import_module(shelf.members()[name].module).CARD
+    assert CARDS[name] == importlib.import_module(sources.members()[name].module).CARD

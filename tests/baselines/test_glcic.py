@@ -8,7 +8,7 @@ import torch
 
 from baselines import glcic
 from bench.errors import BadInput
-from bench.training.step import Batch
+from bench.training.base import Batch
 from tests.fill import figures, fill, picture, weight
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from baselines.layers import hed
-from bench import digest, files
+from bench import digest, downloads
 from bench.errors import Unavailable
 from tests.fill import figures, fill, picture
 
@@ -54,7 +54,7 @@ def test_every_side_from_16_pixels_keeps_its_size(network, size):
 
 
 def test_a_missing_file_is_named_with_the_way_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.delenv(files.variable("hed-bsds500"), raising=False)
+    monkeypatch.delenv(downloads.variable("hed-bsds500"), raising=False)
     monkeypatch.setenv("BENCH_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(
@@ -68,9 +68,9 @@ def test_the_published_file_is_read_under_its_own_names(network, monkeypatch, tm
     state = network.state_dict()
     path = tmp_path / "network-bsds500.pth"
     torch.save({name.replace("net", "module", 1): tensor for name, tensor in state.items()}, path)
-    entry = dataclasses.replace(files.KNOWN["hed-bsds500"], sha256=digest.of_file(path))
-    monkeypatch.setitem(files.KNOWN, "hed-bsds500", entry)
-    monkeypatch.setenv(files.variable("hed-bsds500"), str(path))
+    entry = dataclasses.replace(downloads.KNOWN["hed-bsds500"], sha256=digest.of_file(path))
+    monkeypatch.setitem(downloads.KNOWN, "hed-bsds500", entry)
+    monkeypatch.setenv(downloads.variable("hed-bsds500"), str(path))
     found = hed.published()
     assert found.keys() == state.keys()
     assert all(torch.equal(found[name], state[name]) for name in state)

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from baselines import pconv
-from bench.training.step import Batch
+from bench.training.base import Batch
 from tests.fill import figures, fill, picture, weight
 
 VARIANTS = {"mmagic": "pconv", "naoto0804": "pconv-naoto"}

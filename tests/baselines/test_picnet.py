@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from baselines import picnet
 from bench.errors import BadInput
 from bench.run.main import run
-from bench.run.toolbox import Means
-from bench.training.step import Batch
+from bench.run.toolbox import Execution
+from bench.training.base import Batch
 from bench.types import RunSpec
 from tests.fill import figures, fill, picture, weight
 
@@ -172,7 +172,7 @@ def test_the_variants_are_the_samples_in_order():
 def test_a_run_gives_several_completions_of_an_image(tmp_path):
     models = ("picnet@untrained", "picnet:sample-2@untrained")
     spec = RunSpec(models, "demo", None, None, ("freeform",), "30-40", ("psnr",), "bench@1", 1, 0)
-    outcome = run(spec, tmp_path / "run", Means(device="cpu", batch=1))
+    outcome = run(spec, tmp_path / "run", Execution(device="cpu", batch=1))
     assert not outcome.faults
     assert pd.read_parquet(outcome.root / "results.parquet")["output_digest"].nunique() == 2
 

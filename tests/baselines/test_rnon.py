@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from baselines import rnon
 from bench.errors import BadInput
 from bench.training import features
+from bench.training.base import Batch
 from bench.training.learner import Learner
-from bench.training.step import Batch
 from tests.fill import fill, picture
 
 SETTINGS = {"levels": 5, "width": 4, "fine_width": 4, "blocks": 2, "fusion": 3}

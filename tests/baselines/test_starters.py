@@ -9,7 +9,7 @@ import torch
 
 import baselines
 from bench.errors import BadInput
-from bench.models import seen, weights
+from bench.models import contamination, weights
 
 HERE = Path(baselines.__file__).parent / "weights"
 SHIPPED = sorted(HERE.glob("*/starter.safetensors"))
@@ -32,7 +32,7 @@ def tiny(folder, *, done=True, size=2):
     }
     for name in ("best", "last") if done else ("best",):
         weights.save(folder / "ce-starter" / f"{name}.safetensors", ce.model(**settings).state_dict(), record)
-    seen.save(folder / "ce-starter" / "best.safetensors", ["00ff"])
+    contamination.save(folder / "ce-starter" / "best.safetensors", ["00ff"])
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_shipped_weights_are_whole_finite_and_half(path):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
 def test_the_photographs_that_were_learned_from_are_known(path):
-    assert len(seen.load(path)) == weights.record(path)["data"]["seen"]
+    assert len(contamination.load(path)) == weights.record(path)["data"]["seen"]
 
 
 def test_all_shipped_weights_together_stay_below_60_mb():
@@ -85,7 +85,7 @@ def test_a_training_is_packed_in_half_precision_with_its_best_score(places):
     state, record = weights.read(places / "weights" / "ce" / "starter.safetensors")
     assert {tensor.dtype for tensor in state.values() if tensor.is_floating_point()} == {torch.float16}
     assert 0 < record["halving"] < 0.01
-    assert seen.load(places / "weights" / "ce" / "starter.safetensors") == {"00ff"}
+    assert contamination.load(places / "weights" / "ce" / "starter.safetensors") == {"00ff"}
 
 
 def test_an_unfinished_training_is_not_packed(places):

@@ -92,9 +92,9 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(bench, tmp_path, monkeypatch
 
 
 def test_a_truncated_photograph_is_named(bench, tmp_path):
-    from bench.datasets import catalogue
+    from bench.datasets import registry as dataset_registry
 
-    demo = catalogue.open_dataset("demo")
+    demo = dataset_registry.open_dataset("demo")
     whole = tmp_path / "photographs" / "a.png"
     whole.parent.mkdir()
     demo.read(demo.ids[0]).save(whole)

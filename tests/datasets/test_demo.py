@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.datasets import catalogue, demo
+from bench.datasets import demo
+from bench.datasets import registry as dataset_registry
 
 CROPS = tomllib.loads((demo.FOLDER / "crops.toml").read_text())
 
 
 def test_there_are_at_least_24_and_each_has_its_crop():
     listed = sorted(name for source in CROPS.values() for name in source["crops"])
-    assert list(catalogue.open_dataset("demo").ids) == listed
+    assert list(dataset_registry.open_dataset("demo").ids) == listed
     assert len(listed) >= 24
 
 
 def test_they_are_distinct_colour_photographs_of_256_pixels():
-    dataset = catalogue.open_dataset("demo")
+    dataset = dataset_registry.open_dataset("demo")
     arrays = [np.asarray(dataset.read(image_id)) for image_id in dataset.ids]
     assert {array.shape for array in arrays} == {(256, 256, 3)}
     assert len({array.tobytes() for array in arrays}) == len(arrays)

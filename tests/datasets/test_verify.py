@@ -7,7 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bench.cli import datasets as command
-from bench.datasets import catalogue
+from bench.datasets import registry as dataset_registry
 from bench.datasets.verify import verify
 
 
@@ -27,7 +27,7 @@ def test_sizes_count_and_digest_are_told(copy):
     found = verify("folder", str(copy))
     assert found.whole
     assert (found.count, found.decoded, found.smallest, found.largest) == (3, 3, (8, 6), (20, 30))
-    assert found.list_sha256 == catalogue.list_digest(["val_256/0", "val_256/1", "val_256/2"])
+    assert found.list_sha256 == dataset_registry.list_digest(["val_256/0", "val_256/1", "val_256/2"])
 
 
 def test_a_count_that_is_not_the_official_one_is_not_whole(copy):
@@ -56,7 +56,7 @@ def test_the_command_ends_with_status_one_where_something_is_wrong(copy):
 
 def test_the_command_writes_a_list_that_reads_back(copy):
     run("verify", "places2", "--root", copy, "--write-list", copy / "mine.txt")
-    assert catalogue.read_list(copy / "mine.txt") == ["0", "1", "2"]
+    assert dataset_registry.read_list(copy / "mine.txt") == ["0", "1", "2"]
 
 
 def test_the_command_speaks_json(copy):
@@ -66,10 +66,10 @@ def test_the_command_speaks_json(copy):
 
 def test_the_list_names_every_data_set():
     text = run("list").stdout
-    assert not [name for name in catalogue.known() if f"\n{name} " not in f"\n{text}"]
+    assert not [name for name in dataset_registry.known() if f"\n{name} " not in f"\n{text}"]
 
 
-@pytest.mark.parametrize("name", catalogue.known())
+@pytest.mark.parametrize("name", dataset_registry.known())
 def test_every_data_set_has_a_sheet(name):
     assert run("show", name).exit_code == 0
     assert json.loads(run("show", name, "--json").stdout)["name"] == name

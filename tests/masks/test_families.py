@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import BadInput, UnknownName
-from bench.masks import cellular, draw, family, frozen, ratio
+from bench.masks import cellular, draw, frozen, ratio
+from bench.masks import registry as mask_registry
 from bench.masks.philox import Stream, key_of
 
-NAMES = sorted(family.shelf())
-STRATIFIED = [name for name in NAMES if family.shelf()[name].strata]
+NAMES = sorted(mask_registry.shelf())
+STRATIFIED = [name for name in NAMES if mask_registry.shelf()[name].strata]
 SIZE = 64
 WIDE = ("irregular", "lama-thin", "lama-medium", "lama-thick")
 """Families of fixed widths and a largest ratio: they need their full size."""
@@ -78,10 +79,10 @@ def test_an_unknown_family_is_named_with_its_neighbours():
 
 
 def test_a_family_that_cannot_reach_a_range_says_so(monkeypatch):
-    monkeypatch.setattr(family, "_PATIENCE", 3)
-    stuck = dataclasses.replace(family.find("centre"), limit=ratio.buckets("50-60")[0])
+    monkeypatch.setattr(mask_registry, "_PATIENCE", 3)
+    stuck = dataclasses.replace(mask_registry.find("centre"), limit=ratio.buckets("50-60")[0])
     with pytest.raises(BadInput, match="centre does not reach 50-60 %"):
-        family.sample(stuck, SIZE, 0, np.arange(1))
+        mask_registry.sample(stuck, SIZE, 0, np.arange(1))
 
 
 def test_the_centre_square_is_a_quarter_in_the_middle():
@@ -113,7 +114,7 @@ def test_rows_and_columns_of_rectangles_are_drawn_alike():
 
 def test_deepfillv2_adds_a_rectangle_to_its_strokes():
     stream = Stream(key_of("test"), np.arange(5), np.zeros(5, np.int64))
-    held = family.find("deepfillv2")
+    held = mask_registry.find("deepfillv2")
     assert (held.draw(stream, 256, **held.parameters).mean(axis=(1, 2)) > 96 * 96 / 65536).all()
 
 
@@ -146,7 +147,7 @@ def test_an_enlarged_cell_grows_by_its_four_neighbours():
 
 
 def test_strata_of_cellular_masks_hold_every_scale_equally_often():
-    facts = family.find("cellular")
+    facts = mask_registry.find("cellular")
     assert facts.count % len(facts.parameters["scales"]) <= 2
     masks = draw("cellular", 256, 0, range(4), ratio.STRATA[5])
     runs = [int((mask[:, 1:] != mask[:, :-1]).sum()) for mask in masks]

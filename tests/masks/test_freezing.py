@@ -10,7 +10,8 @@ import pytest
 
 from bench import digest
 from bench.errors import BadInput
-from bench.masks import family, freezing, frozen, ratio
+from bench.masks import freezing, frozen, ratio
+from bench.masks import registry as mask_registry
 from bench.progress import Ticker
 
 
@@ -23,8 +24,8 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def small(home, monkeypatch):
     """A family of few small rectangles, frozen in strata."""
-    member = dataclasses.replace(family.find("rectangular"), name="small", count=5, sizes=(32, 64))
-    monkeypatch.setattr(family, "shelf", lambda: {"small": member})
+    member = dataclasses.replace(mask_registry.find("rectangular"), name="small", count=5, sizes=(32, 64))
+    monkeypatch.setattr(mask_registry, "shelf", lambda: {"small": member})
     monkeypatch.setattr(freezing, "shelf", lambda: {"small": member})
     return member
 
@@ -49,7 +50,7 @@ def test_a_shipped_set_is_drawn_again_bit_for_bit(set_id):
 
 @pytest.mark.parametrize("name", ["freeform", "cellular", "lama-thin", "lama-medium", "lama-thick", "deepgin-mix"])
 def test_the_first_masks_of_a_shipped_set_are_drawn_again(name):
-    member, held = family.find(name), frozen.load(f"{name}-256")
+    member, held = mask_registry.find(name), frozen.load(f"{name}-256")
     job = freezing.jobs(member, 256)[-1]
     few, _ = freezing.redraw(dataclasses.replace(job, family=dataclasses.replace(member, count=3)), Ticker())
     (part,) = held.open([job.name])
@@ -111,7 +112,7 @@ def test_verify_names_a_damaged_file_and_goes_on(small, home):
 def test_a_family_whose_version_moved_must_be_frozen_again(small, home, monkeypatch):
     freezing.freeze("small", 32)
     newer = dataclasses.replace(small, version=2)
-    monkeypatch.setattr(family, "shelf", lambda: {"small": newer})
+    monkeypatch.setattr(mask_registry, "shelf", lambda: {"small": newer})
     assert "freeze it again" in freezing.verify("small-32")[0]
 
 
@@ -143,18 +144,18 @@ def test_a_size_or_family_that_is_not_frozen_is_refused(name, size):
 @pytest.mark.parametrize("name", ["centre", "deepgin-rectangular"])
 def test_a_larger_size_meets_the_digest_that_the_manifest_holds(name, home):
     held = freezing.freeze(name, 512)
-    assert held.digest == freezing.known_digests(family.find(name))["512"]
+    assert held.digest == freezing.known_digests(mask_registry.find(name))["512"]
 
 
 def test_strata_scale_their_strokes_with_the_size():
-    member = family.find("freeform")
+    member = mask_registry.find("freeform")
     low, high = member.settings(256, ratio.STRATA[11])["strokes"]
     assert member.settings(1024, ratio.STRATA[11])["strokes"] == [4 * low, 4 * high]
     assert member.settings(1024, None)["strokes"] == [1, 3]
 
 
 def test_lama_has_its_own_constants_at_512():
-    member = family.find("lama-thick")
+    member = mask_registry.find("lama-thick")
     assert member.settings(256, None)["lines"]["width"] == [5, 104]
     assert member.settings(512, None)["lines"]["width"] == [5, 254]
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bench.masks import cellular, draw, frozen, source
-from bench.masks.family import find, sample
+from bench.masks import cellular, draw, frozen, reference
 from bench.masks.philox import Stream
+from bench.masks.registry import find, sample
 
 MEASURED = json.loads((Path(__file__).parent.parent / "data" / "masks-laws.json").read_text())
 LAWS, THEIRS = MEASURED["laws"], MEASURED["masks"]
@@ -79,7 +79,7 @@ def shape(mask):
 def test_components_and_boundary_length_are_the_sources(name, count):
     cv2.setNumThreads(1)
     chance, legacy = random.Random(1), np.random.RandomState(1)
-    theirs = np.array([shape(source.NAMES[name](chance, legacy, 256, 256)) for _ in range(count)], float)
+    theirs = np.array([shape(reference.NAMES[name](chance, legacy, 256, 256)) for _ in range(count)], float)
     ours = np.array([shape(mask) for mask in draw(name, 256, 31, range(count))], float)
     error = np.sqrt((theirs.var(axis=0) + ours.var(axis=0)) / count)
     assert (np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) <= 3 * error).all()

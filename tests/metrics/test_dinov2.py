@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from bench.errors import Unavailable
-from bench.metrics import shelf
+from bench.metrics import registry as metric_registry
 from bench.metrics.features import dinov2
 from tests.fill import DATA, picture, weight
 
@@ -67,8 +67,9 @@ def test_missing_weights_are_named_before_anything_is_built(tmp_path, monkeypatc
 
 
 def test_a_missing_library_makes_the_metric_unavailable(monkeypatch):
-    monkeypatch.setattr(shelf.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(metric_registry.importlib.util, "find_spec", lambda _: None)
     assert (
-        shelf.unavailable("fd-dinov2") == "fd-dinov2 needs the package timm, which is not installed: pip install timm."
+        metric_registry.unavailable("fd-dinov2")
+        == "fd-dinov2 needs the package timm, which is not installed: pip install timm."
     )
-    assert "timm" in shelf.lacks("fd-dinov2")
+    assert "timm" in metric_registry.lacks("fd-dinov2")

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from bench.contracts import Extractor
-from bench.metrics import shelf
+from bench.metrics import registry as metric_registry
 from bench.run.main import run
 from bench.types import RunSpec
 from tests.run.test_run import toy
@@ -32,9 +32,9 @@ def extractor(tmp_path, monkeypatch):
     """A small network in place of Inception, whose weights no test has."""
     net = Counting()
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(shelf, "open_extractor", lambda *_: net)
-    monkeypatch.setattr(shelf, "unavailable", lambda _: None)
-    monkeypatch.setattr(shelf, "weights", lambda _: ())
+    monkeypatch.setattr(metric_registry, "open_extractor", lambda *_: net)
+    monkeypatch.setattr(metric_registry, "unavailable", lambda _: None)
+    monkeypatch.setattr(metric_registry, "weights", lambda _: ())
     return net
 
 

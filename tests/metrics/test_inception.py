@@ -84,7 +84,7 @@ def test_missing_weights_are_named_before_anything_is_built(tmp_path, monkeypatc
 def test_the_published_file_opens(tmp_path, monkeypatch, filled):
     """The weights are read under the names of the published file: strictly, and without unpickling."""
     torch.save(filled.state_dict(), tmp_path / "weights.pth")
-    monkeypatch.setattr("bench.files.locate", lambda name: tmp_path / "weights.pth")
+    monkeypatch.setattr("bench.downloads.locate", lambda name: tmp_path / "weights.pth")
     assert inception.extractor("cpu").extract(_image("inpaint_gt")).shape == (1, 2048)
 
 

@@ -7,7 +7,8 @@ import torch
 
 from bench import digest
 from bench.errors import BadInput, Unavailable
-from bench.metrics import lpips, shelf
+from bench.metrics import lpips
+from bench.metrics import registry as metric_registry
 from tests import fill
 from tests.metrics import stored
 
@@ -128,13 +129,13 @@ def test_a_missing_backbone_is_named_before_anything_is_read(name, tmp_path, mon
     monkeypatch.setenv("BENCH_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(Unavailable, match=r"\.pth .* is not on this machine"):
-        shelf.open_metric(name, "cpu")
+        metric_registry.open_metric(name, "cpu")
 
 
 def test_a_backbone_file_that_was_brought_is_used(tmp_path, monkeypatch):
     path = tmp_path / "own.pth"
     torch.save(state("squeeze") | {"classifier.1.weight": torch.zeros(1)}, path)
-    monkeypatch.setattr(lpips.files, "locate", {"squeezenet-imagenet": path}.__getitem__)
+    monkeypatch.setattr(lpips.downloads, "locate", {"squeezenet-imagenet": path}.__getitem__)
     metric = lpips.metric("lpips-squeeze", "cpu")
     pair = stored.pair("constant")
     assert stored.value(metric, *pair) == values("squeeze", *pair).item()

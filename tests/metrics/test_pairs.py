@@ -8,10 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import BadInput
-from bench.metrics import shelf
+from bench.metrics import registry as metric_registry
 from tests.metrics import stored
 
-PAIRS = [name for name in shelf.cards() if shelf.kind(name) == "pair" and not shelf.weights(name)]
+PAIRS = [
+    name
+    for name in metric_registry.cards()
+    if metric_registry.kind(name) == "pair" and not metric_registry.weights(name)
+]
 LARGE = {"ms-ssim": 161, "ssim-ec51": 51}
 """Smallest side of the metrics that need more than 16 pixels."""
 
@@ -29,14 +33,14 @@ def drawn(name, seed, count=1):
 
 
 def values(name, truth, output, masks):
-    metric = shelf.open_metric(name, "cpu")
+    metric = metric_registry.open_metric(name, "cpu")
     return metric.compare(metric.prepare(truth), output, masks)
 
 
 @every_metric
 def test_equal_images_have_the_best_value(name):
     truth, _, masks = drawn(name, 1)
-    best = BEST.get(name, 1 if shelf.cards()[name].better == "higher" else 0)
+    best = BEST.get(name, 1 if metric_registry.cards()[name].better == "higher" else 0)
     assert values(name, truth, truth, masks).item() == best
 
 
@@ -53,7 +57,7 @@ def test_more_noise_is_worse(name):
     noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
     noisy = [(truth + level * noise).round().clamp(0, 255).to(torch.uint8) for level in (4, 12, 36)]
     ranked = [values(name, truth, output, masks).item() for output in noisy]
-    falls = shelf.cards()[name].better == "higher" and name != "psnr-pooled"
+    falls = metric_registry.cards()[name].better == "higher" and name != "psnr-pooled"
     assert ranked == sorted(ranked, reverse=falls)
     assert len(set(ranked)) == 3
 
@@ -83,7 +87,7 @@ def test_what_lies_outside_the_hole_matters_only_to_whole_image_metrics(name):
     far = output.clone()
     far[..., -1, -1] = 255 - far[..., -1, -1]
     same = torch.equal(values(name, truth, output, masks), values(name, truth, far, masks))
-    assert same == (shelf.cards()[name].scope == "hole")
+    assert same == (metric_registry.cards()[name].scope == "hole")
 
 
 @every_metric
@@ -135,7 +139,7 @@ def test_the_sentence_on_sizes_names_both():
         values("psnr", truth, output[..., 1:], masks)
 
 
-@pytest.mark.parametrize("name", [name for name in PAIRS if shelf.cards()[name].scope == "hole"])
+@pytest.mark.parametrize("name", [name for name in PAIRS if metric_registry.cards()[name].scope == "hole"])
 def test_a_hole_metric_is_not_a_number_where_nothing_is_missing(name):
     truth, output, masks = drawn(name, 9)
     assert math.isnan(values(name, truth, output, torch.zeros_like(masks)).item())

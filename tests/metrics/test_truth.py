@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench import files
-from bench.metrics import shelf
+from bench import downloads
+from bench.metrics import registry as metric_registry
 from bench.metrics.features import truth
 
 DIGESTS = ["aa", "bb", "cc"]
@@ -78,8 +78,8 @@ def test_a_failure_leaves_nothing_behind():
 
 def test_the_key_holds_the_digest_of_the_weights(monkeypatch):
     shas = iter(["1", "1", "2"])
-    monkeypatch.setattr(files, "sha256", lambda _: next(shas))
-    monkeypatch.setattr(shelf, "weights", lambda _: ("inception-fid",))
+    monkeypatch.setattr(downloads, "sha256", lambda _: next(shas))
+    monkeypatch.setattr(metric_registry, "weights", lambda _: ("inception-fid",))
     compute = Counting()
     extractor = type("Toy", (), {"extract": lambda _, images: torch.from_numpy(compute())})()
     for _ in range(3):

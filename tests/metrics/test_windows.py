@@ -116,9 +116,9 @@ def _on_tensors(module, metric, pair, monkeypatch):
 @pytest.mark.gpu
 @pytest.mark.parametrize("variant", ["ssim-wang", "ssim-zero", "ssim-ec51", "uqi", "psnr", "l1-hole"])
 def test_a_gpu_gives_what_a_cpu_gives(variant):
-    from bench.metrics import shelf
+    from bench.metrics import registry as metric_registry
 
     pair = stored.drawn(0, 3, 90, 101)
-    here = _values(shelf.open_metric(variant, "cpu"), pair)
-    there = _values(shelf.open_metric(variant, "cuda"), [part.cuda() for part in pair])
+    here = _values(metric_registry.open_metric(variant, "cpu"), pair)
+    there = _values(metric_registry.open_metric(variant, "cuda"), [part.cuda() for part in pair])
     assert there.cpu() == pytest.approx(here, abs=1e-10)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from bench.models import shelf
+from bench.models import sources
 from tests.models.toyzoo import FLAT, JOINT, TINY, write
 
 
@@ -19,8 +19,8 @@ def fresh():
     """Forget what was found before, and afterwards what this test brought."""
 
     def forget():
-        shelf.members.cache_clear()
-        shelf.card_in.cache_clear()
+        sources.members.cache_clear()
+        sources.card_in.cache_clear()
         for name in [name for name in sys.modules if name.startswith(("toyzoo", "bench_plugin_"))]:
             del sys.modules[name]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.models.batch import proven_batch
-from bench.models.check import probe
+from bench.models.contract import probe
 
 
 class Counting:

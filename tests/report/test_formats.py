@@ -14,7 +14,8 @@ from html.parser import HTMLParser
 import pytest
 
 from bench.errors import BadInput, UnknownName
-from bench.report import latex, main, markdown, terminal
+from bench.report import main
+from bench.report.formats import latex, markdown, terminal
 from bench.report.table import Cell, Column, Report, Row, Table, Value
 
 FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
@@ -118,7 +119,7 @@ class Tags(HTMLParser):
 
 def test_html_is_balanced_and_shows_a_name_as_it_is():
     tags = Tags()
-    tags.feed(main.hypertext.render(one(NASTY + '"<script>')))
+    tags.feed(main.html.render(one(NASTY + '"<script>')))
     assert tags.open == []
     assert tags.text.count(NASTY + '"<script>') == 9
 
@@ -133,7 +134,7 @@ def test_merged_heads_are_shown_once():
     report = Report((table,))
     assert table.spans() == [[2, 1], [0, 1], [2, 1], [0, 1]]
     assert latex.render(report).count(r"\multirow{2}{*}") == 2
-    assert main.hypertext.render(report).count('rowspan="2"') == 2
+    assert main.html.render(report).count('rowspan="2"') == 2
 
 
 def test_column_groups_span_their_columns():
@@ -141,7 +142,7 @@ def test_column_groups_span_their_columns():
     table = Table("t", "T", "", ("",), columns, (Row(("r",), (Cell((Value("1"),)),) * 3),))
     assert r"\multicolumn{2}{c}{left}" in latex.render(Report((table,)))
     assert r"\cmidrule(lr){2-3}" in latex.render(Report((table,)))
-    assert 'colspan="2">left' in main.hypertext.render(Report((table,)))
+    assert 'colspan="2">left' in main.html.render(Report((table,)))
 
 
 def compile_latex(text: str, folder) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from bench.errors import BadInput, NotComparable
 from bench.run.main import outline, run
-from bench.run.toolbox import Means
+from bench.run.toolbox import Execution
 from bench.types import RunSpec
 
 HERE = Path(__file__).parent
@@ -93,7 +93,7 @@ def test_the_interval_holds_the_value(reference):
 
 @pytest.mark.parametrize(
     "means",
-    [Means(shard=1), Means(shard=3, workers=1), Means(batch=1), Means(batch=5, shard=4, workers=3)],
+    [Execution(shard=1), Execution(shard=3, workers=1), Execution(batch=1), Execution(batch=5, shard=4, workers=3)],
     ids=lambda means: f"shard {means.shard}, batch {means.batch}, workers {means.workers}",
 )
 def test_shards_batches_and_workers_change_no_bit(spec, tmp_path, reference, means):
@@ -101,7 +101,7 @@ def test_shards_batches_and_workers_change_no_bit(spec, tmp_path, reference, mea
 
 
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(spec, tmp_path, monkeypatch):
-    asked, means = spec("Interrupting", "Smooth"), Means(shard=2)
+    asked, means = spec("Interrupting", "Smooth"), Execution(shard=2)
     undisturbed = run(asked, tmp_path / "undisturbed", means)
     for calls in (2, 7, 5):
         monkeypatch.setenv("TOY_CALLS", str(calls))
@@ -115,8 +115,8 @@ def test_a_stopped_run_may_go_on_with_other_shards(spec, tmp_path, monkeypatch):
     undisturbed = run(asked, tmp_path / "undisturbed")
     monkeypatch.setenv("TOY_CALLS", "9")
     with pytest.raises(KeyboardInterrupt):
-        run(asked, tmp_path / "stopped", Means(shard=2))
-    assert results(run(asked, tmp_path / "stopped", Means(shard=3))) == results(undisturbed)
+        run(asked, tmp_path / "stopped", Execution(shard=2))
+    assert results(run(asked, tmp_path / "stopped", Execution(shard=3))) == results(undisturbed)
 
 
 def test_what_is_done_is_not_done_again(spec, reference, monkeypatch):
@@ -144,7 +144,7 @@ def test_a_failed_cell_is_marked_and_the_others_are_measured(spec, tmp_path):
 def test_a_failed_cell_is_tried_again_by_the_next_run(spec, tmp_path):
     asked = spec("Fragile")
     run(asked, tmp_path / "run")
-    assert outline(asked, tmp_path / "run", Means())["models"][0]["done"] == 0
+    assert outline(asked, tmp_path / "run", Execution())["models"][0]["done"] == 0
 
 
 def test_a_model_that_peeks_is_refused_by_name(spec, tmp_path):
@@ -160,11 +160,11 @@ def test_a_bad_model_empties_its_row_and_no_other(spec, tmp_path, model, words):
 
 
 def test_a_batch_is_no_larger_than_the_run(spec, tmp_path):
-    assert not run(spec("Narrow", limit=2), tmp_path / "run", Means(batch=8)).faults
+    assert not run(spec("Narrow", limit=2), tmp_path / "run", Execution(batch=8)).faults
 
 
 def test_a_batch_is_no_larger_than_a_shard(spec, tmp_path):
-    assert not run(spec("Narrow"), tmp_path / "run", Means(batch=8, shard=2)).faults
+    assert not run(spec("Narrow"), tmp_path / "run", Execution(batch=8, shard=2)).faults
 
 
 def test_the_pictures_of_some_images_are_kept(reference):
@@ -224,5 +224,5 @@ def test_a_metric_without_weights_is_an_empty_column_with_its_reason(spec, tmp_p
 @pytest.mark.slow
 def test_ray_gives_the_same_bytes(spec, tmp_path, reference):
     pytest.importorskip("ray")
-    means = Means(shard=2, workers=2)
+    means = Execution(shard=2, workers=2)
     assert results(run(spec(), tmp_path / "run", means, executor="ray")) == results(reference)

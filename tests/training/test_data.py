@@ -8,9 +8,9 @@ from PIL import Image
 from bench import digest
 from bench.datasets.folder import Folder
 from bench.errors import BadInput, UnknownName
-from bench.models import seen
+from bench.models import contamination
 from bench.training import data
-from bench.training.holes import Drawer
+from bench.training.masks import Drawer
 from bench.training.recipe import Masks
 from tests.training.toy import HOLES, PAPER, SIZE
 
@@ -52,7 +52,7 @@ def test_images_are_bytes_and_holes_are_ones(photographs):
 
 def test_an_epoch_shows_every_photograph_once_and_notes_it(photographs):
     noted = [digest for number in range(2) for digest in batches(photographs)[number].digests]
-    assert sorted(noted) == sorted(seen.fingerprint(photographs.read(name)) for name in photographs.ids)
+    assert sorted(noted) == sorted(contamination.fingerprint(photographs.read(name)) for name in photographs.ids)
 
 
 def test_later_epochs_note_nothing(photographs):

@@ -7,20 +7,21 @@ import torch
 from lightning_fabric import Fabric
 
 from bench import progress
-from bench.datasets import catalogue
-from bench.models import check, shelf, zoo
+from bench.datasets import registry as dataset_registry
+from bench.models import contract, sources
+from bench.models import registry as model_registry
 from bench.training import data, learner, trainer
 from bench.training import log as logs
 from bench.training import recipe as recipes
-from bench.training.holes import Drawer
+from bench.training.base import Batch
 from bench.training.job import Job, new_learner
-from bench.training.step import Batch
+from bench.training.masks import Drawer
 
 
 def modules():
     """Every learned model's file that brings recipes."""
-    for name, card in zoo.cards().items():
-        if card.kind == "learned" and "RECIPES" in shelf.members()[name].file.read_text(encoding="utf-8"):
+    for name, card in model_registry.cards().items():
+        if card.kind == "learned" and "RECIPES" in sources.members()[name].file.read_text(encoding="utf-8"):
             yield pytest.param(name, id=name)
 
 
@@ -28,7 +29,7 @@ MODELS = list(modules())
 
 
 def load(name):
-    return shelf.load(shelf.members()[name])
+    return sources.load(sources.members()[name])
 
 
 def without_networks(recipe):
@@ -59,7 +60,7 @@ def test_a_recipe_is_whole(name, kind):
         assert set(stage.weights) <= set(recipe.weights)
         assert stage.schedule[0][0] == 0
     assert set(recipe.features) <= set(recipe.weights)
-    assert recipe.variant in {"", *zoo.cards()[name].variants}
+    assert recipe.variant in {"", *model_registry.cards()[name].variants}
     assert recipes.plain(recipe)
 
 
@@ -67,7 +68,7 @@ def test_a_recipe_is_whole(name, kind):
 @pytest.mark.parametrize("name", MODELS)
 def test_twenty_steps_on_the_demo_photographs_move_every_network(name, tmp_path):
     module = load(name)
-    job = Job(name, module, "starter", small(module, 20), catalogue.open_dataset("demo"), tmp_path, workers=0)
+    job = Job(name, module, "starter", small(module, 20), dataset_registry.open_dataset("demo"), tmp_path, workers=0)
     fabric = Fabric(accelerator="cpu", devices=1)
     before = {key: value.clone() for key, value in new_learner(job, fabric).players.state_dict().items()}
     trainer.train(job, fabric)
@@ -87,7 +88,7 @@ def test_four_images_are_soon_known_by_heart(name):
     """Within 200 turns of the last stage, at full rates, the distance is halved; looked at every 20, to end early."""
     module = load(name)
     recipe = small(module, len(module.RECIPES["starter"].stages))
-    job = Job(name, module, "starter", recipe, catalogue.open_dataset("demo"), None, workers=0)
+    job = Job(name, module, "starter", recipe, dataset_registry.open_dataset("demo"), None, workers=0)
     torch.manual_seed(0)
     found = new_learner(job, Fabric(accelerator="cpu", devices=1))
     batch = _four(job, recipe)
@@ -114,6 +115,6 @@ def _distance(found: learner.Learner, batch, seeds):
     """Mean absolute error in the hole, of the model as it is used."""
     found.model.eval()
     with torch.no_grad():
-        output = check.call(found.model, batch.images * (1 - batch.masks), batch.masks, seeds)
+        output = contract.call(found.model, batch.images * (1 - batch.masks), batch.masks, seeds)
     found.model.train()
     return float(((output - batch.images).abs() * batch.masks).sum() / batch.masks.sum() / 3)

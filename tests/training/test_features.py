@@ -89,6 +89,6 @@ def test_a_network_is_read_from_its_file(tmp_path, monkeypatch):
     path, network = tmp_path / "vgg.pth", vgg.make_layers(vgg.cfgs["D"])
     state = {f"features.{name}": value for name, value in network.state_dict().items()}
     torch.save(state | {"classifier.0.weight": torch.zeros(1)}, path)
-    monkeypatch.setattr(features.files, "locate", lambda name: path)
+    monkeypatch.setattr(features.downloads, "locate", lambda name: path)
     (found,) = features.load("vgg16-imagenet", ("pool1",), normalised=False)(image := torch.rand(1, 3, 16, 16))
     assert torch.allclose(found, network[:5](image))

@@ -6,9 +6,9 @@ from lightning_fabric import Fabric
 
 from bench.errors import BadInput, ContractBroken
 from bench.training import learner as learners
+from bench.training.base import Batch
 from bench.training.learner import Learner
 from bench.training.recipe import Masks, Stage
-from bench.training.step import Batch
 from tests.training import toy
 from tests.training.toy import PAPER
 
@@ -160,7 +160,7 @@ def test_turns_of_a_fresh_stage_take_a_batch_each():
 
 def test_an_estimate_counts_players_time_and_memory():
     from bench.training import estimate
-    from bench.training.holes import Drawer
+    from bench.training.masks import Drawer
 
     found = learner()
     measured = estimate.measure(found, Drawer(Masks(("centre",)), 32, 0), world=1)

@@ -45,14 +45,14 @@ def bench(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_short_training_ends_in_weights_that_the_zoo_finds(bench, tmp_path):
-    from bench.models import zoo
+    from bench.models import registry as model_registry
 
     found = json.loads(bench("ce", "--recipe", "starter", "--steps", "2", "--workers", "0", *TINY, "--json", "--quiet"))
     assert found["step"] == 2
     assert (tmp_path / "trainings" / "ce-starter" / "log.csv").is_file()
-    (ref,) = zoo.choose(["ce@trained"])
+    (ref,) = model_registry.choose(["ce@trained"])
     assert ref.reason == ""
-    zoo.open_model(ref)
+    model_registry.open_model(ref)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 
 from bench import progress
 from bench.errors import BadInput, NotComparable, Unavailable
-from bench.models import seen, weights
+from bench.models import contamination, weights
 from bench.training import checkpoint, data, learner, trainer
 from bench.training import log as logs
 from bench.training.job import Job
@@ -79,8 +79,8 @@ def test_the_record_says_how_the_weights_came_about(finished):
 
 def test_the_photographs_that_were_learned_from_are_listed(finished, photographs):
     learned, _ = data.split(photographs)
-    listed = seen.load(finished / "best.safetensors")
-    assert listed == {seen.fingerprint(photographs.read(name)) for name in learned}
+    listed = contamination.load(finished / "best.safetensors")
+    assert listed == {contamination.fingerprint(photographs.read(name)) for name in learned}
 
 
 def test_the_log_has_a_row_for_each_term_and_step(finished):
@@ -104,7 +104,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(finished, photographs, tmp_path,
     train(photographs, tmp_path)
     assert same_tensors(weights.read(tmp_path / "last.safetensors")[0], weights.read(finished / "last.safetensors")[0])
     assert (tmp_path / "log.csv").read_text() == (finished / "log.csv").read_text()
-    assert seen.load(tmp_path / "last.safetensors") == seen.load(finished / "last.safetensors")
+    assert contamination.load(tmp_path / "last.safetensors") == contamination.load(finished / "last.safetensors")
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_installed_weights_are_found_by_their_tag(finished, photographs, tmp_pat
     scores = trainer.install(job(photographs, finished), finished / "best.safetensors", "mine")
     assert set(scores) == {"step", "psnr", "l1"}
     assert weights.find("toy") == {"mine": tmp_path / "weights" / "toy" / "mine.safetensors"}
-    assert seen.load(weights.find("toy")["mine"])
+    assert contamination.load(weights.find("toy")["mine"])
 
 
 @pytest.mark.slow
@@ -215,12 +215,14 @@ def test_what_was_left_out_is_recorded(photographs, tmp_path):
 def test_a_frozen_mask_set_can_judge(photographs, tmp_path, monkeypatch):
     import numpy as np
 
-    from bench.training import holes
+    from bench.training import masks as training_masks
     from bench.training.recipe import shorten
 
     asked = []
     monkeypatch.setattr(
-        holes, "frozen", lambda name, ids: asked.append(name) or np.eye(32, dtype=np.uint8)[None].repeat(len(ids), 0)
+        training_masks,
+        "frozen",
+        lambda name, ids: asked.append(name) or np.eye(32, dtype=np.uint8)[None].repeat(len(ids), 0),
     )
     train(photographs, tmp_path, shorten(toy.PAPER, 2), frozen_masks="freeform-256/20-40")
     assert asked == ["freeform-256/20-40"]

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from bench.training import adversarial, losses
+from bench.training.base import Training
 from bench.training.recipe import Masks, Optimizer, Recipe, Stage
-from bench.training.step import Training
 from bench.types import ModelCard
 
 CARD = ModelCard(title="Toy", variants={"plain": "without norms", "normed": "with a batch norm"})

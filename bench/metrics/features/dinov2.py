@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.transforms.v2 import functional as transforms
 
-from bench import batching, files
+from bench import batching, downloads
 from bench.contracts import Extractor
 from bench.metrics import precision
 from bench.types import MetricCard
@@ -34,7 +34,7 @@ BATCH = {"cuda": 64}
 
 def extractor(device: Any) -> Extractor:
     """The network with its published weights; `Unavailable` where they are missing."""
-    path = files.locate("dinov2-large")
+    path = downloads.locate("dinov2-large")
     net = network(ARCHITECTURE)
     load(net, torch.load(path, map_location="cpu", weights_only=True))
     return DinoV2(net, torch.device(device))

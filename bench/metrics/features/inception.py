@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import inception_v3
 from torchvision.models.inception import BasicConv2d
 
-from bench import batching, files
+from bench import batching, downloads
 from bench.contracts import Extractor
 from bench.metrics import precision
 from bench.types import MetricCard
@@ -39,7 +39,7 @@ BATCH = {"cuda": 64}
 
 def extractor(device: Any) -> Extractor:
     """The network with its published weights; `Unavailable` where they are missing."""
-    path = files.locate("inception-fid")
+    path = downloads.locate("inception-fid")
     net = network()
     net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
     return Inception(net, torch.device(device))

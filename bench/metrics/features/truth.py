@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench import digest, files, paths
+from bench import digest, downloads, paths
 from bench.contracts import Extractor
 from bench.disk import whole_file
-from bench.metrics import shelf
+from bench.metrics import registry as metric_registry
 
 
 def cached(name: str, image_digests: Sequence[str], images: torch.Tensor, extractor: Extractor) -> np.ndarray:
@@ -22,8 +22,8 @@ def cached(name: str, image_digests: Sequence[str], images: torch.Tensor, extrac
     """
     network = {
         "extractor": name,
-        "version": shelf.extractors()[name].version,
-        "weights": [files.sha256(weights) for weights in shelf.weights(name)],
+        "version": metric_registry.extractors()[name].version,
+        "weights": [downloads.sha256(weights) for weights in metric_registry.weights(name)],
         "device": images.device.type,
     }
     return stored(network, image_digests, lambda: extractor.extract(images).cpu().numpy())

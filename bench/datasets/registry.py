@@ -1,0 +1,274 @@
+"""Which data sets there are, how their official copies are laid out, and how one is opened by name.
+
+`demo`, `folder`, `shards`, and every entry of `entries/*.toml`. Lists of ids are frozen: a subset is drawn by the
+digest of the id, so that it is the same on every machine and in every order.
+"""
+
+from __future__ import annotations
+
+import heapq
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from bench import digest
+from bench.contracts import Dataset
+from bench.datasets import image_ids
+from bench.disk import write_text
+from bench.errors import BadInput, UnknownName
+
+SEE = "bench datasets list"
+PLAIN = {
+    "demo": "the photographs that travel with the project",
+    "folder": "any directory of photographs (--root DIR)",
+    "shards": "one tar file or a directory of them (--root)",
+}
+"""Names that need no entry."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One split of a data set as its publishers, or the field, lay it out on disk."""
+
+    split: str
+    folder: str
+    """Below the root; ids begin below it."""
+    count: int = 0
+    """How many photographs there must be; 0: not settled."""
+    suffixes: tuple[str, ...] = image_ids.SUFFIXES
+    """Files that are photographs; elsewhere label maps share folder and stem."""
+    listing: str = ""
+    """Official list below the root; its first column names the photographs of the split."""
+    value: str = ""
+    """Only lines of the listing whose last column is this."""
+    first: str = ""
+    last: str = ""
+    """Only files whose names without suffix lie between these, both included."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a data set without having it."""
+
+    name: str
+    title: str
+    type: str
+    year: int
+    images: int
+    resolution: str
+    licence: str
+    url: str
+    get: str
+    """How to obtain it."""
+    preparation: str
+    """How papers make their inputs from it."""
+    tables: tuple[str, ...]
+    """Paper tables that use it."""
+    layouts: tuple[Layout, ...]
+    """The first one's split is the default."""
+    survey: dict[str, str] = field(default_factory=dict)
+    """Its row in the survey's Table 3 (Gao, Generative adversarial network based image inpainting), as printed."""
+    torchvision: str = ""
+    """The class of torchvision that reads it."""
+    notes: str = ""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of its splits, the default first."""
+        return tuple(dict.fromkeys(layout.split for layout in self.layouts))
+
+
+@cache
+def entries() -> dict[str, Entry]:
+    """The catalogue, by name."""
+    files = sorted((Path(__file__).parent / "entries").glob("*.toml"))
+    return {file.stem: _entry(file) for file in files}
+
+
+def _entry(file: Path) -> Entry:
+    fields = tomllib.loads(file.read_text(encoding="utf-8"))
+    layouts = [
+        Layout(**{**layout, "suffixes": tuple(layout.get("suffixes", image_ids.SUFFIXES))})
+        for layout in fields.pop("layout")
+    ]
+    return Entry(name=file.stem, tables=tuple(fields.pop("tables")), layouts=tuple(layouts), **fields)
+
+
+def known() -> list[str]:
+    """Every name that `open_dataset` takes."""
+    return [*PLAIN, *entries()]
+
+
+def entry(name: str) -> Entry:
+    """One entry; raises `UnknownName`."""
+    if name not in entries():
+        raise UnknownName("data set", [name], known(), SEE)
+    return entries()[name]
+
+
+def layout_of(name: str, root: str | None, split: str | None) -> Layout | None:
+    """The official layout that `open_dataset` reads with these words; None where a copy has no official count."""
+    if name not in entries() or not root or (split and split.endswith(".txt")):
+        return None
+    return _locate(entries()[name], _place(root), split)[0]
+
+
+def open_dataset(name: str, root: str | None = None, split: str | None = None) -> Dataset:
+    """Open a data set by name.
+
+    `root` is where the copy lies: the directory that holds the official folders, one of these, or (for `shards`) a tar
+    file. `split` is the name of a split, of an official folder, or a list of ids (a file that ends in .txt). Raises
+    `UnknownName`, or `BadInput` saying what was expected where.
+    """
+    if split and split.endswith(".txt"):
+        return _narrow(open_dataset(name, root), read_list(Path(split)), split)
+    if name == "demo":
+        return _demo(root)
+    if name not in known():
+        raise UnknownName("data set", [name], known(), SEE)
+    if not root:
+        raise BadInput(
+            f"The data set {name} needs --root DIR, where its photographs lie. See: bench datasets show {name}"
+        )
+    if name in entries():
+        return _official(entries()[name], _place(root), split)
+    if split:
+        raise BadInput(f"The data set {name} has no splits; --split takes a list of ids (.txt) here.")
+    return _folder(_place(root)) if name == "folder" else _shards(_place(root))
+
+
+# Photographs are opened with Pillow and NumPy; lists of names must not wait for them.
+
+
+def _demo(root: str | None) -> Dataset:
+    from bench.datasets import demo
+
+    if root:
+        raise BadInput("The data set demo travels with the project and takes no --root.")
+    return _folder(demo.FOLDER, "demo")
+
+
+def _folder(root: Path, name: str = "folder", suffixes: tuple[str, ...] = image_ids.SUFFIXES) -> Dataset:
+    from bench.datasets.folder import Folder
+
+    return Folder(root, name, suffixes)
+
+
+def _shards(root: Path) -> Dataset:
+    from bench.datasets.shards import Shards
+
+    return Shards(root)
+
+
+def _place(root: str) -> Path:
+    place = Path(root).expanduser().absolute()
+    if not place.exists():
+        raise BadInput(f"--root {root} does not exist.")
+    return place
+
+
+def _torchvision(class_name: str, root: Path, split: str, name: str) -> Dataset:
+    from bench.datasets.torchvision import TorchVision
+
+    return TorchVision(class_name, root, split, name)
+
+
+def _official(entry: Entry, root: Path, split: str | None) -> Dataset:
+    layout, base = _locate(entry, root, split)
+    if entry.torchvision:
+        return _torchvision(entry.torchvision, base, layout.split, entry.name)
+    dataset = _folder(base / layout.folder, entry.name, layout.suffixes)
+    if layout.last:
+        dataset.ids = [i for i in dataset.ids if layout.first <= i.rpartition("/")[2] <= layout.last]
+    if layout.listing:
+        listing = base / layout.listing
+        return _narrow(dataset, list(_listed(listing, layout.value)), str(listing))
+    return dataset
+
+
+def _locate(entry: Entry, root: Path, split: str | None) -> tuple[Layout, Path]:
+    """The layout that is there, and the directory that its folder lies in."""
+    wanted = split or next((layout.split for layout in entry.layouts if _tail(root, layout.folder)), entry.splits[0])
+    layouts = [layout for layout in entry.layouts if wanted in (layout.split, layout.folder)]
+    if not layouts:
+        raise UnknownName(f"split of {entry.name}", [wanted], entry.splits, f"bench datasets show {entry.name}")
+    for layout in layouts:
+        if base := _base(root, layout):
+            return layout, base
+    expected = ", ".join(f"{layout.folder}{layout.listing and f' with {layout.listing}'}" for layout in layouts)
+    others = ", ".join(dict.fromkeys(layout.split for layout in entry.layouts if _base(root, layout)))
+    hint = f"There is: --split {others}." if others else "For another arrangement: --dataset folder."
+    raise BadInput(f"{root} holds no split {wanted} of {entry.name}; expected: {expected}. {hint}")
+
+
+def _tail(root: Path, folder: str) -> bool:
+    """Whether the root itself is an official folder."""
+    parts = PurePosixPath(folder).parts
+    return bool(parts) and root.parts[-len(parts) :] == parts
+
+
+def _base(root: Path, layout: Layout) -> Path | None:
+    """The directory above the layout's folder, where the root is that directory, the folder, or between the two."""
+    parts = PurePosixPath(layout.folder).parts
+    for depth in range(min(len(parts), len(root.parents)) + 1):
+        base = root.parents[depth - 1] if depth else root
+        inside = root.parts[len(root.parts) - depth :] == parts[:depth]
+        if inside and (base / layout.folder).exists() and (base / layout.listing).exists():
+            return base
+    return None
+
+
+def _listed(path: Path, value: str) -> Iterator[str]:
+    """The ids in an official list: its first column without suffix, of all lines or of those that end with `value`."""
+    for line in _lines(path):
+        columns = line.split()
+        if columns and (not value or columns[-1] == value):
+            yield image_ids.without_suffix(columns[0])
+
+
+def _narrow(dataset: Dataset, ids: Sequence[str], source: str) -> Dataset:
+    missing = sorted(set(ids) - set(dataset.ids))
+    if missing:
+        raise BadInput(
+            f"{source} names {len(missing)} photographs that {dataset.name} does not hold: {missing[0]}, ..."
+        )
+    dataset.ids = sorted(ids)
+    return dataset
+
+
+def subset(ids: Sequence[str], limit: int) -> list[str]:
+    """The `limit` ids with the smallest digests, sorted; all of them where there are fewer."""
+    if limit < 1:
+        raise BadInput(f"--limit {limit}: at least one image is needed.")
+    return sorted(heapq.nsmallest(limit, ids, key=digest.number))
+
+
+def write_list(path: Path, ids: Sequence[str]) -> None:
+    """Freeze a list: one id a line, UTF-8."""
+    write_text(path, "".join(f"{name}\n" for name in ids))
+
+
+def read_list(path: Path) -> list[str]:
+    """Read a list of ids, one a line (a photograph's suffix is dropped); an empty or repeated one is `BadInput`."""
+    ids = [image_ids.without_suffix(line) for line in _lines(path)]
+    if not ids:
+        raise BadInput(f"The list {path} is empty.")
+    if len(set(ids)) < len(ids):
+        twice = next(name for name in ids if ids.count(name) > 1)
+        raise BadInput(f"The list {path} names {twice} twice.")
+    return ids
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise BadInput(f"The list {path} cannot be read: {getattr(fault, 'strerror', None) or fault}.") from fault
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def list_digest(ids: Sequence[str]) -> str:
+    """SHA-256 under which a list of ids is known."""
+    return digest.of_lines(ids)

@@ -1,0 +1,137 @@
+"""The shelf of metrics and feature extractors: what there is, what it needs, how it is opened. Lists load no torch."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench import downloads, plugins
+from bench.errors import BadInput, BenchError, UnknownName
+from bench.types import MetricCard
+
+if TYPE_CHECKING:
+    from bench.contracts import Extractor, PairMetric, SetMetric
+
+FOLDER = Path(__file__).parent
+SEE = "bench metrics list"
+
+
+class Entry(NamedTuple):
+    """A card and the module that opens what it describes."""
+
+    card: MetricCard
+    module: str
+
+
+def cards() -> dict[str, MetricCard]:
+    """Variant name -> card, of every pair and set metric: this folder's, then those of the group `bench.metrics`."""
+    return {name: entry.card for name, entry in _metrics().items()}
+
+
+def families() -> dict[str, list[str]]:
+    """File -> the variants that it defines, its standard one first."""
+    found: dict[str, list[str]] = {}
+    for name, entry in _metrics().items():
+        found.setdefault(entry.module.rpartition(".")[2], []).append(name)
+    return found
+
+
+def extractors() -> dict[str, MetricCard]:
+    """Name -> card, of every feature extractor."""
+    return {name: entry.card for name, entry in _extractors().items()}
+
+
+def choose(names: Iterable[str]) -> list[str]:
+    """Resolve names, `all` and globs (`ssim-*`); raises `UnknownName` with all misses."""
+    return plugins.choose("metric", names, list(_metrics()), SEE)
+
+
+def kind(name: str) -> str:
+    """`pair` (a number per image) or `set` (a number per set, from an extractor's vectors)."""
+    return "set" if _metric(name).card.extractor else "pair"
+
+
+def weights(name: str) -> tuple[str, ...]:
+    """The weight files that a metric or extractor needs, its extractor's included."""
+    return tuple(file for card in _needed(name) for file in card.weights)
+
+
+def lacks(name: str) -> list[str]:
+    """The weight files and libraries of a metric or extractor that are not here; digests are not checked."""
+    libraries = [library for card in _needed(name) for library in card.libraries]
+    missing = [library for library in libraries if importlib.util.find_spec(library) is None]
+    return [file for file in weights(name) if downloads.find(file) is None] + missing
+
+
+def unavailable(name: str) -> str | None:
+    """Why a metric (or extractor) cannot be opened here, in one sentence; None where it can. Checks digests."""
+    needed = _needed(name)
+    for library in (library for card in needed for library in card.libraries):
+        if importlib.util.find_spec(library) is None:
+            return f"{name} needs the package {library}, which is not installed: pip install {library}."
+    try:
+        for file in weights(name):
+            downloads.locate(file)
+    except BenchError as fault:
+        return str(fault)
+    return None
+
+
+def open_metric(name: str, device: Any) -> PairMetric | SetMetric:
+    """Open a metric on a device (set metrics take no notice of it); `Unavailable` where its weights are missing."""
+    return importlib.import_module(_metric(name).module).metric(name, device)
+
+
+def open_extractor(name: str, device: Any) -> Extractor:
+    """Open a network whose features set metrics read; `Unavailable` where its weights are missing."""
+    if name not in _extractors():
+        raise UnknownName("extractor", [name], _extractors(), SEE)
+    return importlib.import_module(_extractors()[name].module).extractor(device)
+
+
+def _needed(name: str) -> list[MetricCard]:
+    """The card of a metric or extractor, and that of the extractor whose vectors it reads."""
+    card = (_extractors().get(name) or _metric(name)).card
+    return [card, *([extractors()[card.extractor]] if card.extractor else [])]
+
+
+def _metric(name: str) -> Entry:
+    choose([name])
+    return _metrics()[name]
+
+
+@functools.cache
+def _metrics() -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    for module, path in [*_modules(FOLDER, __package__), *_third_parties()]:
+        for name, card in plugins.cards(path).items():
+            if name in found:
+                raise BadInput(f"{path} brings a metric '{name}', a name that {found[name].module} has already.")
+            found[name] = Entry(card, module)
+    return found
+
+
+@functools.cache
+def _extractors() -> dict[str, Entry]:
+    modules = _modules(FOLDER / "features", f"{__package__}.features")
+    return {name: Entry(card, module) for module, path in modules for name, card in plugins.cards(path).items()}
+
+
+def _modules(folder: Path, package: str) -> list[tuple[str, Path]]:
+    return [(f"{package}.{name}", path) for name, path in plugins.files(folder).items()]
+
+
+def _third_parties() -> list[tuple[str, Path]]:
+    """Installed files with `CARDS`; they are found, not imported."""
+    found = []
+    for point in entry_points(group="bench.metrics"):
+        place = importlib.util.find_spec(point.value)
+        if place is None or not place.origin:
+            raise BadInput(f"The entry point bench.metrics:{point.name} names {point.value}, which is not installed.")
+        found.append((point.value, Path(place.origin)))
+    return found

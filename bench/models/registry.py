@@ -1,0 +1,339 @@
+"""The zoo: which models there are, what a name stands for, and how a model is opened with its weights.
+
+A name is `id[:variant][@weights]`, an alias of a paper's table in place of the id, `path/to/file.py[:Class][@FILE]`,
+or the path of a folder of finished pictures, `path/to/pictures[@jpg]`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import inspect
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import digest
+from bench.errors import BadInput, ContractBroken, Unavailable, UnknownName
+from bench.models import sources, weights
+from bench.types import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.contracts import Model
+    from bench.models import predictions
+
+SEE = "bench models list"
+KINDS = ("official", "trained", "starter")
+"""Which weights a name without `@` takes: the first of these that is at hand."""
+UNTRAINED = "untrained"
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model with its weights, resolved but not loaded."""
+
+    name: str
+    """Canonical: `id[:variant]@weights`; the default variant is left out, models without weights have no `@`."""
+    id: str
+    variant: str
+    """The variant's own name, also for the default; "" for a model with one form only."""
+    weights: str
+    """Tag of the weights; "" for none."""
+    member: sources.Member
+    card: ModelCard
+    file: Path | None = None
+    """The weights file."""
+    attribute: str = "model"
+    """What is called in the model's file."""
+    pictures: predictions.Folder | None = None
+    """What stands in for the model: pictures that are finished."""
+    reason: str = ""
+    """Why the model cannot run here and what to do; empty when it can."""
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Stands for all that decides the model's numbers: see `weights_digest`."""
+        return weights_digest(self)
+
+
+def cards() -> dict[str, ModelCard]:
+    """Id -> card of every model on the shelves, without importing any of them."""
+    found = {name: sources.card_in(member.file) for name, member in sources.members().items()}
+    return {name: card for name, card in found.items() if card is not None}
+
+
+def choose(names: Sequence[str]) -> list[ModelRef]:
+    """Resolve names in the order asked for, without repetition.
+
+    `all` is every model in its default variant; globs reach over variants (`deepgin*`) and tags (`pconv@*`). Names
+    that meet nothing are reported together in one `UnknownName`. A model that is known but cannot run here comes back
+    with a `reason`.
+    """
+    missed: list[str] = []
+    chosen: dict[str, ModelRef] = {}
+    for name in names:
+        refs = _resolved(name)
+        if not refs:
+            missed.append(name)
+        for ref in refs:
+            if chosen.setdefault(ref.name, ref) != ref:
+                raise BadInput(f"Two different models would be called '{ref.name}'. Rename one folder or file.")
+    if missed:
+        raise UnknownName("model", missed, _known(missed), SEE)
+    return list(chosen.values())
+
+
+def only(name: str) -> ModelRef:
+    """The one model that a name stands for; raises `BadInput` where it stands for several."""
+    refs = choose([name])
+    if len(refs) > 1:
+        raise BadInput(f"'{name}' stands for {len(refs)} models: {', '.join(ref.name for ref in refs)}. Name one.")
+    return refs[0]
+
+
+def open_model(ref: ModelRef, device: torch.device | str = "cpu") -> Model:
+    """The model on the device, in evaluation mode, without gradients; weights are read strictly.
+
+    Weights that a parametrisation works out at every pass (spectral norms) are worked out once: the same bits, the
+    state dict of a plain network. On a CPU the weights of the house's own models lie with their channels last, where
+    most networks are up to 1.5 times as fast (perf/models.py --formats). Raises `Unavailable` with the ref's reason,
+    `BadInput` naming the first key that differs.
+    """
+    import torch
+
+    if ref.reason:
+        raise Unavailable(ref.reason)
+    if ref.pictures:
+        raise BadInput(f"{ref.pictures.root} holds finished pictures, no model. Score them: bench score --help.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = _from_plugin(ref) if ref.attribute != "model" else _from_contract(ref)
+    if isinstance(model, torch.nn.Module):
+        model = _settled(model.eval().requires_grad_(False).to(device))
+        if ref.attribute == "model" and torch.device(device).type == "cpu":
+            model = model.to(memory_format=torch.channels_last)
+    if not callable(getattr(model, "predict", None)):
+        raise ContractBroken(f"{ref.name} has no method predict(images, masks).")
+    return model
+
+
+def _settled(model: torch.nn.Module) -> torch.nn.Module:
+    from torch.nn.utils import parametrize
+
+    for part in list(model.modules()):
+        for name in list(getattr(part, "parametrizations", ())):
+            parametrize.remove_parametrizations(part, name)
+    return model
+
+
+def untrained(ref: ModelRef) -> ModelRef:
+    """The same model with the weights that it is built with."""
+    name = f"{ref.name.partition('@')[0]}@{UNTRAINED}"
+    return replace(ref, name=name, weights=UNTRAINED, file=None, reason="")
+
+
+def weights_digest(ref: ModelRef) -> str:
+    """SHA-256 over all that decides a model's numbers: its weights (or none), card version, sources and libraries."""
+    if ref.pictures:
+        return ref.pictures.digest()
+    settings = {
+        "variant": ref.variant,
+        "version": ref.card.version,
+        "weights": _file_digest(ref.file) if ref.file else ref.weights,
+        "attribute": ref.attribute,
+        **sources.fingerprint(ref.member),
+    }
+    return digest.of_settings(settings)
+
+
+def _file_digest(file: Path) -> str:
+    """As the record says (checked when the weights are read); foreign files are digested here."""
+    return str(weights.record(file).get("sha256")) if file.with_suffix(".json").is_file() else digest.of_file(file)
+
+
+def _resolved(name: str) -> list[ModelRef]:
+    if _is_file(name):
+        return [_from_file(name)]
+    return [_from_folder(name)] if os.sep in name else [*_from_shelf(name)]
+
+
+def _from_folder(name: str) -> ModelRef:
+    from bench.models import predictions
+
+    place, suffix = Path(name).expanduser(), ""
+    if not place.is_dir() and "@" in place.name:
+        bare, _, suffix = place.name.rpartition("@")
+        place = place.with_name(bare)
+    if not place.is_dir():
+        raise BadInput(f"{name} is neither a model nor a folder of finished pictures: no such folder.")
+    if suffix and suffix not in predictions.SUFFIXES:
+        raise UnknownName("kind of picture", [suffix], predictions.SUFFIXES, "bench score --help")
+    place = place.resolve()
+    card = ModelCard(title=place.name, kind="finished")
+    pictures = predictions.Folder(place, suffix or predictions.LOSSLESS)
+    label = f"{place.name}@{suffix}" if suffix else place.name
+    return ModelRef(label, place.name, "", suffix, sources.Member(place.name, place, ""), card, pictures=pictures)
+
+
+def _from_contract(ref: ModelRef) -> Any:
+    if ref.file is None:
+        return sources.build(ref.member, ref.variant)
+    recorded = ref.file.with_suffix(".json").is_file()
+    state, known = weights.read(ref.file) if recorded else (weights.checkpoint(ref.file), {})
+    model = sources.build(ref.member, ref.variant, **known.get("settings", {}))
+    weights.apply(model, state, ref.file, ref.name)
+    return model
+
+
+def _from_plugin(ref: ModelRef) -> Any:
+    maker = getattr(sources.load(ref.member), ref.attribute, None)
+    if ref.file is None:
+        return sources.build(ref.member, attribute=ref.attribute)
+    if maker is not None and "weights" in inspect.signature(maker).parameters:
+        return sources.build(ref.member, attribute=ref.attribute, weights=ref.file)
+    model = sources.build(ref.member, attribute=ref.attribute)
+    weights.apply(model, weights.checkpoint(ref.file), ref.file, ref.name)
+    return model
+
+
+def _from_shelf(name: str) -> Iterator[ModelRef]:
+    wanted, _, tags = name.partition("@")
+    for model_id, variant in _forms(wanted):
+        member, card = sources.members()[model_id], cards()[model_id]
+        for tag in _tags(model_id, card, tags):
+            yield _resolve(member, card, variant, tag)
+
+
+def _forms(wanted: str) -> list[tuple[str, str]]:
+    """(id, variant) of everything a name without weights stands for; a variant "" is a model with one form only."""
+    shelved = cards()
+    if wanted == "all":
+        return [(model_id, _default(card)) for model_id, card in shelved.items()]
+    forms = {
+        _label(model_id, card, variant): (model_id, variant)
+        for model_id, card in shelved.items()
+        for variant in card.variants or ("",)
+    }
+    if set(wanted) & set("*?["):
+        return [forms[label] for label in fnmatch.filter(forms, wanted)]
+    head, colon, variant = wanted.partition(":")
+    return [
+        (model_id, variant or _default(shelved[model_id]))
+        for model_id in _by_alias(head)
+        if not colon or variant in shelved[model_id].variants
+    ]
+
+
+def _by_alias(head: str) -> list[str]:
+    shelved = cards()
+    if head in shelved:
+        return [head]
+    meant = [
+        model_id
+        for model_id, card in shelved.items()
+        if head.casefold() in {alias.casefold() for alias in (model_id, *card.aliases)}
+    ]
+    if len(meant) > 1:
+        raise BadInput(f"'{head}' stands for several models: {', '.join(meant)}. Name one of them.")
+    return meant
+
+
+def _default(card: ModelCard) -> str:
+    return next(iter(card.variants), "")
+
+
+def _label(model_id: str, card: ModelCard, variant: str) -> str:
+    return model_id if variant == _default(card) else f"{model_id}:{variant}"
+
+
+def _tags(model_id: str, card: ModelCard, wanted: str) -> list[str]:
+    """Tags that the part of a name after `@` stands for; a tag that nobody knows stands for none."""
+    at_hand = weights.find(model_id)
+    if set(wanted) & set("*?["):
+        return fnmatch.filter(at_hand, wanted)
+    known = {*at_hand, *card.checkpoints, *KINDS, UNTRAINED}
+    return [wanted] if not wanted or (wanted in known and card.kind == "learned") else []
+
+
+def _resolve(member: sources.Member, card: ModelCard, variant: str, tag: str) -> ModelRef:
+    label = _label(member.id, card, variant)
+    file, reason = None, ""
+    if card.kind == "learned" and tag != UNTRAINED:
+        tag, file, reason = _pick(member.id, card, variant, tag)
+    return ModelRef(f"{label}@{tag}" if tag else label, member.id, variant, tag, member, card, file, reason=reason)
+
+
+def _pick(model_id: str, card: ModelCard, variant: str, tag: str) -> tuple[str, Path | None, str]:
+    """Tag, file and, where there is none, the reason."""
+    at_hand = weights.find(model_id)
+    if tag in at_hand:
+        return tag, at_hand[tag], ""
+    label = _label(model_id, card, variant)
+    records = {name: weights.record(path) for name, path in at_hand.items()}
+    fitting = {name: known for name, known in records.items() if (known.get("variant") or _default(card)) == variant}
+    for kind in [tag] if tag else KINDS:
+        meant = [name for name, known in fitting.items() if known.get("kind") == kind]
+        if len(meant) == 1:
+            return meant[0], at_hand[meant[0]], ""
+        if meant:
+            options = ", ".join(f"{label}@{name}" for name in meant)
+            return tag, None, f"{label} has several {kind} weights here: name one of {options}."
+    return tag, None, _no_weights(card, label, tag, at_hand)
+
+
+def _no_weights(card: ModelCard, label: str, tag: str, at_hand: dict[str, Path]) -> str:
+    missing = f"{label} has no weights{f' called {tag}' if tag else ''} here"
+    others = f"; at hand: {', '.join(f'{label}@{name}' for name in at_hand)}" if at_hand else ""
+    train = f"bench train {label}"
+    if tag in card.checkpoints:
+        ways = f"get them from {card.checkpoints[tag]}, then type: bench models import {label} FILE --tag {tag}"
+    elif card.checkpoints and tag not in ("trained", "starter"):
+        ways = f"bench models show {label} says where the authors' files are; or type: {train}"
+    else:
+        ways = f"type: {train}" if tag == "trained" else f"the authors published none; type: {train}"
+    return f"{missing}{others}: {ways}"
+
+
+def _is_file(name: str) -> bool:
+    path = name.partition("@")[0]
+    return path.endswith(".py") or ".py:" in path
+
+
+def _from_file(name: str) -> ModelRef:
+    """A model's file on no shelf: `FILE.py` (with a card and `model()`), `FILE.py:variant` or `FILE.py:Class`."""
+    place, _, tag = name.partition("@")
+    path, _, word = place.partition(".py:") if ".py:" in place else (place.removesuffix(".py"), "", "")
+    member = sources.by_path(Path(f"{path}.py"))
+    card = sources.card_in(member.file)
+    file = Path(tag).expanduser() if tag and tag != UNTRAINED else None
+    if file and not file.is_file():
+        raise BadInput(f"{name}: the weights file {file} does not exist.")
+    shown = f"@{file.stem}" if file else f"@{tag}" if tag else ""
+    if card and (not word or word in card.variants):
+        variant = word or _default(card)
+        label = _label(member.id, card, variant)
+        reason = "" if tag or card.kind != "learned" else f"{label} has no weights: name them, {place}@FILE."
+        return ModelRef(label + shown, member.id, variant, shown[1:], member, card, file, reason=reason)
+    if not word:
+        raise BadInput(f"{member.file} holds no CARD: name the class as well, {path}.py:Class.")
+    card = card or ModelCard(title=word, kind="classical")
+    label = f"{member.id}:{word}"
+    return ModelRef(label + shown, member.id, "", shown[1:], member, card, file, attribute=word)
+
+
+def _known(missed: Sequence[str]) -> set[str]:
+    """All names near which a missed one may lie: forms, aliases, and the weights of models that were named rightly."""
+    shelved = cards()
+    names = {
+        _label(model_id, card, variant) for model_id, card in shelved.items() for variant in card.variants or ("",)
+    }
+    names |= {alias for card in shelved.values() for alias in card.aliases}
+    for head, _, tag in (name.partition("@") for name in missed):
+        for model_id, variant in _forms(head) if tag else ():
+            label = _label(model_id, shelved[model_id], variant)
+            names |= {f"{label}@{known}" for known in (*weights.find(model_id), *shelved[model_id].checkpoints)}
+    return names

@@ -1,0 +1,185 @@
+"""Where model files are found: packages registered in the entry-point group `bench.models`, and files given by path.
+
+An entry point names a package whose files are models (`baselines = "baselines"`), or one module that is a model.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench import digest, plugins
+from bench.errors import BadInput, BenchError, ContractBroken, Unavailable
+from bench.types import ModelCard
+
+GROUP = "bench.models"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model's file. `module` is the name under which it is imported (`baselines.telea`)."""
+
+    id: str
+    file: Path
+    module: str
+
+
+@functools.cache
+def members() -> dict[str, Member]:
+    """Model id -> file, over all installed packages; nothing is imported. Two files of one name raise `BadInput`."""
+    found: dict[str, Member] = {}
+    for package in sorted({entry.value for entry in importlib.metadata.entry_points(group=GROUP)}):
+        for member in _of_package(package):
+            if member.id in found:
+                raise BadInput(f"Two model files are called '{member.id}': {found[member.id].file} and {member.file}.")
+            found[member.id] = member
+    return dict(sorted(found.items()))
+
+
+def _of_package(package: str) -> Iterator[Member]:
+    try:
+        spec = importlib.util.find_spec(package)
+    except ImportError:
+        spec = None
+    if spec is None:
+        raise BadInput(f"The installed plug-in '{package}' ({GROUP}) cannot be found: reinstall or remove it.")
+    for folder in spec.submodule_search_locations or ():
+        for name, path in _files(Path(folder)):
+            yield Member(name, path, f"{package}.{name}")
+    if not spec.submodule_search_locations and spec.origin:
+        yield Member(package.rpartition(".")[2], Path(spec.origin), package)
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.glob("*.py")):
+        if not path.stem.startswith("_") and card_in(path):
+            yield path.stem, path
+
+
+@functools.cache
+def card_in(path: Path) -> ModelCard | None:
+    """The card in a model's file, None if it holds none; a file that Python cannot read raises `BadInput`."""
+    try:
+        card = plugins.cards(path).get(path.stem)
+    except SyntaxError as fault:
+        raise BadInput(f"{path}:{fault.lineno}: the model's file is not valid Python: {fault.msg}.") from fault
+    except (OSError, UnicodeDecodeError) as fault:
+        raise BadInput(f"{path} cannot be read: {fault}.") from fault
+    return card if isinstance(card, ModelCard) else None
+
+
+def by_path(path: Path) -> Member:
+    """A model's file that is on no shelf; its id is the file's name with suffix (`mine.py`)."""
+    path = path.expanduser().resolve()
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist: a model's file is named as path/to/file.py or path/to/file.py:Class.")
+    return Member(path.name, path, f"bench_plugin_{path.stem}_{digest.of_file(path)[:12]}")
+
+
+def load(member: Member) -> ModuleType:
+    """Import a model's file. A library that is missing raises `Unavailable`, a fault in the file `ContractBroken`."""
+    try:
+        if not member.module.startswith("bench_plugin_"):
+            return importlib.import_module(member.module)
+        if str(member.file.parent) not in sys.path:
+            sys.path.append(str(member.file.parent))
+        return plugins.load(member.file, member.module)
+    except BenchError:
+        raise
+    except ImportError as fault:
+        raise Unavailable(f"Model '{member.id}' needs a library that cannot be loaded here: {fault}.") from fault
+    except SyntaxError as fault:
+        raise BadInput(f"{member.file}:{fault.lineno}: the model's file is not valid Python: {fault.msg}.") from fault
+    except Exception as fault:
+        raise ContractBroken(f"{member.file} fails when it is imported: {type(fault).__name__}: {fault}") from fault
+
+
+def build(member: Member, variant: str = "", attribute: str = "model", **settings: Any) -> Any:
+    """A model without weights: `model(variant, **settings)` of its file, or `Class(**settings)`."""
+    module = load(member)
+    maker = getattr(module, attribute, None)
+    if maker is None:
+        near = [name for name in dir(module) if hasattr(getattr(module, name), "predict")]
+        hint = f" It holds: {', '.join(near)}." if near else ""
+        raise BadInput(f"{member.file} has no '{attribute}'.{hint}")
+    try:
+        return maker(variant, **settings) if attribute == "model" else maker(**settings)
+    except BenchError:
+        raise
+    except ImportError as fault:
+        raise Unavailable(f"Model '{member.id}' needs a library that cannot be loaded here: {fault}.") from fault
+    except Exception as fault:
+        given = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+        what = f"{attribute}({', '.join(filter(None, [repr(variant) if attribute == 'model' else '', given]))})"
+        raise ContractBroken(f"{member.file}: {what} fails: {type(fault).__name__}: {fault}") from fault
+
+
+def fingerprint(member: Member) -> dict[str, Any]:
+    """What decides a model's numbers beside its weights: digests of its sources and versions of its libraries.
+
+    Sources are the model's file, what it imports from its own package, and `bench.models`; torch and NumPy are left
+    to the run's record.
+    """
+    sources: dict[str, Path] = {}
+    libraries: dict[str, str] = {}
+    todo = [(member.module, member.file)]
+    while todo:
+        name, file = todo.pop()
+        if name in sources:
+            continue
+        sources[name] = file
+        for imported in _imports(name, file):
+            if near := _own_source(member, imported):
+                todo.append((imported, near))
+            elif version := _library(imported.partition(".")[0]):
+                libraries.update(version)
+    shown = {name if name != member.module else member.id: digest.of_file(file) for name, file in sources.items()}
+    return {"sources": shown, "libraries": libraries}
+
+
+def _imports(name: str, file: Path) -> Iterator[str]:
+    """Full names of all that a file imports, also inside functions; of `from a import b` both `a` and `a.b`."""
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            dots = "." * node.level + (node.module or "")
+            base = importlib.util.resolve_name(dots, package) if node.level and package else (node.module or "")
+            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+
+
+def _own_source(member: Member, imported: str) -> Path | None:
+    """The file of a module of the model's own package, of `bench.models`, or beside a file given by path."""
+    depth = member.module.count(".")
+    if member.module.startswith("bench_plugin_"):
+        folder, inner = member.file.parent, imported.split(".")
+    elif depth and imported.partition(".")[0] == member.module.partition(".")[0]:
+        folder, inner = member.file.parents[depth - 1], imported.split(".")[1:]
+    elif imported.startswith("bench.models."):
+        folder, inner = Path(__file__).parent, imported.split(".")[2:]
+    else:
+        return None
+    path = folder.joinpath(*inner)
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if inner and file.is_file()), None)
+
+
+@functools.cache
+def _library(package: str) -> dict[str, str]:
+    if package in sys.stdlib_module_names or package in ("", "bench", "torch", "numpy"):
+        return {}
+    return {name: importlib.metadata.version(name) for name in sorted(_distributions().get(package, ()))}
+
+
+@functools.cache
+def _distributions() -> dict[str, list[str]]:
+    return {package: sorted(set(names)) for package, names in importlib.metadata.packages_distributions().items()}

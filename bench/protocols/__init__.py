@@ -1,0 +1,1 @@
+"""Protocols: everything that decides a number, as versioned data."""

@@ -1,0 +1,1 @@
+"""What runs say beyond their tables: comparison, set differences, audit, regression, ranks."""

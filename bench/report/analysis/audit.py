@@ -1,0 +1,254 @@
+"""How much a metric's definition alone moves a run: its kept pictures under every variant of a metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+
+from bench import images as pictures
+from bench import plugins
+from bench.contracts import PairMetric
+from bench.errors import BadInput
+from bench.metrics import registry as metric_registry
+from bench.progress import Ticker, track
+from bench.runfolder import folder_name, read_run
+
+AT_ONCE = 8
+"""Images in memory, with what every variant makes of their truth."""
+
+SCALES = {"%": 100, "levels": 255, "levels²": 255**2}
+"""What 1 is in each unit, so that a shift says nothing about units."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One variant in one cell."""
+
+    family: str
+    mask_set: str
+    bucket: str
+    variant: str
+    images: int
+    values: dict[str, float]
+    """Model -> value over the kept images, in the variant's own unit; NaN where undefined."""
+    shift: float
+    """Mean over the models of value minus standard value, in the standard variant's unit; NaN where undefined."""
+    ranking: tuple[str, ...]
+    """The models that have a value, the best first."""
+    agrees: bool
+    """Whether the standard variant ranks the same models in this order."""
+
+
+class Cell(NamedTuple):
+    """The kept pictures of a cell."""
+
+    mask_set: str
+    bucket: str
+    images: tuple[str, ...]
+    """Folders of the images for which there is an output of every model."""
+    models: tuple[str, ...]
+    folder: Path
+
+    def blocks(self) -> Iterator[list[Path]]:
+        """Where the pictures of a few images at a time lie."""
+        for start in range(0, len(self.images), AT_ONCE):
+            yield [self.folder / image for image in self.images[start : start + AT_ONCE]]
+
+
+def families() -> dict[str, list[str]]:
+    """Pair metrics that have several variants: file -> variants, the standard one first."""
+    pairs = {
+        file: [name for name in names if metric_registry.kind(name) == "pair"]
+        for file, names in metric_registry.families().items()
+    }
+    return {file: names for file, names in pairs.items() if len(names) > 1}
+
+
+def audit(run: Path, wanted: Iterable[str]) -> list[Line]:
+    """Every variant of the wanted families in every cell of a run, cell by cell.
+
+    Variants whose network is missing are left out, aloud. Raises `UnknownName`, or `BadInput` where there is no run, or
+    one that kept no pictures.
+    """
+    chosen = {name: families()[name] for name in plugins.choose("metric", wanted, list(families()), "bench audit -h")}
+    cells = _cells(run)
+    count = sum(len(cell.images) for cell in cells)
+    with track(f"{count} kept pictures, {', '.join(chosen)}", count) as ticker:
+        metrics = _opened([variant for variants in chosen.values() for variant in variants], ticker)
+        measured = [_measured(cell, metrics, ticker) for cell in cells]
+    return [
+        line
+        for family, variants in chosen.items()
+        for cell, values in zip(cells, measured, strict=True)
+        for line in _lines(family, cell, {name: values[name] for name in variants if name in values})
+    ]
+
+
+def _opened(variants: list[str], ticker: Ticker) -> dict[str, PairMetric]:
+    """The metrics that can be opened here."""
+    missing = {name: reason for name in variants if (reason := metric_registry.unavailable(name))}
+    for name, reason in missing.items():
+        ticker.say(f"{name} is left out: {reason}")
+    return {
+        name: cast(PairMetric, metric_registry.open_metric(name, "cpu")) for name in variants if name not in missing
+    }
+
+
+# --- the pictures -----------------------------------------------------------------------------------------------------
+
+
+def _cells(run: Path) -> list[Cell]:
+    names = {folder_name(model): model for model in read_run(run)["models"]}
+    folders = sorted(path for path in (run / "images").glob("*/*") if path.is_dir())
+    cells = [cell for folder in folders if (cell := _cell(folder, names)).models and cell.images]
+    if not cells:
+        raise BadInput(f"{run} kept no pictures to look at. Run again with --keep-images 16, say, and another --out.")
+    return cells
+
+
+def _cell(folder: Path, names: dict[str, str]) -> Cell:
+    """A model counts where it has a picture; an image counts where all such models have theirs."""
+    found = {image.name: {file.stem for file in image.glob("*.png")} & set(names) for image in folder.iterdir()}
+    models = set().union(*found.values())
+    images = tuple(sorted(image for image, files in found.items() if files == models))
+    return Cell(folder.parent.name, folder.name, images, tuple(names[file] for file in names if file in models), folder)
+
+
+def _stack(folders: list[Path], name: str) -> torch.Tensor:
+    """One picture of every image: uint8 [N, 3, H, W]."""
+    files = [folder / f"{folder_name(name)}.png" for folder in folders]
+    planes = [np.asarray(pictures.decode(file, str(file))).transpose(2, 0, 1) for file in files]
+    return torch.from_numpy(np.stack(planes))
+
+
+# --- the numbers ------------------------------------------------------------------------------------------------------
+
+
+def _measured(cell: Cell, metrics: dict[str, PairMetric], ticker: Ticker) -> dict[str, dict[str, float]]:
+    """Variant -> model -> value over the cell's images."""
+    found: dict[str, dict[str, list[np.ndarray]]] = {name: {model: [] for model in cell.models} for name in metrics}
+    for folders in cell.blocks():
+        truth, masks = _stack(folders, "truth"), _stack(folders, "mask")[:, :1] > 127
+        outputs = {model: _stack(folders, model) for model in cell.models}
+        for name, metric in metrics.items():
+            for model, values in _compared(metric, truth, outputs, masks).items():
+                found[name][model].append(values)
+        ticker.advance(len(folders))
+    return {
+        name: {model: _reduced(metrics[name], np.concatenate(values)) for model, values in models.items()}
+        for name, models in found.items()
+    }
+
+
+def _compared(
+    metric: PairMetric, truth: torch.Tensor, outputs: dict[str, torch.Tensor], masks: torch.Tensor
+) -> dict[str, np.ndarray]:
+    """Values of each model; NaN where the metric refuses pictures of this size."""
+    try:
+        prepared = metric.prepare(truth)
+        return {model: metric.compare(prepared, output, masks).numpy() for model, output in outputs.items()}
+    except BadInput:
+        return {model: np.full(len(truth), np.nan) for model in outputs}
+
+
+def _reduced(metric: PairMetric, values: np.ndarray) -> float:
+    """As in a run's summary: images without a finite value are left out."""
+    finite = values[np.isfinite(values)]
+    return float(metric.reduce(finite)) if len(finite) else math.nan
+
+
+def _lines(family: str, cell: Cell, values: dict[str, dict[str, float]]) -> Iterator[Line]:
+    cards = metric_registry.cards()
+    standard = next(iter(values), "")
+    for variant, found in values.items():
+        scale = SCALES.get(cards[standard].unit, 1) / SCALES.get(cards[variant].unit, 1)
+        ranking = _ranking(found, higher=cards[variant].better == "higher")
+        same = {model: values[standard][model] for model in ranking}
+        yield Line(
+            family=family,
+            mask_set=cell.mask_set,
+            bucket=cell.bucket,
+            variant=variant,
+            images=len(cell.images),
+            values=found,
+            shift=float(np.mean([scale * value - values[standard][model] for model, value in found.items()])),
+            ranking=ranking,
+            agrees=ranking == _ranking(same, higher=cards[standard].better == "higher"),
+        )
+
+
+def _ranking(values: dict[str, float], *, higher: bool) -> tuple[str, ...]:
+    """The models that have a value, the best first; equal ones in the order given."""
+    known = [model for model, value in values.items() if not math.isnan(value)]
+    return tuple(sorted(known, key=lambda model: -values[model] if higher else values[model]))
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def text(lines: list[Line]) -> str:
+    """For a terminal: a block for each family and cell, and for each family what the definition alone does."""
+    blocks: dict[tuple[str, ...], list[Line]] = {}
+    for line in lines:
+        blocks.setdefault((line.family, line.mask_set, line.bucket), []).append(line)
+    said = ["\n".join(_block(block)) for block in blocks.values()]
+    said += ["\n".join(_verdict(family, lines) for family in dict.fromkeys(line.family for line in lines))]
+    return "\n\n".join(said) + "\n" if lines else "No variant can be computed here.\n"
+
+
+def _block(block: list[Line]) -> list[str]:
+    """A row for each model, the best by the standard variant first; a column for each variant."""
+    first, cards = block[0], metric_registry.cards()
+    models = [*first.ranking, *(model for model in first.values if model not in first.ranking)]
+    rows = [["model", *(line.variant for line in block)]]
+    rows += [
+        [model, *(_number(line.values[model], cards[line.variant].decimals) for line in block)] for model in models
+    ]
+    rows += [["shift", *(_number(line.shift, cards[first.variant].decimals, sign="+") for line in block)]]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    others = [f"{line.variant} ranks otherwise: {' > '.join(line.ranking)}" for line in block if not line.agrees]
+    head = f"{first.mask_set} {first.bucket}: {first.family} on {first.images} kept images"
+    return [head, *(f"  {row}" for row in (*table, *others))]
+
+
+def _number(value: float, decimals: int, sign: str = "") -> str:
+    return "-" if math.isnan(value) else f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"
+
+
+def _verdict(family: str, lines: list[Line]) -> str:
+    """One sentence on a family; variants of the hole alone measure something else and do not count."""
+    cards = metric_registry.cards()
+    whole = [line for line in lines if line.family == family and cards[line.variant].scope == "whole"]
+    known = [line for line in whole if not math.isnan(line.shift)]
+    cells = {(line.mask_set, line.bucket) for line in whole}
+    turned = {(line.mask_set, line.bucket) for line in whole if not line.agrees}
+    undefined = list(dict.fromkeys(line.variant for line in whole if math.isnan(line.shift)))
+    said = f"{family}: "
+    if known:
+        most = max(known, key=lambda line: abs(line.shift))
+        size = f"{abs(most.shift):.{cards[whole[0].variant].decimals}f}"
+        said += (
+            f"the definition alone moves a cell by up to {size} ({most.variant} in {most.mask_set} {most.bucket}) and "
+        )
+    said += f"changes the ranking in {len(turned)} of {len(cells)} cells"
+    return said + (f"; undefined for some: {', '.join(undefined)}." if undefined else ".")
+
+
+def plain(lines: list[Line]) -> list[dict[str, Any]]:
+    """For machines; what is undefined is null."""
+
+    def known(value: float) -> float | None:
+        return None if math.isnan(value) else value
+
+    return [
+        asdict(line)
+        | {"values": {model: known(value) for model, value in line.values.items()}, "shift": known(line.shift)}
+        for line in lines
+    ]

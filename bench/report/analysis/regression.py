@@ -1,0 +1,300 @@
+"""The regression gate: a run against the values, counts, tolerances and digests that an earlier one left in a file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from bench.disk import write_text
+from bench.errors import BadInput, NotComparable, UnknownName
+from bench.models import registry as model_registry
+from bench.paths import shipped
+from bench.report import results
+from bench.report.results import Number, Run
+
+FORM = 1
+"""Version of the file."""
+FIELDS = ("form", "made_by", "settings", "digests", "tolerances", "stochastic", "values")
+EQUAL, BETTER, WORSE, GONE = "equal", "better", "worse", "gone"
+Key = tuple[str, str, str, str]
+"""Model, mask set, bucket, metric."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one number of the file."""
+
+    model: str
+    mask_set: str
+    bucket: str
+    metric: str
+    verdict: str
+    """`equal` within what is allowed, `better` or `worse` by more, `gone`: the run has no such number any more."""
+    before: float
+    now: float
+    """NaN where it is gone."""
+    allowed: float
+    """Largest difference that counts as equal."""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The findings of all cells, and the models whose source or weights are not those of the file."""
+
+    findings: tuple[Finding, ...]
+    changed: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every number is equal. A better one does not pass: it shows a change that nobody wrote down."""
+        return all(finding.verdict == EQUAL for finding in self.findings)
+
+    def count(self, verdict: str) -> int:
+        """How many numbers have this verdict."""
+        return sum(finding.verdict == verdict for finding in self.findings)
+
+
+def expectations(root: Path, tolerances: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """What a run leaves for later ones to be held against; plain data.
+
+    tolerances: by metric, in its own unit; else a unit of the metric's last printed digit. Raises `BadInput` for a run
+    without numbers, `UnknownName` for a metric that it lacks.
+    """
+    run = results.load(root)
+    values = [_value(key, number) for key, number in run.numbers.items() if math.isfinite(number.value)]
+    if not values:
+        raise BadInput(f"{root} holds no number to write down.")
+    metrics = list(dict.fromkeys(value["metric"] for value in values))
+    if missed := [name for name in tolerances or {} if name not in metrics]:
+        raise UnknownName("metric", missed, metrics, str(root / "run.json"))
+    cards = run.facts["metrics"]
+    usual = {name: 10.0 ** -int(cards.get(name, {}).get("decimals", 3)) for name in metrics}
+    return {
+        "form": FORM,
+        "made_by": run.facts.get("command", ""),
+        "settings": run.facts["settings"],
+        "digests": _digests(run),
+        "tolerances": usual | dict(tolerances or {}),
+        "stochastic": [name for name in run.models if _stochastic(name)],
+        "values": values,
+    }
+
+
+def _value(key: Key, number: Number) -> dict[str, Any]:
+    names = dict(zip(("model", "mask_set", "bucket", "metric"), key, strict=True))
+    spread = (number.high - number.low) / 2
+    return names | {"value": number.value, "n": number.n, "spread": spread if math.isfinite(spread) else None}
+
+
+def _digests(run: Run) -> dict[str, str]:
+    return {name: digest for name, digest in run.facts["digests"].items() if name != "settings"}
+
+
+def _stochastic(model: str) -> bool:
+    card = model_registry.cards().get(model.split("@", maxsplit=1)[0].split(":", maxsplit=1)[0])
+    return bool(card and card.stochastic)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A file that `expectations` filled; raises `BadInput` for anything else."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise BadInput(
+            f"{path} cannot be read ({fault.strerror}): make one with bench check RUN --write {path}"
+        ) from None
+    except ValueError as fault:
+        raise BadInput(f"{path} is not JSON: {fault}.") from fault
+    if not isinstance(held, dict) or any(name not in held for name in FIELDS) or held["form"] != FORM:
+        raise BadInput(f"{path} is no file of `bench check --write`, or of another version of it.")
+    return held
+
+
+def write(path: Path, held: Mapping[str, Any]) -> None:
+    """Write expectations whole or not at all."""
+    write_text(path, json.dumps(held, indent=1, allow_nan=False) + "\n")
+
+
+def check(root: Path, held: Mapping[str, Any]) -> Verdict:
+    """Hold a run against expectations; raises `NotComparable` where images, masks, protocol or metrics are others.
+
+    Metrics that the run has beyond those of the file do not matter.
+    """
+    run = results.load(root)
+    settings = run.facts["settings"]
+    known = held["settings"]["metrics"]
+    settings |= {"metrics": {name: version for name, version in settings["metrics"].items() if name in known}}
+    if differences := list(_differences(held["settings"], settings)):
+        made_by = f" The file was made by: {held['made_by']}" if held["made_by"] else ""
+        raise NotComparable(f"{root} cannot be held against this file: {'; '.join(differences)}.{made_by}")
+    before, now = held["digests"], _digests(run)
+    changed = tuple(name for name in before if name in now and before[name] != now[name])
+    return Verdict(tuple(_find(run, value, held) for value in held["values"]), changed)
+
+
+def recorded(root: Path, model: str) -> tuple[str, str | None]:
+    """A run of one model on the demo, as `make demo` does it, against this project's own record.
+
+    Returns what was found, in words, and the fault where a recorded number differs.
+    """
+    held = read(shipped("reports") / "regression" / "demo.json")
+    values = [value for value in held["values"] if value["model"] == model]
+    run = results.load(root)
+    if not values:
+        return f"numbers on the demo, none recorded yet: {_means(run)}", None
+    verdict = check(root, held | {"values": values})
+    return f"numbers on the demo, as recorded: {_means(run)}", None if verdict.passed else sentence(verdict)
+
+
+def _means(run: Run) -> str:
+    """Execution over all cells, metric by metric."""
+    said = []
+    for metric in run.metrics:
+        found = [number.value for key, number in run.numbers.items() if key[3] == metric]
+        mean = sum(found) / len(found)
+        if math.isfinite(mean):
+            said.append(f"{metric} {mean:.{run.facts['metrics'][metric]['decimals']}f}")
+    return ", ".join(said)
+
+
+def _differences(before: Any, now: Any, place: str = "") -> Iterator[str]:
+    """Where two nested settings differ; versions of metrics and digests of masks are leaves like all others."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in dict.fromkeys([*before, *now]):
+            yield from _differences(before.get(name), now.get(name), f"{place}, {name}" if place else str(name))
+    elif isinstance(before, list) and isinstance(now, list) and set(before) != set(now):
+        sides = ((now, before, "only here"), (before, now, "only in the file"))
+        yield from (
+            f"{place}: {', '.join(own)} {where}" for a, b, where in sides if (own := [v for v in a if v not in b])
+        )
+    elif before != now:
+        yield f"{place}: {_brief(now)} here, {_brief(before)} in the file"
+
+
+def _brief(value: Any) -> str:
+    text = "missing" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."
+
+
+def _find(run: Run, value: Mapping[str, Any], held: Mapping[str, Any]) -> Finding:
+    key = (value["model"], value["mask_set"], value["bucket"], value["metric"])
+    missing = "cell" if value["model"] in run.models else "model"
+    number = run.numbers.get(key, Number(reason=f"the run does not have this {missing}"))
+    before, allowed = float(value["value"]), float(held["tolerances"][value["metric"]])
+    if value["model"] in held["stochastic"]:
+        allowed = max(allowed, math.hypot(value["spread"] or 0.0, _half(number)))
+    if not math.isfinite(number.value):
+        return Finding(*key, GONE, before, math.nan, allowed, number.reason)
+    if number.n != value["n"]:
+        reason = f"over {number.n} images, {value['n']} in the file"
+        return Finding(*key, WORSE, before, number.value, allowed, reason)
+    gain = number.value - before
+    if run.facts["metrics"].get(value["metric"], {}).get("better") == "lower":
+        gain = -gain
+    verdict = EQUAL if abs(gain) <= allowed else BETTER if gain > 0 else WORSE
+    return Finding(*key, verdict, before, number.value, allowed)
+
+
+def _half(number: Number) -> float:
+    spread = (number.high - number.low) / 2
+    return spread if math.isfinite(spread) else 0.0
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def sentence(verdict: Verdict) -> str:
+    """The outcome in one line."""
+    total = len(verdict.findings)
+    if verdict.passed:
+        return f"All {total} numbers are equal within what the file allows."
+    said = ", ".join(f"{verdict.count(kind)} {kind}" for kind in (WORSE, BETTER, GONE) if verdict.count(kind))
+    return f"Of {total} numbers {verdict.count(EQUAL)} are equal; {said}."
+
+
+def lines(verdict: Verdict) -> list[tuple[str, ...]]:
+    """A row for each number that is not equal: verdict, model, cell, metric, before, now, allowed."""
+    return [
+        (
+            finding.verdict,
+            finding.model,
+            f"{finding.mask_set}/{finding.bucket}",
+            finding.metric,
+            f"{finding.before:.6g}",
+            "-" if finding.verdict == GONE else f"{finding.now:.6g}",
+            finding.reason or f"{finding.allowed:.2g}",
+        )
+        for finding in verdict.findings
+        if finding.verdict != EQUAL
+    ]
+
+
+HEADS = ("verdict", "model", "cell", "metric", "in the file", "now", "allowed")
+
+
+def text(verdict: Verdict) -> str:
+    """For a terminal."""
+    rows = lines(verdict)
+    widths = [max(map(len, column)) for column in zip(HEADS, *rows, strict=True)]
+    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (HEADS, *rows)]
+    return "\n".join([*(table if rows else []), *_changes(verdict), sentence(verdict)])
+
+
+def markdown(verdict: Verdict) -> str:
+    """For the comment of a pull request."""
+    head = f"### Regression gate: {'passed' if verdict.passed else 'failed'}\n\n{sentence(verdict)}\n"
+    rows = [f"| {' | '.join(_escaped(word) for word in row)} |" for row in lines(verdict)]
+    table = [f"| {' | '.join(HEADS)} |", "|" + "---|" * len(HEADS), *rows, ""] if rows else []
+    return "\n".join([head, *table, *_changes(verdict)]).rstrip() + "\n"
+
+
+def _changes(verdict: Verdict) -> list[str]:
+    if not verdict.changed:
+        return []
+    return [f"Not the code or weights that the file was written with: {', '.join(map(_escaped, verdict.changed))}."]
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def junit(verdict: Verdict) -> str:
+    """For a CI system: a test case for each number."""
+    suite = ET.Element("testsuite", name="bench check", tests=str(len(verdict.findings)))
+    suite.set("failures", str(len(verdict.findings) - verdict.count(EQUAL)))
+    for finding in verdict.findings:
+        place = f"{finding.model}.{finding.mask_set}.{finding.bucket}"
+        case = ET.SubElement(suite, "testcase", classname=place, name=finding.metric)
+        if finding.verdict != EQUAL:
+            said = finding.reason or f"{finding.now!r}, allowed is {finding.before!r} +- {finding.allowed!r}"
+            ET.SubElement(case, "failure", type=finding.verdict, message=f"{finding.verdict}: {said}")
+    ET.indent(suite)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def plain(verdict: Verdict) -> dict[str, Any]:
+    """For machines."""
+    found = [asdict(finding) for finding in verdict.findings]
+    for row in found:
+        row["now"] = row["now"] if math.isfinite(row["now"]) else None
+    return {"passed": verdict.passed, "changed": list(verdict.changed), "findings": found}
+
+
+def tolerances(texts: Iterable[str]) -> dict[str, float]:
+    """`psnr=0.05` texts as a mapping; raises `BadInput` for anything else."""
+    found = {}
+    for given in texts:
+        name, _, value = given.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            found[name] = math.nan
+        if not found[name] >= 0:
+            raise BadInput(f"--tolerance {given}: write it as METRIC=NUMBER, 0 or larger, as psnr=0.05.")
+    return found

@@ -1,0 +1,117 @@
+"""How far two models differ in metrics of whole sets (FID), image by image, from the vectors that their runs stored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from bench import stats
+from bench.contracts import SetMetric
+from bench.metrics import registry as metric_registry
+from bench.progress import track
+from bench.runfolder import TRUTH, Store, read_run
+from bench.types import SetDifference
+
+
+class Table(NamedTuple):
+    """Feature vectors."""
+
+    places: dict[str, int]
+    """Image -> its row."""
+    rows: np.ndarray
+    """float32 [N, D]"""
+
+    def of(self, images: list[str]) -> np.ndarray:
+        """The rows of these images, in this order."""
+        return self.rows[[self.places[image] for image in images]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model of a run, and what the run stored of it."""
+
+    root: Path
+    model: str
+
+    @cached_property
+    def _facts(self) -> dict[str, Any]:
+        return read_run(self.root)
+
+    @cached_property
+    def _ids(self) -> list[str]:
+        return (self.root / "images.txt").read_text(encoding="utf-8").split("\n")
+
+    def vectors(self, extractor: str, cell: str) -> list[Table]:
+        """Those of the truth and those of the output; the latter without images where the run stored none."""
+        place, digests = self._facts["settings"]["cells"].index(cell), self._facts["digests"]
+        return [
+            self._read(f"{TRUTH}@{extractor}", "features"),
+            self._read(f"{self.model}@{digests[self.model][:12]}", f"features {extractor} {place}"),
+        ]
+
+    def _read(self, key: str, name: str) -> Table:
+        store = Store(self.root, self._facts["digests"]["settings"])
+        parts = list(store.read_parts(key, name))
+        images = [image for start, stop, _ in parts for image in self._ids[start:stop]]
+        rows = np.concatenate([part[name] for _, _, part in parts]) if parts else np.empty((0, 0))
+        return Table({image: place for place, image in enumerate(images)}, rows)
+
+
+def differences(a: Source, b: Source, wanted: Mapping[str, Sequence[str]]) -> list[SetDifference]:
+    """Compare two models in all wanted metrics (cell -> names); metric by metric, the cells in their order.
+
+    Images are paired by name, in the order of their names: the order within a run does not matter.
+    """
+    cards = metric_registry.cards()
+    extractors = {name: cards[name].extractor for names in wanted.values() for name in names}
+    found = []
+    with track("metrics of sets", sum(map(len, wanted.values()))) as ticker:
+        for cell, names in wanted.items():
+            for extractor in dict.fromkeys(extractors[name] for name in names):
+                asked = [name for name in names if extractors[name] == extractor]
+                found += _cell(a, b, cell, extractor, asked)
+                ticker.advance(len(asked))
+    order = list(extractors)
+    return sorted(found, key=lambda one: order.index(one.metric))
+
+
+def _cell(a: Source, b: Source, cell: str, extractor: str, names: list[str]) -> list[SetDifference]:
+    held = [one.vectors(extractor, cell) for one in (a, b)]
+    for one, tables in zip((a, b), held, strict=True):
+        if not all(table.places for table in tables):
+            why = f"{one.root} holds no feature vectors of {one.model}; they lie in the folder parts of a run"
+            return [SetDifference(name, cell, reason=why) for name in names]
+    images = sorted(set.intersection(*(set(table.places) for tables in held for table in tables)))
+    if len(images) < stats.MINIMUM_IMAGES:
+        why = f"{len(images)} images; {stats.MINIMUM_IMAGES} are needed"
+        return [SetDifference(name, cell, n=len(images), reason=why) for name in names]
+    numbers = []
+    for tables in held:
+        truth, rows = (table.of(images) for table in tables)
+        numbers.append({name: _number(name, truth, rows) for name in names})
+    return [_difference(name, cell, len(images), *(number[name] for number in numbers)) for name in names]
+
+
+def _number(name: str, truth: np.ndarray, rows: np.ndarray) -> tuple[float, np.ndarray | None]:
+    """A model's value and its resamples."""
+    opened = cast(SetMetric, metric_registry.open_metric(name, "cpu"))
+    drawn = opened.resamples(truth, rows)
+    return (math.nan if drawn is None else opened.compute(truth, rows)), drawn
+
+
+def _difference(
+    name: str, cell: str, n: int, a: tuple[float, np.ndarray | None], b: tuple[float, np.ndarray | None]
+) -> SetDifference:
+    blank = SetDifference(name, cell, n=n)
+    if a[1] is None or b[1] is None:
+        return replace(blank, reason="it has no bootstrap over images")
+    (low,), (high,) = stats.percentiles((a[1] - b[1])[None])
+    below = metric_registry.cards()[name].flagged_below
+    flag = f"fewer than {below} images" if n < below else ""
+    return replace(blank, a=a[0], b=b[0], low=float(low), high=float(high), flag=flag)

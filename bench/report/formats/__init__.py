@@ -1,0 +1,1 @@
+"""Output formats, one file each; the file's name is the format's."""

@@ -1,0 +1,145 @@
+"""Pictures that leave the house and come back: inputs for models that run elsewhere, and the check of what they made.
+
+DIR/masked/MASK SET/BUCKET/IMAGE.png    the photograph, black where it is missing
+DIR/masks/MASK SET/BUCKET/IMAGE.png     white where it is missing
+DIR/manifest.json                       written last: what the pictures are, and the digest of every prepared photograph
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import images as pictures
+from bench import runfolder
+from bench.disk import whole_file
+from bench.errors import BadInput, NotComparable
+from bench.models import predictions
+from bench.progress import track
+from bench.run.spec import Grid, Job, resolve
+from bench.run.toolbox import Execution, Photographs, Toolbox
+from bench.types import RunSpec
+
+MANIFEST = "manifest.json"
+AT_ONCE = 16
+"""Photographs in memory."""
+WRITERS = 4
+FIELDS = ("dataset", "split", "masks", "buckets", "protocol", "limit")
+"""What a manifest tells of a run; root, models and metrics are the reader's own."""
+
+
+def export(spec: RunSpec, out: Path) -> dict[str, Any]:
+    """Write masked inputs and masks of every cell, and return the manifest. Files that are there are not made again.
+
+    Raises `BenchError` for wrong names, missing data, or a folder that holds another export.
+    """
+    job = resolve(replace(spec, models=(), metrics=()))
+    if (out / MANIFEST).exists():
+        _same(job, manifest(out / MANIFEST), out / MANIFEST)
+    tools = Toolbox(job, Execution(), runfolder.Store(out, job.digest))
+    spans = [(start, min(start + AT_ONCE, len(job.ids))) for start in range(0, len(job.ids), AT_ONCE)]
+    prints: dict[str, str] = {}
+
+    def load(span: tuple[int, int]) -> tuple[tuple[int, int], Photographs]:
+        return span, tools.photographs(*span)
+
+    with track(f"{len(job.ids)} images, {len(job.grid)} cells", len(job.ids)) as ticker:
+        for (start, stop), photographs in pictures.prefetch(load, spans, workers=2, ahead=2):
+            ids = job.ids[start:stop]
+            prints |= {name: pictures.digest(row)[:32] for name, row in zip(ids, photographs.pixels, strict=True)}
+            with ThreadPoolExecutor(WRITERS) as threads:
+                list(threads.map(lambda cell: _write(cell, start, stop, photographs.pixels, tools, out), job.grid))  # noqa: B023
+            ticker.advance(stop - start)
+    told = {field: getattr(job.spec, field) for field in FIELDS}
+    written = {"spec": told, "settings": _settings(job), "missing": "0 in masked, 255 in masks", "images": prints}
+    runfolder.write_json(out / MANIFEST, written)
+    return written
+
+
+def _write(cell: Grid, start: int, stop: int, photographs: np.ndarray, tools: Toolbox, out: Path) -> None:
+    holes, _, _ = tools.masks(cell, start, stop)
+    for image_id, photograph, hole in zip(tools.job.ids[start:stop], photographs, holes, strict=True):
+        masked = np.where(hole[..., None], np.uint8(0), photograph)
+        for kind, pixels in (("masked", masked), ("masks", hole.astype(np.uint8) * 255)):
+            path = out / kind / cell.label / f"{image_id}.png"
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with whole_file(path) as beside:
+                    beside.write_bytes(pictures.encode_png(pixels))
+
+
+def manifest(path: Path) -> dict[str, Any]:
+    """Read what `export` wrote."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {field: dict(found[field]) for field in ("spec", "settings", "images")}
+    except OSError as fault:
+        raise BadInput(f"Cannot read the manifest {path}: {fault.strerror}.") from fault
+    except (ValueError, KeyError, TypeError) as fault:
+        raise BadInput(f"{path} is not a manifest that bench export wrote: {fault!r}.") from fault
+
+
+def asked(path: Path) -> dict[str, Any]:
+    """The fields of `RunSpec` that a manifest fixes."""
+    found = manifest(path)["spec"]
+    return {field: tuple(found[field]) if field == "masks" else found.get(field) for field in FIELDS}
+
+
+def held_to(job: Job, path: Path) -> Job:
+    """The same job, whose photographs must be those of a manifest; `NotComparable` where its settings differ."""
+    found = manifest(path)
+    _same(job, found, path)
+    return replace(job, expected=found["images"])
+
+
+def _same(job: Job, found: dict[str, Any], path: Path) -> None:
+    wanted = json.loads(json.dumps(_settings(job)))
+    if differ := [field for field in wanted if wanted[field] != found["settings"].get(field)]:
+        raise NotComparable(
+            f"{path} was written with other settings: {', '.join(differ)}. "
+            "Leave data set, split, limit, masks, buckets and protocol to the manifest."
+        )
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    return {field: value for field, value in job.settings().items() if field != "metrics"}
+
+
+def check(job: Job) -> None:
+    """Look at all finished pictures of a job before an image is read: all there, 8-bit RGB, of the masks' size.
+
+    Raises one `BadInput` that names what is missing in every folder; tells of pictures that nothing asks for.
+    """
+    folders = [ref.pictures for ref in job.models if ref.pictures]
+    if not folders:
+        return
+    cells, size = [cell.label for cell in job.grid], job.protocol.preparation.size_px or 0
+    if faults := [fault for folder in folders if (fault := folder.fault(_keys(job), cells))]:
+        raise BadInput(" ".join(faults))
+    with track("pictures looked at", len(folders) * len(job.ids)) as ticker, ThreadPoolExecutor() as threads:
+        for folder in folders:
+            if unused := folder.unused(_keys(job), cells):
+                ticker.say(unused)
+            for image_id in job.ids:
+                names = [folder.place(cell.key(image_id), cells) for cell in job.grid]
+                list(threads.map(lambda name: folder.check(name, (size, size)), names))  # noqa: B023
+                ticker.advance(1)
+
+
+def _keys(job: Job) -> Iterator[str]:
+    return (cell.key(image_id) for image_id in job.ids for cell in job.grid)
+
+
+def folders(spec: RunSpec, root: Path, suffix: str = "") -> RunSpec:
+    """The spec with a folder's models: the folder itself, or the folders in it."""
+    job = resolve(replace(spec, models=()))
+    cells = [cell.label for cell in job.grid]
+    found = predictions.models(root, list(_keys(job)), cells, suffix or predictions.LOSSLESS)
+    end = f"@{suffix}" if suffix else ""
+    return replace(spec, models=tuple(f"{path.resolve()}{end}" for path in found))

@@ -1,0 +1,204 @@
+"""Where a training stands: its learner, its log, its scores, and what of them lies on disk."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from lightning_fabric import Fabric
+
+from bench import digest, progress
+from bench.models import contamination, weights
+from bench.training import checkpoint, data, validation
+from bench.training import log as logs
+from bench.training.base import Batch
+from bench.training.job import Job, new_learner
+from bench.training.learner import batches_until
+from bench.training.recipe import plain
+
+SAVE_EVERY_S = 600.0
+VALIDATION = -1
+"""The seed of the holes that validations use; trainings have seeds from 0 on."""
+OFFSET = 1 << 63
+"""Takes an unsigned fingerprint into the range of signed tensors, which is all that processes exchange."""
+CURVE = 200
+"""Points of the losses curve that the weights' record keeps of each term."""
+
+
+class Course:
+    """Where a training stands: its learner, its log, its scores, and what of it lies on disk."""
+
+    def __init__(self, job: Job, fabric: Fabric, found: dict[str, Any] | None) -> None:
+        self.job, self.fabric = job, fabric
+        known = found or {"step": 0, "seen": [], "seconds": 0.0, "scores": [], "best": -1.0}
+        self.step, self.scores, self.best = int(known["step"]), list(known["scores"]), float(known["best"])
+        self.learner = new_learner(job, fabric)
+        if found:
+            self.learner.restore(found["learner"])
+        self.learned, held = data.split(job.photographs)
+        self.validation = validation.prepare(
+            job.photographs, held, job.drawer(VALIDATION), frozen=job.frozen_masks, stochastic=job.card.stochastic
+        )
+        self.log = logs.Log(job.out, fabric, resumed_at=self.step, tensorboard=job.tensorboard)
+        self.seen, self.fresh = list(known["seen"]), list[str]()
+        self.before, self.begin, self.saved = float(known["seconds"]), time.monotonic(), time.monotonic()
+        self.log_every = min(100, max(1, job.recipe.steps // 1000))
+        self.look_every = max(100, job.recipe.steps // 20)
+
+    def batches(self) -> Iterator[data.Samples]:
+        """The batches that are still to come."""
+        fabric, recipe = self.fabric, self.job.recipe
+        source = data.Batches(
+            self.job.photographs,
+            self.learned,
+            recipe,
+            self.job.drawer(self.job.seed),
+            rank=fabric.global_rank,
+            world=fabric.world_size,
+        )
+        first, stop = batches_until(recipe, self.step), batches_until(recipe, recipe.steps)
+        return data.load(source, first, stop, self.job.workers)
+
+    def take(self, samples: data.Samples) -> Batch:
+        """Samples as a batch on the device; new photographs are noted."""
+        self.fresh += samples.digests
+        device = self.fabric.device
+        images, masks = (item.to(device, non_blocking=True) for item in (samples.images, samples.masks))
+        return Batch(images.float() / 255, masks.float())
+
+    def agreed(self, stop: list[bool]) -> bool:
+        """Whether any process was asked to stop; where saving is due, all save."""
+        asked, due = bool(stop), time.monotonic() - self.saved > SAVE_EVERY_S
+        if self.fabric.world_size > 1:
+            flags = self.fabric.all_reduce(
+                torch.tensor([asked, due], dtype=torch.float32, device=self.fabric.device), reduce_op="sum"
+            )
+            asked, due = (bool(flag) for flag in flags.tolist())  # type: ignore[union-attr]
+        if due and not asked:
+            self.save()
+        return asked
+
+    def look(self, stage: str, ticker: progress.Ticker) -> None:
+        """Write the log, and now and then validate and show a sheet."""
+        last = self.step == self.job.recipe.steps
+        if self.step % self.log_every == 0 or last:
+            self.log.flush()
+        if self.step % self.look_every == 0 or last:
+            self.log.flush()
+            self._gather_seen()
+            self._validate(stage, ticker)
+            self.save()
+
+    def _validate(self, stage: str, ticker: progress.Ticker) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        judged = self.learner.judged
+        training = [module for module in judged.modules() if module.training]
+        judged.eval()
+        outputs = self.validation.outputs(judged, self.fabric.device)  # type: ignore[arg-type]
+        for module in training:
+            module.training = True
+        scores = self.validation.scores(outputs)
+        self.validation.sheet(outputs, self.job.out / "sheets" / f"step-{self.step:07d}.png")
+        self.log.score(self.step, stage, scores)
+        self.scores.append({"step": self.step, **scores})
+        losses = ", ".join(f"{name} {value:.4g}" for name, value in self.log.latest.items() if "validation" not in name)
+        ticker.say(f"step {self.step}: PSNR {scores['psnr']:.2f} dB, L1 {scores['l1']:.4f} ({losses})")
+        if scores["psnr"] > self.best:
+            self.best = scores["psnr"]
+            self._write("best")
+
+    def save(self) -> None:
+        """Write the checkpoint, once the log has shown that everything is finite."""
+        self.log.flush()
+        self._gather_seen()
+        self.saved = time.monotonic()
+        if not self.fabric.is_global_zero:
+            return
+        content = {
+            "identity": self.job.identity(),
+            "step": self.step,
+            "learner": self.learner.state(),
+            "seen": self.seen,
+            "seconds": self._seconds(),
+            "scores": self.scores,
+            "best": float(self.best),
+        }
+        checkpoint.save(self.job.out, content)
+
+    def _gather_seen(self) -> None:
+        fabric = self.fabric
+        new = torch.tensor([int(text or "0", 16) - OFFSET for text in self.fresh], dtype=torch.int64)
+        slots = torch.zeros(fabric.world_size, len(new), dtype=torch.int64, device=fabric.device)
+        slots[fabric.global_rank] = new
+        everywhere = fabric.all_reduce(slots, reduce_op="sum").flatten().tolist()  # type: ignore[union-attr]
+        self.seen += [f"{number + OFFSET:016x}" for number in everywhere if number > -OFFSET]
+        self.fresh.clear()
+
+    def _seconds(self) -> float:
+        return self.before + time.monotonic() - self.begin
+
+    def finish(self) -> Path:
+        """Write the last weights; where no validation was better, they are the best as well."""
+        if self.fabric.is_global_zero:
+            self._write("last")
+        self.fabric.barrier()
+        return self.job.out / "best.safetensors"
+
+    def _write(self, name: str) -> None:
+        """Weights with their record, and the list of the photographs they have seen."""
+        path = self.job.out / f"{name}.safetensors"
+        weights.save(path, self.learner.judged.state_dict(), self._record())
+        contamination.save(path, self.seen)
+
+    def _record(self) -> dict[str, Any]:
+        job = self.job
+        return {
+            "model": job.model,
+            "variant": job.variant,
+            "kind": "trained",
+            "settings": plain(job.recipe.settings),
+            "recipe": {"name": job.recipe_name, **plain(job.recipe)},
+            "without": [term for term in job.recipe.weights if not job.recipe.wants(term)],
+            "step": self.step,
+            "steps": job.recipe.steps,
+            "seed": job.seed,
+            "data": {
+                "name": job.photographs.name,
+                "photographs": len(self.learned),
+                "ids_sha256": digest.of_lines(self.learned),
+                "seen": len(self.seen),
+            },
+            "validation": {
+                "masks": self.validation.source,
+                "photographs": len(self.validation.truth),
+                "scores": self.scores,
+            },
+            "losses": _curve(job.out / logs.FILE),
+            "seconds": round(self._seconds(), 1),
+            "device": _device(self.fabric),
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "torchvision": torchvision.__version__,
+            },
+        }
+
+
+def _curve(path: Path) -> dict[str, list[list[float]]]:
+    """Term -> at most so many (step, value) pairs."""
+    found: dict[str, list[list[float]]] = {}
+    for row in logs.rows(path):
+        if row["player"] != "validation":
+            found.setdefault(f"{row['player']}.{row['term']}", []).append([int(row["step"]), float(row["value"])])
+    return {term: points[:: max(1, -(-len(points) // CURVE))] for term, points in found.items()}
+
+
+def _device(fabric: Fabric) -> str:
+    name = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else platform.processor() or "CPU"
+    return f"{fabric.world_size} x {name}"

@@ -1,0 +1,101 @@
+import subprocess
+import sys
+
+import pytest
+
+from bench import downloads
+from bench.contracts import PairMetric, SetMetric
+from bench.errors import UnknownName
+from bench.metrics import registry as metric_registry
+
+SETS = ["fid", "fid-inf", "kid", "kid-100x1000", "p-ids", "u-ids"]
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", metric_registry.cards())
+def test_every_card_says_what_a_table_and_a_reader_need(name):
+    card = metric_registry.cards()[name]
+    assert card.better in ("higher", "lower")
+    assert card.scope in ("whole", "hole")
+    assert min(map(len, (card.title, card.formula, card.reference, card.tolerance))) > 0
+    assert set(metric_registry.weights(name)) <= set(downloads.KNOWN)
+    assert not card.extractor or card.extractor in metric_registry.extractors()
+
+
+def test_titles_tell_variants_apart():
+    titles = [card.title for card in metric_registry.cards().values()]
+    assert len(set(titles)) == len(titles)
+
+
+def test_the_set_metrics_are_known_as_such():
+    assert [name for name in metric_registry.cards() if metric_registry.kind(name) == "set" and name in SETS] == sorted(
+        SETS, key=list(metric_registry.cards()).index
+    )
+    assert metric_registry.kind("psnr") == "pair"
+
+
+def test_globs_and_all_are_resolved():
+    assert metric_registry.choose(["kid*", "fid"]) == ["kid", "kid-100x1000", "fid"]
+    assert metric_registry.choose(["all"]) == list(metric_registry.cards())
+
+
+def test_all_misses_are_named_at_once():
+    with pytest.raises(UnknownName, match=r"'ssimm'.*'fidd'\. Did you mean: fid.*bench metrics list"):
+        metric_registry.choose(["ssimm", "psnr", "fidd"])
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize("name", SETS)
+def test_set_metrics_open_without_weights(name):
+    assert isinstance(metric_registry.open_metric(name, "cpu"), SetMetric)
+
+
+def test_pair_metrics_open_by_name():
+    assert isinstance(metric_registry.open_metric("psnr", "cpu"), PairMetric)
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_metric_without_its_networks_weights_says_which_file_to_bring():
+    assert "pt_inception-2015-12-05-6726825d.pth" in str(metric_registry.unavailable("fid"))
+    assert metric_registry.lacks("fid") == ["inception-fid"]
+    assert metric_registry.unavailable("psnr") is None
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_damaged_weight_file_makes_a_metric_unavailable(tmp_path):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / downloads.KNOWN["inception-fid"].file).write_bytes(b"half")
+    assert "SHA-256" in str(metric_registry.unavailable("kid"))
+
+
+def test_an_unknown_extractor_is_named():
+    with pytest.raises(UnknownName, match=r"No extractor 'inceptoin'\. Did you mean: inception"):
+        metric_registry.open_extractor("inceptoin", "cpu")
+
+
+def test_another_package_brings_a_metric(tmp_path, monkeypatch):
+    card = "MetricCard(title='Mine', better='lower', decimals=1, formula='f', reference='r', tolerance='t')"
+    source = f"from bench.types import MetricCard\nCARDS = {{'mine': {card}}}\n"
+    source += "def metric(name, device):\n    return name + device\n"
+    (tmp_path / "mine_metric.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    point = type("Point", (), {"name": "mine", "value": "mine_metric"})
+    monkeypatch.setattr(metric_registry, "entry_points", lambda group: [point] if group == "bench.metrics" else [])
+    metric_registry._metrics.cache_clear()
+    try:
+        assert metric_registry.cards()["mine"].title == "Mine"
+        assert "mine_metric" not in sys.modules
+        assert metric_registry.open_metric("mine", "cpu") == "minecpu"
+    finally:
+        metric_registry._metrics.cache_clear()
+
+
+def test_lists_and_availability_need_no_torch():
+    code = "import sys; from bench.metrics import registry as r; r.cards(); r.unavailable('fid')"
+    code += "; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

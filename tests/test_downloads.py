@@ -1,0 +1,158 @@
+import http.server
+import threading
+
+import pytest
+
+from bench import digest, downloads
+from bench.errors import BadInput, Unavailable, UnknownName
+
+CONTENT = b"weights" * 1000
+ENTRY = downloads.WeightFile(
+    file="net-1234.pth",
+    url="http://127.0.0.1:9/net-1234.pth",
+    sha256=digest.of_bytes(CONTENT)[:8],
+    size_mib=0.01,
+    licence="none",
+    needed_by="tests",
+)
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setitem(downloads.KNOWN, "net", ENTRY)
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """A server on this machine that answers every request with the given bytes."""
+    servers = []
+
+    def start(content):
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Answer)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        fields = {**vars(ENTRY), "url": f"http://127.0.0.1:{server.server_port}/net"}
+        monkeypatch.setitem(downloads.KNOWN, "net", downloads.WeightFile(**fields))
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def _put(folder, content=CONTENT):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ENTRY.file
+    path.write_bytes(content)
+    return path
+
+
+def test_a_file_in_bench_home_is_found(tmp_path):
+    path = _put(tmp_path / "home" / "weights")
+    assert downloads.locate("net") == path
+
+
+def test_a_file_in_torchs_cache_is_found(tmp_path):
+    path = _put(tmp_path / "torch" / "hub" / "checkpoints")
+    assert downloads.locate("net") == path
+
+
+def test_torchs_cache_is_sought_where_torch_would_look(monkeypatch):
+    torch_hub = pytest.importorskip("torch.hub")
+    assert str(downloads._torch_hub()) == torch_hub.get_dir() + "/checkpoints"
+    monkeypatch.delenv("TORCH_HOME")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nowhere")
+    assert str(downloads._torch_hub()) == torch_hub.get_dir() + "/checkpoints"
+
+
+def test_the_variable_goes_before_every_folder(tmp_path, monkeypatch):
+    _put(tmp_path / "home" / "weights")
+    path = _put(tmp_path / "mine")
+    monkeypatch.setenv("BENCH_WEIGHTS_NET", str(path))
+    assert downloads.locate("net") == path
+
+
+def test_a_variable_that_names_nothing_is_an_error(monkeypatch):
+    monkeypatch.setenv("BENCH_WEIGHTS_NET", "/no/such/file")
+    with pytest.raises(BadInput, match=r"BENCH_WEIGHTS_NET names /no/such/file"):
+        downloads.locate("net")
+
+
+def test_a_missing_file_is_named_with_its_place_and_its_command(tmp_path):
+    with pytest.raises(Unavailable) as fault:
+        downloads.locate("net")
+    for part in (ENTRY.file, str(tmp_path / "home" / "weights"), "bench metrics fetch net"):
+        assert part in str(fault.value)
+
+
+def test_a_file_with_another_digest_is_refused(tmp_path):
+    _put(tmp_path / "home" / "weights", b"something else")
+    with pytest.raises(BadInput, match="its SHA-256 begins with"):
+        downloads.locate("net")
+
+
+def test_a_file_that_changes_is_checked_again(tmp_path):
+    path = _put(tmp_path / "home" / "weights")
+    downloads.locate("net")
+    path.write_bytes(b"something shorter")
+    with pytest.raises(BadInput):
+        downloads.locate("net")
+
+
+def test_fetching_stores_the_whole_file_under_its_name(tmp_path, serve):
+    serve(CONTENT)
+    path = downloads.locate("net", fetch=True)
+    assert path == tmp_path / "home" / "weights" / ENTRY.file
+    assert path.read_bytes() == CONTENT
+    assert downloads.sha256("net") == digest.of_bytes(CONTENT)
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-1], b"<html>not found</html>"])
+def test_a_wrong_download_leaves_nothing_behind(tmp_path, serve, content):
+    serve(content)
+    with pytest.raises(BadInput, match="its SHA-256 begins with"):
+        downloads.locate("net", fetch=True)
+    assert list((tmp_path / "home" / "weights").iterdir()) == []
+
+
+def test_fetching_without_a_network_says_where_to_put_the_file(tmp_path):
+    with pytest.raises(Unavailable, match=r"could not be fetched.*put it into"):
+        downloads.locate("net", fetch=True)
+
+
+def test_a_brought_file_is_copied_under_its_own_name(tmp_path):
+    source = tmp_path / "download (1).bin"
+    source.write_bytes(CONTENT)
+    assert downloads.bring("net", source).name == ENTRY.file
+    assert downloads.locate("net").read_bytes() == CONTENT
+
+
+def test_a_brought_file_with_another_digest_is_not_copied(tmp_path):
+    source = tmp_path / ENTRY.file
+    source.write_bytes(b"something else")
+    with pytest.raises(BadInput):
+        downloads.bring("net", source)
+    assert downloads.find("net") is None
+
+
+def test_an_unknown_name_brings_the_nearest():
+    with pytest.raises(UnknownName, match="Did you mean: inception-fid"):
+        downloads.locate("inception")
+
+
+@pytest.mark.parametrize("entry", downloads.KNOWN.values(), ids=downloads.KNOWN)
+def test_a_digest_is_whole_or_stands_in_the_name_as_torch_writes_it(entry):
+    assert len(entry.sha256) == 64 or entry.file.endswith(f"-{entry.sha256}.pth")
+    assert entry.url.endswith(f"/{entry.file}")
