@@ -63,12 +63,24 @@ class ModelCard:
     """Native side of the square image in pixels; 0: any size."""
     multiple: int = 1
     """Height and width must be multiples of this; the harness pads by reflection and crops back."""
+    minimum_px: int = 1
+    """Smallest side; smaller images are padded up to it and cropped back."""
+    largest_px: int = 0
+    """Largest side that the network can take; 0: no bound. Larger images are refused in a sentence."""
+    square: bool = False
+    """True: height and width must be equal; the harness pads the shorter side and crops back."""
     families: tuple[str, ...] = ()
     """Mask families that the published weights were trained on."""
     data: tuple[str, ...] = ()
     """Data sets that the published weights were trained on (for the contamination flag)."""
     form: str = ""
     losses: str = ""
+    evidence: str = ""
+    """What the network was held against: `equal to published code` (stored figures), `from the paper`, `from the survey
+
+    only`. Empty for classical models."""
+    domain: str = ""
+    """What the model was made for: `faces`, `scenes`, ...; empty: any picture."""
     strengths: str = ""
     limits: str = ""
     tables: tuple[str, ...] = ()
