@@ -35,11 +35,19 @@ def _percent(ratio: Fraction) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """One field of the grid that a run fills: a model on a mask set within a bucket."""
+    """A mask set within a bucket: what every model is measured on."""
 
-    model: str
     mask_set: str
-    bucket: str
+    bucket: Bucket
+
+    @property
+    def label(self) -> str:
+        """How the cell is named in messages, results and folders: `freeform-256/10-20`."""
+        return f"{self.mask_set}/{self.bucket.label}"
+
+    def key(self, image_id: str) -> str:
+        """The name of an image in this cell: `church/0001/freeform-256/10-20`."""
+        return f"{image_id}/{self.label}"
 
 
 @dataclass(frozen=True)
@@ -187,18 +195,35 @@ class Protocol:
 class RunSpec:
     """What a user asked for: names only. Device, batch size and workers are not here, since they change no number."""
 
-    models: tuple[str, ...]
-    dataset: str
-    root: str | None
-    split: str | None
-    masks: tuple[str, ...]
-    buckets: str
-    metrics: tuple[str, ...]
-    protocol: str
-    limit: int | None
+    models: tuple[str, ...] = ("all",)
+    dataset: str = "demo"
+    root: str | None = None
+    split: str | None = None
+    masks: tuple[str, ...] = ()
+    """Families or sets; empty: the protocol's."""
+    buckets: str = ""
+    """Name of a list of buckets or the list itself; empty: the protocol's."""
+    metrics: tuple[str, ...] = ()
+    """Variants or globs; empty: the protocol's."""
+    protocol: str = "bench@1"
+    limit: int | None = None
     """Only this many images, chosen by the digest of their ids."""
-    keep_images: int
+    keep_images: int = 4
     """How many images of each cell are kept as pictures for the report."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How the work is done. Nothing here changes a number."""
+
+    device: str = "cpu"
+    batch: int = 8
+    shard: int | None = None
+    """Images of a part; None: as many as keep memory level."""
+    workers: int = 2
+    """Threads that decode the photographs of the next shards."""
+    fail_fast: bool = False
+    """Stop at the first cell on which a model fails."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ torch = pytest.importorskip("torch")
 from bench.metrics import registry as metric_registry  # noqa: E402
 from bench.models import registry as model_registry  # noqa: E402
 from bench.run.main import run  # noqa: E402
-from bench.run.toolbox import Execution  # noqa: E402
-from bench.types import RunSpec  # noqa: E402
+from bench.types import Execution, RunSpec  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,

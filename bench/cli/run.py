@@ -14,8 +14,7 @@ from bench.errors import BadInput
 
 if TYPE_CHECKING:
     from bench.run.main import Outcome
-    from bench.run.toolbox import Execution
-    from bench.types import RunSpec
+    from bench.types import Execution, RunSpec
 
 
 Dataset = Annotated[str, typer.Option(help="A name from `bench datasets list`, or `folder`.")]
@@ -118,7 +117,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _execution(*, device: str, batch_size: int, shard_size: int | None, workers: int, fail_fast: bool) -> Execution:
-    from bench.run.toolbox import Execution, choose_device
+    from bench.run.toolbox import choose_device
+    from bench.types import Execution
 
     return Execution(choose_device(device), batch_size, shard_size, workers, fail_fast)
 

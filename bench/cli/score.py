@@ -46,7 +46,8 @@ def command(
     """
     from bench.run import export
     from bench.run.main import run as measure
-    from bench.run.toolbox import Execution, choose_device
+    from bench.run.toolbox import choose_device
+    from bench.types import Execution
 
     progress.quiet = quiet
     given = export.asked(manifest) if manifest else {}

@@ -48,7 +48,7 @@ def _row_fields(job: Job) -> list[str]:
 
 
 def _rows(job: Job, model: str, start: int, stop: int, part: dict[str, np.ndarray]) -> dict[str, Any]:
-    cells, images = len(job.grid), stop - start
+    cells, images = len(job.cells), stop - start
 
     def by_image(array: np.ndarray) -> np.ndarray:
         return array.T.reshape(-1)
@@ -56,8 +56,8 @@ def _rows(job: Job, model: str, start: int, stop: int, part: dict[str, np.ndarra
     return {
         "image": np.repeat(np.array(job.ids[start:stop], dtype=object), cells),
         "model": [model] * (cells * images),
-        "mask_set": [cell.mask_set for cell in job.grid] * images,
-        "bucket": [cell.bucket.label for cell in job.grid] * images,
+        "mask_set": [cell.mask_set for cell in job.cells] * images,
+        "bucket": [cell.bucket.label for cell in job.cells] * images,
         "mask": by_image(part["mask"]),
         "ratio": by_image(part["ratio"]),
         "image_digest": np.repeat(part["image_digest"], cells),
@@ -119,7 +119,7 @@ def _metrics(job: Job) -> tuple[str, ...]:
 
 
 def _empty(job: Job, model: str, metric: str, reason: str) -> Iterator[dict[str, Any]]:
-    for place in range(len(job.grid)):
+    for place in range(len(job.cells)):
         yield _row(job, model, place, metric, reason=reason)
 
 
@@ -139,7 +139,7 @@ def _model_rows(job: Job, store: Store, model: str, *, any_count: bool) -> Itera
 
 def _reasons(job: Job, store: Store, model: str) -> list[str]:
     """Why a model's cells are empty or short of images; empty where they are whole."""
-    done, faults = [0] * len(job.grid), [""] * len(job.grid)
+    done, faults = [0] * len(job.cells), [""] * len(job.cells)
     for start, stop, part in store.read_parts(key(job, model), "fault"):
         for place, fault in enumerate(part["fault"].tolist()):
             faults[place] = faults[place] or fault
@@ -152,7 +152,7 @@ def _reasons(job: Job, store: Store, model: str) -> list[str]:
 
 def _values(job: Job, store: Store, model: str, metric: str) -> np.ndarray:
     """One metric's values [cells, images], NaN where there are none."""
-    values = np.full((len(job.grid), len(job.ids)), np.nan)
+    values = np.full((len(job.cells), len(job.ids)), np.nan)
     for start, stop, part in store.read_parts(key(job, model), f"value {metric}"):
         values[:, start:stop] = part[f"value {metric}"]
     return values
@@ -195,7 +195,7 @@ def _features(store: Store, model_key: str, name: str) -> np.ndarray:
 
 
 def _row(job: Job, model: str, place: int, metric: str, **facts: Any) -> dict[str, Any]:
-    cell = job.grid[place]
+    cell = job.cells[place]
     blank = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0, "excluded": 0, "flag": "", "reason": ""}
     return (
         {

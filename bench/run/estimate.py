@@ -10,8 +10,9 @@ from bench.errors import BenchError
 from bench.models.predict import Predictor
 from bench.run.plan import Task
 from bench.run.spec import Job
-from bench.run.toolbox import Execution, Toolbox, key
+from bench.run.toolbox import Toolbox, key
 from bench.runfolder import Store
+from bench.types import Execution
 
 
 def seconds_per_image(job: Job, store: Store, execution: Execution) -> dict[str, float]:
@@ -29,10 +30,10 @@ def _from_parts(job: Job, store: Store, model: str) -> float | None:
 
 
 def _trial(model: str, tools: Toolbox) -> float:
-    """One image in the cell in the middle of the grid."""
+    """One image in the cell in the middle of the list."""
     import torch
 
-    cell = tools.job.grid[len(tools.job.grid) // 2]
+    cell = tools.job.cells[len(tools.job.cells) // 2]
     truth = torch.from_numpy(tools.photographs(0, 1).pixels).permute(0, 3, 1, 2).contiguous().to(tools.device)
     masks = torch.from_numpy(tools.masks(cell, 0, 1)[0])[:, None].to(tools.device)
     try:

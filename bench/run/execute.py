@@ -10,8 +10,9 @@ from bench.progress import Ticker
 from bench.run.plan import Task
 from bench.run.shard import evaluate
 from bench.run.spec import Job
-from bench.run.toolbox import Execution, Photographs, Toolbox
+from bench.run.toolbox import Photographs, Toolbox
 from bench.runfolder import Store
+from bench.types import Execution
 
 Executor = Callable[[Sequence[Task], Job, Execution, Store, Ticker], dict[tuple[str, str], str]]
 """Evaluates the tasks and returns the faults: (model, cell label) -> why."""
@@ -58,7 +59,7 @@ def ray(
     workers = [remote.remote() for _ in range(min(gpus or execution.workers, len(tasks)))]
     pool = cluster.util.ActorPool(workers)
     faults: dict[tuple[str, str], str] = {}
-    width = len(job.grid)
+    width = len(job.cells)
     sizes = {
         (task.start, task.stop, task.models): (task.stop - task.start) * len(task.models) * width for task in tasks
     }

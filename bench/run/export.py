@@ -22,9 +22,9 @@ from bench.disk import whole_file
 from bench.errors import BadInput, NotComparable
 from bench.models import predictions
 from bench.progress import track
-from bench.run.spec import Grid, Job, resolve
-from bench.run.toolbox import Execution, Photographs, Toolbox
-from bench.types import RunSpec
+from bench.run.spec import Job, resolve
+from bench.run.toolbox import Photographs, Toolbox
+from bench.types import Cell, Execution, RunSpec
 
 MANIFEST = "manifest.json"
 AT_ONCE = 16
@@ -49,12 +49,12 @@ def export(spec: RunSpec, out: Path) -> dict[str, Any]:
     def load(span: tuple[int, int]) -> tuple[tuple[int, int], Photographs]:
         return span, tools.photographs(*span)
 
-    with track(f"{len(job.ids)} images, {len(job.grid)} cells", len(job.ids)) as ticker:
+    with track(f"{len(job.ids)} images, {len(job.cells)} cells", len(job.ids)) as ticker:
         for (start, stop), photographs in pictures.prefetch(load, spans, workers=2, ahead=2):
             ids = job.ids[start:stop]
             prints |= {name: pictures.digest(row)[:32] for name, row in zip(ids, photographs.pixels, strict=True)}
             with ThreadPoolExecutor(WRITERS) as threads:
-                list(threads.map(lambda cell: _write(cell, start, stop, photographs.pixels, tools, out), job.grid))  # noqa: B023
+                list(threads.map(lambda cell: _write(cell, start, stop, photographs.pixels, tools, out), job.cells))  # noqa: B023
             ticker.advance(stop - start)
     told = {field: getattr(job.spec, field) for field in FIELDS}
     written = {"spec": told, "settings": _settings(job), "missing": "0 in masked, 255 in masks", "images": prints}
@@ -62,7 +62,7 @@ def export(spec: RunSpec, out: Path) -> dict[str, Any]:
     return written
 
 
-def _write(cell: Grid, start: int, stop: int, photographs: np.ndarray, tools: Toolbox, out: Path) -> None:
+def _write(cell: Cell, start: int, stop: int, photographs: np.ndarray, tools: Toolbox, out: Path) -> None:
     holes, _, _ = tools.masks(cell, start, stop)
     for image_id, photograph, hole in zip(tools.job.ids[start:stop], photographs, holes, strict=True):
         masked = np.where(hole[..., None], np.uint8(0), photograph)
@@ -119,7 +119,7 @@ def check(job: Job) -> None:
     folders = [ref.pictures for ref in job.models if ref.pictures]
     if not folders:
         return
-    cells, size = [cell.label for cell in job.grid], job.protocol.preparation.size_px or 0
+    cells, size = [cell.label for cell in job.cells], job.protocol.preparation.size_px or 0
     if faults := [fault for folder in folders if (fault := folder.fault(_keys(job), cells))]:
         raise BadInput(" ".join(faults))
     with track("pictures looked at", len(folders) * len(job.ids)) as ticker, ThreadPoolExecutor() as threads:
@@ -127,19 +127,19 @@ def check(job: Job) -> None:
             if unused := folder.unused(_keys(job), cells):
                 ticker.say(unused)
             for image_id in job.ids:
-                names = [folder.place(cell.key(image_id), cells) for cell in job.grid]
+                names = [folder.place(cell.key(image_id), cells) for cell in job.cells]
                 list(threads.map(lambda name: folder.check(name, (size, size)), names))  # noqa: B023
                 ticker.advance(1)
 
 
 def _keys(job: Job) -> Iterator[str]:
-    return (cell.key(image_id) for image_id in job.ids for cell in job.grid)
+    return (cell.key(image_id) for image_id in job.ids for cell in job.cells)
 
 
 def folders(spec: RunSpec, root: Path, suffix: str = "") -> RunSpec:
     """The spec with a folder's models: the folder itself, or the folders in it."""
     job = resolve(replace(spec, models=()))
-    cells = [cell.label for cell in job.grid]
+    cells = [cell.label for cell in job.cells]
     found = predictions.models(root, list(_keys(job)), cells, suffix or predictions.LOSSLESS)
     end = f"@{suffix}" if suffix else ""
     return replace(spec, models=tuple(f"{path.resolve()}{end}" for path in found))

@@ -17,9 +17,9 @@ from bench.progress import track
 from bench.run import collect, estimate, export, plan, provenance
 from bench.run.execute import EXECUTORS
 from bench.run.spec import Job, resolve
-from bench.run.toolbox import Execution, key
+from bench.run.toolbox import key
 from bench.runfolder import TRUTH, Store
-from bench.types import RunSpec
+from bench.types import Execution, RunSpec
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def run(
         describe(job, root, execution)
         left = remaining(job, folder, execution)
         with track(
-            f"{len(job.models)} models on {len(job.ids)} images", plan.images_left(left) * len(job.grid)
+            f"{len(job.models)} models on {len(job.ids)} images", plan.images_left(left) * len(job.cells)
         ) as ticker:
             faults = EXECUTORS[executor](left, job, execution, folder, ticker) if left else {}
         collect.results(job, folder)
@@ -76,7 +76,7 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
         runfolder.same_settings(root, job.settings())
     tasks = remaining(job, folder, execution)
     per_image = estimate.seconds_per_image(job, folder, execution)
-    left = estimate.left(tasks, per_image, len(job.grid))
+    left = estimate.left(tasks, per_image, len(job.cells))
     open_images = {
         ref.name: sum(task.stop - task.start for task in tasks if ref.name in task.models) for ref in job.models
     }
@@ -84,7 +84,7 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
         "out": str(root),
         "images": len(job.ids),
         "shard": execution.shard or plan.shard_size(job.protocol.preparation.size_px or 256),
-        "cells": [cell.label for cell in job.grid],
+        "cells": [cell.label for cell in job.cells],
         "models": [
             {
                 "model": name,

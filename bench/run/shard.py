@@ -21,9 +21,9 @@ from bench.errors import BenchError, NotComparable
 from bench.metrics.features import truth as truth_features
 from bench.models import predict
 from bench.run.plan import Task
-from bench.run.spec import Grid
 from bench.run.toolbox import Photographs, Toolbox, key
 from bench.runfolder import TRUTH
+from bench.types import Cell
 
 
 class CellFailed(BenchError):
@@ -48,11 +48,10 @@ def evaluate(task: Task, photographs: Photographs, tools: Toolbox, advance: Call
     `advance` is told after each cell how many (image, cell) pairs are done.
     """
     truth = _prepare(task, photographs.pixels, tools)
-    grid = tools.job.grid
-    masks = [tools.masks(cell, task.start, task.stop) for cell in grid]
+    masks = [tools.masks(cell, task.start, task.stop) for cell in tools.job.cells]
     for name in task.models:
         rows = []
-        for cell, (holes, names, digests) in zip(grid, masks, strict=True):
+        for cell, (holes, names, digests) in zip(tools.job.cells, masks, strict=True):
             row = {"mask": np.array(names), "mask_digest": digests, "ratio": holes.mean(axis=(1, 2))}
             rows.append(row | _cell(name, cell, holes, task, truth, tools))
             advance(task.stop - task.start)
@@ -93,7 +92,7 @@ def _expected(task: Task, digests: np.ndarray, tools: Toolbox) -> None:
             )
 
 
-def _cell(name: str, cell: Grid, holes: np.ndarray, task: Task, truth: Prepared, tools: Toolbox) -> dict[str, Any]:
+def _cell(name: str, cell: Cell, holes: np.ndarray, task: Task, truth: Prepared, tools: Toolbox) -> dict[str, Any]:
     """What a model leaves on one cell: output digests, values, features and seconds, or the fault that stopped it."""
     if known := tools.faults.get((name, cell.label)):
         return {"fault": known}
@@ -136,7 +135,7 @@ def _part(rows: list[dict[str, Any]], tools: Toolbox) -> dict[str, np.ndarray]:
 
 
 def _keep(
-    name: str, cell: Grid, task: Task, truth: Prepared, masks: torch.Tensor, outputs: torch.Tensor, tools: Toolbox
+    name: str, cell: Cell, task: Task, truth: Prepared, masks: torch.Tensor, outputs: torch.Tensor, tools: Toolbox
 ) -> None:
     """Save the kept pictures of a cell: truth, mask and masked image once, the output of every model."""
     for place in truth.kept:

@@ -16,24 +16,7 @@ from bench.metrics import registry as metric_registry
 from bench.models import registry as model_registry
 from bench.models.registry import ModelRef
 from bench.protocols import registry as protocols
-from bench.types import Bucket, Protocol, RunSpec
-
-
-@dataclass(frozen=True)
-class Grid:
-    """One column of cells: a mask set within a bucket."""
-
-    mask_set: str
-    bucket: Bucket
-
-    @property
-    def label(self) -> str:
-        """How the column is named in messages and folders: `freeform-256/10-20`."""
-        return f"{self.mask_set}/{self.bucket.label}"
-
-    def key(self, image_id: str) -> str:
-        """The name of an image in this column."""
-        return f"{image_id}/{self.label}"
+from bench.types import Bucket, Cell, Protocol, RunSpec
 
 
 @dataclass(frozen=True)
@@ -46,7 +29,7 @@ class Job:
     models: tuple[ModelRef, ...]
     absent: tuple[ModelRef, ...]
     """Models that were asked for and cannot run here; `ref.reason` says why."""
-    grid: tuple[Grid, ...]
+    cells: tuple[Cell, ...]
     mask_sets: dict[str, dict[str, Any]]
     pair_metrics: tuple[str, ...]
     set_metrics: tuple[str, ...]
@@ -68,7 +51,7 @@ class Job:
             "dataset": {"name": self.spec.dataset, "split": self.spec.split, "images": digest.of_lines(self.ids)},
             "protocol": self.protocol.settings(),
             "mask sets": {name: facts["digest"] for name, facts in self.mask_sets.items()},
-            "cells": [cell.label for cell in self.grid],
+            "cells": [cell.label for cell in self.cells],
             "metrics": {name: cards[name].version for name in (*self.pair_metrics, *self.set_metrics)},
         }
 
@@ -135,8 +118,8 @@ def _job(
     ids = dataset_registry.subset(dataset.ids, spec.limit) if spec.limit is not None else list(dataset.ids)
     whole = ratio.buckets("none")
     opened = {name: frozen.load(name) for name in sets}
-    grid = [Grid(name, bucket) for name in sets for bucket in (buckets if opened[name].bucketed else whole)]
-    for cell in grid:
+    cells = [Cell(name, bucket) for name in sets for bucket in (buckets if opened[name].bucketed else whole)]
+    for cell in cells:
         opened[cell.mask_set].pool(cell.bucket)
     missing = {name: reason for name in metrics if (reason := metric_registry.unavailable(name))}
     ready = [name for name in metrics if name not in missing]
@@ -146,7 +129,7 @@ def _job(
         ids=tuple(ids),
         models=tuple(ref for ref in models if not ref.reason),
         absent=tuple(ref for ref in models if ref.reason),
-        grid=tuple(grid),
+        cells=tuple(cells),
         mask_sets={n: {"family": s.family, "digest": s.digest, "size_px": s.size_px} for n, s in opened.items()},
         pair_metrics=tuple(name for name in ready if metric_registry.kind(name) == "pair"),
         set_metrics=tuple(name for name in ready if metric_registry.kind(name) == "set"),

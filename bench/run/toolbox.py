@@ -21,23 +21,11 @@ from bench.models import contamination, contract
 from bench.models import registry as model_registry
 from bench.models.predict import Predictor, Reader, pad
 from bench.run.memory import Peak
-from bench.run.spec import Grid, Job
+from bench.run.spec import Job
 from bench.runfolder import Store
+from bench.types import Cell, Execution
 
 COSTS = ("parameters", "flops", "memory_bytes")
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How the work is done. Nothing here changes a number."""
-
-    device: str = "cpu"
-    batch: int = 8
-    shard: int | None = None
-    """Images of a part; None: as many as keep memory level."""
-    workers: int = 2
-    """Threads that decode the photographs of the next shards."""
-    fail_fast: bool = False
 
 
 class Photographs(NamedTuple):
@@ -115,7 +103,7 @@ class Toolbox:
             prepared.append(pictures.prepare(image, preparation, image_id))
         return Photographs(np.stack(prepared), prints)
 
-    def masks(self, cell: Grid, start: int, stop: int) -> tuple[np.ndarray, list[str], np.ndarray]:
+    def masks(self, cell: Cell, start: int, stop: int) -> tuple[np.ndarray, list[str], np.ndarray]:
         """Masks of a range of images in a cell: bool [N, H, W], their names in the set, their digests."""
         pool = self.mask_sets[cell.mask_set].pool(cell.bucket)
         indices = [pool.index(image_id) for image_id in self.job.ids[start:stop]]
@@ -149,7 +137,7 @@ class Toolbox:
     def _open(self, name: str) -> Predictor | Reader | str:
         ref = next(ref for ref in self.job.models if ref.name == name)
         if ref.pictures:
-            return Reader(ref.pictures, self.job.protocol, tuple(cell.label for cell in self.job.grid))
+            return Reader(ref.pictures, self.job.protocol, tuple(cell.label for cell in self.job.cells))
         try:
             model = model_registry.open_model(ref, self.device)
             batch = min(self.execution.batch, self.execution.shard or self.execution.batch, len(self.job.ids))

@@ -11,9 +11,8 @@ from torch.nn import functional as F
 from baselines import picnet
 from bench.errors import BadInput
 from bench.run.main import run
-from bench.run.toolbox import Execution
 from bench.training.base import Batch
-from bench.types import RunSpec
+from bench.types import Execution, RunSpec
 from tests.fill import figures, fill, picture, weight
 
 

@@ -10,8 +10,7 @@ from PIL import Image
 
 from bench.errors import BadInput, NotComparable
 from bench.run.main import outline, run
-from bench.run.toolbox import Execution
-from bench.types import RunSpec
+from bench.types import Execution, RunSpec
 
 HERE = Path(__file__).parent
 COUNT = 10
