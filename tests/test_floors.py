@@ -18,6 +18,7 @@ WITHOUT_TORCH = (
         "bench.digest",
         "bench.stats",
         "bench.downloads",
+        "bench.documents",
     ),
     *(
         "bench.masks.ratio",
