@@ -15,6 +15,7 @@ from bench.contracts import Model, PairMetric
 from bench.errors import BadInput
 from bench.masks import frozen, ratio
 from bench.metrics import registry as metric_registry
+from bench.models import opening
 from bench.models import registry as model_registry
 from bench.models.predict import Predictor
 from bench.protocols import registry as protocols
@@ -52,7 +53,7 @@ def load_model(name: str, device: torch.device | str = "cpu") -> Loaded:
     Raises `UnknownName`, or `Unavailable` with what to type where its weights are missing.
     """
     ref = model_registry.only(name)
-    return Loaded(model_registry.open_model(ref, device), ref.card)
+    return Loaded(opening.open_model(ref, device), ref.card)
 
 
 def load_masks(masks: str, bucket: str = "", images: int | Sequence[str] = 16, size_px: int = 256) -> Tensor:

@@ -25,7 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.layers.attention import contextual_attention, nearest
-from bench.models import contract
+from bench.models import contract, opening
 from bench.models import registry as model_registry
 
 SIZE = 256
@@ -66,7 +66,7 @@ class Speed(NamedTuple):
 def speed(name: str, batches: list[int], device: str) -> Speed:
     """A model without its trained weights, which change no time; one image is predicted and counted before."""
     (reference,) = model_registry.choose([name])
-    model, taken = model_registry.open_model(reference, device), {}
+    model, taken = opening.open_model(reference, device), {}
 
     def predict(batch: int) -> object:
         images, masks = (tensor.to(device) for tensor in contract.probe(SIZE, count=batch))
@@ -83,7 +83,7 @@ def speed(name: str, batches: list[int], device: str) -> Speed:
 def compare_formats(name: str) -> None:
     """Weights with their channels last, as the house opens them on a CPU, against channels first; in turns."""
     (reference,) = model_registry.choose([name])
-    last, first = (model_registry.open_model(reference, "cpu") for _ in range(2))
+    last, first = (opening.open_model(reference, "cpu") for _ in range(2))
     first.to(memory_format=torch.contiguous_format)  # type: ignore[attr-defined]
     images, masks = contract.probe(SIZE, count=1)
     calls = [

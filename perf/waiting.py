@@ -17,12 +17,13 @@ from bench.cli import SPINS
 MODELS = ("edgeconnect", "pconv", "gmcnn", "dualpath")
 WORK = """
 import sys, time, torch
-from bench.models import zoo
+from bench.models import opening
+from bench.models import registry as model_registry
 chance = torch.Generator().manual_seed(0)
 images, masks = torch.rand(4, 3, 256, 256, generator=chance), torch.zeros(4, 1, 256, 256)
 masks[..., 64:192, 64:192] = 1
 for name in sys.argv[1:]:
-    model, taken = zoo.open_model(zoo.only(name)), []
+    model, taken = opening.open_model(model_registry.only(name)), []
     with torch.inference_mode():
         for _ in range(6):
             begin = time.perf_counter()

@@ -1,4 +1,7 @@
-"""Which photographs weights were trained on: a list of digests beside them, so that a run on these can be flagged."""
+"""Contamination: which photographs weights were trained on, so that a run on these can be flagged.
+
+A list of fingerprints lies beside the weights, `TAG.fingerprints`, one a line.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from bench import images
+from bench.disk import write_text
 
-SUFFIX = ".photographs"
+SUFFIX = ".fingerprints"
 DIGITS = 16
 
 
@@ -20,11 +24,8 @@ def fingerprint(photograph: Image.Image) -> str:
 
 
 def save(weights: Path, fingerprints: Iterable[str]) -> None:
-    """Write the list beside a weights file, one a line."""
-    path = weights.with_suffix(SUFFIX)
-    draft = path.with_suffix(f"{SUFFIX}.part")
-    draft.write_text("".join(f"{line}\n" for line in sorted(set(fingerprints))), encoding="ascii")
-    draft.replace(path)
+    """Write the list beside a weights file, whole or not at all."""
+    write_text(weights.with_suffix(SUFFIX), "".join(f"{line}\n" for line in sorted(set(fingerprints))))
 
 
 def load(weights: Path) -> frozenset[str]:

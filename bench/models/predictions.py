@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from bench import digest, images
-from bench.errors import BadInput
+from bench.errors import BadInput, UnknownName
 
 LOSSLESS = "png"
 SUFFIXES = (LOSSLESS, "bmp", "tif", "tiff", "webp", "jpg", "jpeg")
@@ -98,6 +98,19 @@ class Folder:
     def _read(self, name: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         self.check(name, size)
         return np.asarray(images.decode(self.file(name), str(self.file(name))))
+
+
+def named(name: str) -> Folder:
+    """The folder that a name `path/to/pictures[@jpg]` stands for; `BadInput` where there is none."""
+    place, suffix = Path(name).expanduser(), ""
+    if not place.is_dir() and "@" in place.name:
+        bare, _, suffix = place.name.rpartition("@")
+        place = place.with_name(bare)
+    if not place.is_dir():
+        raise BadInput(f"{name} is neither a model nor a folder of predictions: no such folder.")
+    if suffix and suffix not in SUFFIXES:
+        raise UnknownName("kind of picture", [suffix], SUFFIXES, "bench score --help")
+    return Folder(place.resolve(), suffix or LOSSLESS)
 
 
 def places(key: str, cells: Sequence[str]) -> list[str]:

@@ -1,29 +1,25 @@
-"""The zoo: which models there are, what a name stands for, and how a model is opened with its weights.
+"""Which models there are and what a name stands for; nothing is opened, no torch is loaded.
 
 A name is `id[:variant][@weights]`, an alias of a paper's table in place of the id, `path/to/file.py[:Class][@FILE]`,
-or the path of a folder of finished pictures, `path/to/pictures[@jpg]`.
+or the path of a folder of predictions, `path/to/pictures[@jpg]`.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import functools
-import inspect
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench import digest
-from bench.errors import BadInput, ContractBroken, Unavailable, UnknownName
+from bench.errors import BadInput, UnknownName
 from bench.models import sources, weights
 from bench.types import ModelCard
 
 if TYPE_CHECKING:
-    import torch
-
-    from bench.contracts import Model
     from bench.models import predictions
 
 SEE = "bench models list"
@@ -50,7 +46,7 @@ class ModelRef:
     attribute: str = "model"
     """What is called in the model's file."""
     pictures: predictions.Folder | None = None
-    """What stands in for the model: pictures that are finished."""
+    """Predictions that stand in for the model."""
     reason: str = ""
     """Why the model cannot run here and what to do; empty when it can."""
 
@@ -95,41 +91,6 @@ def only(name: str) -> ModelRef:
     return refs[0]
 
 
-def open_model(ref: ModelRef, device: torch.device | str = "cpu") -> Model:
-    """The model on the device, in evaluation mode, without gradients; weights are read strictly.
-
-    Weights that a parametrisation works out at every pass (spectral norms) are worked out once: the same bits, the
-    state dict of a plain network. On a CPU the weights of the house's own models lie with their channels last, where
-    most networks are up to 1.5 times as fast (perf/models.py --formats). Raises `Unavailable` with the ref's reason,
-    `BadInput` naming the first key that differs.
-    """
-    import torch
-
-    if ref.reason:
-        raise Unavailable(ref.reason)
-    if ref.pictures:
-        raise BadInput(f"{ref.pictures.root} holds finished pictures, no model. Score them: bench score --help.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = _from_plugin(ref) if ref.attribute != "model" else _from_contract(ref)
-    if isinstance(model, torch.nn.Module):
-        model = _settled(model.eval().requires_grad_(False).to(device))
-        if ref.attribute == "model" and torch.device(device).type == "cpu":
-            model = model.to(memory_format=torch.channels_last)
-    if not callable(getattr(model, "predict", None)):
-        raise ContractBroken(f"{ref.name} has no method predict(images, masks).")
-    return model
-
-
-def _settled(model: torch.nn.Module) -> torch.nn.Module:
-    from torch.nn.utils import parametrize
-
-    for part in list(model.modules()):
-        for name in list(getattr(part, "parametrizations", ())):
-            parametrize.remove_parametrizations(part, name)
-    return model
-
-
 def untrained(ref: ModelRef) -> ModelRef:
     """The same model with the weights that it is built with."""
     name = f"{ref.name.partition('@')[0]}@{UNTRAINED}"
@@ -164,40 +125,12 @@ def _resolved(name: str) -> list[ModelRef]:
 def _from_folder(name: str) -> ModelRef:
     from bench.models import predictions
 
-    place, suffix = Path(name).expanduser(), ""
-    if not place.is_dir() and "@" in place.name:
-        bare, _, suffix = place.name.rpartition("@")
-        place = place.with_name(bare)
-    if not place.is_dir():
-        raise BadInput(f"{name} is neither a model nor a folder of finished pictures: no such folder.")
-    if suffix and suffix not in predictions.SUFFIXES:
-        raise UnknownName("kind of picture", [suffix], predictions.SUFFIXES, "bench score --help")
-    place = place.resolve()
-    card = ModelCard(title=place.name, kind="finished")
-    pictures = predictions.Folder(place, suffix or predictions.LOSSLESS)
-    label = f"{place.name}@{suffix}" if suffix else place.name
-    return ModelRef(label, place.name, "", suffix, sources.Member(place.name, place, ""), card, pictures=pictures)
-
-
-def _from_contract(ref: ModelRef) -> Any:
-    if ref.file is None:
-        return sources.build(ref.member, ref.variant)
-    recorded = ref.file.with_suffix(".json").is_file()
-    state, known = weights.read(ref.file) if recorded else (weights.checkpoint(ref.file), {})
-    model = sources.build(ref.member, ref.variant, **known.get("settings", {}))
-    weights.apply(model, state, ref.file, ref.name)
-    return model
-
-
-def _from_plugin(ref: ModelRef) -> Any:
-    maker = getattr(sources.load(ref.member), ref.attribute, None)
-    if ref.file is None:
-        return sources.build(ref.member, attribute=ref.attribute)
-    if maker is not None and "weights" in inspect.signature(maker).parameters:
-        return sources.build(ref.member, attribute=ref.attribute, weights=ref.file)
-    model = sources.build(ref.member, attribute=ref.attribute)
-    weights.apply(model, weights.checkpoint(ref.file), ref.file, ref.name)
-    return model
+    found = predictions.named(name)
+    card = ModelCard(title=found.root.name, kind="predictions")
+    suffix = "" if found.suffix == predictions.LOSSLESS and not name.endswith(f"@{found.suffix}") else found.suffix
+    label = f"{found.root.name}@{suffix}" if suffix else found.root.name
+    member = sources.Member(found.root.name, found.root, "")
+    return ModelRef(label, found.root.name, "", suffix, member, card, pictures=found)
 
 
 def _from_shelf(name: str) -> Iterator[ModelRef]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.models import contract
+from bench.models import contract, opening
 from bench.models import registry as model_registry
 from bench.models.contract import Finding
 from bench.types import ModelCard
@@ -71,6 +71,6 @@ def parameters(model: Any) -> int | None:
 
 def _open(ref: model_registry.ModelRef, device: torch.device | str) -> tuple[Any, str | None]:
     try:
-        return model_registry.open_model(model_registry.untrained(ref) if ref.reason else ref, device), None
+        return opening.open_model(model_registry.untrained(ref) if ref.reason else ref, device), None
     except BenchError as fault:
         return None, str(fault)

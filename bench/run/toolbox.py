@@ -17,8 +17,7 @@ from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput, BenchError, ContractBroken
 from bench.masks import frozen
 from bench.metrics import registry as metric_registry
-from bench.models import contamination, contract
-from bench.models import registry as model_registry
+from bench.models import contamination, contract, opening
 from bench.models.predict import Predictor, Reader, pad
 from bench.run.memory import Peak
 from bench.run.spec import Job
@@ -139,7 +138,7 @@ class Toolbox:
         if ref.pictures:
             return Reader(ref.pictures, self.job.protocol, tuple(cell.label for cell in self.job.cells))
         try:
-            model = model_registry.open_model(ref, self.device)
+            model = opening.open_model(ref, self.device)
             batch = min(self.execution.batch, self.execution.shard or self.execution.batch, len(self.job.ids))
             predictor = Predictor(model, ref.card, self.job.protocol, batch, say=self.say)
             fault = self._first_look(predictor)

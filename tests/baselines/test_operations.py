@@ -12,8 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines import edgeconnect, glcic
-from bench.models import contract
-from bench.models import registry as model_registry
+from bench.models import contract, opening
 from tests.baselines.test_every_model import CARDS, LEARNED, shapes
 
 SIDE_PX = 256
@@ -216,7 +215,7 @@ LOOKED_AT = {"deepfillv1": 128, "deepfillv2": 96}
 
 def counted(name, variant):
     """Operations of one prediction, from shapes alone."""
-    network = model_registry._settled(shapes(name, variant).eval())
+    network = opening.fold_parametrizations(shapes(name, variant).eval())
     images, masks = (part.to("meta") for part in contract.probe(SIDE_PX, count=1))
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         contract.call(network, images, masks, [0] if CARDS[name].stochastic else None)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bench.errors import BadInput, Unavailable, UnknownName
+from bench.models import opening, weights
 from bench.models import registry as model_registry
-from bench.models import weights
 from tests.models.toyzoo import TINY, write
 
 pytestmark = pytest.mark.usefixtures("toyzoo")
@@ -19,7 +19,7 @@ def names(*wanted):
 
 
 def give(kind, tag, variant="", level=0.0, **known):
-    model = model_registry.open_model(model_registry.only(f"tiny:{variant}@untrained" if variant else "tiny@untrained"))
+    model = opening.open_model(model_registry.only(f"tiny:{variant}@untrained" if variant else "tiny@untrained"))
     state = {key: torch.full_like(value, level) for key, value in model.state_dict().items()}
     return weights.save(
         weights.folder("tiny") / f"{tag}.safetensors", state, {"kind": kind, "variant": variant, **known}
@@ -71,7 +71,7 @@ def test_without_weights_the_reason_says_what_to_do():
         "tiny has no weights here: bench models show tiny says where the authors' files are; or type: bench train tiny"
     )
     with pytest.raises(Unavailable, match="bench train tiny"):
-        model_registry.open_model(ref)
+        opening.open_model(ref)
 
 
 def test_known_weights_that_are_missing_say_where_they_are():
@@ -122,7 +122,7 @@ def test_weights_shipped_with_the_package_are_found_and_the_users_own_win(toyzoo
 
 def test_an_opened_model_is_in_evaluation_mode_without_gradients():
     give("trained", "trained", level=0.5)
-    model = model_registry.open_model(model_registry.only("tiny"))
+    model = opening.open_model(model_registry.only("tiny"))
     assert not model.training
     assert all(not item.requires_grad and bool((item == 0.5).all()) for item in model.parameters())
 
@@ -142,7 +142,7 @@ def test_spectral_norms_are_worked_out_once_and_change_no_bit(tmp_path):
         """,
     )
     ref = model_registry.only(f"{file}:Bounded@untrained")
-    opened, image = model_registry.open_model(ref), torch.rand(1, 3, 8, 8)
+    opened, image = opening.open_model(ref), torch.rand(1, 3, 8, 8)
     torch.manual_seed(0)
     built = model_registry.sources.build(ref.member, attribute="Bounded").eval()
     assert torch.equal(opened.predict(image, None), built.predict(image, None))
@@ -153,33 +153,31 @@ def test_weights_of_a_narrower_build_open_with_their_settings():
     narrow = model_registry.sources.build(model_registry.sources.members()["tiny"], "deep", width=2)
     known = {"kind": "trained", "variant": "deep", "settings": {"width": 2}}
     weights.save(weights.folder("tiny") / "trained.safetensors", narrow.state_dict(), known)
-    assert model_registry.open_model(model_registry.only("tiny:deep")).first.out_channels == 2
+    assert opening.open_model(model_registry.only("tiny:deep")).first.out_channels == 2
 
 
 def test_half_precision_is_cast_to_the_models_own():
     state = {
         key: value.half()
-        for key, value in model_registry.open_model(model_registry.only("tiny@untrained")).state_dict().items()
+        for key, value in opening.open_model(model_registry.only("tiny@untrained")).state_dict().items()
     }
     weights.save(weights.folder("tiny") / "starter.safetensors", state, {"kind": "starter"})
-    assert {item.dtype for item in model_registry.open_model(model_registry.only("tiny")).parameters()} == {
-        torch.float32
-    }
+    assert {item.dtype for item in opening.open_model(model_registry.only("tiny")).parameters()} == {torch.float32}
 
 
 def test_the_first_key_that_differs_is_named():
     give("trained", "trained", variant="deep")
     with pytest.raises(BadInput, match=r"does not fit the model 'tiny@trained': it holds 'second\.bias'"):
-        model_registry.open_model(model_registry.only("tiny@trained"))
+        opening.open_model(model_registry.only("tiny@trained"))
 
 
 def test_untrained_models_are_the_same_every_time_and_leave_chance_alone():
     torch.manual_seed(5)
-    first = model_registry.open_model(model_registry.only("tiny@untrained")).first.weight
+    first = opening.open_model(model_registry.only("tiny@untrained")).first.weight
     drawn = torch.rand(1)
     torch.manual_seed(5)
     assert torch.equal(drawn, torch.rand(1))
-    assert torch.equal(first, model_registry.open_model(model_registry.only("tiny@untrained")).first.weight)
+    assert torch.equal(first, opening.open_model(model_registry.only("tiny@untrained")).first.weight)
 
 
 def test_a_ref_survives_the_way_to_another_process():
@@ -189,11 +187,11 @@ def test_a_ref_survives_the_way_to_another_process():
 
 def test_a_file_by_path_opens_with_foreign_weights(tmp_path):
     file = write(tmp_path / "mine.py", TINY)
-    model = model_registry.open_model(model_registry.only(f"{file}:deep@untrained"))
+    model = opening.open_model(model_registry.only(f"{file}:deep@untrained"))
     torch.save(model.state_dict(), tmp_path / "mine.pth")
     ref = model_registry.only(f"{file}:deep@{tmp_path / 'mine.pth'}")
     assert ref.name == "mine.py:deep@mine"
-    assert torch.equal(model_registry.open_model(ref).second.weight, model.second.weight)
+    assert torch.equal(opening.open_model(ref).second.weight, model.second.weight)
     assert "name them" in model_registry.only(str(file)).reason
 
 
@@ -209,7 +207,7 @@ def test_a_class_that_takes_weights_is_given_their_path(tmp_path):
     )
     notes = write(tmp_path / "notes.txt", "levels")
     ref = model_registry.only(f"{file}:Mine@{notes}")
-    assert model_registry.open_model(ref).read == "levels"
+    assert opening.open_model(ref).read == "levels"
     before = ref.digest
     notes.write_text("others")
     assert model_registry.only(f"{file}:Mine@{notes}").digest != before

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from bench.errors import BadInput, ContractBroken, Unavailable
+from bench.models import opening, sources
 from bench.models import registry as model_registry
-from bench.models import sources
 from tests.models.toyzoo import FLAT, write
 
 
@@ -58,7 +58,7 @@ def test_a_card_that_is_no_literal_is_named_with_its_line(install):
 def test_a_missing_library_is_a_sentence_not_a_crash(install):
     install("toyzoo", {"needy.py": FLAT.replace("import cv2", "import no_such_library")})
     with pytest.raises(Unavailable, match=r"Model 'needy' needs a library .*no_such_library"):
-        model_registry.open_model(model_registry.only("needy"))
+        opening.open_model(model_registry.only("needy"))
 
 
 def test_a_model_by_path_may_import_its_neighbours(tmp_path, fresh):
@@ -75,7 +75,7 @@ def test_a_model_by_path_may_import_its_neighbours(tmp_path, fresh):
     )
     ref = model_registry.only(f"{mine}:Mine")
     assert ref.name == "mine.py:Mine"
-    assert callable(model_registry.open_model(ref).predict)
+    assert callable(opening.open_model(ref).predict)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_model_by_path_may_import_its_neighbours(tmp_path, fresh):
 def test_a_broken_file_meets_one_sentence(tmp_path, fresh, text, error, sentence):
     file = write(tmp_path / "bad.py", text)
     with pytest.raises(error, match=sentence) as caught:
-        model_registry.open_model(model_registry.only(f"{file}:Net"))
+        opening.open_model(model_registry.only(f"{file}:Net"))
     assert "\n" not in str(caught.value)
 
 

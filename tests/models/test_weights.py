@@ -8,8 +8,8 @@ import torch
 
 from bench import digest
 from bench.errors import BadInput, ContractBroken
+from bench.models import opening, weights
 from bench.models import registry as model_registry
-from bench.models import weights
 from tests.models.toyzoo import TINY
 
 pytestmark = pytest.mark.usefixtures("toyzoo")
@@ -88,7 +88,7 @@ def test_an_import_maps_the_names_and_records_the_source(theirs):
     record = weights.import_checkpoint("tiny", theirs, "places2")
     assert record["source_sha256"] == digest.of_file(theirs)
     assert (record["kind"], record["variant"], record["source"]) == ("official", "", "theirs.pth")
-    model = model_registry.open_model(model_registry.only("tiny"))
+    model = opening.open_model(model_registry.only("tiny"))
     assert bool((model.first.weight == 0.25).all())
 
 
@@ -110,7 +110,7 @@ def test_a_safetensors_file_is_imported_as_well(theirs, install):
     from safetensors.torch import save_file
 
     install("toyzoo2", {"bare.py": TINY.partition("    def convert")[0].replace("toyzoo.", "toyzoo.")})
-    state = model_registry.open_model(model_registry.only("bare@untrained")).state_dict()
+    state = opening.open_model(model_registry.only("bare@untrained")).state_dict()
     save_file({key: value.contiguous() for key, value in state.items()}, theirs.with_suffix(".safetensors"))
     assert weights.import_checkpoint("bare", theirs.with_suffix(".safetensors"))["kind"] == "official"
 

@@ -57,7 +57,7 @@ def test_two_processes_give_the_losses_of_one_with_the_double_batch(tmp_path, ph
     assert found.keys() == expected.keys()
     assert len(found) > 60
     assert max(abs(found[key] - expected[key]) for key in found) < 1e-4
-    assert (together / "last.photographs").read_text() == (alone / "last.photographs").read_text()
+    assert (together / "last.fingerprints").read_text() == (alone / "last.fingerprints").read_text()
 
 
 @pytest.mark.slow

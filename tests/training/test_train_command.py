@@ -45,6 +45,7 @@ def bench(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_short_training_ends_in_weights_that_the_zoo_finds(bench, tmp_path):
+    from bench.models import opening
     from bench.models import registry as model_registry
 
     found = json.loads(bench("ce", "--recipe", "starter", "--steps", "2", "--workers", "0", *TINY, "--json", "--quiet"))
@@ -52,7 +53,7 @@ def test_a_short_training_ends_in_weights_that_the_zoo_finds(bench, tmp_path):
     assert (tmp_path / "trainings" / "ce-starter" / "log.csv").is_file()
     (ref,) = model_registry.choose(["ce@trained"])
     assert ref.reason == ""
-    model_registry.open_model(ref)
+    opening.open_model(ref)
 
 
 @pytest.mark.slow
