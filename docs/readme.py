@@ -13,9 +13,9 @@ from pathlib import Path
 from PIL import Image
 
 from bench import paths
-from bench.report import main, results
+from bench.report import fill, results
 from bench.report.formats import markdown
-from bench.report.table import Cell, Report, Row
+from bench.report.table import Report, Row, TableCell
 from bench.runfolder import read_run
 
 HOUSE = Path(__file__).parent.parent
@@ -42,7 +42,7 @@ def section(run: Path) -> str:
 
 def excerpt(run: Path) -> Report:
     """The rows of the general table that have numbers, for one mask set and two metrics."""
-    report = main.build([run], "general", "none")
+    report = fill.report([run], "general", "none")
     table = next(table for table in report.tables if table.name.endswith(MASKS))
     rows = [row for row in table.rows if _has_numbers(row) and _key(row, "metric") in METRICS]
     whole = dataclasses.replace(table, rows=tuple(dataclasses.replace(row, cells=_bare(row)) for row in rows), notes=())
@@ -57,7 +57,7 @@ def _key(row: Row, name: str) -> str:
     return dict(row.cells[0].values[0].keys).get(name, "")
 
 
-def _bare(row: Row) -> tuple[Cell, ...]:
+def _bare(row: Row) -> tuple[TableCell, ...]:
     return tuple(dataclasses.replace(cell, letters="") for cell in row.cells)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import paths
 from bench.disk import write_text
 from bench.errors import BenchError
-from bench.report import main, results
+from bench.report import fill, results
 from bench.report.analysis import ranks
 from bench.report.formats import markdown
 from bench.report.results import Run
@@ -52,7 +52,7 @@ def page(run: Path) -> str:
     parts += ["## What the starters learned\n", *margins(loaded)]
     parts += ["\n## Where learning pays\n", *ahead(loaded)]
     parts += ["\n## Quality\n", quality(run)]
-    parts += ["## Costs\n", main.text([run], "costs", "markdown", "none")]
+    parts += ["## Costs\n", markdown.render(fill.report([run], "costs", "none"))]
     parts += ["## Do the models stand in the papers' order?\n", ORDER, markdown.render(ranks.report(loaded))]
     return "\n".join(parts).replace(str(paths.home()), "BENCH_HOME")
 
@@ -131,7 +131,7 @@ def smallest(run: Run, model: str) -> float:
 
 def quality(run: Path) -> str:
     """The general tables with the rows that have numbers, and why the others have none."""
-    report = main.build([run], "general", "none")
+    report = fill.report([run], "general", "none")
     tables = tuple(dataclasses.replace(table, rows=tuple(filter(_told, table.rows))) for table in report.tables)
     return markdown.render(dataclasses.replace(report, tables=tables))
 

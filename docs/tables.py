@@ -10,7 +10,8 @@ from pathlib import Path
 
 from bench.disk import write_text
 from bench.errors import BenchError
-from bench.report import layout, main
+from bench.report import fill, layout
+from bench.report.formats import markdown
 
 PAGE = Path(__file__).with_suffix(".md")
 MEASURED = Path(__file__).parent / "measured"
@@ -48,11 +49,11 @@ def section(name: str, runs: list[Path]) -> str:
     """One table with the command that prints it."""
     source = layout.load(name).source
     if source == "run":
-        table = main.text(runs, name, "markdown")
+        report = fill.report(runs, name)
     else:
-        table = main.text([], name, "markdown", "only" if source == "print" else "beside")
+        report = fill.report([], name, "only" if source == "print" else "beside")
     command = f"bench report {'RUN ' if source == 'run' else ''}--layout {name}"
-    return f"### {name}\n\n`{command}`\n\n{table}"
+    return f"### {name}\n\n`{command}`\n\n{markdown.render(report)}"
 
 
 if __name__ == "__main__":

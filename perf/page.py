@@ -19,7 +19,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.report import main as report
+from bench.report.page import build
 from tests.report.conftest import write_run
 
 CELL = Path("images") / "freeform-256" / "10-20"
@@ -66,7 +66,7 @@ def main() -> None:
         run = write_run(Path(folder) / "run", models=names, images=given.images)
         pictures(run, given.images, names)
         begin = time.perf_counter()
-        page = report.page([run], Path(folder) / "page")
+        page = build.write(run, Path(folder) / "page")
         print(f"{given.images} images x {given.models} models: written in {time.perf_counter() - begin:.1f} s")
         sizes = ", ".join(f"{path.name} {path.stat().st_size / 2**20:.1f} MiB" for path in page.parent.glob("*.*"))
         print(f"{sizes}; views: {[first_view(page) for _ in range(3)]} ms")

@@ -1,7 +1,7 @@
 """The command line: one file a noun or verb. What a command needs is imported inside it, so that help answers at once.
 
 A file holds either `app`, a `typer.Typer` whose commands are the verbs of a noun (`bench masks list`), or `command`, a
-function that is a verb of its own (`bench run`). The file's name is the word.
+function that is a verb of its own (`bench run`). The file's name is the word; files that begin with `_` are no words.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for entry in sorted(pkgutil.iter_modules(__path__), key=lambda entry: entry.name):
+        if entry.name.startswith("_"):
+            continue
         module = importlib.import_module(f"{__name__}.{entry.name}")
         if hasattr(module, "app"):
             root.add_typer(module.app, name=entry.name, help=module.__doc__, no_args_is_help=True)

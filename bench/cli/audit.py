@@ -25,7 +25,7 @@ def command(
     import json
     import sys
 
-    from bench.report.analysis import audit
+    from bench.report.analysis import audit, audit_text
 
     lines = audit.audit(run, [name.strip() for name in metrics.split(",") if name.strip()])
-    sys.stdout.write(json.dumps(audit.plain(lines), indent=1) + "\n" if as_json else audit.text(lines))
+    sys.stdout.write(json.dumps(audit_text.plain(lines), indent=1) + "\n" if as_json else audit_text.text(lines))

@@ -31,7 +31,7 @@ def command(
     """
     from bench.disk import write_text
     from bench.errors import BadInput
-    from bench.report.analysis import regression
+    from bench.report.analysis import regression, regression_text
 
     if (against is None) == (write is None):
         raise BadInput("Give either --against FILE or --write FILE.")
@@ -43,8 +43,8 @@ def command(
     assert against
     verdict = regression.check(run, regression.read(against))
     if junit:
-        write_text(junit, regression.junit(verdict))
+        write_text(junit, regression_text.junit(verdict))
     if markdown:
-        write_text(markdown, regression.markdown(verdict))
-    print(json.dumps(regression.plain(verdict), indent=1) if as_json else regression.text(verdict))
+        write_text(markdown, regression_text.markdown(verdict))
+    print(json.dumps(regression_text.plain(verdict), indent=1) if as_json else regression_text.text(verdict))
     raise typer.Exit(0 if verdict.passed else 1)

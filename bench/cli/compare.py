@@ -23,7 +23,7 @@ def command(
 
     Example: bench compare runs/before:ce runs/after:ce --metrics psnr,fid
     """
-    from bench.report.analysis import compare
+    from bench.report.analysis import compare, compare_text
 
     one, other = compare.side(a, b), compare.side(b, a)
     wanted = [name.strip() for name in metrics.split(",") if name.strip()]
@@ -33,4 +33,4 @@ def command(
 
         sources = set_differences.Source(one.run.root, one.model), set_differences.Source(other.run.root, other.model)
         found = compare.with_sets(found, set_differences.differences(*sources, found.sets))
-    print(json.dumps(compare.plain(found), indent=1) if as_json else compare.text(found))
+    print(json.dumps(compare_text.plain(found), indent=1) if as_json else compare_text.text(found))

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Annotated
 
-import typer
+from bench.cli import _options as options
 
 
-def command(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+def command(as_json: options.Json = False) -> None:
     """Check device, memory, models, weights, data sets, mask sets and metric networks. Example: bench doctor"""
+    from bench.columns import align
     from bench.run import doctor
 
-    found = list(doctor.findings())
+    found = list(doctor.requirements())
     if as_json:
-        print(json.dumps([dataclasses.asdict(finding) for finding in found], indent=1))
+        print(json.dumps([dataclasses.asdict(one) for one in found], indent=1))
         return
-    width = max(len(finding.name) for finding in found)
-    for kind in dict.fromkeys(finding.kind for finding in found):
+    lines = align([("ready" if one.ready else "missing", one.name, one.note) for one in found])
+    for kind in dict.fromkeys(one.kind for one in found):
         print(f"\n{kind}")
-        for finding in (finding for finding in found if finding.kind == kind):
-            print(f"  {'ready  ' if finding.ready else 'missing'}  {finding.name:{width}}  {finding.note}")
+        print("\n".join(f"  {line}" for one, line in zip(found, lines, strict=True) if one.kind == kind))

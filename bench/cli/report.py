@@ -7,20 +7,19 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import _options as options
+
 
 def command(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(metavar="RUN", help="Run folders; several share one table.", show_default=False),
     ] = None,
-    layout: Annotated[str, typer.Option(help="Name of a layout, or a .toml file of your own.")] = "general",
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format", help="terminal, markdown, latex, csv, json or html; else as the suffix of --out says."
-        ),
+    layout: Annotated[
+        str | None, typer.Option(help="Name of a layout, or a .toml file of your own; general unless given.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write to this file instead of printing.")] = None,
+    form: options.Format = None,
+    out: options.TextFile = None,
     published: Annotated[
         str | None,
         typer.Option(
@@ -43,20 +42,31 @@ def command(
 
     Example: bench report runs/demo --html page
     """
-    import sys
-
-    from bench.disk import write_text
-    from bench.report import main
-
+    table = {"--layout": layout, "--format": form, "--out": out, "--published": published, "--standalone": standalone}
     if layouts:
-        print("\n".join(main.listing()))
-        return
-    if html:
-        print(main.page(runs or [], html))
-        return
-    form = main.choose_format(form, out)
-    text = main.text(runs or [], layout, form, published, standalone=standalone, styled=not out and sys.stdout.isatty())
-    if out:
-        write_text(out, text)
+        options.refuse("--layouts", {"RUN": runs, "--html": html} | table)
+        _print_layouts()
+    elif html:
+        options.refuse("--html", table)
+        print(_page(runs or [], html))
     else:
-        sys.stdout.write(text)
+        from bench.report import fill
+
+        report = fill.report(runs or [], options.expanded(layout or "general"), published)
+        options.write_report(report, form, out, standalone=standalone)
+
+
+def _print_layouts() -> None:
+    from bench.columns import align
+    from bench.report import layout
+
+    print("\n".join(align([(name, layout.load(name).title) for name in layout.names()])))
+
+
+def _page(runs: list[Path], out: Path) -> Path:
+    from bench.errors import BadInput
+    from bench.report.page import build
+
+    if len(runs) != 1:
+        raise BadInput("--html takes one run: bench report RUN --html DIR.")
+    return build.write(runs[0], out)

@@ -17,8 +17,8 @@ from bench.errors import BadInput
 from bench.report import page as pages
 from bench.report import submission
 from bench.report.page import build
-from bench.report.page.gallery import folder_name
 from bench.report.results import Run
+from bench.runfolder import folder_name
 
 PAGE = Path(pages.__file__).parent
 

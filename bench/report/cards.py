@@ -8,11 +8,10 @@ from typing import Any
 from bench.datasets import registry as dataset_registry
 from bench.metrics import registry as metric_registry
 from bench.models import registry as model_registry
+from bench.report.table import ARROWS
 
-ARROWS = {"higher": "↑", "lower": "↓"}
 
-
-def say(source: str, select: Mapping[str, str]) -> tuple[str, str]:
+def look_up(source: str, select: Mapping[str, str]) -> tuple[str, str]:
     """The text of a field, or why there is none. source: `models`, `metrics` or `datasets`."""
     kind, known, read = SOURCES[source]
     name = select.get(kind, "")

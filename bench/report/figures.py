@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from bench.disk import whole_file
 from bench.errors import BadInput, UnknownName
 from bench.report import fill, layout, results, series
-from bench.report.page.gallery import COMMON, folder_name
+from bench.report.page.gallery import COMMON
 from bench.report.results import Run
 from bench.report.table import Table
+from bench.runfolder import folder_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,7 +104,7 @@ def _table(run: Run, choice: Choice) -> tuple[str, Table, str]:
     metric = choice.metric or run.metrics[0]
     if metric not in run.metrics:
         raise UnknownName("metric", [metric], run.metrics, "run.json")
-    tables = fill.build(layout.load("general"), [run], "none").tables
+    tables = fill.fill(layout.load("general"), [run], "none").tables
     table = tables[list(run.families).index(mask_set)]
     titles = {dict(row.cells[0].values[0].keys).get("metric"): row.banner for row in table.rows}
     return mask_set, table, titles[metric]

@@ -23,7 +23,7 @@ CHOICES = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class AxisEntry:
     """A row or column: its head, the group it stands in, and what it picks."""
 
     head: str
@@ -36,9 +36,9 @@ class Layout:
     """A table as data."""
 
     title: str
-    rows: tuple[str, ...] | tuple[Entry, ...]
+    rows: tuple[str, ...] | tuple[AxisEntry, ...]
     """Dimensions to run over, outermost first (`["metric", "model"]`), or the rows one by one (`[[rows]]`)."""
-    columns: tuple[str, ...] | tuple[Entry, ...]
+    columns: tuple[str, ...] | tuple[AxisEntry, ...]
     name: str = ""
     """The file's name, or the path given."""
     caption: str = ""
@@ -174,7 +174,7 @@ class _Reader:
     def _pair(self, key: str, value: Any) -> tuple[dict[str, str], ...]:
         return tuple(self._selectors(key, part) for part in self._list(key, value, dict))
 
-    def _axis(self, key: str, value: Any) -> tuple[str, ...] | tuple[Entry, ...]:
+    def _axis(self, key: str, value: Any) -> tuple[str, ...] | tuple[AxisEntry, ...]:
         if not isinstance(value, list) or not value:
             self.fail(key, f"must be a list of dimensions or tables [[{key}]]")
         if all(isinstance(part, dict) for part in value):
@@ -187,7 +187,7 @@ class _Reader:
                 self.fail(key, f"'{part}' is none of {', '.join(DIMENSIONS)}")
         return tuple(value)
 
-    def _entry(self, key: str, index: int, value: dict[str, Any]) -> Entry:
+    def _entry(self, key: str, index: int, value: dict[str, Any]) -> AxisEntry:
         for name, part in value.items():
             if name not in ("head", "group", *SELECTORS):
                 self.fail(name, f"unknown in [[{key}]]; known are head, group, {', '.join(SELECTORS)}", key, index)
@@ -196,7 +196,7 @@ class _Reader:
         if "head" not in value:
             self.fail(key, f"entry {index + 1} of [[{key}]] has no head", key, index)
         picks = tuple((name, part) for name, part in value.items() if name in SELECTORS)
-        return Entry(value["head"], value.get("group", ""), picks)
+        return AxisEntry(value["head"], value.get("group", ""), picks)
 
     def _selectors(self, key: str, value: Any) -> dict[str, str]:
         for name in self._mapping(key, value, str):

@@ -20,15 +20,15 @@ class Rival(NamedTuple):
     scores: np.ndarray
 
 
-class Mark(NamedTuple):
+class Highlight(NamedTuple):
     """How a number is set."""
 
     bold: bool = False
     underlined: bool = False
 
 
-def marks(rivals: list[Rival], better: str, marking: str) -> list[Mark]:
-    """Mark the numbers of one comparison.
+def highlight(rivals: list[Rival], better: str, marking: str) -> list[Highlight]:
+    """Highlight the numbers of one comparison.
 
     better: `higher` or `lower`. Bold: the best and all that a paired Wilcoxon test with Holm's correction does not tell
     from it at 5 %. Underlined: the second. Nothing is marked where fewer than two numbers compare.
@@ -36,13 +36,13 @@ def marks(rivals: list[Rival], better: str, marking: str) -> list[Mark]:
     sign = {"higher": -1.0, "lower": 1.0}.get(better)
     ranked = [i for i in range(len(rivals)) if not math.isnan(rivals[i].value)]
     if sign is None or marking == "none" or len(ranked) < 2:
-        return [Mark()] * len(rivals)
+        return [Highlight()] * len(rivals)
     ranked.sort(key=lambda i: sign * rivals[i].value)
     best = rivals[ranked[0]]
     tied = {i for i in ranked if rivals[i].value == best.value} | _tied(rivals, ranked, sign)
     second = next((i for i in ranked if rivals[i].value != best.value), None)
     underline = second if marking == "best and second" else None
-    return [Mark(i in tied, i == underline) for i in range(len(rivals))]
+    return [Highlight(i in tied, i == underline) for i in range(len(rivals))]
 
 
 def _tied(rivals: list[Rival], ranked: list[int], sign: float) -> set[int]:

@@ -21,8 +21,8 @@ from bench.errors import BadInput, Unavailable, UnknownName
 from bench.masks import frozen
 from bench.metrics import registry as metric_registry
 from bench.report import results
-from bench.report.page.gallery import folder_name
 from bench.report.results import Run
+from bench.runfolder import folder_name
 
 FORM = 1
 DIGESTS = "digests.json"

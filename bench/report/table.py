@@ -9,6 +9,8 @@ EMPTY = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 DIFFERS = "≠"
 """Stands behind a difference between numbers of two protocols."""
+ARROWS = {"higher": "↑", "lower": "↓"}
+"""Which way a metric is better."""
 PHRASE = 22
 """Longer texts are broken into lines of about this length."""
 
@@ -39,9 +41,19 @@ class Value:
     remark: str = ""
     """What a reader must know of a value that is there: few images, images left out."""
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The value and the ends of its interval in full; NaN where there are none."""
+        return {"value": self.number, "low": self.low, "high": self.high}
+
+    @property
+    def marks(self) -> list[str]:
+        """How the value is set: `bold`, `underlined`, both or neither."""
+        return ["bold"] * self.bold + ["underlined"] * self.underlined
+
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A field of the table: one value, or several joined by the table's `joint`."""
 
     values: tuple[Value, ...]
@@ -60,7 +72,7 @@ class Row:
 
     heads: tuple[str, ...]
     """Equal heads of neighbouring rows are shown once, over all of them."""
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     banner: str = ""
     """Rows with one banner stand together below it."""
 

@@ -19,7 +19,7 @@ from bench.run import provenance
 
 
 @dataclass(frozen=True)
-class Finding:
+class Requirement:
     """One thing that a run may need."""
 
     kind: str
@@ -30,46 +30,48 @@ class Finding:
     """What it is, or what is missing and what to type."""
 
 
-def findings() -> Iterator[Finding]:
+def requirements() -> Iterator[Requirement]:
     """Look at everything in turn: machine, models, data sets, mask sets, metrics."""
     yield from _machine()
     for ref in model_registry.choose(["all"]):
-        yield Finding("model", ref.name, not ref.reason, ref.reason or ref.card.title)
+        yield Requirement("model", ref.name, not ref.reason, ref.reason or ref.card.title)
     for name, note in dataset_registry.PLAIN.items():
-        yield Finding("data set", name, ready=True, note=note)
+        yield Requirement("data set", name, ready=True, note=note)
     for name in dataset_registry.entries():
         note = f"yours to bring, with --root DIR: bench datasets show {name} says where it is and how it must lie"
-        yield Finding("data set", name, ready=False, note=note)
+        yield Requirement("data set", name, ready=False, note=note)
     for name in frozen.shelf():
         yield _mask_set(name)
     for name, card in metric_registry.cards().items():
         reason = metric_registry.unavailable(name)
-        yield Finding("metric", name, reason is None, reason or card.title)
+        yield Requirement("metric", name, reason is None, reason or card.title)
 
 
-def _machine() -> Iterator[Finding]:
+def _machine() -> Iterator[Requirement]:
     import torch
 
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
         name = f"{torch.cuda.get_device_name(index)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
-        yield Finding("device", f"cuda:{index}", ready=True, note=name)
-    yield Finding(
+        yield Requirement("device", f"cuda:{index}", ready=True, note=name)
+    yield Requirement(
         "device", "cpu", ready=True, note=f"{psutil.cpu_count()} cores, {torch.get_num_threads()} threads used"
     )
     memory = psutil.virtual_memory()
     note = f"{memory.available / 2**30:.0f} of {memory.total / 2**30:.0f} GiB free"
-    yield Finding("memory", "RAM", memory.available > 2 * 2**30, note)
+    yield Requirement("memory", "RAM", memory.available > 2 * 2**30, note)
     disk = shutil.disk_usage(Path.cwd())
-    yield Finding("folder", str(Path.cwd()), disk.free > 2**30, f"{disk.free / 2**30:.0f} GiB free on disk")
-    yield Finding("folder", str(paths.home()), ready=True, note="weights, caches and imported mask sets (BENCH_HOME)")
+    yield Requirement("folder", str(Path.cwd()), disk.free > 2**30, f"{disk.free / 2**30:.0f} GiB free on disk")
+    yield Requirement(
+        "folder", str(paths.home()), ready=True, note="weights, caches and imported mask sets (BENCH_HOME)"
+    )
     versions = ", ".join(f"{name} {version}" for name, version in provenance.versions().items())
-    yield Finding("version", "libraries", "missing" not in versions, versions)
+    yield Requirement("version", "libraries", "missing" not in versions, versions)
 
 
-def _mask_set(name: str) -> Finding:
+def _mask_set(name: str) -> Requirement:
     try:
         found = frozen.load(name)
     except BenchError as fault:
-        return Finding("mask set", name, ready=False, note=str(fault))
-    return Finding("mask set", name, ready=True, note=f"{found.family}, {found.size_px} px, {found.digest[:12]}")
+        return Requirement("mask set", name, ready=False, note=str(fault))
+    return Requirement("mask set", name, ready=True, note=f"{found.family}, {found.size_px} px, {found.digest[:12]}")

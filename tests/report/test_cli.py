@@ -69,9 +69,9 @@ def test_the_list_of_layouts_names_each_with_its_title(bench):
 @pytest.mark.slow
 def test_a_report_loads_neither_torch_nor_pandas(run):
     code = (
-        "import sys; from pathlib import Path; from bench.report import main; "
-        f"main.text([Path({str(run)!r})], 'general'); "
-        "main.text([], 'survey-table1', published='beside'); "
+        "import sys; from pathlib import Path; from bench.report import fill, formats; "
+        f"formats.render(fill.report([Path({str(run)!r})], 'general')); "
+        "formats.render(fill.report([], 'survey-table1', 'beside')); "
         "sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

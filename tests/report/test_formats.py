@@ -14,11 +14,11 @@ from html.parser import HTMLParser
 import pytest
 
 from bench.errors import BadInput, UnknownName
-from bench.report import main
-from bench.report.formats import latex, markdown, terminal
-from bench.report.table import Cell, Column, Report, Row, Table, Value
+from bench.report import fill, formats
+from bench.report.formats import html, latex, markdown, terminal
+from bench.report.table import Column, Report, Row, Table, TableCell, Value
 
-FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
+FORMATS = formats.names()
 NASTY = r"a_b & 50% $x^2$ #1 {c} ~ \d <b>e</b> | *f* `g` [h](i) ä"
 
 
@@ -28,18 +28,18 @@ def texts(report: Report) -> list[str]:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_same_run_gives_the_same_bytes(run, form):
-    assert main.text([run], "general", form) == main.text([run], "general", form)
+    assert formats.render(fill.report([run], "general"), form) == formats.render(fill.report([run], "general"), form)
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_number_of_the_table_is_in_every_format_in_order(run, form):
-    found = iter(re.findall(r"\d+\.\d+", main.text([run], "general", form)))
-    assert all(text in found for text in texts(main.build([run], "general")))
+    found = iter(re.findall(r"\d+\.\d+", formats.render(fill.report([run], "general"), form)))
+    assert all(text in found for text in texts(fill.report([run], "general")))
 
 
 def test_csv_holds_numbers_in_full_with_interval_count_and_mark(run):
-    lines = list(csv.DictReader(io.StringIO(main.text([run], "general", "csv"))))
-    value = main.build([run], "general").tables[0].rows[2].cells[0].values[0]
+    lines = list(csv.DictReader(io.StringIO(formats.render(fill.report([run], "general"), "csv"))))
+    value = fill.report([run], "general").tables[0].rows[2].cells[0].values[0]
     line = next(line for line in lines if line["model"] == "deepgin" and line["bucket"] == "0-10")
     assert (float(line["value"]), float(line["low"]), float(line["high"])) == (value.number, value.low, value.high)
     assert (line["n"], line["mark"], line["metric"], line["mask_set"]) == ("24", "bold", "psnr", "freeform-256")
@@ -49,39 +49,39 @@ def test_json_reads_back_with_marks_and_without_nan(tmp_path, make_run):
     def edit(summary, results, facts):
         summary.loc[summary.metric == "psnr", ["value", "low", "high", "reason"]] = [float("nan")] * 3 + ["gone"]
 
-    plain = json.loads(main.text([make_run(tmp_path / "run", edit=edit)], "general", "json"))
+    plain = json.loads(formats.render(fill.report([make_run(tmp_path / "run", edit=edit)], "general"), "json"))
     value = plain["tables"][0]["rows"][0]["cells"][0][0]
     assert (value["value"], value["reason"], value["model"]) == (None, "gone", "telea")
 
 
 def test_plain_text_marks_with_signs_and_says_so(run):
-    text = main.text([run], "general")
+    text = formats.render(fill.report([run], "general"))
     assert "Bold (*):" in text
     assert re.search(r"deepgin +\d+\.\d\d\* ±", text)
     assert "\x1b" not in text
 
 
 def test_a_terminal_gets_bold_and_underline(run):
-    text = main.text([run], "general", styled=True)
+    text = formats.render(fill.report([run], "general"), styled=True)
     assert "\x1b[1m" in text
     assert "\x1b[4m" in text
 
 
 def test_no_line_of_the_tables_is_wider_than_the_screen(run):
-    report = main.build([run], "general")
+    report = fill.report([run], "general")
     for width in (60, 80, 120):
         text = terminal.render(replace(report, footer=()), width=width)
         assert max(map(len, text.splitlines())) <= width
 
 
 def test_columns_that_do_not_fit_are_continued_below_with_the_row_heads(run):
-    text = terminal.render(replace(main.build([run], "general"), footer=()), width=80)
+    text = terminal.render(replace(fill.report([run], "general"), footer=()), width=80)
     assert text.count("deepgin") == 2 * 3 * 2
     assert all(head in text for head in ("0-10 %", "50-60 %"))
 
 
 def one(name: str) -> Report:
-    row = Row((name,), (Cell((Value("1.0"),)),), banner=name)
+    row = Row((name,), (TableCell((Value("1.0"),)),), banner=name)
     return Report((Table("t", name, name, ("Model",), (Column(name, name, name),), (row,), (("a", name),)),), (name,))
 
 
@@ -119,7 +119,7 @@ class Tags(HTMLParser):
 
 def test_html_is_balanced_and_shows_a_name_as_it_is():
     tags = Tags()
-    tags.feed(main.html.render(one(NASTY + '"<script>')))
+    tags.feed(html.render(one(NASTY + '"<script>')))
     assert tags.open == []
     assert tags.text.count(NASTY + '"<script>') == 9
 
@@ -129,20 +129,20 @@ def test_latex_spells_what_its_fonts_lack():
 
 
 def test_merged_heads_are_shown_once():
-    rows = tuple(Row((group, name), (Cell((Value("1"),)),)) for group in ("g", "h") for name in ("x", "y"))
+    rows = tuple(Row((group, name), (TableCell((Value("1"),)),)) for group in ("g", "h") for name in ("x", "y"))
     table = Table("t", "T", "", ("G", "N"), (Column("c"),), rows)
     report = Report((table,))
     assert table.spans() == [[2, 1], [0, 1], [2, 1], [0, 1]]
     assert latex.render(report).count(r"\multirow{2}{*}") == 2
-    assert main.html.render(report).count('rowspan="2"') == 2
+    assert html.render(report).count('rowspan="2"') == 2
 
 
 def test_column_groups_span_their_columns():
     columns = (Column("x", "left"), Column("y", "left"), Column("z"))
-    table = Table("t", "T", "", ("",), columns, (Row(("r",), (Cell((Value("1"),)),) * 3),))
+    table = Table("t", "T", "", ("",), columns, (Row(("r",), (TableCell((Value("1"),)),) * 3),))
     assert r"\multicolumn{2}{c}{left}" in latex.render(Report((table,)))
     assert r"\cmidrule(lr){2-3}" in latex.render(Report((table,)))
-    assert 'colspan="2">left' in main.html.render(Report((table,)))
+    assert 'colspan="2">left' in html.render(Report((table,)))
 
 
 def compile_latex(text: str, folder) -> str:
@@ -164,7 +164,7 @@ def compile_latex(text: str, folder) -> str:
 
 @pytest.mark.slow
 def test_latex_compiles_alone_and_the_page_holds_every_number(run, tmp_path):
-    report = main.build([run], "general")
+    report = fill.report([run], "general")
     seen = compile_latex(latex.render(report, standalone=True), tmp_path)
     assert all(text in seen for text in texts(report))
     assert "Digests" in seen
@@ -178,7 +178,7 @@ def test_latex_compiles_with_every_special_sign_in_names(tmp_path):
 
 def test_standalone_is_for_latex_only(run):
     with pytest.raises(BadInput, match="--standalone is for --format latex"):
-        main.text([run], "general", "csv", standalone=True)
+        formats.render(fill.report([run], "general"), "csv", standalone=True)
 
 
 def test_the_suffix_of_the_file_chooses_the_format(tmp_path):
@@ -190,9 +190,9 @@ def test_the_suffix_of_the_file_chooses_the_format(tmp_path):
         "a.html": "html",
         "a.txt": "terminal",
     }
-    assert {name: main.choose_format(None, tmp_path / name) for name in names} == names
+    assert {name: formats.choose(None, tmp_path / name) for name in names} == names
 
 
 def test_an_unknown_format_names_the_nearest():
     with pytest.raises(UnknownName, match="Did you mean: markdown"):
-        main.choose_format("markdwon", None)
+        formats.choose("markdwon", None)

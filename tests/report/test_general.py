@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from bench.errors import BadInput, NotComparable
-from bench.report import main
+from bench.report import fill
 from bench.report.table import EMPTY
 
 
 def tables(*roots, **options):
-    return main.build(list(roots), "general", **options).tables
+    return fill.report(list(roots), "general", **options).tables
 
 
 def cell(table, banner, row, column):
@@ -95,7 +95,7 @@ def test_a_model_that_may_have_seen_the_images_has_a_dagger_and_a_line_below(tmp
     def edit(summary, results, facts):
         facts["models"]["deepgin"] |= {"contaminated": True, "reason": "trained on demo"}
 
-    report = main.build([make_run(tmp_path / "run", edit=edit)], "general")
+    report = fill.report([make_run(tmp_path / "run", edit=edit)], "general")
     assert report.tables[0].rows[2].heads == ("deepgin†",)
     assert "† deepgin: trained on demo." in report.footer
 
@@ -117,32 +117,32 @@ def test_models_of_one_title_are_told_apart_by_name(tmp_path, make_run):
 
 
 def test_the_footer_names_protocol_masks_digests_and_command(run):
-    text = "\n".join(main.build([run], "general").footer)
+    text = "\n".join(fill.report([run], "general").footer)
     for part in ("Protocol bench", "256 px", "composited", "freeform-256 (cdcdcdcdcdcd)", "bench run --models all"):
         assert part in text
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     with pytest.raises(BadInput, match=r"is not a run: it has no run\.json"):
-        main.build([tmp_path], "general")
+        fill.report([tmp_path], "general")
 
 
 def test_a_run_without_results_yet_names_the_command_that_goes_on(run):
     (run / "summary.parquet").unlink()
     with pytest.raises(BadInput, match=r"has no results yet.*Go on with: bench run --models all"):
-        main.build([run], "general")
+        fill.report([run], "general")
 
 
 def test_a_broken_run_file_is_named(run):
     (run / "run.json").write_text("{", encoding="utf-8")
     with pytest.raises(BadInput, match=r"run\.json cannot be read"):
-        main.build([run], "general")
+        fill.report([run], "general")
 
 
 def test_a_broken_summary_is_named(run):
     (run / "summary.parquet").write_bytes(b"no")
     with pytest.raises(BadInput, match=r"summary\.parquet cannot be read"):
-        main.build([run], "general")
+        fill.report([run], "general")
 
 
 def test_runs_of_two_protocols_are_refused_with_the_difference(tmp_path, run, make_run):
@@ -151,12 +151,12 @@ def test_runs_of_two_protocols_are_refused_with_the_difference(tmp_path, run, ma
 
     other = make_run(tmp_path / "raw", dataset="places2", edit=edit)
     with pytest.raises(NotComparable, match="composite is True in the first and False in the second"):
-        main.build([run, other], "general")
+        fill.report([run, other], "general")
 
 
 def test_two_runs_that_hold_the_same_cell_are_refused(tmp_path, run, make_run):
     with pytest.raises(NotComparable, match="both hold demo, telea"):
-        main.build([run, make_run(tmp_path / "again")], "general")
+        fill.report([run, make_run(tmp_path / "again")], "general")
 
 
 def test_runs_of_other_models_share_a_table(tmp_path, run, make_run):
@@ -166,4 +166,4 @@ def test_runs_of_other_models_share_a_table(tmp_path, run, make_run):
 
 def test_a_table_without_a_run_is_refused_with_what_to_type():
     with pytest.raises(BadInput, match="needs a run: bench report RUN"):
-        main.build([], "general", "none")
+        fill.report([], "general", "none")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import BadInput, NotComparable, UnknownName
-from bench.report import fill, layout, main, published, results
+from bench.report import fill, formats, layout, published, results
 from bench.report.table import EMPTY
 
 SEEDS = {
@@ -24,7 +24,7 @@ SEEDS = {
 
 
 def printed(name):
-    (table,) = main.build([], name, "only").tables
+    (table,) = fill.report([], name, "only").tables
     return [[[value.text for value in cell.values] for cell in row.cells] for row in table.rows]
 
 
@@ -52,7 +52,7 @@ def test_dual_path_table_one_is_as_printed():
 
 
 def test_rnon_table_three_pairs_both_data_sets_in_a_cell():
-    (table,) = main.build([], "rnon-table3", "only").tables
+    (table,) = fill.report([], "rnon-table3", "only").tables
     row = table.rows[1]
     assert row.heads == ("SSIM", "GL")
     assert [[(value.text, value.bold) for value in cell.values] for cell in row.cells][1] == [
@@ -67,7 +67,7 @@ def test_cfs_table_one_keeps_the_fourth_digit_of_its_last_number():
 
 
 def test_deepgin_table_two_has_four_groups_of_six_rows():
-    (table,) = main.build([], "deepgin-table2", "only").tables
+    (table,) = fill.report([], "deepgin-table2", "only").tables
     assert [row.banner.split(", ")[1] for row in table.rows[::6]] == [
         "random rectangular masks",
         "random rectangular masks",
@@ -95,7 +95,7 @@ def rows(table, *heads):
 
 
 def test_ours_the_printed_number_and_the_difference_stand_below_each_other(pair):
-    (table,) = main.build(pair, "rnon-table3").tables
+    (table,) = fill.report(pair, "rnon-table3").tables
     ours, theirs, gap = rows(table, "PSNR", "CE")
     assert [row.heads[2] for row in (ours, theirs, gap)] == ["ours", "printed", "difference"]
     first = [row.cells[0].values[0] for row in (ours, theirs, gap)]
@@ -105,7 +105,7 @@ def test_ours_the_printed_number_and_the_difference_stand_below_each_other(pair)
 
 
 def test_a_pair_takes_each_half_from_its_own_run(pair):
-    (table,) = main.build(pair, "rnon-table3").tables
+    (table,) = fill.report(pair, "rnon-table3").tables
     values = rows(table, "PSNR", "CE")[0].cells[0].values
     assert [dict(value.keys)["dataset"] for value in values] == ["celeba", "places2"]
 
@@ -113,7 +113,7 @@ def test_a_pair_takes_each_half_from_its_own_run(pair):
 def test_one_printed_number_stands_for_both_halves_of_a_measured_pair(tmp_path, make_run):
     sets = {"freeform-256": "freeform", "centre-256": "centre"}
     root = make_run(tmp_path / "run", models=("ce",), sets=sets, buckets=("0-100",), protocol="dualpath")
-    (table,) = main.build([root], "dualpath-table1").tables
+    (table,) = fill.report([root], "dualpath-table1").tables
     ours, theirs, gaps = (row.cells[0].values for row in rows(table, "CE"))
     assert (len(ours), [value.text for value in theirs], len(gaps)) == (2, ["18.72"], 2)
     assert [gap.number for gap in gaps] == pytest.approx([value.number - 18.72 for value in ours])
@@ -121,35 +121,35 @@ def test_one_printed_number_stands_for_both_halves_of_a_measured_pair(tmp_path, 
 
 def test_the_variant_that_the_run_has_stands_for_a_papers_metric_and_is_named(tmp_path, make_run):
     sets = {"irregular-256": "irregular"}
-    report = main.build([make_run(tmp_path / "run", models=("pconv",), sets=sets)], "cfs-table1")
+    report = fill.report([make_run(tmp_path / "run", models=("pconv",), sets=sets)], "cfs-table1")
     cell = rows(report.tables[0], "10-20%", "SSIM")[0].cells[2]
     assert dict(cell.values[0].keys)["metric"] == "ssim-wang"
     assert "Measured: psnr is psnr, ssim is ssim-wang." in report.footer
 
 
 def test_half_a_pair_is_empty_with_its_reason(pair):
-    (table,) = main.build(pair[:1], "rnon-table3").tables
+    (table,) = fill.report(pair[:1], "rnon-table3").tables
     cell = rows(table, "PSNR", "CE")[0].cells[0]
     assert cell.values[1].text == EMPTY
     assert dict(table.notes)[cell.letters] == "no run with dataset places2"
 
 
 def test_a_model_that_the_run_lacks_is_empty_with_its_reason(pair):
-    (table,) = main.build(pair, "rnon-table3").tables
+    (table,) = fill.report(pair, "rnon-table3").tables
     lines = rows(table, "SSIM", "RNON")
     assert [row.heads[2] for row in lines] == ["ours", "printed"]
     assert dict(table.notes)[lines[0].cells[0].letters] == "the run has no model rnon"
 
 
 def test_the_same_protocol_and_data_set_carry_no_mark(pair):
-    assert "≠" not in main.text(pair, "rnon-table3")
+    assert "≠" not in formats.render(fill.report(pair, "rnon-table3"))
 
 
 def test_another_protocol_is_marked_and_explained(tmp_path, make_run, pair):
     for root in pair:
         text = (root / "run.json").read_text().replace('"name": "rnon@1"', '"name": "bench@1"')
         (root / "run.json").write_text(text)
-    text = main.text(pair, "rnon-table3")
+    text = formats.render(fill.report(pair, "rnon-table3"))
     assert "≠" in text
     assert "the difference is no verdict" in text
 
@@ -158,12 +158,12 @@ def test_two_weights_of_one_model_are_not_chosen_between(tmp_path, make_run):
     root = make_run(
         tmp_path / "run", models=("ce@starter", "ce@official"), sets={"centre-256": "centre"}, buckets=("0-100",)
     )
-    (table,) = main.build([root], "dualpath-table1").tables
+    (table,) = fill.report([root], "dualpath-table1").tables
     assert dict(table.notes)["a"] == "the run has ce@starter and ce@official; the layout must name one"
 
 
 def test_masks_that_the_run_lacks_are_named(tmp_path, make_run):
-    (table,) = main.build([make_run(tmp_path / "run", models=("cfs",))], "cfs-table1").tables
+    (table,) = fill.report([make_run(tmp_path / "run", models=("cfs",))], "cfs-table1").tables
     assert "the run has no masks irregular; it has freeform-256, rectangular-256" in dict(table.notes).values()
 
 
@@ -186,7 +186,7 @@ metric = "psnr"
 
 
 def test_a_layout_of_ones_own_needs_one_file_and_no_code(tmp_path, run):
-    (table,) = main.build([run], own(tmp_path, SMALL)).tables
+    (table,) = fill.report([run], own(tmp_path, SMALL)).tables
     assert (table.title, [row.heads for row in table.rows]) == ("Mine", [("telea",), ("ns",), ("deepgin",)])
 
 
@@ -200,7 +200,7 @@ def test_a_layout_of_ones_own_needs_one_file_and_no_code(tmp_path, run):
     ],
 )
 def test_what_the_run_lacks_leaves_an_empty_cell_with_its_reason(tmp_path, run, old, new, reason):
-    (table,) = main.build([run], own(tmp_path, SMALL.replace(old, new))).tables
+    (table,) = fill.report([run], own(tmp_path, SMALL.replace(old, new))).tables
     assert {cell.values[0].text for row in table.rows for cell in row.cells} == {EMPTY}
     assert table.notes[0][1].startswith(reason)
 
@@ -239,7 +239,7 @@ def test_an_unknown_layout_names_the_nearest():
 
 def test_printed_numbers_of_a_layout_without_any_are_refused(run):
     with pytest.raises(BadInput, match="names no printed table"):
-        main.build([run], "general", "beside")
+        fill.report([run], "general", "beside")
 
 
 def test_runs_of_two_protocols_are_refused_unless_the_layout_names_them(tmp_path, make_run):
@@ -251,8 +251,8 @@ def test_runs_of_two_protocols_are_refused_unless_the_layout_names_them(tmp_path
     ]
     runs = [results.load(root) for root in roots]
     with pytest.raises(NotComparable, match="name is deepgin-os@1 in the first and deepgin-256@1 in the second"):
-        fill.build(layout.load("general"), runs, "none")
-    assert fill.build(layout.load("deepgin-table2"), runs, "none").tables
+        fill.fill(layout.load("general"), runs, "none")
+    assert fill.fill(layout.load("deepgin-table2"), runs, "none").tables
 
 
 def test_parameters_are_shown_in_millions_beside_the_printed_ones(tmp_path, make_run):
@@ -260,23 +260,23 @@ def test_parameters_are_shown_in_millions_beside_the_printed_ones(tmp_path, make
         facts["models"]["deepgin"]["parameters"] = 42_930_186
 
     root = make_run(tmp_path / "run", dataset="celeba-hq", sets={"deepgin-mix-256": "deepgin-mix"}, edit=edit)
-    (table,) = main.build([root], "deepgin-table1").tables
+    (table,) = fill.report([root], "deepgin-table1").tables
     texts = [row.cells[0].values[0].text for row in rows(table, "SPDResBlk-MSSA-BP")]
     assert texts == ["42.930M", "42.930M", "+0.000M≠"]
 
 
 def test_costs_that_a_run_does_not_hold_have_their_reason(run):
-    (table,) = main.build([run], "costs").tables
+    (table,) = fill.report([run], "costs").tables
     assert table.notes[0] == ("a", "the run does not say parameters of its models")
 
 
 def test_runs_on_two_data_sets_get_a_table_each(tmp_path, make_run, run):
     other = make_run(tmp_path / "other", dataset="places2")
-    names = [table.name for table in main.build([run, other], "general").tables]
+    names = [table.name for table in fill.report([run, other], "general").tables]
     assert names == [f"general-{d}-{m}-256" for d in ("demo", "places2") for m in ("freeform", "rectangular")]
 
 
 @pytest.mark.parametrize("name", ["survey-table1", "survey-table2", "survey-table3", "rnon-table2"])
 def test_tables_of_cards_need_no_run_to_show_our_side(name):
-    (table,) = main.build([], name, "beside").tables
+    (table,) = fill.report([], name, "beside").tables
     assert {row.heads[-1] for row in table.rows} == {"ours", "printed"}

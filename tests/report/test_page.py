@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from bench.errors import BadInput
-from bench.report import main
-from bench.report.page import drawing, gallery
+from bench.report import fill
+from bench.report.page import build, drawing, gallery
 from bench.report.series import Point, Trade
 
 IMAGES = 5
@@ -34,7 +34,7 @@ def keep_pictures(run: Path) -> None:
 @pytest.fixture
 def page(run, tmp_path):
     keep_pictures(run)
-    return main.page([run], tmp_path / "page")
+    return build.write(run, tmp_path / "page")
 
 
 def read_gallery(page: Path) -> dict:
@@ -44,7 +44,7 @@ def read_gallery(page: Path) -> dict:
 
 def test_the_page_holds_every_number_of_the_general_table(run, page):
     text = page.read_text(encoding="utf-8")
-    for table in main.build([run], "general").tables:
+    for table in fill.report([run], "general").tables:
         for row in table.rows:
             numbers = [value.number for cell in row.cells for value in cell.values]
             assert all(f'data-value="{number}"' in text for number in numbers)
@@ -96,7 +96,7 @@ def test_names_with_markup_are_shown_as_they_are(tmp_path, make_run):
 
     run = make_run(tmp_path / "run", edit=edit)
     keep_pictures(run)
-    text = main.page([run], tmp_path / "page").read_text(encoding="utf-8")
+    text = build.write(run, tmp_path / "page").read_text(encoding="utf-8")
     assert nasty not in text
     assert "&lt;img src=x" in text
 
@@ -104,27 +104,22 @@ def test_names_with_markup_are_shown_as_they_are(tmp_path, make_run):
 def test_a_script_element_cannot_be_ended_by_a_name(tmp_path, make_run):
     run = make_run(tmp_path / "run", models=("</script><b>",))
     keep_pictures(run)
-    assert "</script>" not in (main.page([run], tmp_path / "page").parent / "gallery.js").read_text(encoding="utf-8")
+    assert "</script>" not in (build.write(run, tmp_path / "page").parent / "gallery.js").read_text(encoding="utf-8")
 
 
 def test_a_run_without_pictures_says_how_to_keep_some(run, tmp_path):
-    page = main.page([run], tmp_path / "page")
+    page = build.write(run, tmp_path / "page")
     assert "--keep-images" in page.read_text(encoding="utf-8")
     assert not list(page.parent.glob("full/**/*.png"))
 
 
 def test_an_earlier_page_is_written_anew_and_another_folder_is_left_alone(run, tmp_path):
-    page = main.page([run], tmp_path / "page")
-    assert main.page([run], page.parent) == page
+    page = build.write(run, tmp_path / "page")
+    assert build.write(run, page.parent) == page
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     with pytest.raises(BadInput, match="is not empty and holds no page"):
-        main.page([run], tmp_path / "mine")
-
-
-def test_a_page_takes_one_run(run, tmp_path):
-    with pytest.raises(BadInput, match="--html takes one run"):
-        main.page([run, run], tmp_path / "page")
+        build.write(run, tmp_path / "mine")
 
 
 def test_a_curve_has_a_line_a_dot_a_cell_and_a_band():
@@ -145,7 +140,7 @@ def test_better_values_stand_higher_and_wider_holes_further_right():
 
 def test_a_mask_set_without_buckets_has_a_table_and_no_curve(tmp_path, make_run):
     run = make_run(tmp_path / "run", sets={"centre-256": "centre"}, buckets=("0-100",))
-    text = main.page([run], tmp_path / "page").read_text(encoding="utf-8")
+    text = build.write(run, tmp_path / "page").read_text(encoding="utf-8")
     assert "<figure>" not in text
     assert text.count('<table class="sortable">') == 3
 

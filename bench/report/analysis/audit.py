@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
-import torch
 
-from bench import images as pictures
 from bench import plugins
 from bench.contracts import PairMetric
 from bench.errors import BadInput
 from bench.metrics import registry as metric_registry
 from bench.progress import Ticker, track
 from bench.runfolder import folder_name, read_run
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 AT_ONCE = 8
 """Images in memory, with what every variant makes of their truth."""
@@ -27,7 +28,7 @@ SCALES = {"%": 100, "levels": 255, "levels²": 255**2}
 
 
 @dataclass(frozen=True)
-class Line:
+class VariantResult:
     """One variant in one cell."""
 
     family: str
@@ -45,7 +46,7 @@ class Line:
     """Whether the standard variant ranks the same models in this order."""
 
 
-class Cell(NamedTuple):
+class KeptCell(NamedTuple):
     """The kept pictures of a cell."""
 
     mask_set: str
@@ -70,7 +71,7 @@ def families() -> dict[str, list[str]]:
     return {file: names for file, names in pairs.items() if len(names) > 1}
 
 
-def audit(run: Path, wanted: Iterable[str]) -> list[Line]:
+def audit(run: Path, wanted: Iterable[str]) -> list[VariantResult]:
     """Every variant of the wanted families in every cell of a run, cell by cell.
 
     Variants whose network is missing are left out, aloud. Raises `UnknownName`, or `BadInput` where there is no run, or
@@ -103,7 +104,7 @@ def _opened(variants: list[str], ticker: Ticker) -> dict[str, PairMetric]:
 # --- the pictures -----------------------------------------------------------------------------------------------------
 
 
-def _cells(run: Path) -> list[Cell]:
+def _cells(run: Path) -> list[KeptCell]:
     names = {folder_name(model): model for model in read_run(run)["models"]}
     folders = sorted(path for path in (run / "images").glob("*/*") if path.is_dir())
     cells = [cell for folder in folders if (cell := _cell(folder, names)).models and cell.images]
@@ -112,16 +113,22 @@ def _cells(run: Path) -> list[Cell]:
     return cells
 
 
-def _cell(folder: Path, names: dict[str, str]) -> Cell:
+def _cell(folder: Path, names: dict[str, str]) -> KeptCell:
     """A model counts where it has a picture; an image counts where all such models have theirs."""
     found = {image.name: {file.stem for file in image.glob("*.png")} & set(names) for image in folder.iterdir()}
     models = set().union(*found.values())
     images = tuple(sorted(image for image, files in found.items() if files == models))
-    return Cell(folder.parent.name, folder.name, images, tuple(names[file] for file in names if file in models), folder)
+    return KeptCell(
+        folder.parent.name, folder.name, images, tuple(names[file] for file in names if file in models), folder
+    )
 
 
-def _stack(folders: list[Path], name: str) -> torch.Tensor:
+def _stack(folders: list[Path], name: str) -> Tensor:
     """One picture of every image: uint8 [N, 3, H, W]."""
+    import torch
+
+    from bench import images as pictures
+
     files = [folder / f"{folder_name(name)}.png" for folder in folders]
     planes = [np.asarray(pictures.decode(file, str(file))).transpose(2, 0, 1) for file in files]
     return torch.from_numpy(np.stack(planes))
@@ -130,7 +137,7 @@ def _stack(folders: list[Path], name: str) -> torch.Tensor:
 # --- the numbers ------------------------------------------------------------------------------------------------------
 
 
-def _measured(cell: Cell, metrics: dict[str, PairMetric], ticker: Ticker) -> dict[str, dict[str, float]]:
+def _measured(cell: KeptCell, metrics: dict[str, PairMetric], ticker: Ticker) -> dict[str, dict[str, float]]:
     """Variant -> model -> value over the cell's images."""
     found: dict[str, dict[str, list[np.ndarray]]] = {name: {model: [] for model in cell.models} for name in metrics}
     for folders in cell.blocks():
@@ -146,9 +153,7 @@ def _measured(cell: Cell, metrics: dict[str, PairMetric], ticker: Ticker) -> dic
     }
 
 
-def _compared(
-    metric: PairMetric, truth: torch.Tensor, outputs: dict[str, torch.Tensor], masks: torch.Tensor
-) -> dict[str, np.ndarray]:
+def _compared(metric: PairMetric, truth: Tensor, outputs: dict[str, Tensor], masks: Tensor) -> dict[str, np.ndarray]:
     """Values of each model; NaN where the metric refuses pictures of this size."""
     try:
         prepared = metric.prepare(truth)
@@ -163,14 +168,14 @@ def _reduced(metric: PairMetric, values: np.ndarray) -> float:
     return float(metric.reduce(finite)) if len(finite) else math.nan
 
 
-def _lines(family: str, cell: Cell, values: dict[str, dict[str, float]]) -> Iterator[Line]:
+def _lines(family: str, cell: KeptCell, values: dict[str, dict[str, float]]) -> Iterator[VariantResult]:
     cards = metric_registry.cards()
     standard = next(iter(values), "")
     for variant, found in values.items():
         scale = SCALES.get(cards[standard].unit, 1) / SCALES.get(cards[variant].unit, 1)
         ranking = _ranking(found, higher=cards[variant].better == "higher")
         same = {model: values[standard][model] for model in ranking}
-        yield Line(
+        yield VariantResult(
             family=family,
             mask_set=cell.mask_set,
             bucket=cell.bucket,
@@ -187,68 +192,3 @@ def _ranking(values: dict[str, float], *, higher: bool) -> tuple[str, ...]:
     """The models that have a value, the best first; equal ones in the order given."""
     known = [model for model, value in values.items() if not math.isnan(value)]
     return tuple(sorted(known, key=lambda model: -values[model] if higher else values[model]))
-
-
-# --- what is said -----------------------------------------------------------------------------------------------------
-
-
-def text(lines: list[Line]) -> str:
-    """For a terminal: a block for each family and cell, and for each family what the definition alone does."""
-    blocks: dict[tuple[str, ...], list[Line]] = {}
-    for line in lines:
-        blocks.setdefault((line.family, line.mask_set, line.bucket), []).append(line)
-    said = ["\n".join(_block(block)) for block in blocks.values()]
-    said += ["\n".join(_verdict(family, lines) for family in dict.fromkeys(line.family for line in lines))]
-    return "\n\n".join(said) + "\n" if lines else "No variant can be computed here.\n"
-
-
-def _block(block: list[Line]) -> list[str]:
-    """A row for each model, the best by the standard variant first; a column for each variant."""
-    first, cards = block[0], metric_registry.cards()
-    models = [*first.ranking, *(model for model in first.values if model not in first.ranking)]
-    rows = [["model", *(line.variant for line in block)]]
-    rows += [
-        [model, *(_number(line.values[model], cards[line.variant].decimals) for line in block)] for model in models
-    ]
-    rows += [["shift", *(_number(line.shift, cards[first.variant].decimals, sign="+") for line in block)]]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
-    others = [f"{line.variant} ranks otherwise: {' > '.join(line.ranking)}" for line in block if not line.agrees]
-    head = f"{first.mask_set} {first.bucket}: {first.family} on {first.images} kept images"
-    return [head, *(f"  {row}" for row in (*table, *others))]
-
-
-def _number(value: float, decimals: int, sign: str = "") -> str:
-    return "-" if math.isnan(value) else f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"
-
-
-def _verdict(family: str, lines: list[Line]) -> str:
-    """One sentence on a family; variants of the hole alone measure something else and do not count."""
-    cards = metric_registry.cards()
-    whole = [line for line in lines if line.family == family and cards[line.variant].scope == "whole"]
-    known = [line for line in whole if not math.isnan(line.shift)]
-    cells = {(line.mask_set, line.bucket) for line in whole}
-    turned = {(line.mask_set, line.bucket) for line in whole if not line.agrees}
-    undefined = list(dict.fromkeys(line.variant for line in whole if math.isnan(line.shift)))
-    said = f"{family}: "
-    if known:
-        most = max(known, key=lambda line: abs(line.shift))
-        size = f"{abs(most.shift):.{cards[whole[0].variant].decimals}f}"
-        said += (
-            f"the definition alone moves a cell by up to {size} ({most.variant} in {most.mask_set} {most.bucket}) and "
-        )
-    said += f"changes the ranking in {len(turned)} of {len(cells)} cells"
-    return said + (f"; undefined for some: {', '.join(undefined)}." if undefined else ".")
-
-
-def plain(lines: list[Line]) -> list[dict[str, Any]]:
-    """For machines; what is undefined is null."""
-
-    def known(value: float) -> float | None:
-        return None if math.isnan(value) else value
-
-    return [
-        asdict(line)
-        | {"values": {model: known(value) for model, value in line.values.items()}, "shift": known(line.shift)}
-        for line in lines
-    ]

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from bench import plugins, stats
 from bench.errors import BadInput, NotComparable, UnknownName
 from bench.report import results
-from bench.report.page.gallery import folder_name
 from bench.report.results import Number, Run
+from bench.runfolder import folder_name
 from bench.types import SetDifference
 
 LEVEL = 0.05
@@ -341,87 +341,3 @@ def _pictures(a: Side, b: Side, cell: Cell, image: str) -> tuple[str, ...]:
     place = Path("images") / folder_name(cell[0]) / cell[1] / folder_name(image)
     files = [one.run.root / place / f"{folder_name(one.model)}.png" for one in (a, b)]
     return tuple(str(file) for file in files if file.is_file())
-
-
-# --- what is said -----------------------------------------------------------------------------------------------------
-
-HEADS = ("metric", "cell", "n", "a", "b", "a - b", "95 % interval", "p (Holm)", "a wins", "effect", "better")
-
-
-def lines(found: Comparison) -> list[tuple[str, ...]]:
-    """A row for each metric and cell, as texts under `HEADS`."""
-    return [_line(row, max(4, found.a.run.facts["metrics"][row.metric].get("decimals", 4))) for row in found.rows]
-
-
-def _line(row: Row, digits: int) -> tuple[str, ...]:
-    return (
-        row.metric,
-        f"{row.mask_set}/{row.bucket}",
-        f"{row.n}{'*' if row.flag else ''}",
-        f"{row.a:.{digits}f}",
-        f"{row.b:.{digits}f}",
-        f"{row.difference:+.{digits}f}",
-        "-" if math.isnan(row.low) else f"{row.low:+.{digits}f} .. {row.high:+.{digits}f}",
-        "-" if math.isnan(row.p) else f"{row.p:.2g}",
-        "-" if math.isnan(row.wins) else f"{row.wins:.0%}",
-        "-" if math.isnan(row.effect) else f"{row.effect:+.2f}",
-        row.verdict,
-    )
-
-
-def text(found: Comparison) -> str:
-    """For a terminal."""
-    rows = lines(found)
-    widths = [max(map(len, column)) for column in zip(HEADS, *rows, strict=True)]
-    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (HEADS, *rows)]
-    moved = [
-        f"  {move.metric} {move.mask_set}/{move.bucket} {move.image}: {move.a:.4f} against {move.b:.4f}"
-        + "".join(f"\n    {picture}" for picture in move.pictures)
-        for move in found.moves
-    ]
-    said = [f"a = {found.a.name}", f"b = {found.b.name}", "", *(table if rows else []), *notes(found), ""]
-    return "\n".join([*said, *(["Images that moved most:", *moved] if moved else []), verdict(found)])
-
-
-def notes(found: Comparison) -> list[str]:
-    """What a reader must know beside the rows: marks, and each reason once with the metrics and cells it empties."""
-    marks = dict.fromkeys(f"* {row.metric}: {row.flag}" for row in found.rows if row.flag)
-    reasons: dict[str, dict[str, list[str]]] = {}
-    for gap in found.gaps:
-        reasons.setdefault(gap.reason, {}).setdefault(gap.metric, []).append(gap.cell)
-    return [*marks, *(f"not compared: {_places(metrics)}: {reason}" for reason, metrics in reasons.items())]
-
-
-def _places(metrics: dict[str, list[str]]) -> str:
-    """`fid, kid (6 cells)`."""
-    names: dict[str, list[str]] = {}
-    for metric, cells in metrics.items():
-        where = "" if cells == [""] else f" in {cells[0]}" if len(cells) == 1 else f" in {len(cells)} cells"
-        names.setdefault(where, []).append(metric)
-    return "; ".join(f"{', '.join(those)}{where}" for where, those in names.items())
-
-
-def verdict(found: Comparison) -> str:
-    """The outcome in one sentence."""
-    counts = {kind: sum(row.verdict == kind for row in found.rows) for kind in ("a", "b", "not separable")}
-    if not found.rows:
-        return "Nothing was compared."
-    if not any(counts.values()):
-        return f"Too few images for a test: {stats.MINIMUM_IMAGES} are needed in a cell."
-    if not counts["a"] and not counts["b"]:
-        return "Not separable: no cell of any metric tells the two apart."
-    return (
-        f"a is better in {counts['a']}, b in {counts['b']} of {len(found.rows)} numbers; the others are not separable."
-    )
-
-
-def plain(found: Comparison) -> dict[str, Any]:
-    """For machines; what is not there is null."""
-    rows = [
-        {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in asdict(row).items()}
-        for row in found.rows
-    ]
-    moves = [asdict(move) for move in found.moves]
-    gaps = [asdict(gap) for gap in found.gaps]
-    said = {"a": found.a.name, "b": found.b.name, "verdict": verdict(found)}
-    return said | {"rows": rows, "not_compared": gaps, "moved": moves}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bench.report import footer, published
 from bench.report.published import Printed
 from bench.report.results import Run
-from bench.report.table import EMPTY, Cell, Column, Report, Row, Table, Value
+from bench.report.table import EMPTY, Column, Report, Row, Table, TableCell, Value
 
 VARIANTS = {"psnr": ("psnr",), "ssim": ("ssim-wang",), "l1": ("l1",), "mae": ("l1",), "l2": ("mse",), "mse": ("mse",)}
 """Printed measure -> variants that may stand for it where the run lacks the paper's own."""
@@ -133,4 +133,4 @@ def _row(found: Agreement) -> Row:
         EMPTY if math.isnan(found.tau) else f"{found.tau:+.2f}",
     )
     heads = (f"{found.paper}, {found.table}", found.dataset, found.metric)
-    return Row(heads, tuple(Cell((Value(text),)) for text in texts))
+    return Row(heads, tuple(TableCell((Value(text),)) for text in texts))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
 from bench.disk import write_text
 from bench.errors import BadInput, NotComparable, UnknownName
@@ -26,7 +25,7 @@ Key = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckedNumber:
     """What became of one number of the file."""
 
     model: str
@@ -45,19 +44,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The findings of all cells, and the models whose source or weights are not those of the file."""
+    """What became of all numbers, and the models whose source or weights are not those of the file."""
 
-    findings: tuple[Finding, ...]
+    numbers: tuple[CheckedNumber, ...]
     changed: tuple[str, ...]
 
     @property
     def passed(self) -> bool:
         """Whether every number is equal. A better one does not pass: it shows a change that nobody wrote down."""
-        return all(finding.verdict == EQUAL for finding in self.findings)
+        return all(number.verdict == EQUAL for number in self.numbers)
 
     def count(self, verdict: str) -> int:
         """How many numbers have this verdict."""
-        return sum(finding.verdict == verdict for finding in self.findings)
+        return sum(number.verdict == verdict for number in self.numbers)
 
 
 def expectations(root: Path, tolerances: Mapping[str, float] | None = None) -> dict[str, Any]:
@@ -153,14 +152,14 @@ def recorded(root: Path, model: str) -> tuple[str, str | None]:
 
 
 def _means(run: Run) -> str:
-    """Execution over all cells, metric by metric."""
-    said = []
+    """Means over all cells, metric by metric."""
+    means = []
     for metric in run.metrics:
         found = [number.value for key, number in run.numbers.items() if key[3] == metric]
         mean = sum(found) / len(found)
         if math.isfinite(mean):
-            said.append(f"{metric} {mean:.{run.facts['metrics'][metric]['decimals']}f}")
-    return ", ".join(said)
+            means.append(f"{metric} {mean:.{run.facts['metrics'][metric]['decimals']}f}")
+    return ", ".join(means)
 
 
 def _differences(before: Any, now: Any, place: str = "") -> Iterator[str]:
@@ -182,7 +181,7 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:12]}..."
 
 
-def _find(run: Run, value: Mapping[str, Any], held: Mapping[str, Any]) -> Finding:
+def _find(run: Run, value: Mapping[str, Any], held: Mapping[str, Any]) -> CheckedNumber:
     key = (value["model"], value["mask_set"], value["bucket"], value["metric"])
     missing = "cell" if value["model"] in run.models else "model"
     number = run.numbers.get(key, Number(reason=f"the run does not have this {missing}"))
@@ -190,15 +189,15 @@ def _find(run: Run, value: Mapping[str, Any], held: Mapping[str, Any]) -> Findin
     if value["model"] in held["stochastic"]:
         allowed = max(allowed, math.hypot(value["spread"] or 0.0, _half(number)))
     if not math.isfinite(number.value):
-        return Finding(*key, GONE, before, math.nan, allowed, number.reason)
+        return CheckedNumber(*key, GONE, before, math.nan, allowed, number.reason)
     if number.n != value["n"]:
         reason = f"over {number.n} images, {value['n']} in the file"
-        return Finding(*key, WORSE, before, number.value, allowed, reason)
+        return CheckedNumber(*key, WORSE, before, number.value, allowed, reason)
     gain = number.value - before
     if run.facts["metrics"].get(value["metric"], {}).get("better") == "lower":
         gain = -gain
     verdict = EQUAL if abs(gain) <= allowed else BETTER if gain > 0 else WORSE
-    return Finding(*key, verdict, before, number.value, allowed)
+    return CheckedNumber(*key, verdict, before, number.value, allowed)
 
 
 def _half(number: Number) -> float:
@@ -206,84 +205,13 @@ def _half(number: Number) -> float:
     return spread if math.isfinite(spread) else 0.0
 
 
-# --- what is said -----------------------------------------------------------------------------------------------------
-
-
 def sentence(verdict: Verdict) -> str:
     """The outcome in one line."""
-    total = len(verdict.findings)
+    total = len(verdict.numbers)
     if verdict.passed:
         return f"All {total} numbers are equal within what the file allows."
-    said = ", ".join(f"{verdict.count(kind)} {kind}" for kind in (WORSE, BETTER, GONE) if verdict.count(kind))
-    return f"Of {total} numbers {verdict.count(EQUAL)} are equal; {said}."
-
-
-def lines(verdict: Verdict) -> list[tuple[str, ...]]:
-    """A row for each number that is not equal: verdict, model, cell, metric, before, now, allowed."""
-    return [
-        (
-            finding.verdict,
-            finding.model,
-            f"{finding.mask_set}/{finding.bucket}",
-            finding.metric,
-            f"{finding.before:.6g}",
-            "-" if finding.verdict == GONE else f"{finding.now:.6g}",
-            finding.reason or f"{finding.allowed:.2g}",
-        )
-        for finding in verdict.findings
-        if finding.verdict != EQUAL
-    ]
-
-
-HEADS = ("verdict", "model", "cell", "metric", "in the file", "now", "allowed")
-
-
-def text(verdict: Verdict) -> str:
-    """For a terminal."""
-    rows = lines(verdict)
-    widths = [max(map(len, column)) for column in zip(HEADS, *rows, strict=True)]
-    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (HEADS, *rows)]
-    return "\n".join([*(table if rows else []), *_changes(verdict), sentence(verdict)])
-
-
-def markdown(verdict: Verdict) -> str:
-    """For the comment of a pull request."""
-    head = f"### Regression gate: {'passed' if verdict.passed else 'failed'}\n\n{sentence(verdict)}\n"
-    rows = [f"| {' | '.join(_escaped(word) for word in row)} |" for row in lines(verdict)]
-    table = [f"| {' | '.join(HEADS)} |", "|" + "---|" * len(HEADS), *rows, ""] if rows else []
-    return "\n".join([head, *table, *_changes(verdict)]).rstrip() + "\n"
-
-
-def _changes(verdict: Verdict) -> list[str]:
-    if not verdict.changed:
-        return []
-    return [f"Not the code or weights that the file was written with: {', '.join(map(_escaped, verdict.changed))}."]
-
-
-def _escaped(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
-
-
-def junit(verdict: Verdict) -> str:
-    """For a CI system: a test case for each number."""
-    suite = ET.Element("testsuite", name="bench check", tests=str(len(verdict.findings)))
-    suite.set("failures", str(len(verdict.findings) - verdict.count(EQUAL)))
-    for finding in verdict.findings:
-        place = f"{finding.model}.{finding.mask_set}.{finding.bucket}"
-        case = ET.SubElement(suite, "testcase", classname=place, name=finding.metric)
-        if finding.verdict != EQUAL:
-            said = finding.reason or f"{finding.now!r}, allowed is {finding.before!r} +- {finding.allowed!r}"
-            ET.SubElement(case, "failure", type=finding.verdict, message=f"{finding.verdict}: {said}")
-    ET.indent(suite)
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def plain(verdict: Verdict) -> dict[str, Any]:
-    """For machines."""
-    found = [asdict(finding) for finding in verdict.findings]
-    for row in found:
-        row["now"] = row["now"] if math.isfinite(row["now"]) else None
-    return {"passed": verdict.passed, "changed": list(verdict.changed), "findings": found}
+    unequal = ", ".join(f"{verdict.count(kind)} {kind}" for kind in (WORSE, BETTER, GONE) if verdict.count(kind))
+    return f"Of {total} numbers {verdict.count(EQUAL)} are equal; {unequal}."
 
 
 def tolerances(texts: Iterable[str]) -> dict[str, float]:

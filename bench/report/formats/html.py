@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from bench.report.table import Cell, Report, Row, Table, Value
+from bench.report.table import Report, Row, Table, TableCell, Value
+
+SUFFIX = ".html"
 
 
 def render(report: Report) -> str:
@@ -56,7 +58,8 @@ def _body(table: Table) -> Iterator[str]:
         if row.banner != banner:
             banner = row.banner
             yield f'<tr><th scope="rowgroup" colspan="{_width(table)}">{escape(banner)}</th></tr>'
-        yield f"<tr>{_row_heads(row, spans)}{''.join(_cell(cell, table.joint) for cell in row.cells)}</tr>"
+        cells = "".join(f"<td>{inline(cell, table.joint)}</td>" for cell in row.cells)
+        yield f"<tr>{_row_heads(row, spans)}{cells}</tr>"
 
 
 def _row_heads(row: Row, spans: list[int]) -> str:
@@ -67,9 +70,10 @@ def _row_heads(row: Row, spans: list[int]) -> str:
     )
 
 
-def _cell(cell: Cell, joint: str) -> str:
+def inline(cell: TableCell, joint: str) -> str:
+    """What stands in a cell, with its marks and the letters of its notes."""
     text = escape(joint).join(_value(value) for value in cell.values)
-    return f"<td>{text}{f'<sup>{cell.letters}</sup>' if cell.letters else ''}</td>"
+    return f"{text}<sup>{cell.letters}</sup>" if cell.letters else text
 
 
 def _value(value: Value) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.report.table import EMPTY, MINUS, PHRASE, Cell, Report, Row, Table, Value
+from bench.report.table import EMPTY, MINUS, PHRASE, Report, Row, Table, TableCell, Value
 
+SUFFIX = ".tex"
 SIGNS = {
     "\\": r"$\backslash$",
     "&": r"\&",
@@ -81,7 +82,7 @@ def _signs(table: Table) -> int:
     return sum(heads) + sum(columns) + 3 * (len(heads) + len(columns))
 
 
-def _length(cell: Cell) -> int:
+def _length(cell: TableCell) -> int:
     return PHRASE if cell.phrase else sum(len(value.text) + len(value.spread) + 2 for value in cell.values)
 
 
@@ -162,10 +163,12 @@ def _row_head(text: str, span: int) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    """A row; what it begins with is no argument of the command before it, as `[` and `*` would be."""
+    guard = "{}" if cells[0].startswith(("[", "*")) else ""
+    return guard + " & ".join(cells) + r" \\"
 
 
-def _cell(cell: Cell, joint: str) -> str:
+def _cell(cell: TableCell, joint: str) -> str:
     text = escape(joint).join(_value(value) for value in cell.values)
     if cell.phrase:
         text = text.replace("/", r"/\allowbreak{}")

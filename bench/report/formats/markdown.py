@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from bench.report.table import Cell, Report, Table, Value
+from bench.report.table import Report, Table, TableCell, Value
 
+SUFFIX = ".md"
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&!$])")
 
 
@@ -67,7 +68,7 @@ def _body(table: Table) -> Iterator[list[str]]:
         yield [*heads, *(_cell(cell, table.joint) for cell in row.cells)]
 
 
-def _cell(cell: Cell, joint: str) -> str:
+def _cell(cell: TableCell, joint: str) -> str:
     text = joint.join(_value(value) for value in cell.values)
     return f"{text}<sup>{cell.letters}</sup>" if cell.letters else text
 

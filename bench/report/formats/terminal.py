@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Iterator
 
 from rich.cells import cell_len
 
-from bench.report.table import PHRASE, Cell, Report, Table, Value
+from bench.report.table import PHRASE, Report, Table, TableCell, Value
 
+SUFFIX = ".txt"
 BOLD, UNDERLINE, RESET = "\x1b[1m", "\x1b[4m", "\x1b[0m"
 GAP = "  "
+WIDTH = 120
+"""Columns of a text that is not shown on a screen."""
 Lines = list[str]
 
 
-def render(report: Report, *, width: int = 120, styled: bool = False) -> str:
+def render(report: Report, *, styled: bool = False, width: int | None = None) -> str:
     """All tables and the footer.
 
-    width: columns of the screen; wider tables are continued below. styled: bold and underlined by escape codes; else a
-    `*` behind what would be bold and a `_` behind what would be underlined.
+    styled: bold and underlined by escape codes; else a `*` behind what would be bold and a `_` behind what would be
+    underlined. width: in columns; wider tables are continued below. None: the screen's if styled, else `WIDTH`.
     """
+    if width is None:
+        width = shutil.get_terminal_size((WIDTH, 0)).columns if styled else WIDTH
     parts = ["\n".join(_table(table, width, styled=styled)) for table in report.tables]
     footer = "\n".join(_paragraph(line, width) for line in report.footer)
     if not styled:
@@ -131,7 +137,7 @@ def _group_line(table: Table, left: int, sizes: list[int], chunk: range) -> str:
     return text.rstrip()
 
 
-def _field(cell: Cell, joint: str, *, styled: bool) -> Lines:
+def _field(cell: TableCell, joint: str, *, styled: bool) -> Lines:
     text = joint.join(_value(value, styled=styled) for value in cell.values)
     text = f"{text} {cell.letters}" if cell.letters else text
     return textwrap.wrap(text, PHRASE, break_on_hyphens=False) if cell.phrase else [text]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ import jinja2
 
 from bench.errors import BadInput
 from bench.report import fill, layout, results, series
+from bench.report.formats import html
 from bench.report.page import drawing, gallery
 from bench.report.results import Run
-from bench.report.table import Table, Value
+from bench.report.table import Table
 
 HERE = Path(__file__).parent
 
@@ -26,7 +26,7 @@ def write(root: Path, out: Path) -> Path:
     if out.exists() and any(out.iterdir()) and not (out / "index.html").is_file():
         raise BadInput(f"{out} is not empty and holds no page; give a new folder.")
     run = results.load(root)
-    report = fill.build(layout.load("general"), [run], "none")
+    report = fill.fill(layout.load("general"), [run], "none")
     out.mkdir(parents=True, exist_ok=True)
     shots = gallery.copy(run, out)
     (out / "gallery.js").write_text(f"window.GALLERY = {_script(_gallery(run, shots))};\n", encoding="utf-8")
@@ -68,18 +68,8 @@ def _rows(table: Table, banner: str) -> list[dict[str, Any]]:
     return [
         {
             "head": row.heads[0],
-            "cells": [
-                {"html": _cell(cell.values[0], cell.letters), "value": cell.values[0].number} for cell in row.cells
-            ],
+            "cells": [{"html": html.inline(cell, table.joint), "value": cell.values[0].number} for cell in row.cells],
         }
         for row in table.rows
         if row.banner == banner
     ]
-
-
-def _cell(value: Value, letters: str) -> str:
-    text = escape(value.text)
-    text = f"<u>{text}</u>" if value.underlined else text
-    text = f"<b>{text}</b>" if value.bold else text
-    text += f" <small>±{value.spread}</small>" if value.spread else ""
-    return text + (f"<sup>{letters}</sup>" if letters else "")

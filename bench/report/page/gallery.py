@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +13,12 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from bench.report.results import Run
+from bench.runfolder import folder_name
 
 THUMB_PX = 128
 COMMON = ("truth", "masked")
 Place = tuple[str, str, str]
 """Mask set, bucket, image as its folder is called."""
-
-
-def folder_name(name: str) -> str:
-    """A name as the run folder writes it."""
-    return re.sub(r"[^\w@.:=+-]", "_", name)
 
 
 def copy(run: Run, out: Path) -> list[dict[str, Any]]:

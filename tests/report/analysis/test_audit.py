@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from bench import cli
 from bench.errors import BadInput, UnknownName
 from bench.metrics import registry as metric_registry
-from bench.report.analysis import audit
+from bench.report.analysis import audit, audit_text
 from tests.metrics import stored
 
 MODELS = {"near": 8, "far@starter": 40}
@@ -78,15 +78,17 @@ def test_the_better_model_ranks_first_whichever_way_the_metric_points(run):
 def test_a_ranking_that_the_definition_turns_round_is_marked():
     flipped = audit._ranking({"a": 0.1, "b": 0.2}, higher=True), audit._ranking({"a": 0.1, "b": 0.2}, higher=False)
     assert flipped == (("b", "a"), ("a", "b"))
-    line = audit.Line("ssim", "m", "10-20", "ssim-wang", 1, {"a": 0.1, "b": 0.2}, 0, ("b", "a"), agrees=True)
-    other = audit.Line("ssim", "m", "10-20", "ssim-sk7", 1, {"a": 0.3, "b": 0.2}, 0.1, ("a", "b"), agrees=False)
-    text = audit.text([line, other])
+    line = audit.VariantResult("ssim", "m", "10-20", "ssim-wang", 1, {"a": 0.1, "b": 0.2}, 0, ("b", "a"), agrees=True)
+    other = audit.VariantResult(
+        "ssim", "m", "10-20", "ssim-sk7", 1, {"a": 0.3, "b": 0.2}, 0.1, ("a", "b"), agrees=False
+    )
+    text = audit_text.text([line, other])
     assert "a > b" in text
     assert "changes the ranking in 1 of 1 cells" in text
 
 
 def test_hole_variants_are_shown_but_do_not_count_as_another_definition(run):
-    text = audit.text(audit.audit(run, ["ssim"]))
+    text = audit_text.text(audit.audit(run, ["ssim"]))
     assert "ssim-wang-hole" in text
     assert "ssim-wang-hole" not in text.splitlines()[-1]
 
@@ -96,7 +98,7 @@ def test_a_variant_whose_window_does_not_fit_is_undefined(run, monkeypatch):
     monkeypatch.setattr(audit, "_stack", lambda folders, name: whole(folders, name)[..., :40, :40])
     lines = {line.variant: line for line in audit.audit(run, ["ssim"])}
     assert all(map(math.isnan, lines["ssim-ec51"].values.values()))
-    assert "undefined for some" in audit.text(list(lines.values()))
+    assert "undefined for some" in audit_text.text(list(lines.values()))
 
 
 def test_variants_without_their_network_are_left_out(run, monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ from scipy import stats as reference
 
 from bench import stats
 from bench.errors import BadInput, NotComparable, UnknownName
-from bench.report.analysis import compare
+from bench.report.analysis import compare, compare_text
 
 
 def digests(_summary, results, _facts):
@@ -61,7 +61,7 @@ def test_a_model_against_itself_is_not_separable_and_moves_nothing(paired):
     found = both(paired, "telea", "telea")
     assert {row.verdict for row in found.rows} == {"not separable"}
     assert found.moves == ()
-    assert "Not separable" in compare.verdict(found)
+    assert "Not separable" in compare_text.verdict(found)
 
 
 def test_p_is_wilcoxons_after_holms_correction_over_the_cells(paired):
@@ -105,8 +105,8 @@ def test_few_images_have_no_test(tmp_path, make_run):
     run = make_run(tmp_path / "run", images=5, edit=digests)
     found = both(run, "telea", "deepgin")
     assert {row.verdict for row in found.rows} == {"too few images"}
-    assert "Too few images" in compare.verdict(found)
-    json.dumps(compare.plain(found), allow_nan=False)
+    assert "Too few images" in compare_text.verdict(found)
+    json.dumps(compare_text.plain(found), allow_nan=False)
 
 
 def test_a_run_alone_must_be_clear(paired, tmp_path, make_run):
@@ -122,6 +122,6 @@ def test_a_run_alone_must_be_clear(paired, tmp_path, make_run):
 
 
 def test_the_text_names_both_sides_and_the_outcome(paired):
-    said = compare.text(both(paired, "telea", "deepgin"))
+    said = compare_text.text(both(paired, "telea", "deepgin"))
     assert f"a = {paired}:telea" in said
     assert said.endswith("the others are not separable.")

@@ -14,7 +14,7 @@ from bench import cli
 from bench.errors import BadInput, NotComparable, UnknownName
 from bench.masks import frozen
 from bench.metrics import ssim
-from bench.report.analysis import regression
+from bench.report.analysis import regression, regression_text
 from bench.run.main import run as bench_run
 from bench.types import RunSpec
 
@@ -46,7 +46,7 @@ def held(make):
 
 
 def verdicts(found, metric="psnr", model="telea"):
-    return {finding.verdict for finding in found.findings if (finding.metric, finding.model) == (metric, model)}
+    return {number.verdict for number in found.numbers if (number.metric, number.model) == (metric, model)}
 
 
 def test_the_same_run_passes(make, held):
@@ -85,7 +85,7 @@ def test_a_number_that_is_gone_trips_the_gate_with_its_reason(make, held):
 
     found = regression.check(make(broken), held)
     assert found.count("gone") == 2 * 3
-    assert {finding.reason for finding in found.findings if finding.verdict == "gone"} == {"no such luck"}
+    assert {number.reason for number in found.numbers if number.verdict == "gone"} == {"no such luck"}
 
 
 def test_fewer_images_trip_the_gate(make, held):
@@ -122,23 +122,23 @@ def test_a_metric_that_is_not_measured_any_more_is_not_comparable(make, held):
 def test_a_model_that_is_not_in_the_run_is_gone_and_named_so(make, held):
     values = [value | {"model": "lama"} for value in held["values"][:1]]
     found = regression.check(make(shift("telea", "psnr", 0)), held | {"values": values})
-    assert regression.lines(found)[0][-2:] == ("-", "the run does not have this model")
+    assert regression_text.texts(found)[0][-2:] == ("-", "the run does not have this model")
 
 
 def test_changed_code_is_told_but_does_not_trip(make, held):
     found = regression.check(make(shift("telea", "psnr", 0)), held | {"digests": {"telea": "bb" * 32}})
     assert found.passed
     assert found.changed == ("telea",)
-    assert "telea" in regression.text(found)
+    assert "telea" in regression_text.text(found)
 
 
 def test_the_summaries_name_each_failure(make, held):
     found = regression.check(make(shift("telea", "psnr", -1)), held)
-    suite = ET.fromstring(regression.junit(found))
+    suite = ET.fromstring(regression_text.junit(found))
     assert int(suite.get("failures")) == len(suite.findall(".//failure")) == found.count("worse") == 12
-    assert int(suite.get("tests")) == len(found.findings)
-    assert regression.markdown(found).count("| worse | telea |") == 12
-    assert regression.text(found).count("worse") == 12 + 1
+    assert int(suite.get("tests")) == len(found.numbers)
+    assert regression_text.markdown(found).count("| worse | telea |") == 12
+    assert regression_text.text(found).count("worse") == 12 + 1
 
 
 def test_metrics_beyond_those_of_the_file_do_not_matter(make, held):

@@ -1,0 +1,70 @@
+"""Options that several commands share, and what they do with them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.report import formats
+
+if TYPE_CHECKING:
+    from bench.report.table import Report
+
+AnyCount = Annotated[bool, typer.Option("--any-count", help="Give FID and its kin for few images too.")]
+Buckets = Annotated[str, typer.Option(help="deciles, rnon, cfs, liu, or a list: 10-20,20-30 (per cent).")]
+Dataset = Annotated[str, typer.Option(help="A name from `bench datasets list`, or `folder`.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; `auto` takes a GPU where there is one.")]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format", help=f"{', '.join(formats.names())}; else as the suffix of --out says.", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+Kept = Annotated[int, typer.Option(min=0, help="Images whose pictures are kept for the report.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only so many images, chosen by digest.")]
+Masks = Annotated[str, typer.Option(help="Mask families or sets; the protocol's by default.")]
+Metrics = Annotated[str, typer.Option(help="Metric variants, `all`, globs; the protocol's by default.")]
+Out = Annotated[Path | None, typer.Option(help="Run folder; runs/DATASET-DIGEST by default.")]
+Protocol = Annotated[str, typer.Option(help="A name from `bench protocols list`.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table.")]
+Root = Annotated[Path | None, typer.Option(help="Where the data set lies.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+Split = Annotated[str | None, typer.Option(help="A split, an official folder name, or a .txt list of ids.")]
+SummaryJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+TextFile = Annotated[Path | None, typer.Option(help="Write to this file instead of printing.")]
+
+
+def expanded(text: str) -> str:
+    """A text that may name a file, `~` written out: a shell does not do it behind a comma or an equals sign."""
+    return os.path.expanduser(text)  # noqa: PTH111 - leaves `~nobody` as it is
+
+
+def names(text: str) -> tuple[str, ...]:
+    """`a, b` as a tuple of names."""
+    return tuple(expanded(name.strip()) for name in text.split(",") if name.strip())
+
+
+def refuse(option: str, others: Mapping[str, Any]) -> None:
+    """Raise `BadInput` for options that were given beside one that passes them over."""
+    from bench.errors import BadInput
+
+    if given := [name for name, value in others.items() if value]:
+        raise BadInput(f"{option} has no use for {', '.join(given)}: leave {'it' if len(given) == 1 else 'them'} out.")
+
+
+def write_report(report: Report, form: str | None, out: Path | None, *, standalone: bool = False) -> None:
+    """Print a report, styled on a terminal, or write it to a file in the format of its suffix."""
+    from bench.disk import write_text
+
+    styled = not out and sys.stdout.isatty()
+    text = formats.render(report, formats.choose(form, out), standalone=standalone, styled=styled)
+    if out:
+        write_text(out, text)
+    else:
+        sys.stdout.write(text)
