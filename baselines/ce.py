@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from bench.errors import BadInput
 from bench.models import torch7
-from bench.training import initialise
+from bench.training import base, initialise
 from bench.training.adversarial import ORIGINAL
-from bench.training.base import Batch, Training
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -182,7 +182,7 @@ def _from_torch7(network: dict[str, Any]) -> dict[str, Tensor]:
     return state
 
 
-class ContextTraining(Training):
+class Training(base.Training):
     """`train.lua` (centre) and `train_random.lua` of the authors' code."""
 
     def __init__(self, model: ContextEncoder, recipe: Recipe) -> None:
@@ -234,11 +234,6 @@ class ContextTraining(Training):
         return ring
 
 
-def training(model: ContextEncoder, recipe: Recipe) -> Training:
-    """How it learns."""
-    return ContextTraining(model, recipe)
-
-
 def random_region(chance: np.random.Generator, size_px: int) -> np.ndarray:
     """The hole of `train_random.lua`: bool [S, S], 20 to 30 % missing.
 
@@ -264,7 +259,7 @@ def _cubic(places: np.ndarray, cells: int) -> np.ndarray:
     return np.where(away <= 1, near, np.where(away < 2, far, 0))
 
 
-HOLES = {"ce-random": random_region}
+MASKS = {"ce-random": random_region}
 
 PAPER = Recipe(
     note="The authors' train_random.lua (train.lua for the variant centre): rates as the author confirms them, the "
@@ -278,7 +273,7 @@ PAPER = Recipe(
     weights={"reconstruction": 0.999, "adversarial": 0.001, "real": 1.0, "fake": 1.0},
     batch=64,
     preparation={"Resize": {"size": 350}, "RandomCrop": {"size": SIZE}, "RandomHorizontalFlip": {"p": 0.5}},
-    masks=Masks(("ce-random",), shared=True),
+    masks=MaskRecipe(("ce-random",), shared=True),
     settings={"width": 64, "bottleneck": 4000, "bias": True},
     options={"discriminator_width": 64, "ring_weight": 10.0},
 )
@@ -293,7 +288,7 @@ RECIPES = {
             "RandomResizedCrop": {"size": SIZE, "scale": (0.25, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("ce-random", "rectangular", "freeform", "cellular"), ratio=(0.05, 0.6)),
+        masks=MaskRecipe(("ce-random", "rectangular", "freeform", "cellular"), ratio=(0.05, 0.6)),
         settings={"width": 16, "bottleneck": 200, "bias": False},
         options={"discriminator_width": 16, "ring_weight": 10.0},
     ),

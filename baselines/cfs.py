@@ -28,10 +28,10 @@ from baselines.layers.partial import PartialConv2d
 from baselines.layers.patchgan import Discriminator
 from bench import downloads
 from bench.errors import BadInput, Unavailable
-from bench.training import features, initialise, losses
+from bench.training import base, features, initialise, losses
 from bench.training.adversarial import HINGE
-from bench.training.base import Batch, Training
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -314,7 +314,7 @@ def _our_name(name: str) -> str:
     return re.sub(r"weight_([uv])$", r"parametrizations.weight.0._\1", name)
 
 
-class SketchTraining(Training):
+class Training(base.Training):
     """Two stages: sketches; then colours along the predicted ones, which they do not change.
 
     What the sketch network is shown is made of the masked image, as at test; its target is made of the whole image.
@@ -406,11 +406,6 @@ def require_hed() -> None:
         )
 
 
-def training(model: SketchGuided, recipe: Recipe) -> Training:
-    """How it learns; raises `Unavailable` where HED's weights are needed and not on this machine."""
-    return SketchTraining(model, recipe)
-
-
 SKETCH, COLOUR = ("sketch_critic", "sketches"), ("colour_critic", "colours")
 SLOW = {"betas": (0.0, 0.9)}
 KEEN = SLOW | {"eps": 1e-16}
@@ -442,7 +437,7 @@ PAPER = Recipe(
     },
     batch=6,
     preparation={"CentreSquare": {}, "Resize": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
-    masks=Masks(("irregular",)),
+    masks=MaskRecipe(("irregular",)),
     settings={"width": 64, "sketches": "hed"},
     options={"width": 64},
     features={"perceptual": "vgg19-imagenet", "style": "vgg19-imagenet"},
@@ -467,7 +462,7 @@ RECIPES = {
         },
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
         preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
-        masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 5, "sketches": "canny"},
         options={"width": 8},
     ),

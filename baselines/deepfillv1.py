@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
-from bench.training import data, initialise, losses
+from bench.training import base, data, initialise, losses
 from bench.training.adversarial import WASSERSTEIN, gradient_penalty
-from bench.training.base import Batch, Training
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -235,7 +235,7 @@ def critics(size: int, width: int = 64) -> nn.ModuleDict:
     )
 
 
-class DeepFillV1Training(Training):
+class Training(base.Training):
     """Section 3 of the paper, as in the authors' code.
 
     The window is the square of half the image's side around the hole: the authors' box before they shrink it.
@@ -293,11 +293,6 @@ def discount(side: int, gamma: float) -> Tensor:
     return gamma ** torch.minimum(distance[:, None], distance).float()
 
 
-def training(model: DeepFillV1, recipe: Recipe) -> Training:
-    """How it learns."""
-    return DeepFillV1Training(model, recipe)
-
-
 PAPER = Recipe(
     note="The authors' train.py, branch v1.0.0. Departure: each player has its own Adam, so bias corrections differ in "
     "the first steps.",
@@ -309,7 +304,7 @@ PAPER = Recipe(
     weights={"window": 1.2, "known": 1.2, "adversarial": 0.001, "real": 1.0, "fake": 1.0, "gradient_penalty": 10.0},
     batch=16,
     preparation={"EnlargeTo": {"size": 256}, "RandomCrop": {"size": 256}},
-    masks=Masks(("deepfillv1",), shared=True),
+    masks=MaskRecipe(("deepfillv1",), shared=True),
     settings={"width": 32},
     options={"discriminator_width": 64, "coarse_weight": 1.2, "gamma": 0.9},
 )
@@ -331,7 +326,7 @@ RECIPES = {
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("deepfillv1", "rectangular", "freeform", "cellular")),
+        masks=MaskRecipe(("deepfillv1", "rectangular", "freeform", "cellular")),
         settings={"width": 16},
         options={"discriminator_width": 16, "coarse_weight": 1.2, "gamma": 0.9},
     ),

@@ -17,10 +17,10 @@ from torch.nn import functional as F
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
 from bench.errors import BadInput
-from bench.training import initialise
+from bench.training import base, initialise
 from bench.training.adversarial import HINGE
-from bench.training.base import Batch, Training
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -245,7 +245,7 @@ class Discriminator(nn.Module):
         return x
 
 
-class DeepFillV2Training(Training):
+class Training(base.Training):
     """Section 3.5 of the paper, as in the authors' code."""
 
     def __init__(self, model: DeepFillV2, recipe: Recipe) -> None:
@@ -278,11 +278,6 @@ def _composite(output: Tensor, truth: Tensor, masks: Tensor) -> Tensor:
     return output * masks + truth * (1 - masks)
 
 
-def training(model: DeepFillV2, recipe: Recipe) -> Training:
-    """How it learns."""
-    return DeepFillV2Training(model, recipe)
-
-
 PAPER = Recipe(
     note="The authors' train.py and configuration for Places2. It runs until stopped by hand; 1,000,000 steps are our "
     "choice. Departure: each player has its own Adam, so that the bias corrections of the first steps differ.",
@@ -294,7 +289,7 @@ PAPER = Recipe(
     weights={"coarse": 1.0, "refined": 1.0, "adversarial": 1.0, "real": 0.5, "fake": 0.5},
     batch=16,
     preparation={"EnlargeTo": {"size": 256}, "RandomCrop": {"size": 256}},
-    masks=Masks(("deepfillv2",), shared=True),
+    masks=MaskRecipe(("deepfillv2",), shared=True),
     settings={"width": 24},
     options={"discriminator_width": 64},
 )
@@ -317,7 +312,7 @@ RECIPES = {
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("rectangular", "freeform", "cellular", "deepfillv2")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular", "deepfillv2")),
         settings={"width": 12},
         options={"discriminator_width": 16},
     ),

@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from bench.errors import BadInput
-from bench.training import features, initialise, losses
+from bench.training import base, features, initialise, losses
 from bench.training.adversarial import HINGE
-from bench.training.base import Batch, Training
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -334,7 +334,7 @@ class Critics(nn.Module):
         return [self.full(x), self.halved(F.avg_pool2d(x, 3, 2, 1, count_include_pad=False))]
 
 
-class DeepGINTraining(Training):
+class Training(base.Training):
     """Section 4.2 of the paper, as in the authors' code: L1 alone at first, then everything."""
 
     def __init__(self, model: DeepGIN, recipe: Recipe) -> None:
@@ -408,11 +408,6 @@ def variation(images: Tensor) -> Tensor:
     return 2 * (down.square().mean() + across.square().mean())
 
 
-def training(model: DeepGIN, recipe: Recipe) -> Training:
-    """How it learns."""
-    return DeepGINTraining(model, recipe)
-
-
 ADAM = {"betas": (0.5, 0.999)}
 BOTH = ("generator", "discriminator")
 L1_ALONE = {"adversarial": 0.0, "perceptual": 0.0, "style": 0.0, "variation": 0.0}
@@ -444,7 +439,7 @@ PAPER = Recipe(
         "Phase": {"stride": 2},
         "RandomHorizontalFlip": {"p": 0.5},
     },
-    masks=Masks(("deepgin-rectangular", "cellular", "deepgin-freeform"), mix="each"),
+    masks=MaskRecipe(("deepgin-rectangular", "cellular", "deepgin-freeform"), mix="each"),
     settings={"width": 32},
     options={"critic_width": 64, "initial_scale": 0.1},
     features={"perceptual": "vgg19-imagenet", "style": "vgg19-imagenet"},
@@ -469,7 +464,7 @@ RECIPES = {
             "QuarterTurn": {},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 5},
         options={"critic_width": 16, "initial_scale": 0.5},
     ),

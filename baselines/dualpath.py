@@ -41,10 +41,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.layers.likeness import attend
 from bench.errors import BadInput
-from bench.training import losses
+from bench.training import base, losses
 from bench.training.adversarial import WASSERSTEIN, gradient_penalty
-from bench.training.base import Batch, Training
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -235,7 +235,7 @@ def critic(width: int, strides: tuple[int, ...]) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-class DualPathTraining(Training):
+class Training(base.Training):
     """Both paths against a critic each; PyTorch's own initial weights, which PICNet has under its spectral norms."""
 
     def __init__(self, model: DualPath, recipe: Recipe) -> None:
@@ -290,11 +290,6 @@ class DualPathTraining(Training):
         return truth, rebuilt, second.generator(h, f, texture, known)
 
 
-def training(model: DualPath, recipe: Recipe) -> Training:
-    """How it learns."""
-    return DualPathTraining(model, recipe)
-
-
 ADAM = {"betas": (0.0, 0.999)}
 GAME = ("discriminator", "generator")
 PAPER = Recipe(
@@ -314,7 +309,7 @@ PAPER = Recipe(
     },
     batch=8,
     preparation={"CentreSquare": {}, "Resize": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
-    masks=Masks(("centre", "freeform")),
+    masks=MaskRecipe(("centre", "freeform")),
     variant="instance",
     settings={"width": 32},
     options={"critic_width": 64, "shared": False, "strides": (2, 2, 2, 1, 1)},
@@ -343,7 +338,7 @@ RECIPES = {
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 12},
         options=PAPER.options | {"critic_width": 16},
     ),

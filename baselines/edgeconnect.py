@@ -18,10 +18,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.layers.patchgan import Discriminator
 from bench.errors import BadInput
-from bench.training import features, initialise, losses
+from bench.training import base, features, initialise, losses
 from bench.training.adversarial import ORIGINAL
-from bench.training.base import Batch, Training
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -179,7 +179,7 @@ def _our_name(name: str) -> str:
     return re.sub(r"weight_([uv])$", r"parametrizations.weight.0._\1", name)
 
 
-class EdgeTraining(Training):
+class Training(base.Training):
     """Four stages: edges; colours along true edges; colours along predicted edges; both together.
 
     A stage's weight `predicted` says which edges the colours follow (1: predicted in the hole), `through` whether the
@@ -256,11 +256,6 @@ class EdgeTraining(Training):
         return terms
 
 
-def training(model: EdgeConnect, recipe: Recipe) -> Training:
-    """How it learns."""
-    return EdgeTraining(model, recipe)
-
-
 EDGES, COLOURS = ("edge_critic", "edges"), ("colour_critic", "colours")
 SLOW = {"betas": (0.0, 0.9)}
 PAPER = Recipe(
@@ -299,7 +294,7 @@ PAPER = Recipe(
     },
     batch=8,
     preparation={"CentreSquare": {}, "Resize": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
-    masks=Masks(("irregular",)),
+    masks=MaskRecipe(("irregular",)),
     settings={"width": 64},
     options={"width": 64},
     features={"perceptual": "vgg19-imagenet", "style": "vgg19-imagenet"},
@@ -333,7 +328,7 @@ RECIPES = {
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 15},
         options={"width": 16},
     ),

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from bench.errors import BadInput
 from bench.models import torch7
-from bench.training import initialise, losses
+from bench.training import base, initialise, losses
 from bench.training.adversarial import ORIGINAL
-from bench.training.base import Batch, Training
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -204,7 +204,7 @@ def _branch(size_px: int, width: int, depth: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, 16 * width), nn.ReLU())
 
 
-class GLCICTraining(Training):
+class Training(base.Training):
     """Section 4 of the paper: completion alone, discriminator alone, both."""
 
     def __init__(self, model: GLCIC, recipe: Recipe) -> None:
@@ -236,11 +236,6 @@ class GLCICTraining(Training):
         return self.players["discriminator"](output, losses.cut(output, corners, self.side))
 
 
-def training(model: GLCIC, recipe: Recipe) -> Training:
-    """How it learns."""
-    return GLCICTraining(model, recipe)
-
-
 def rectangle(chance: np.random.Generator, size_px: int) -> np.ndarray:
     """One rectangle within a random window of half the side: bool [S, S].
 
@@ -256,7 +251,7 @@ def rectangle(chance: np.random.Generator, size_px: int) -> np.ndarray:
     return hole
 
 
-HOLES = {"glcic-rectangle": rectangle}
+MASKS = {"glcic-rectangle": rectangle}
 
 ALPHA = 4e-4
 JOINT = ("discriminator", "generator")
@@ -279,7 +274,7 @@ PAPER = Recipe(
     weights={"reconstruction": 1.0, "adversarial": ALPHA, "real": 1.0, "fake": 1.0},
     batch=96,
     preparation={"RandomResize": {"min_size": 256, "max_size": 385}, "RandomCrop": {"size": 256}},
-    masks=Masks(("glcic-rectangle",)),
+    masks=MaskRecipe(("glcic-rectangle",)),
     settings={"width": 64},
     options={"size_px": 256, "window_px": 128, "width": 64},
 )
@@ -302,7 +297,7 @@ RECIPES = {
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("glcic-rectangle", "rectangular", "freeform", "cellular"), ratio=(0.02, 0.6)),
+        masks=MaskRecipe(("glcic-rectangle", "rectangular", "freeform", "cellular"), ratio=(0.02, 0.6)),
         settings={"width": 24},
         options={"size_px": 128, "window_px": 64, "width": 16},
     ),

@@ -21,10 +21,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.layers.same import SameConv2d
 from bench.errors import BadInput
-from bench.training import data, features, initialise, losses
+from bench.training import base, data, features, initialise, losses
 from bench.training.adversarial import HINGE, WASSERSTEIN, gradient_penalty
-from bench.training.base import Batch, Training
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -243,7 +243,7 @@ class Critic(nn.Module):
         return self.linear(x.flatten(1))
 
 
-class GMCNNTraining(Training):
+class Training(base.Training):
     """Section 3 of the paper: reconstruction first, then everything; as the code of each variant has it.
 
     Critics see the whole composite and the window of half its side around the hole.
@@ -316,11 +316,6 @@ class GMCNNTraining(Training):
         return shallow + 2 * deep
 
 
-def training(model: GMCNN, recipe: Recipe) -> Training:
-    """How it learns."""
-    return GMCNNTraining(model, recipe)
-
-
 FINE = ("discriminator",) * 5 + ("generator",)
 ADAM = {"betas": (0.5, 0.9)}
 PAPER = Recipe(
@@ -343,7 +338,7 @@ PAPER = Recipe(
     },
     batch=16,
     preparation={"EnlargeTo": {"size": 256}, "CenterCrop": {"size": 256}},
-    masks=Masks(("deepfillv1",), shared=True),
+    masks=MaskRecipe(("deepfillv1",), shared=True),
     variant="tensorflow",
     settings={"width": 32},
     options={"critic_width": 64},
@@ -377,7 +372,7 @@ RECIPES = {
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 8},
         options={"critic_width": 16},
     ),

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.layers.partial import PartialConv2d
-from bench.training import features, initialise, losses
-from bench.training.base import Batch, Training
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training import base, features, initialise, losses
+from bench.training.base import Batch
+from bench.training.recipe import MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -155,7 +155,7 @@ def _our_name(name: str) -> str:
     return re.sub(r"^(enc|dec)_(\d+)", lambda hit: f"{rooms[hit[1]]}.{hit[1]}{hit[2]}", name)
 
 
-class PConvTraining(Training):
+class Training(base.Training):
     """Section 3.3 of the paper; with the option `of_area` as mmagic reads it."""
 
     def __init__(self, model: PConv, recipe: Recipe) -> None:
@@ -195,11 +195,6 @@ def variation_of_area(images: Tensor, holes: Tensor) -> Tensor:
     return down + losses.l1_of_area(images[..., 1:], images[..., :-1], holes[..., :-1])
 
 
-def training(model: PConv, recipe: Recipe) -> Training:
-    """How it learns."""
-    return PConvTraining(model, recipe)
-
-
 PAPER = Recipe(
     note="The paper: 512 x 512, 8 levels, batch 6, then fine-tuning with the encoder's batch norms frozen. The numbers "
     "of steps are naoto0804's. Departure: the paper's 55,116 training masks are not at hand; holes are mmagic's.",
@@ -211,7 +206,7 @@ PAPER = Recipe(
     weights={"valid": 1.0, "hole": 6.0, "perceptual": 0.05, "style": 120.0, "variation": 0.1},
     batch=6,
     preparation={"EnlargeTo": {"size": 512}, "RandomCrop": {"size": 512}},
-    masks=Masks(("irregular",)),
+    masks=MaskRecipe(("irregular",)),
     settings={"levels": 8, "width": 64},
     options={"of_area": False, "vgg_sees_bgr": False},
     features={"perceptual": "vgg16-imagenet", "style": "vgg16-imagenet"},
@@ -241,7 +236,7 @@ RECIPES = {
         optimizers={"generator": Optimizer(2e-3)},
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
         preparation={"Resize": {"size": 256}, "RandomCrop": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
-        masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"levels": 7, "width": 14},
     ),
 }

@@ -19,10 +19,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.layers.likeness import attend
 from bench.errors import BadInput
-from bench.training import initialise, losses
+from bench.training import base, initialise, losses
 from bench.training.adversarial import LEAST_SQUARES
-from bench.training.base import Batch, Training
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -359,7 +359,7 @@ class Discriminator(nn.Module):
         return self.conv(F.leaky_relu(x, SLOPE))
 
 
-class PICNetTraining(Training):
+class Training(base.Training):
     """Section 3 of the paper, as in the authors' code: two paths through one generator.
 
     The rebuilding path takes its sample from the missing part itself, the generating path from the known part alone.
@@ -432,11 +432,6 @@ def scales(images: list[Tensor], truth: Tensor, region: Tensor | None = None) ->
     return torch.stack(terms).sum()
 
 
-def training(model: PICNet, recipe: Recipe) -> Training:
-    """How it learns."""
-    return PICNetTraining(model, recipe)
-
-
 ADAM = {"betas": (0.0, 0.999)}
 ALONE = {"adversarial": 0.0, "matching": 0.0}
 PAPER = Recipe(
@@ -461,7 +456,7 @@ PAPER = Recipe(
         "RandomHorizontalFlip": {"p": 0.5},
         "RandomRotation": {"degrees": 3},
     },
-    masks=Masks(("rectangular", "irregular")),
+    masks=MaskRecipe(("rectangular", "irregular")),
     settings={"width": 32},
     options={"critic_width": 32},
 )
@@ -479,7 +474,7 @@ RECIPES = {
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 14},
         options={"critic_width": 16},
     ),

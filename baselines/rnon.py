@@ -46,10 +46,10 @@ from torch.nn import functional as F
 
 from baselines.pconv import PConvUNet
 from bench.errors import BadInput
-from bench.training import data, features, initialise, losses
+from bench.training import base, data, features, initialise, losses
 from bench.training.adversarial import ORIGINAL
-from bench.training.base import Batch, Training
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -184,7 +184,7 @@ class Discriminator(nn.Module):
         return self.score(F.leaky_relu(self.linear(self.blocks(images).flatten(1)), SLOPE))
 
 
-class RNONTraining(Training):
+class Training(base.Training):
     """Section 2.3 of the paper: the repair network and its discriminator, then the other two on what it puts out."""
 
     def __init__(self, model: RNON, recipe: Recipe) -> None:
@@ -298,11 +298,6 @@ def cross_entropy(targets: Tensor, scores: Tensor) -> Tensor:
     return -(chances * F.logsigmoid(scores) + (1 - chances) * F.logsigmoid(-scores)).mean()
 
 
-def training(model: RNON, recipe: Recipe) -> Training:
-    """How it learns."""
-    return RNONTraining(model, recipe)
-
-
 REPAIR, OPTIMISATION = ("repair_critic", "repair"), ("optimisation_critic", "optimisation")
 ADAM = {"betas": (0.5, 0.999)}
 DECAY = ((0.0, 1.0), (1.0, 1 / 1.01))
@@ -339,7 +334,7 @@ PAPER = Recipe(
     },
     batch=4,
     preparation={"CentreSquare": {}, "Resize": {"size": 256}},
-    masks=Masks(("irregular",)),
+    masks=MaskRecipe(("irregular",)),
     settings={"levels": 8, "width": 64, "fine_width": 32, "blocks": 16, "fusion": 3},
     options={
         "critic_width": 64,
@@ -384,7 +379,7 @@ RECIPES = {
         weights=PAPER.weights | {"adversarial": 0.1} | dict.fromkeys(PAPER.features, 0.0),
         batch=8,
         preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
-        masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"levels": 7, "width": 13, "fine_width": 12, "blocks": 4, "fusion": 3},
         options=PAPER.options | {"critic_width": 8, "whole_content": True},
     ),

@@ -37,7 +37,10 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 def race(name: str, rounds: int, batch: int) -> None:
     chance, legacy = random.Random(0), np.random.RandomState(0)
     contenders: dict[str, tuple[int, Callable[[int], object]]] = {
-        "theirs": (batch, lambda _: [reference.NAMES[name](chance, legacy, SIZE_PX, SIZE_PX) for _ in range(batch)]),
+        "theirs": (
+            batch,
+            lambda _: [reference.GENERATORS[name](chance, legacy, SIZE_PX, SIZE_PX) for _ in range(batch)],
+        ),
         "ours": (batch, lambda turn: draw(name, SIZE_PX, turn, range(batch))),
         "alone": (4, lambda turn: [draw(name, SIZE_PX, turn, index) for index in range(4)]),
     }
@@ -73,7 +76,7 @@ def reading(set_id: str, rounds: int) -> None:
 
 def freezing_all() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        names = freezing.families()
+        names = freezing.frozen_families()
         wall, processor = timed(
             lambda: [freezing.freeze(name, SIZE_PX, again=True, into=Path(folder)) for name in names]
         )
@@ -88,7 +91,7 @@ def main() -> None:
     arguments = parser.parse_args()
     progress.quiet = True
     cv2.setNumThreads(1)
-    for name in reference.NAMES:
+    for name in reference.GENERATORS:
         race(name, arguments.rounds, arguments.batch)
     for name in ("rectangular", "freeform", "cellular"):
         reading(f"{name}-{SIZE_PX}", arguments.rounds)

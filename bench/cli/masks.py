@@ -20,9 +20,9 @@ def list_sets(as_json: Json = False) -> None:
     from bench.masks import frozen
     from bench.masks import registry as mask_registry
 
-    sets = [dict(frozen.load(set_id).manifest) for set_id in frozen.shelf()]
+    sets = [dict(frozen.load(set_id).manifest) for set_id in frozen.folders()]
     families = {
-        name: {"title": member.title, "source": member.source} for name, member in mask_registry.shelf().items()
+        name: {"title": member.title, "source": member.source} for name, member in mask_registry.families().items()
     }
     if as_json:
         print(json.dumps({"sets": [_brief(manifest) for manifest in sets], "families": families}, indent=1))
@@ -91,7 +91,7 @@ def freeze(
     from bench import plugins
     from bench.masks import freezing
 
-    known = freezing.families()
+    known = freezing.frozen_families()
     for name in plugins.choose("mask family", families, list(known), "bench masks list"):
         held = freezing.freeze(name, size, again, into)
         print(f"{held.id}  {held.manifest['count']} masks  sha256 {held.digest}  {held.folder}")
@@ -100,7 +100,7 @@ def freeze(
 @app.command()
 def verify(
     set_ids: Annotated[list[str] | None, typer.Argument(help="Ids of mask sets.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every set on the shelf.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every set that `bench masks list` shows.")] = False,
 ) -> None:
     """Draw sets again and compare every bit; exit status 1 where one differs. Example: bench masks verify --all"""
     from bench import plugins
@@ -109,7 +109,7 @@ def verify(
 
     if bool(set_ids) == everything:
         raise BadInput("Name the sets to verify, or give --all.")
-    chosen = plugins.choose("mask set", set_ids or ["all"], list(frozen.shelf()), "bench masks list")
+    chosen = plugins.choose("mask set", set_ids or ["all"], list(frozen.folders()), "bench masks list")
     whole = True
     for set_id in chosen:
         faults = freezing.verify(set_id)

@@ -1,4 +1,4 @@
-"""Train a model of the zoo by its paper's recipe."""
+"""Train a model by its paper's recipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bench.contracts import Dataset
     from bench.models.sources import Member
-    from bench.training.job import Job
+    from bench.training.job import TrainingJob
     from bench.training.recipe import Recipe
 
 
@@ -33,7 +33,7 @@ def command(
     without: Annotated[str, typer.Option(help="Loss terms to leave out, comma-separated; recorded.")] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of the training; trainings/MODEL-RECIPE by default.")] = None,
     tag: Annotated[str, typer.Option(help="Install the best weights as MODEL@TAG.")] = "trained",
-    seed: Annotated[int, typer.Option(min=0, help="Decides first weights, crops, holes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides first weights, crops, masks.")] = 0,
     validate: Annotated[str, typer.Option(help="Frozen masks for validation: SET/BUCKET, as freeform-256/20-40.")] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda; `auto` takes GPUs where there are any.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="So many of them, one process each.")] = 1,
@@ -54,12 +54,12 @@ def command(
     progress.quiet = quiet
     from bench.models import sources
     from bench.training import estimate, trainer
-    from bench.training.job import Job
+    from bench.training.job import TrainingJob
 
     member, variant = _member(model)
     module = sources.load(member)
     chosen = _recipe(module, member.id, recipe, variant=variant, settings=settings, without=without, steps=steps)
-    job = Job(
+    job = TrainingJob(
         model=member.id,
         module=module,
         recipe_name=recipe,
@@ -145,7 +145,7 @@ def _fabric(device: str, devices: int, precision: str) -> Fabric:
     return fabric
 
 
-def _print_plan(job: Job, estimate: Any, *, as_json: bool) -> None:
+def _print_plan(job: TrainingJob, estimate: Any, *, as_json: bool) -> None:
     from bench.training.recipe import keys, plain
 
     if as_json:
@@ -161,7 +161,7 @@ def _print_plan(job: Job, estimate: Any, *, as_json: bool) -> None:
     print(f"about {progress.duration(estimate.seconds)} and {estimate.memory_bytes / (1 << 30):.1f} GiB on this device")
 
 
-def _print_outcome(job: Job, scores: dict[str, Any], tag: str, *, as_json: bool) -> None:
+def _print_outcome(job: TrainingJob, scores: dict[str, Any], tag: str, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(scores, indent=1))
         return

@@ -18,16 +18,18 @@ def draw(
     """Masks on the fly, for training: bool [size, size] for one index, [N, size, size] for several; True = missing.
 
     A mask depends on family, size, `key`, its own index and `stratum` alone, on every platform. Without a stratum the
-    masks follow the source's law; with one (families that are frozen in strata) its ratio. No index ever meets a frozen
-    mask: those are drawn under keys of their own. Raises `UnknownName` for the family.
+    masks are distributed as the source's; with one (families that are frozen in strata) their ratio lies in it. No
+    index ever meets a frozen mask: those are drawn under keys of their own. Raises `UnknownName` for the family.
     """
     import numpy as np
 
     from bench.masks import philox, ratio
-    from bench.masks import registry as families
+    from bench.masks import registry as mask_registry
 
-    member = families.find(family)
+    member = mask_registry.find(family)
     name = ratio.stratum_name(stratum) if stratum else "all"
     indices = np.atleast_1d(np.fromiter(index, np.int64) if isinstance(index, Iterable) else np.int64(index))
-    masks, _ = families.sample(member, size_px, philox.key_of("fresh", family, size_px, name, key), indices, stratum)
+    masks, _ = mask_registry.sample(
+        member, size_px, philox.key_of("fresh", family, size_px, name, key), indices, stratum
+    )
     return masks if isinstance(index, Iterable) else masks[0]

@@ -1,4 +1,4 @@
-"""Square roots, directions and normal deviates in whole numbers: no float decides a bit."""
+"""Fixed-point arithmetic: square roots, directions and normal deviates in whole numbers. No float decides a bit."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def _walk(start: Integers, angles: Integers, lengths: Integers, size_px: int) ->
 
 
 _SOURCE = "JiahuiYu/generative_inpainting 3a53243 (brush_stroke_mask); DeepFillv2, section 3.4"
-_LAW = {"strokes": [1, 3], "vertices": [4, 11], "width": [12, 39]}
+_CONSTANTS = {"strokes": [1, 3], "vertices": [4, 11], "width": [12, 39]}
 
 FAMILIES = (
     Family(
@@ -77,7 +77,7 @@ FAMILIES = (
         title="Brush strokes of DeepFillv2; more strokes where the stratum is larger.",
         source=_SOURCE,
         draw=strokes,
-        parameters=_LAW,
+        parameters=_CONSTANTS,
         strata=tuple(
             {"strokes": strokes}
             for strokes in (
@@ -104,7 +104,7 @@ FAMILIES = (
         title="Strokes and rectangle together, as DeepFillv2 trains.",
         source=_SOURCE + " and bbox2mask",
         draw=strokes_or_rectangle,
-        parameters=_LAW,
+        parameters=_CONSTANTS,
         scaling="Step lengths and the rectangle follow the size, widths do not.",
     ),
 )

@@ -14,7 +14,7 @@ from bench import digest, paths
 from bench.errors import BadInput
 from bench.masks import frozen, ratio
 from bench.masks.philox import key_of
-from bench.masks.registry import Family, find, sample, shelf
+from bench.masks.registry import Family, families, find, sample
 from bench.progress import Ticker, track
 from bench.types import Bucket
 
@@ -24,8 +24,8 @@ _PIXELS_AT_ONCE = 1 << 26
 
 
 @dataclass(frozen=True)
-class Job:
-    """One file of a set that is to be drawn."""
+class StratumTask:
+    """One file of a set that is to be drawn: a stratum, or the whole of a set that is not cut into strata (None)."""
 
     family: Family
     size_px: int
@@ -37,33 +37,33 @@ class Job:
         return ratio.stratum_name(self.stratum) if self.stratum else frozen.WHOLE
 
 
-def families() -> dict[str, Family]:
+def frozen_families() -> dict[str, Family]:
     """The families that are frozen, by name."""
-    return {name: family for name, family in shelf().items() if family.count}
+    return {name: family for name, family in families().items() if family.count}
 
 
-def jobs(family: Family, size_px: int) -> list[Job]:
+def tasks(family: Family, size_px: int) -> list[StratumTask]:
     """The files of a family's set."""
     strata: Sequence[Bucket | None] = ratio.STRATA if family.strata else (None,)
-    return [Job(family, size_px, stratum) for stratum in strata]
+    return [StratumTask(family, size_px, stratum) for stratum in strata]
 
 
-def redraw(job: Job, ticker: Ticker) -> tuple[frozen.Stratum, int]:
+def redraw(task: StratumTask, ticker: Ticker) -> tuple[frozen.Stratum, int]:
     """Draw the masks of one file; also the number of draws that were refused."""
-    key = key_of("frozen", job.family.name, job.size_px, job.name)
+    key = key_of("frozen", task.family.name, task.size_px, task.name)
     bits, refused = [], 0
-    for index in _batches(job):
-        masks, again = sample(job.family, job.size_px, key, index, job.stratum)
+    for index in _batches(task):
+        masks, again = sample(task.family, task.size_px, key, index, task.stratum)
         bits.append(frozen.pack(masks))
         refused += again
         ticker.advance(len(index))
-    return frozen.stratum(job.name, np.concatenate(bits), job.size_px), refused
+    return frozen.stratum(task.name, np.concatenate(bits), task.size_px), refused
 
 
-def _batches(job: Job) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    step = max(1, _PIXELS_AT_ONCE // (job.size_px * job.size_px))
-    for start in range(0, job.family.count, step):
-        yield np.arange(start, min(start + step, job.family.count))
+def _batches(task: StratumTask) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    step = max(1, _PIXELS_AT_ONCE // (task.size_px * task.size_px))
+    for start in range(0, task.family.count, step):
+        yield np.arange(start, min(start + step, task.family.count))
 
 
 def freeze(name: str, size_px: int, again: bool = False, into: Path | None = None) -> frozen.MaskSet:
@@ -76,14 +76,14 @@ def freeze(name: str, size_px: int, again: bool = False, into: Path | None = Non
     if size_px not in family.sizes or not family.count:
         sizes = ", ".join(map(str, family.sizes)) if family.count else "none, it is only drawn on the fly"
         raise BadInput(f"Family {name} is not frozen at {size_px} px. Sizes: {sizes}.")
-    if set_id in frozen.shelf() and not again:
+    if set_id in frozen.folders() and not again:
         return frozen.load(set_id)
-    todo = jobs(family, size_px)
+    todo = tasks(family, size_px)
     with track(f"freezing {set_id}", len(todo) * family.count) as ticker, ThreadPoolExecutor(2) as threads:
-        drawn = list(threads.map(lambda job: redraw(job, ticker), todo))
+        drawn = list(threads.map(lambda task: redraw(task, ticker), todo))
     facts = {
-        part.name: {"parameters": family.settings(size_px, job.stratum), "refused_draws": refused}
-        for job, (part, refused) in zip(todo, drawn, strict=True)
+        part.name: {"parameters": family.settings(size_px, task.stratum), "refused_draws": refused}
+        for task, (part, refused) in zip(todo, drawn, strict=True)
     }
     strata = [part for part, _ in drawn]
     found = frozen.whole_digest(size_px, {part.name: frozen.describe(part, size_px) for part in strata})
@@ -97,7 +97,7 @@ def _met(family: Family, size_px: int, found: str) -> dict[str, str]:
     if known.get(str(size_px), found) != found:
         raise BadInput(
             f"{family.name}-{size_px} came out with digest {found}, but the project knows {known[str(size_px)]}: this"
-            " machine draws other bits, or the law changed and the family's version did not. Nothing was written."
+            " machine draws other bits, or the family changed and its version did not. Nothing was written."
         )
     return {**known, str(size_px): found}
 
@@ -139,10 +139,10 @@ def verify(set_id: str) -> list[str]:
     wanted = known_digests(family).get(str(held.size_px), held.digest)
     if held.digest != wanted:
         faults.append(f"{set_id}: the digest is {held.digest}, the project knows {wanted}")
-    todo = jobs(family, held.size_px)
+    todo = tasks(family, held.size_px)
     with track(f"verifying {set_id}", len(todo) * family.count) as ticker:
-        for job in todo:
-            faults += _compare(held, job.name, redraw(job, ticker)[0])
+        for task in todo:
+            faults += _compare(held, task.name, redraw(task, ticker)[0])
     return faults
 
 

@@ -30,7 +30,9 @@ from bench.masks import ratio
 from bench.types import Bucket
 
 Masks = npt.NDArray[np.bool_]
-Bits = npt.NDArray[np.uint8]
+"""bool [N, H, W], True = missing."""
+PackedMasks = npt.NDArray[np.uint8]
+"""[N, H, ceil(W / 8)]: rows of masks packed to bits, most significant first, 1 = missing."""
 
 MANIFEST = "manifest.json"
 WHOLE = "all"
@@ -43,11 +45,10 @@ class Stratum:
     """The masks of one file, unpacked to bits."""
 
     name: str
-    bits: Bits
-    """[N, H, W/8]: rows packed, most significant bit first, 1 = missing."""
+    bits: PackedMasks
     missing: npt.NDArray[np.int32]
     """[N] missing pixels."""
-    border: Masks
+    border: npt.NDArray[np.bool_]
     """[N] whether the hole touches the frame."""
 
 
@@ -59,17 +60,17 @@ class Opened:
     size_px: int
     streams: Sequence[bytes]
     missing: npt.NDArray[np.int32]
-    border: Masks
+    border: npt.NDArray[np.bool_]
 
-    def bits(self, places: Sequence[int]) -> Bits:
+    def bits(self, places: Sequence[int]) -> PackedMasks:
         """The packed bits of some masks: [K, H, W/8]."""
         columns, rows = -(-self.size_px // 8), self.size_px
         plain = b"".join(zlib.decompress(self.streams[place], bufsize=columns * rows) for place in places)
         return np.frombuffer(plain, np.uint8).reshape(-1, columns, rows).transpose(0, 2, 1)
 
 
-def stratum(name: str, bits: Bits, size_px: int) -> Stratum:
-    """Count what is packed."""
+def stratum(name: str, bits: PackedMasks, size_px: int) -> Stratum:
+    """A stratum of packed masks, with the missing pixels and the border flag of each counted from its bits."""
     counts, border = [], []
     for start in range(0, len(bits), 64):
         masks = unpack(bits[start : start + 64], size_px)
@@ -78,17 +79,17 @@ def stratum(name: str, bits: Bits, size_px: int) -> Stratum:
     return Stratum(name, bits, np.concatenate(counts), np.concatenate(border))
 
 
-def pack(masks: Masks) -> Bits:
-    """Rows of bool [N, H, W] to bits: uint8 [N, H, ceil(W / 8)]."""
+def pack(masks: Masks) -> PackedMasks:
+    """Masks bool [N, H, W] -> bits uint8 [N, H, ceil(W / 8)]."""
     return np.packbits(masks, axis=2)
 
 
-def unpack(bits: Bits, size_px: int) -> Masks:
-    """The inverse of `pack`."""
+def unpack(bits: PackedMasks, size_px: int) -> Masks:
+    """Bits uint8 [N, H, ceil(W / 8)] of masks of `size_px` -> bool [N, H, W]; the inverse of `pack`."""
     return np.unpackbits(bits, axis=2, count=size_px).view(bool)
 
 
-def touches(masks: Masks) -> Masks:
+def touches(masks: Masks) -> npt.NDArray[np.bool_]:
     """Whether each hole reaches the frame: bool [N, H, W] -> [N]."""
     frame = masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]
     return np.asarray(np.concatenate(frame, axis=1).any(axis=1))
@@ -129,11 +130,6 @@ class Pool:
         """Stratum and index within it: `10-15/017`."""
         part, place = self.members[index]
         return f"{self.strata[part].name}/{place:03d}"
-
-    def missing(self, index: int) -> int:
-        """Missing pixels of one mask."""
-        part, place = self.members[index]
-        return int(self.strata[part].missing[place])
 
 
 @dataclass(frozen=True)
@@ -222,7 +218,7 @@ def _meets(name: str, bucket: Bucket) -> bool:
     return max(span.lo, bucket.lo) < min(span.hi, bucket.hi)
 
 
-def shelf() -> dict[str, Path]:
+def folders() -> dict[str, Path]:
     """Id -> folder of every frozen set: those that travel with the project, and the user's own."""
     roots = (paths.home() / "masksets", paths.shipped("masksets"))
     found = {path.parent.name: path.parent for root in roots for path in root.glob(f"*/{MANIFEST}")}
@@ -231,7 +227,7 @@ def shelf() -> dict[str, Path]:
 
 def load(set_id: str) -> MaskSet:
     """Open a set by its id; raises `UnknownName`, or `BadInput` for a manifest that cannot be read."""
-    known = shelf()
+    known = folders()
     if set_id not in known:
         raise UnknownName("mask set", [set_id], known, _SEE)
     path = known[set_id] / MANIFEST
@@ -256,7 +252,7 @@ def resolve(names: Sequence[str], size_px: int) -> list[str]:
     Raises `UnknownName` naming every miss, `Unavailable` for a family that is not frozen at this size, and `BadInput`
     for an id of another size.
     """
-    sizes = {set_id: _size(folder) for set_id, folder in shelf().items()}
+    sizes = {set_id: _size(folder) for set_id, folder in folders().items()}
     at_size = [set_id for set_id, size in sizes.items() if size == size_px]
     chosen: dict[str, None] = {}
     missed = []

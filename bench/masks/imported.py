@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,12 @@ import numpy.typing as npt
 from bench import digest, paths
 from bench.errors import BadInput, UnknownName
 from bench.masks import frozen, ratio
-from bench.masks.registry import shelf
+from bench.masks.registry import families
 from bench.progress import track
 from bench.types import Bucket
 
 Mask = npt.NDArray[np.bool_]
 Named = tuple[str, Mask]
-Levels = Callable[[npt.NDArray[np.uint8]], Mask | None]
-"""Grey values to missing pixels; None where the values are not allowed."""
 
 KINDS = ("folder", "nvidia", "coco")
 SUFFIXES = {".png", ".bmp", ".gif", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".pgm"}
@@ -50,7 +48,7 @@ def bring(
     """
     if kind not in KINDS:
         raise UnknownName("kind of mask source", [kind], KINDS, "bench masks import --help")
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in shelf():
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in families():
         raise BadInput(f"'{name}' cannot name an imported set: use a-z, 0-9 and dashes, and no family's name.")
     if kind != "folder" and (threshold is not None or invert):
         raise BadInput(f"--threshold and --invert belong to --kind folder; the values of --kind {kind} are known.")

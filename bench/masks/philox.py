@@ -80,7 +80,7 @@ class Stream:
         return lo + (self.words(count).astype(np.uint64) * span.astype(np.uint64) >> _HALF).astype(np.int64)
 
     def only(self, chosen: npt.NDArray[np.bool_] | Integers) -> Stream:
-        """The same streams for some of the masks, from here on."""
+        """The streams of the chosen masks (bool [N] or places), which go on from the present block."""
         return Stream(self.key, self.index[chosen], self.attempt[chosen], self.block)
 
 

@@ -1,4 +1,4 @@
-"""Thick polylines in few directions: the law behind DeepGIN's, LaMa's and mmagic's irregular masks."""
+"""Thick polylines in few directions: the distribution behind DeepGIN's, LaMa's and mmagic's irregular masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The authors' generators bit for bit: the same draws in the same order, drawn by the same libraries.
+"""Reference generators: the authors' own, bit for bit: the same draws in the same order, drawn by the same libraries.
 
 They exist to be compared with. Frozen sets never use them: their bits change with Pillow, OpenCV and the state of two
 global generators. Parity: Pillow 9.5 to 13 for strokes; OpenCV 5.0 for lines (4.x draws thick lines differently).
@@ -19,10 +19,10 @@ Mask = npt.NDArray[np.bool_]
 
 
 def draw(name: str, seed: int, size_px: int) -> Mask:
-    """A mask [size, size] of one of `NAMES` after seeding both generators that its authors use."""
-    if name not in NAMES:
-        raise UnknownName("source generator", [name], NAMES, "bench masks list")
-    return NAMES[name](random.Random(seed), np.random.RandomState(seed), size_px, size_px)
+    """A mask [size, size] of one of `GENERATORS` after seeding both generators that its authors use."""
+    if name not in GENERATORS:
+        raise UnknownName("reference generator", [name], GENERATORS, "bench masks list")
+    return GENERATORS[name](random.Random(seed), np.random.RandomState(seed), size_px, size_px)
 
 
 def deepfill_strokes(legacy: np.random.RandomState, height: int, width: int) -> Mask:
@@ -119,7 +119,7 @@ def _bbox(legacy: np.random.RandomState, height: int, width: int) -> Mask:
     return deepfill_rectangle(legacy, box, height, width)
 
 
-NAMES: dict[str, Callable[[random.Random, np.random.RandomState, int, int], Mask]] = {
+GENERATORS: dict[str, Callable[[random.Random, np.random.RandomState, int, int], Mask]] = {
     "freeform": lambda _, legacy, height, width: deepfill_strokes(legacy, height, width),
     "deepfillv1": lambda _, legacy, height, width: _bbox(legacy, height, width),
     "deepgin-rectangular": lambda chance, _, height, width: deepgin_box(chance, height, width),

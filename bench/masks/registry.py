@@ -1,6 +1,6 @@
-"""What a mask family is, the shelf of families, and drawing until a mask is accepted.
+"""What a mask family is, which families there are, and drawing until a mask is accepted.
 
-A file of this folder with a tuple `FAMILIES` puts its members on the shelf.
+A file of this folder with a tuple `FAMILIES` registers its members.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _PATIENCE = 100_000
 
 @dataclass(frozen=True)
 class Family:
-    """A law that masks are drawn from. Lengths in pixels; ranges `[first, last]` include both ends."""
+    """A distribution that masks are drawn from. Lengths in pixels; ranges `[first, last]` include both ends."""
 
     name: str
     title: str
     """One sentence: what the masks look like."""
     source: str
-    """Whose law it is: paper, code, commit."""
+    """Whose distribution it is: paper, code, commit."""
     draw: Callable[..., Masks]
     """`draw(stream, size_px, **parameters)` -> bool [N, size, size], True = missing."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Family:
     """Raised by every change that moves a bit."""
 
     def settings(self, size_px: int, stratum: Bucket | None) -> dict[str, Any]:
-        """The constants at a size, for the source's own law or for one stratum."""
+        """The constants at a size, for the source's own distribution or for one stratum."""
         if stratum is None:
             return {**self.parameters, **self.larger.get(size_px, {})}
         own = dict(self.strata[ratio.STRATA.index(stratum)])
@@ -74,8 +74,8 @@ class Family:
 
 
 @cache
-def shelf() -> dict[str, Family]:
-    """Every family by name."""
+def families() -> dict[str, Family]:
+    """Name -> family, from the `FAMILIES` of every file of this folder."""
     modules = (
         importlib.import_module(f"bench.masks.{entry.name}") for entry in pkgutil.iter_modules(bench.masks.__path__)
     )
@@ -84,9 +84,9 @@ def shelf() -> dict[str, Family]:
 
 def find(name: str) -> Family:
     """The family of this name; raises `UnknownName`."""
-    if name not in shelf():
-        raise UnknownName("mask family", [name], shelf(), "bench masks list")
-    return shelf()[name]
+    if name not in families():
+        raise UnknownName("mask family", [name], families(), "bench masks list")
+    return families()[name]
 
 
 def sample(family: Family, size_px: int, key: int, index: Integers, stratum: Bucket | None = None) -> tuple[Masks, int]:

@@ -25,11 +25,10 @@ PLANES = 32
 
 BAND = 6
 """Rows of windows that a CPU works on at once, in sides of a window: few rows of pixels are read twice, and what is
-
 computed from them stays in the cache."""
 
 BLOCK = 32
-"""Execution that one small matrix gives: larger blocks multiply more zeros, smaller ones repeat more of the plane."""
+"""Means that one small matrix gives: larger blocks multiply more zeros, smaller ones repeat more of the plane."""
 
 
 def gaussian(size: int = 11, sigma: float = 1.5) -> torch.Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bench.errors import BenchError, ContractBroken
+from bench.errors import BenchError
 from bench.types import ModelCard
 
 if TYPE_CHECKING:
@@ -180,13 +180,6 @@ def check(model: Model, card: ModelCard, size_px: int = 0, device: torch.device 
     At most three images are predicted at once.
     """
     return list(_findings(model, card, size_px or card.size_px or 256, device))
-
-
-def require(model: Model, name: str, card: ModelCard, size_px: int = 0, device: torch.device | str = "cpu") -> None:
-    """Stop at the first fault with `ContractBroken`."""
-    for finding in _findings(model, card, size_px or card.size_px or 256, device):
-        if finding.fault:
-            raise ContractBroken(f"{name} breaks the contract: {finding.fault}.")
 
 
 @torch.inference_mode()

@@ -40,7 +40,7 @@ def requirements() -> Iterator[Requirement]:
     for name in dataset_registry.entries():
         note = f"yours to bring, with --root DIR: bench datasets show {name} says where it is and how it must lie"
         yield Requirement("data set", name, ready=False, note=note)
-    for name in frozen.shelf():
+    for name in frozen.folders():
         yield _mask_set(name)
     for name, card in metric_registry.cards().items():
         reason = metric_registry.unavailable(name)

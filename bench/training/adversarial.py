@@ -57,15 +57,6 @@ WASSERSTEIN = Form(
 """Arjovsky et al. 2017; the critic needs `gradient_penalty` or another bound."""
 
 
-def relativistic(form: Form, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Terms of the discriminator and of the generator in the relativistic average game of a form.
-
-    Jolicoeur-Martineau 2018, section 4: scores are taken relative to the mean of the other kind.
-    """
-    real_lead, fake_lead = real - fake.mean(), fake - real.mean()
-    return form.real(real_lead) + form.fake(fake_lead), form.real(fake_lead) + form.fake(real_lead)
-
-
 def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, masks: Tensor | None = None) -> Tensor:
     """Mean over images of (norm of the critic's gradient - 1)^2, at a random point between each real and its fake.
 

@@ -10,7 +10,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Batch:
-    """What one turn sees."""
+    """What one turn of a player sees."""
 
     images: torch.Tensor
     """The truth: float32 [B, 3, H, W], RGB in 0..1. Whatever is shown to a network is masked by the training itself."""
@@ -19,9 +19,9 @@ class Batch:
 
 
 class Training(nn.Module):
-    """How a model learns. A model's file derives from it and gives every player a method of the player's name:
+    """A model's players and their loss terms. Its file derives from it and gives each player a method of its name:
 
-        class ContextTraining(Training):
+        class Training(base.Training):
             def __init__(self, model, recipe):
                 super().__init__(generator=model, discriminator=Discriminator())
                 self.perceptual = features.load("vgg16-imagenet") if recipe.wants("perceptual") else None

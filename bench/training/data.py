@@ -24,7 +24,7 @@ from bench import digest
 from bench.contracts import Dataset
 from bench.errors import BadInput, UnknownName
 from bench.models import contamination
-from bench.training.masks import Drawer
+from bench.training.masks import MaskSampler
 from bench.training.recipe import Recipe
 
 HELD_OUT = 20
@@ -33,7 +33,7 @@ HELD_OUT = 20
 
 @dataclass(frozen=True)
 class Samples:
-    """What a loader hands over: images uint8 [B, 3, S, S], masks uint8 [B, 1, S, S] and digests of the photographs."""
+    """What a loader hands over: images uint8 [B, 3, S, S], masks bool [B, 1, S, S] and digests of the photographs."""
 
     images: torch.Tensor
     masks: torch.Tensor
@@ -45,13 +45,26 @@ class Batches(Numbered[Samples]):
     """Batch number -> the samples of this process's share."""
 
     def __init__(
-        self, photographs: Dataset, ids: list[str], recipe: Recipe, drawer: Drawer, *, rank: int = 0, world: int = 1
+        self,
+        photographs: Dataset,
+        ids: list[str],
+        recipe: Recipe,
+        sampler: MaskSampler,
+        *,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         if not ids:
             raise BadInput(f"No photographs to train on in {photographs.name}.")
         if recipe.batch % world:
             raise BadInput(f"A batch of {recipe.batch} cannot be shared by {world} processes: --set batch=...")
-        self.photographs, self.ids, self.recipe, self.drawer, self.seed = photographs, ids, recipe, drawer, drawer.seed
+        self.photographs, self.ids, self.recipe, self.sampler, self.seed = (
+            photographs,
+            ids,
+            recipe,
+            sampler,
+            sampler.seed,
+        )
         self.share = range(rank * recipe.batch // world, (rank + 1) * recipe.batch // world)
         self.prepare = preparation(recipe)
 
@@ -59,7 +72,7 @@ class Batches(Numbered[Samples]):
         samples = [number * self.recipe.batch + place for place in self.share]
         pairs = [self._photograph(sample) for sample in samples]
         pictures = np.stack([picture for picture, _ in pairs])
-        masks = self.drawer.batch(number, samples)
+        masks = self.sampler.batch(number, samples)
         copies = len(masks) // len(pictures)
         return Samples(
             torch.from_numpy(pictures.repeat(copies, axis=0)).permute(0, 3, 1, 2).contiguous(),

@@ -13,7 +13,7 @@ import torch
 from bench.errors import BadInput
 from bench.training.base import Batch
 from bench.training.learner import Learner, rounds
-from bench.training.masks import Drawer
+from bench.training.masks import MaskSampler
 
 GIB = 1 << 30
 PROBE = 2
@@ -32,12 +32,12 @@ class Estimate:
     """Weights, gradients, moments, and what one turn keeps for its backward pass."""
 
 
-def measure(learner: Learner, drawer: Drawer, world: int) -> Estimate:
+def measure(learner: Learner, sampler: MaskSampler, world: int) -> Estimate:
     """Run each player once forwards and backwards. The learner is spent: its batch norms have seen noise."""
     recipe = learner.recipe
     copies = len(recipe.masks.families) if recipe.masks.mix == "each" else 1
     share = recipe.batch * copies / world / PROBE
-    batch = _noise(learner, drawer)
+    batch = _noise(learner, sampler)
     seconds: dict[tuple[str, str], float] = {}
     kept = 0
     for stage in recipe.stages:
@@ -107,10 +107,10 @@ def _same(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-def _noise(learner: Learner, drawer: Drawer) -> Batch:
+def _noise(learner: Learner, sampler: MaskSampler) -> Batch:
     device = learner.fabric.device
-    masks = torch.from_numpy(drawer.batch(0, range(PROBE))[:PROBE])[:, None].float()
-    return Batch(torch.rand(PROBE, 3, drawer.size_px, drawer.size_px, device=device), masks.to(device))
+    masks = torch.from_numpy(sampler.batch(0, range(PROBE))[:PROBE])[:, None].float()
+    return Batch(torch.rand(PROBE, 3, sampler.size_px, sampler.size_px, device=device), masks.to(device))
 
 
 def _wait(learner: Learner) -> None:

@@ -1,28 +1,30 @@
-"""One training as asked for: model, recipe, photographs, where to; and its learner, made from nothing."""
+"""A training as it was asked for: model, recipe, photographs, where to; and its learner, made from nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 
 from bench import digest, downloads
 from bench.contracts import Dataset
 from bench.errors import Unavailable
 from bench.training import data
 from bench.training.learner import Learner
-from bench.training.masks import Drawer
+from bench.training.masks import MaskSampler
 from bench.training.recipe import Recipe, keys, plain
 from bench.types import ModelCard
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 
 @dataclass(frozen=True)
-class Job:
-    """One training, as asked for."""
+class TrainingJob:
+    """One training as it was asked for; nothing is made yet."""
 
     model: str
     module: ModuleType
@@ -34,7 +36,7 @@ class Job:
     seed: int = 0
     workers: int = 2
     frozen_masks: str = ""
-    """A frozen mask set and bucket to validate on; empty: the recipe's own law."""
+    """A frozen mask set and bucket to validate on; empty: the recipe's own."""
     tensorboard: bool = False
 
     @property
@@ -47,9 +49,9 @@ class Job:
         """The variant that is trained, also where it is the default."""
         return self.recipe.variant or next(iter(self.card.variants), "")
 
-    def drawer(self, seed: int) -> Drawer:
-        """Holes by the recipe's law under a seed."""
-        return Drawer(self.recipe.masks, data.size_px(self.recipe), seed, getattr(self.module, "HOLES", {}))
+    def sampler(self, seed: int) -> MaskSampler:
+        """What draws the recipe's masks under a seed."""
+        return MaskSampler(self.recipe.masks, data.size_px(self.recipe), seed, getattr(self.module, "MASKS", {}))
 
     def identity(self) -> dict[str, Any]:
         """What must agree for a checkpoint to be continued, as flat plain data."""
@@ -58,12 +60,15 @@ class Job:
         return {"model": self.model, "variant": self.variant, "photographs": ids, "seed": self.seed, **recipe}
 
 
-def new_learner(job: Job, fabric: Fabric) -> Learner:
-    """The model, its players and their first weights: the same on every process."""
+def new_learner(job: TrainingJob, fabric: Fabric) -> Learner:
+    """The model, its players and their first weights, the same on every process.
+
+    Raises `Unavailable` where a loss term needs a feature network that is not on this machine.
+    """
     require_features(job.recipe)
     torch.manual_seed(job.seed)
     model = job.module.model(job.recipe.variant, **job.recipe.settings)
-    return Learner(model, job.module.training(model, job.recipe), job.recipe, fabric)
+    return Learner(model, job.module.Training(model, job.recipe), job.recipe, fabric)
 
 
 def require_features(recipe: Recipe) -> None:

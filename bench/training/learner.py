@@ -6,16 +6,18 @@ import copy
 import fnmatch
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from bench.errors import BadInput, ContractBroken
 from bench.training.base import Batch, Training
 from bench.training.recipe import Optimizer, Recipe, Stage
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Learner:
@@ -34,8 +36,8 @@ class Learner:
         self.learning: dict[str, list[nn.Parameter]] = {}
 
     @property
-    def judged(self) -> nn.Module:
-        """The model that is validated and saved: the average where the recipe asks for one."""
+    def eval_model(self) -> nn.Module:
+        """The model that is validated and saved: that of the averaged weights where the recipe has `ema`."""
         return self.average or self.model
 
     def enter(self, stage: Stage) -> None:
@@ -87,15 +89,15 @@ class Learner:
         return terms
 
     @torch.no_grad()
-    def remember(self) -> None:
-        """Move the averaged weights a little towards the present ones; counters are copied."""
+    def update_ema(self) -> None:
+        """Move the averaged weights towards the present ones by 1 - `ema`; counters are copied."""
         if self.average:
             pairs = zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True)
             for mean, now in pairs:
                 mean.lerp_(now, 1 - self.recipe.ema) if mean.is_floating_point() else mean.copy_(now)
 
     def state(self) -> dict[str, Any]:
-        """All of it, for a checkpoint."""
+        """Name of the stage and every state dict (model, players, average, optimizers), for a checkpoint."""
         return {
             "stage": self.stage,
             "model": self.model.state_dict(),

@@ -7,12 +7,14 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 
 from bench.errors import BenchError, Unavailable
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 FILE = "log.csv"
 COLUMNS = ("step", "stage", "player", "term", "value")

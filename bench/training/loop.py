@@ -1,4 +1,4 @@
-"""Where a training stands: its learner, its log, its scores, and what of them lies on disk."""
+"""The training loop's state and what it does between steps: log, validate, save, stop."""
 
 from __future__ import annotations
 
@@ -6,34 +6,36 @@ import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torchvision
-from lightning_fabric import Fabric
 
 from bench import digest, progress
 from bench.models import contamination, weights
 from bench.training import checkpoint, data, validation
 from bench.training import log as logs
 from bench.training.base import Batch
-from bench.training.job import Job, new_learner
+from bench.training.job import TrainingJob, new_learner
 from bench.training.learner import batches_until
 from bench.training.recipe import plain
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 SAVE_EVERY_S = 600.0
 VALIDATION = -1
-"""The seed of the holes that validations use; trainings have seeds from 0 on."""
+"""The seed of the masks that validations use; trainings have seeds from 0 on."""
 OFFSET = 1 << 63
 """Takes an unsigned fingerprint into the range of signed tensors, which is all that processes exchange."""
 CURVE = 200
 """Points of the losses curve that the weights' record keeps of each term."""
 
 
-class Course:
-    """Where a training stands: its learner, its log, its scores, and what of it lies on disk."""
+class Loop:
+    """Where a training stands: its step, learner, log and scores, resumed from `found`, a checkpoint's content."""
 
-    def __init__(self, job: Job, fabric: Fabric, found: dict[str, Any] | None) -> None:
+    def __init__(self, job: TrainingJob, fabric: Fabric, found: dict[str, Any] | None) -> None:
         self.job, self.fabric = job, fabric
         known = found or {"step": 0, "seen": [], "seconds": 0.0, "scores": [], "best": -1.0}
         self.step, self.scores, self.best = int(known["step"]), list(known["scores"]), float(known["best"])
@@ -42,37 +44,37 @@ class Course:
             self.learner.restore(found["learner"])
         self.learned, held = data.split(job.photographs)
         self.validation = validation.prepare(
-            job.photographs, held, job.drawer(VALIDATION), frozen=job.frozen_masks, stochastic=job.card.stochastic
+            job.photographs, held, job.sampler(VALIDATION), frozen=job.frozen_masks, stochastic=job.card.stochastic
         )
         self.log = logs.Log(job.out, fabric, resumed_at=self.step, tensorboard=job.tensorboard)
         self.seen, self.fresh = list(known["seen"]), list[str]()
         self.before, self.begin, self.saved = float(known["seconds"]), time.monotonic(), time.monotonic()
         self.log_every = min(100, max(1, job.recipe.steps // 1000))
-        self.look_every = max(100, job.recipe.steps // 20)
+        self.validate_every = max(100, job.recipe.steps // 20)
 
     def batches(self) -> Iterator[data.Samples]:
-        """The batches that are still to come."""
+        """The batches of this process that are still to come, made ahead by `job.workers` processes."""
         fabric, recipe = self.fabric, self.job.recipe
         source = data.Batches(
             self.job.photographs,
             self.learned,
             recipe,
-            self.job.drawer(self.job.seed),
+            self.job.sampler(self.job.seed),
             rank=fabric.global_rank,
             world=fabric.world_size,
         )
         first, stop = batches_until(recipe, self.step), batches_until(recipe, recipe.steps)
         return data.load(source, first, stop, self.job.workers)
 
-    def take(self, samples: data.Samples) -> Batch:
-        """Samples as a batch on the device; new photographs are noted."""
+    def to_device(self, samples: data.Samples) -> Batch:
+        """Samples as a float32 batch on the device (images in 0..1, masks 1 = missing); new photographs are noted."""
         self.fresh += samples.digests
         device = self.fabric.device
         images, masks = (item.to(device, non_blocking=True) for item in (samples.images, samples.masks))
         return Batch(images.float() / 255, masks.float())
 
-    def agreed(self, stop: list[bool]) -> bool:
-        """Whether any process was asked to stop; where saving is due, all save."""
+    def should_stop(self, stop: list[bool]) -> bool:
+        """Whether any process was asked to stop (`stop` is not empty); where saving is due, all save."""
         asked, due = bool(stop), time.monotonic() - self.saved > SAVE_EVERY_S
         if self.fabric.world_size > 1:
             flags = self.fabric.all_reduce(
@@ -83,12 +85,12 @@ class Course:
             self.save()
         return asked
 
-    def look(self, stage: str, ticker: progress.Ticker) -> None:
-        """Write the log, and now and then validate and show a sheet."""
+    def validate_and_log(self, stage: str, ticker: progress.Ticker) -> None:
+        """After a step: every `log_every` steps write the log, every `validate_every` also validate and save."""
         last = self.step == self.job.recipe.steps
         if self.step % self.log_every == 0 or last:
             self.log.flush()
-        if self.step % self.look_every == 0 or last:
+        if self.step % self.validate_every == 0 or last:
             self.log.flush()
             self._gather_seen()
             self._validate(stage, ticker)
@@ -97,10 +99,10 @@ class Course:
     def _validate(self, stage: str, ticker: progress.Ticker) -> None:
         if not self.fabric.is_global_zero:
             return
-        judged = self.learner.judged
-        training = [module for module in judged.modules() if module.training]
-        judged.eval()
-        outputs = self.validation.outputs(judged, self.fabric.device)  # type: ignore[arg-type]
+        eval_model = self.learner.eval_model
+        training = [module for module in eval_model.modules() if module.training]
+        eval_model.eval()
+        outputs = self.validation.outputs(eval_model, self.fabric.device)  # type: ignore[arg-type]
         for module in training:
             module.training = True
         scores = self.validation.scores(outputs)
@@ -153,7 +155,7 @@ class Course:
     def _write(self, name: str) -> None:
         """Weights with their record, and the list of the photographs they have seen."""
         path = self.job.out / f"{name}.safetensors"
-        weights.save(path, self.learner.judged.state_dict(), self._record())
+        weights.save(path, self.learner.eval_model.state_dict(), self._record())
         contamination.save(path, self.seen)
 
     def _record(self) -> dict[str, Any]:

@@ -34,11 +34,6 @@ def l1_of_area(output: Tensor, truth: Tensor, region: Tensor) -> Tensor:
     return difference.sum() / region.expand_as(difference).sum().clamp(min=1e-8)
 
 
-def total_variation(images: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours, vertical plus horizontal, over the whole image (Johnson et al. 2016)."""
-    return (images[:, :, 1:] - images[:, :, :-1]).abs().mean() + (images[..., 1:] - images[..., :-1]).abs().mean()
-
-
 def hole_variation(images: Tensor, masks: Tensor) -> Tensor:
     """Absolute differences of neighbours that both lie in the hole dilated by one pixel, over all elements.
 
@@ -94,20 +89,6 @@ def _over_layers(first: Features, second: Features, weights: Sequence[float] | N
     return torch.stack(terms).sum()
 
 
-def contextual(output: Tensor, truth: Tensor, *, band: float = 0.5) -> Tensor:
-    """Contextual loss of one layer's activations, mean over the batch.
-
-    Mechrez et al. 2018, equations 1 to 5: cosine distances d_ij of positions i of the output and j of the truth, both
-    centred by the truth's mean; d_ij / (min over j + 1e-5); weights exp((1 - d) / band) normalised over j;
-    -log of the mean over j of the largest over i.
-    """
-    centre = truth.mean((0, 2, 3), keepdim=True)
-    distance = 1 - _cosines(output - centre, truth - centre)
-    relative = distance / (distance.amin(2, keepdim=True) + 1e-5)
-    likeness = ((1 - relative) / band).softmax(2)
-    return -likeness.amax(1).mean(1).log().mean()
-
-
 def id_mrf(generated: Tensor, target: Tensor, *, band: float = 0.5) -> Tensor:
     """Implicit diversified Markov random field term of one layer's activations, summed over the batch.
 
@@ -124,7 +105,7 @@ def id_mrf(generated: Tensor, target: Tensor, *, band: float = 0.5) -> Tensor:
 
 
 def id_mrf_tensorflow(generated: Tensor, target: Tensor, *, band: float = 0.5) -> Tensor:
-    """The same term as in the TensorFlow version of the authors' code, mean over the batch.
+    """The term of `id_mrf` as the TensorFlow version of the authors' code has it, mean over the batch.
 
     Both activations are centred by the mean of the GENERATED ones per channel over batch and positions; the weights of
     a target position are normalised over the generated positions, the largest is taken over the target positions.

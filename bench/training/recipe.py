@@ -8,7 +8,7 @@ A learned model `baselines/NAME.py` holds, from top to bottom:
 4. the model, an `nn.Module` with `predict(images, masks)` (see `bench.contracts.Model`);
 5. `def model(variant="", **settings)`, which builds it untrained. The settings (widths, depths) of a recipe are
    written into the card of the weights, so that loading builds the same shapes again;
-6. its training: `class ...(Training)` (see `bench.training.base`), `def training(model, recipe)`, which returns one,
+6. its training: `class Training(base.Training)` (see `bench.training.base`), called with the model and the recipe,
    and `RECIPES = {"paper": Recipe(...), "starter": Recipe(...)}`; a starter is `dataclasses.replace(PAPER, ...)`.
 
 `paper` holds every constant of the paper (where paper and code differ, those of the published checkpoint); `starter` is
@@ -71,12 +71,12 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Masks:
-    """Holes drawn on the fly, by the generators of the frozen sets but under keys that no frozen set uses."""
+class MaskRecipe:
+    """Masks drawn on the fly, by the generators of the frozen sets but under keys that no frozen set uses."""
 
     families: tuple[str, ...]
-    """Names that `bench masks list` knows, or laws of the model's own: `HOLES = {"ce-random": function}` in its file,
-    where `function(chance, size_px)` takes a `numpy.random.Generator` and gives one hole, bool [S, S]."""
+    """Names that `bench masks list` knows, or of the model's own: `MASKS = {"ce-random": function}` in its file, where
+    `function(chance, size_px)` takes a `numpy.random.Generator` and gives one mask, bool [S, S], True = missing."""
     mix: str = "one"
     """`one`: each image gets one family by chance; `union`: one mask of each family, laid over one another; `each`:
     every image stands in the batch once for each family (the batch grows by that factor)."""
@@ -103,7 +103,7 @@ class Recipe:
     """Photograph (8-bit RGB) to square training image, in order: a class of `torchvision.transforms.v2` or of
     `bench.training.data` -> its arguments. `{"Resize": {"size": 350}, "RandomCrop": {"size": 128},
     "RandomHorizontalFlip": {"p": 0.5}}`."""
-    masks: Masks
+    masks: MaskRecipe
     variant: str = ""
     """The model's variant; empty: its first."""
     settings: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Proof that a model trains: one turn of every player of its starter recipe, on noise.
+"""Self-test of a model's training: one turn of every player of its starter recipe, on noise.
 
 Loss terms whose feature networks are not on this machine are left out.
 """
@@ -44,9 +44,9 @@ def _turns(model: str, module: ModuleType) -> None:
 
     from bench.training import estimate
     from bench.training import recipe as recipes
-    from bench.training.job import Job, new_learner
+    from bench.training.job import TrainingJob, new_learner
 
     starter = module.RECIPES["starter"]
     bare = recipes.without(starter, [term for term, network in starter.features.items() if not downloads.find(network)])
-    job = Job(model, module, "starter", bare, _Nothing(), Path())
-    estimate.measure(new_learner(job, Fabric(accelerator="cpu", devices=1)), job.drawer(0), 1)
+    job = TrainingJob(model, module, "starter", bare, _Nothing(), Path())
+    estimate.measure(new_learner(job, Fabric(accelerator="cpu", devices=1)), job.sampler(0), 1)

@@ -8,26 +8,29 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 
 from bench import digest, progress
 from bench.disk import locked
 from bench.errors import BadInput
 from bench.models import contamination, weights
 from bench.training import checkpoint, estimate
-from bench.training.job import Job, new_learner
+from bench.training.job import TrainingJob, new_learner
 from bench.training.learner import rounds
-from bench.training.loop import Course
+from bench.training.loop import Loop
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
-def plan(job: Job, fabric: Fabric) -> estimate.Estimate:
+def plan(job: TrainingJob, fabric: Fabric) -> estimate.Estimate:
     """Time and memory of the whole training, from a learner of its own that is thrown away."""
-    return estimate.measure(new_learner(job, fabric), job.drawer(job.seed), fabric.world_size)
+    return estimate.measure(new_learner(job, fabric), job.sampler(job.seed), fabric.world_size)
 
 
-def train(job: Job, fabric: Fabric) -> Path:
+def train(job: TrainingJob, fabric: Fabric) -> Path:
     """Train to the end, or go on with what stands in `job.out`; returns the file of the best weights.
 
     Raises `Diverged` where a loss is no longer finite; the last checkpoint stands; `BadInput` where another training is
@@ -53,32 +56,32 @@ def _held(folder: Path, fabric: Fabric) -> Iterator[None]:
         yield
 
 
-def _train(job: Job, fabric: Fabric) -> Path:
+def _train(job: TrainingJob, fabric: Fabric) -> Path:
     found = checkpoint.load(job.out, job.identity())
     if not found:
         estimate.check_memory(plan(job, fabric), fabric.device, job.recipe.batch)
-    course = Course(job, fabric, found)
-    recipe, learner = job.recipe, course.learner
-    with progress.track(f"training {job.model}", recipe.steps, course.step) as ticker, _stop_requests() as stop:
-        batches = course.batches()
-        for step, stage, done in rounds(recipe, course.step):
+    loop = Loop(job, fabric, found)
+    recipe, learner = job.recipe, loop.learner
+    with progress.track(f"training {job.model}", recipe.steps, loop.step) as ticker, _stop_requests() as stop:
+        batches = loop.batches()
+        for step, stage, done in rounds(recipe, loop.step):
             learner.enter(stage)
             for turn, player in enumerate(stage.turns):
                 if stage.fresh or turn == 0:
-                    batch = course.take(next(batches))
+                    batch = loop.to_device(next(batches))
                 torch.manual_seed(digest.number(f"turn/{job.seed}/{step}/{turn}/{fabric.global_rank}") >> 1)
-                course.log.add(step + 1, stage.name, player, learner.turn(player, batch, stage, done))
-            learner.remember()
-            course.step = step + 1
+                loop.log.add(step + 1, stage.name, player, learner.turn(player, batch, stage, done))
+            learner.update_ema()
+            loop.step = step + 1
             ticker.advance()
-            course.look(stage.name, ticker)
-            if course.agreed(stop):
-                course.save()
+            loop.validate_and_log(stage.name, ticker)
+            if loop.should_stop(stop):
+                loop.save()
                 raise KeyboardInterrupt
-    return course.finish()
+    return loop.finish()
 
 
-def install(job: Job, best: Path, tag: str) -> dict[str, float]:
+def install(job: TrainingJob, best: Path, tag: str) -> dict[str, float]:
     """Copy the best weights to where `bench run --models MODEL@TAG` finds them; returns their validation scores."""
     state, record = weights.read(best)
     place = weights.folder(job.model) / f"{tag}{weights.SUFFIX}"

@@ -14,7 +14,7 @@ from bench.contracts import Dataset, Model
 from bench.metrics import l1, psnr
 from bench.models import contract
 from bench.training import masks as training_masks
-from bench.training.masks import Drawer
+from bench.training.masks import MaskSampler
 from bench.types import Preparation
 
 IMAGES = 32
@@ -26,14 +26,14 @@ AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Validation:
-    """Fixed photographs and holes."""
+    """Fixed photographs and masks."""
 
     truth: torch.Tensor
     """uint8 [N, 3, S, S]"""
     masks: torch.Tensor
-    """float32 [N, 1, S, S]"""
+    """float32 [N, 1, S, S], 1 = missing"""
     source: str
-    """Which masks these are: a frozen set and bucket, or the recipe's own law."""
+    """Which masks these are: a frozen set and bucket, or the recipe's own."""
     stochastic: bool
 
     @torch.inference_mode()
@@ -70,14 +70,14 @@ class Validation:
         draft.replace(path)
 
 
-def prepare(photographs: Dataset, ids: list[str], drawer: Drawer, *, frozen: str, stochastic: bool) -> Validation:
-    """Read the photographs (largest centred square, resized) and give each its hole.
+def prepare(photographs: Dataset, ids: list[str], sampler: MaskSampler, *, frozen: str, stochastic: bool) -> Validation:
+    """Read the photographs (largest centred square, resized) and give each its mask.
 
     `frozen`: a frozen mask set with a bucket (`freeform-256/20-40`), which then also decides the size; empty: what the
-    drawer draws, always the same.
+    sampler draws, always the same.
     """
     chosen = ids[:: max(1, len(ids) // IMAGES)][:IMAGES]
-    masks = training_masks.frozen(frozen, chosen) if frozen else drawer.batch(0, range(len(chosen)))[: len(chosen)]
+    masks = training_masks.frozen(frozen, chosen) if frozen else sampler.batch(0, range(len(chosen)))[: len(chosen)]
     preparation = Preparation(size_px=masks.shape[1], upscale=True)
     truth = np.stack([pictures.prepare(photographs.read(name), preparation, name) for name in chosen])
     return Validation(

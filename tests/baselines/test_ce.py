@@ -23,7 +23,7 @@ def learner(variant, **changes):
     recipe = dataclasses.replace(
         ce.RECIPES["paper"], options={"discriminator_width": 4, "ring_weight": 10.0}, settings={"width": 4}, **changes
     )
-    return ce.training(ce.model(variant, width=4, bottleneck=8), recipe)
+    return ce.Training(ce.model(variant, width=4, bottleneck=8), recipe)
 
 
 def batch(count=3):

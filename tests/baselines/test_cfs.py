@@ -210,7 +210,7 @@ WEIGHTS = RECIPE.stage_weights(RECIPE.stages[0])
 
 def learning():
     torch.manual_seed(0)
-    return cfs.training(cfs.model("code", width=4, sketches="canny"), RECIPE)
+    return cfs.Training(cfs.model("code", width=4, sketches="canny"), RECIPE)
 
 
 def batch():
@@ -308,7 +308,7 @@ def test_training_gives_hed_its_published_weights(monkeypatch, guided):
     monkeypatch.setattr(cfs, "require_hed", lambda: None)
     monkeypatch.setattr(cfs.hed, "published", guided.hed.state_dict)
     network = cfs.model("code", width=4)
-    cfs.training(network, RECIPE)
+    cfs.Training(network, RECIPE)
     assert torch.equal(network.hed.netScoreOne.weight, guided.hed.netScoreOne.weight)
 
 
@@ -317,4 +317,4 @@ def test_training_on_heds_sketches_says_in_a_sentence_that_its_file_is_missing(m
     monkeypatch.setenv("BENCH_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(Unavailable, match=r"network-bsds500.pth .* Or let Canny draw: --set settings.sketches=canny"):
-        cfs.training(cfs.model("code", width=4), RECIPE)
+        cfs.Training(cfs.model("code", width=4), RECIPE)

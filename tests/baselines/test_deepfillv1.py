@@ -104,7 +104,7 @@ RECIPE = dataclasses.replace(
 
 def learning():
     torch.manual_seed(0)
-    return deepfillv1.training(deepfillv1.model(**RECIPE.settings), RECIPE)
+    return deepfillv1.Training(deepfillv1.model(**RECIPE.settings), RECIPE)
 
 
 def test_the_critics_have_the_parameters_of_the_authors():

@@ -111,7 +111,7 @@ RECIPE = dataclasses.replace(
 
 def learning():
     torch.manual_seed(0)
-    return deepfillv2.training(deepfillv2.model(**RECIPE.settings), RECIPE)
+    return deepfillv2.Training(deepfillv2.model(**RECIPE.settings), RECIPE)
 
 
 def test_the_discriminator_has_the_parameters_of_the_authors():

@@ -10,7 +10,7 @@ from baselines import deepgin
 from bench.errors import BadInput
 from bench.models import registry as model_registry
 from bench.training.base import Batch
-from bench.training.masks import Drawer
+from bench.training.masks import MaskSampler
 from tests.fill import figures, fill, picture, weight
 
 VARIANTS = list(deepgin.CARD.variants)
@@ -229,7 +229,7 @@ STARTER = dataclasses.replace(deepgin.RECIPES["starter"], options={"critic_width
 
 def learning(variant="spd-mssa-bp"):
     torch.manual_seed(0)
-    return deepgin.training(deepgin.model(variant, width=4), STARTER)
+    return deepgin.Training(deepgin.model(variant, width=4), STARTER)
 
 
 def batch():
@@ -325,7 +325,7 @@ def test_l1_comes_first_and_alone():
 
 
 def test_four_photographs_make_a_batch_of_twelve_with_a_hole_of_each_kind():
-    holes = Drawer(deepgin.PAPER.masks, 256, 0).batch(0, range(deepgin.PAPER.batch))
+    holes = MaskSampler(deepgin.PAPER.masks, 256, 0).batch(0, range(deepgin.PAPER.batch))
     assert len(holes) == 12
     rows, columns = holes[0].any(1), holes[0].any(0)
     assert holes[0].sum() == rows.sum() * columns.sum(), "the first of three is a rectangle"

@@ -38,7 +38,7 @@ def test_encoder_generator_and_critic_have_the_sizes_that_the_text_leaves():
 
 
 def test_both_paths_learn_with_parameters_of_their_own():
-    learner = dualpath.training(dualpath.model(), dualpath.PAPER)
+    learner = dualpath.Training(dualpath.model(), dualpath.PAPER)
     assert count(learner.players["generator"]) == 7_518_410
 
 
@@ -128,7 +128,7 @@ def learning(name="paper", **options):
     recipe = dualpath.RECIPES[name]
     recipe = dataclasses.replace(recipe, settings={"width": 4}, options=recipe.options | {"critic_width": 4} | options)
     torch.manual_seed(0)
-    learner = dualpath.training(dualpath.model(recipe.variant, width=4), recipe)
+    learner = dualpath.Training(dualpath.model(recipe.variant, width=4), recipe)
     for path in learner.players["generator"].values():
         awake(path)
     return learner, recipe

@@ -123,7 +123,7 @@ RECIPE = dataclasses.replace(edgeconnect.RECIPES["starter"], settings={"width": 
 
 def learning():
     torch.manual_seed(0)
-    return edgeconnect.training(edgeconnect.model(width=4), RECIPE)
+    return edgeconnect.Training(edgeconnect.model(width=4), RECIPE)
 
 
 def batch():

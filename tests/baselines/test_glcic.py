@@ -109,7 +109,7 @@ RECIPE = dataclasses.replace(glcic.PAPER, settings={"width": 4}, options={"size_
 
 def learning():
     torch.manual_seed(0)
-    return glcic.training(glcic.model(width=4), RECIPE)
+    return glcic.Training(glcic.model(width=4), RECIPE)
 
 
 def batch():

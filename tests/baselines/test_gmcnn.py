@@ -102,7 +102,7 @@ def recipe(name):
 def learning(name):
     torch.manual_seed(0)
     chosen = recipe(name)
-    return gmcnn.training(gmcnn.model(chosen.variant, width=4), chosen)
+    return gmcnn.Training(gmcnn.model(chosen.variant, width=4), chosen)
 
 
 def batch():

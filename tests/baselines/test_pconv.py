@@ -158,7 +158,7 @@ def test_an_image_does_not_depend_on_its_batch():
 def learning(**changes):
     """A training whose network always answers one grey, on white photographs with the left quarter missing."""
     recipe = dataclasses.replace(pconv.RECIPES["starter"], settings={"width": 2}, **changes)
-    taught = pconv.training(pconv.model(width=2), recipe)
+    taught = pconv.Training(pconv.model(width=2), recipe)
     torch.nn.init.zeros_(taught.players["generator"].decoder["dec1"].conv.weight)
     masks = torch.zeros(2, 1, 128, 128)
     masks[..., :32] = 1
@@ -185,7 +185,7 @@ def test_mmagic_divides_by_the_area():
 
 def test_without_perceptual_terms_no_network_is_loaded():
     recipe = pconv.RECIPES["starter"]
-    assert pconv.training(small(), recipe).vgg is None
+    assert pconv.Training(small(), recipe).vgg is None
 
 
 def test_perceptual_terms_count_output_and_composite(monkeypatch):
@@ -203,7 +203,7 @@ def test_perceptual_terms_count_output_and_composite(monkeypatch):
 
 @pytest.mark.parametrize(("order", "first"), [("paper", 1.0), ("mmagic", 0.0)])
 def test_mmagics_perceptual_network_is_fed_blue_first(order, first):
-    taught = pconv.training(
+    taught = pconv.Training(
         small(), dataclasses.replace(pconv.RECIPES["starter"], options=pconv.RECIPES[order].options)
     )
     taught.vgg = lambda images: images
@@ -214,7 +214,7 @@ def test_mmagics_perceptual_network_is_fed_blue_first(order, first):
 def test_gradients_reach_every_parameter():
     torch.manual_seed(0)
     recipe = pconv.RECIPES["starter"]
-    taught = pconv.training(pconv.model(width=4), recipe)
+    taught = pconv.Training(pconv.model(width=4), recipe)
     images, masks = torch.rand(4, 3, 128, 128), picture(128, 128)[1].expand(4, 1, -1, -1)
     terms = taught.generator(Batch(images, masks), recipe.weights)
     sum(recipe.weights[name] * value for name, value in terms.items()).backward()

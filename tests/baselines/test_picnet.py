@@ -208,7 +208,7 @@ RECIPE = dataclasses.replace(picnet.RECIPES["starter"], settings={"width": 4}, o
 
 def learning():
     torch.manual_seed(0)
-    return picnet.training(picnet.model(width=4), RECIPE)
+    return picnet.Training(picnet.model(width=4), RECIPE)
 
 
 def batch():

@@ -155,7 +155,7 @@ def learning(weights=NO_FEATURES, name="paper", **options):
         options=recipe.options | {"critic_width": 4} | options,
     )
     torch.manual_seed(0)
-    return rnon.training(rnon.model(**SETTINGS), recipe), recipe
+    return rnon.Training(rnon.model(**SETTINGS), recipe), recipe
 
 
 def batch():
@@ -339,7 +339,7 @@ def test_the_second_stage_leaves_the_repair_network_as_it_is():
     torch.manual_seed(0)
     _, recipe = learning()
     model = rnon.model(**SETTINGS)
-    found = Learner(model, rnon.training(model, recipe), recipe, Fabric(accelerator="cpu", devices=1))
+    found = Learner(model, rnon.Training(model, recipe), recipe, Fabric(accelerator="cpu", devices=1))
     first, second = recipe.stages
     for stage, moved in ((first, (True, False)), (second, (False, True))):
         before = {key: value.clone() for key, value in model.state_dict().items()}

@@ -14,8 +14,8 @@ from bench.masks import cellular, draw, frozen, ratio
 from bench.masks import registry as mask_registry
 from bench.masks.philox import Stream, key_of
 
-NAMES = sorted(mask_registry.shelf())
-STRATIFIED = [name for name in NAMES if mask_registry.shelf()[name].strata]
+NAMES = sorted(mask_registry.families())
+STRATIFIED = [name for name in NAMES if mask_registry.families()[name].strata]
 SIZE = 64
 WIDE = ("irregular", "lama-thin", "lama-medium", "lama-thick")
 """Families of fixed widths and a largest ratio: they need their full size."""

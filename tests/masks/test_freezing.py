@@ -25,8 +25,8 @@ def home(tmp_path, monkeypatch):
 def small(home, monkeypatch):
     """A family of few small rectangles, frozen in strata."""
     member = dataclasses.replace(mask_registry.find("rectangular"), name="small", count=5, sizes=(32, 64))
-    monkeypatch.setattr(mask_registry, "shelf", lambda: {"small": member})
-    monkeypatch.setattr(freezing, "shelf", lambda: {"small": member})
+    monkeypatch.setattr(mask_registry, "families", lambda: {"small": member})
+    monkeypatch.setattr(freezing, "families", lambda: {"small": member})
     return member
 
 
@@ -51,15 +51,15 @@ def test_a_shipped_set_is_drawn_again_bit_for_bit(set_id):
 @pytest.mark.parametrize("name", ["freeform", "cellular", "lama-thin", "lama-medium", "lama-thick", "deepgin-mix"])
 def test_the_first_masks_of_a_shipped_set_are_drawn_again(name):
     member, held = mask_registry.find(name), frozen.load(f"{name}-256")
-    job = freezing.jobs(member, 256)[-1]
-    few, _ = freezing.redraw(dataclasses.replace(job, family=dataclasses.replace(member, count=3)), Ticker())
-    (part,) = held.open([job.name])
+    task = freezing.tasks(member, 256)[-1]
+    few, _ = freezing.redraw(dataclasses.replace(task, family=dataclasses.replace(member, count=3)), Ticker())
+    (part,) = held.open([task.name])
     assert np.array_equal(part.bits(range(3)), few.bits)
 
 
 @pytest.mark.slow
 def test_every_shipped_set_is_drawn_again_bit_for_bit():
-    assert [fault for set_id in frozen.shelf() for fault in freezing.verify(set_id)] == []
+    assert [fault for set_id in frozen.folders() for fault in freezing.verify(set_id)] == []
 
 
 def test_a_frozen_set_verifies_and_is_kept(small, home):
@@ -112,7 +112,7 @@ def test_verify_names_a_damaged_file_and_goes_on(small, home):
 def test_a_family_whose_version_moved_must_be_frozen_again(small, home, monkeypatch):
     freezing.freeze("small", 32)
     newer = dataclasses.replace(small, version=2)
-    monkeypatch.setattr(mask_registry, "shelf", lambda: {"small": newer})
+    monkeypatch.setattr(mask_registry, "families", lambda: {"small": newer})
     assert "freeze it again" in freezing.verify("small-32")[0]
 
 

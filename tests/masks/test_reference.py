@@ -52,7 +52,7 @@ def test_deepgins_three_kinds(case):
     assert np.array_equal(mask, bits("masks-deepgin.npz", case["name"], (height, width)))
 
 
-@pytest.mark.parametrize("name", sorted(reference.NAMES))
+@pytest.mark.parametrize("name", sorted(reference.GENERATORS))
 def test_a_seed_fixes_the_mask(name):
     assert np.array_equal(reference.draw(name, 4, 256), reference.draw(name, 4, 256))
     assert not np.array_equal(reference.draw(name, 4, 256), reference.draw(name, 5, 256))

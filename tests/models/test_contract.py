@@ -1,10 +1,12 @@
 """Models that break the contract are found out, each with one sentence; models that keep it pass."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
-from bench.errors import BadInput, ContractBroken
+from bench.errors import BadInput
 from bench.models import contract
 from bench.types import ModelCard
 
@@ -54,15 +56,13 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found_and_said_in_one_sentence(fault):
     change, sentence = FAULTS[fault]
-    with pytest.raises(ContractBroken, match=sentence) as caught:
-        contract.require(twisted(change), "x", CARD, 32)
-    assert str(caught.value).startswith("x breaks the contract: ")
+    found = [finding.fault for finding in contract.check(twisted(change), CARD, 32) if finding.fault]
+    assert re.search(sentence, found[0])
 
 
 def test_a_model_that_keeps_the_contract_passes_every_check():
     findings = contract.check(Good(), CARD, 32)
     assert [finding.fault for finding in findings] == [None] * 6
-    contract.require(Good(), "x", CARD, 32)
 
 
 def test_checks_after_a_fatal_fault_are_left_out():
@@ -91,8 +91,8 @@ def test_chance_that_comes_from_the_batch_and_not_from_the_seed_is_found():
         def predict(self, images, masks, seeds):
             return torch.rand(images.shape, generator=torch.Generator().manual_seed(seeds[0]))
 
-    with pytest.raises(ContractBroken, match="depends on its batch"):
-        contract.require(Dice(), "x", ModelCard(title="X", stochastic=True), 32)
+    faults = [finding.fault for finding in contract.check(Dice(), ModelCard(title="X", stochastic=True), 32)]
+    assert any("depends on its batch" in fault for fault in faults if fault)
 
 
 def test_a_model_that_says_which_size_it_takes_is_let_be():

@@ -10,13 +10,15 @@ from bench.datasets.folder import Folder
 from bench.errors import BadInput, UnknownName
 from bench.models import contamination
 from bench.training import data
-from bench.training.masks import Drawer
-from bench.training.recipe import Masks
-from tests.training.toy import HOLES, PAPER, SIZE
+from bench.training.masks import MaskSampler
+from bench.training.recipe import MaskRecipe
+from tests.training.toy import MASKS, PAPER, SIZE
 
 
 def batches(photographs, recipe=PAPER, seed=0, **share):
-    return data.Batches(photographs, list(photographs.ids), recipe, Drawer(recipe.masks, SIZE, seed, HOLES), **share)
+    return data.Batches(
+        photographs, list(photographs.ids), recipe, MaskSampler(recipe.masks, SIZE, seed, MASKS), **share
+    )
 
 
 def with_preparation(**steps):
@@ -88,7 +90,7 @@ def test_a_batch_leaves_the_global_generator_alone(photographs):
 
 
 def test_each_photograph_stands_once_for_each_family(photographs):
-    recipe = dataclasses.replace(PAPER, masks=Masks(("left-half", "centre"), mix="each"))
+    recipe = dataclasses.replace(PAPER, masks=MaskRecipe(("left-half", "centre"), mix="each"))
     samples = batches(photographs, recipe)[0]
     assert len(samples.images) == 8
     assert torch.equal(samples.images[0], samples.images[1])
@@ -102,7 +104,7 @@ def test_a_photograph_smaller_than_the_crop_is_named(photographs):
 
 def test_no_photographs_are_refused(photographs):
     with pytest.raises(BadInput, match="No photographs"):
-        data.Batches(photographs, [], PAPER, Drawer(PAPER.masks, SIZE, 0, HOLES))
+        data.Batches(photographs, [], PAPER, MaskSampler(PAPER.masks, SIZE, 0, MASKS))
 
 
 def test_one_in_twenty_is_held_out_for_validation(tmp_path):

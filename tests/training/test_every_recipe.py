@@ -14,8 +14,8 @@ from bench.training import data, learner, trainer
 from bench.training import log as logs
 from bench.training import recipe as recipes
 from bench.training.base import Batch
-from bench.training.job import Job, new_learner
-from bench.training.masks import Drawer
+from bench.training.job import TrainingJob, new_learner
+from bench.training.masks import MaskSampler
 
 
 def modules():
@@ -53,7 +53,7 @@ def test_a_recipe_is_whole(name, kind):
     module = load(name)
     recipe = module.RECIPES[kind]
     assert data.size_px(recipe) > 0
-    Drawer(recipe.masks, 64, 0, getattr(module, "HOLES", {}))
+    MaskSampler(recipe.masks, 64, 0, getattr(module, "MASKS", {}))
     for stage in recipe.stages:
         assert set(stage.turns) <= set(recipe.optimizers)
         assert set(stage.lr) <= set(recipe.optimizers)
@@ -68,7 +68,9 @@ def test_a_recipe_is_whole(name, kind):
 @pytest.mark.parametrize("name", MODELS)
 def test_twenty_steps_on_the_demo_photographs_move_every_network(name, tmp_path):
     module = load(name)
-    job = Job(name, module, "starter", small(module, 20), dataset_registry.open_dataset("demo"), tmp_path, workers=0)
+    job = TrainingJob(
+        name, module, "starter", small(module, 20), dataset_registry.open_dataset("demo"), tmp_path, workers=0
+    )
     fabric = Fabric(accelerator="cpu", devices=1)
     before = {key: value.clone() for key, value in new_learner(job, fabric).players.state_dict().items()}
     trainer.train(job, fabric)
@@ -88,7 +90,7 @@ def test_four_images_are_soon_known_by_heart(name):
     """Within 200 turns of the last stage, at full rates, the distance is halved; looked at every 20, to end early."""
     module = load(name)
     recipe = small(module, len(module.RECIPES["starter"].stages))
-    job = Job(name, module, "starter", recipe, dataset_registry.open_dataset("demo"), None, workers=0)
+    job = TrainingJob(name, module, "starter", recipe, dataset_registry.open_dataset("demo"), None, workers=0)
     torch.manual_seed(0)
     found = new_learner(job, Fabric(accelerator="cpu", devices=1))
     batch = _four(job, recipe)
@@ -106,7 +108,7 @@ def test_four_images_are_soon_known_by_heart(name):
 
 def _four(job, recipe):
     four = dataclasses.replace(recipe, batch=4)
-    samples = data.Batches(job.photographs, list(job.photographs.ids[:4]), four, job.drawer(0))[0]
+    samples = data.Batches(job.photographs, list(job.photographs.ids[:4]), four, job.sampler(0))[0]
     keep = slice(None, None, len(samples.images) // 4)
     return Batch(samples.images[keep].float() / 255, samples.masks[keep].float())
 

@@ -8,7 +8,7 @@ from bench.errors import BadInput, ContractBroken
 from bench.training import learner as learners
 from bench.training.base import Batch
 from bench.training.learner import Learner
-from bench.training.recipe import Masks, Stage
+from bench.training.recipe import MaskRecipe, Stage
 from tests.training import toy
 from tests.training.toy import PAPER
 
@@ -16,7 +16,7 @@ from tests.training.toy import PAPER
 def learner(recipe=PAPER, variant="plain"):
     torch.manual_seed(0)
     model = toy.model(variant)
-    return Learner(model, toy.training(model, recipe), recipe, Fabric(accelerator="cpu", devices=1))
+    return Learner(model, toy.Training(model, recipe), recipe, Fabric(accelerator="cpu", devices=1))
 
 
 def batch():
@@ -88,16 +88,16 @@ def test_gradients_are_clipped_to_the_norm_asked_for():
 
 def test_the_average_moves_by_its_share():
     found, before, _ = play(one_stage())
-    found.remember()
+    found.update_ema()
     name = "first.weight"
     expected = 0.9 * before[f"generator.{name}"] + 0.1 * found.model.state_dict()[name]
     assert torch.allclose(found.average.state_dict()[name], expected)
-    assert found.judged is found.average
+    assert found.eval_model is found.average
 
 
 def test_without_an_average_the_model_itself_is_judged():
     found = learner(dataclasses.replace(PAPER, ema=0.0))
-    assert found.judged is found.model
+    assert found.eval_model is found.model
 
 
 @pytest.mark.parametrize("continues", [True, False])
@@ -141,7 +141,7 @@ def test_half_precision_gives_nearly_the_same_terms():
     torch.manual_seed(0)
     model = toy.model()
     half = Learner(
-        model, toy.training(model, recipe), recipe, Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+        model, toy.Training(model, recipe), recipe, Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
     )
     half.enter(recipe.stages[0])
     terms = half.turn("generator", batch(), recipe.stages[0], 0.0)
@@ -160,10 +160,10 @@ def test_turns_of_a_fresh_stage_take_a_batch_each():
 
 def test_an_estimate_counts_players_time_and_memory():
     from bench.training import estimate
-    from bench.training.masks import Drawer
+    from bench.training.masks import MaskSampler
 
     found = learner()
-    measured = estimate.measure(found, Drawer(Masks(("centre",)), 32, 0), world=1)
+    measured = estimate.measure(found, MaskSampler(MaskRecipe(("centre",)), 32, 0), world=1)
     assert measured.parameters["generator"] == sum(item.numel() for item in found.model.parameters())
     assert measured.seconds > 0
     # the two convolutions keep at least their inputs: (4 + 4 + 4) channels of 32 x 32 floats for each of 4 images

@@ -31,11 +31,6 @@ def test_l1_of_an_empty_area_is_zero():
     assert losses.l1_of_area(image([1, 3]), image([0, 0]), hole([0, 0])) == 0
 
 
-def test_total_variation_adds_the_means_of_both_directions():
-    # down: |2-0|, |3-1| -> 2; right: |1-0|, |3-2| -> 1
-    assert losses.total_variation(image([0, 1], [2, 3])) == pytest.approx(3)
-
-
 def test_hole_variation_counts_pairs_inside_the_hole_grown_by_one_pixel():
     picture = image([0, 0, 5, 9, 9])
     # the hole is column 1, grown to columns 0..2: pairs (0,1) = 0 and (1,2) = 5, over 5 pixels
@@ -96,29 +91,6 @@ def test_id_mrf_equals_the_authors_pytorch_code():
 def test_id_mrf_equals_the_authors_tensorflow_code():
     generated, target, facts = stored_features()
     assert losses.id_mrf_tensorflow(generated, target).item() == pytest.approx(facts["tensorflow"], rel=1e-6)
-
-
-def contextual_by_hand(output, truth, band):
-    """Equations 1 to 5 of Mechrez et al. 2018 in loops, one image."""
-    centre = truth.mean(axis=(1, 2), keepdims=True)
-    xs, ys = ((item - centre).reshape(len(item), -1).T for item in (output, truth))
-    distance = np.array([[1 - x @ y / np.linalg.norm(x) / np.linalg.norm(y) for y in ys] for x in xs])
-    relative = distance / (distance.min(axis=1, keepdims=True) + 1e-5)
-    weight = np.exp((1 - relative) / band)
-    likeness = weight / weight.sum(axis=1, keepdims=True)
-    return -np.log(likeness.max(axis=0).mean())
-
-
-def test_contextual_equals_the_equations_in_loops():
-    output, truth = np.random.default_rng(0).standard_normal((2, 6, 3, 4))
-    found = losses.contextual(torch.from_numpy(output)[None], torch.from_numpy(truth)[None], band=0.3)
-    assert found.item() == pytest.approx(contextual_by_hand(output, truth, 0.3), rel=1e-9)
-
-
-def test_contextual_of_the_same_features_elsewhere_is_nearly_zero():
-    truth = torch.randn(1, 32, 6, 6, generator=torch.Generator().manual_seed(0))
-    other = torch.randn(1, 32, 6, 6, generator=torch.Generator().manual_seed(1))
-    assert losses.contextual(truth.flip(-1), truth) < 1e-3 < losses.contextual(other, truth)
 
 
 @given(

@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 from bench import progress
 from bench.datasets.folder import Folder
 from bench.training import trainer
-from bench.training.job import Job
+from bench.training.job import TrainingJob
 from tests.training import toy
 
 torch.set_num_threads(1)
@@ -29,7 +29,7 @@ recipe = dataclasses.replace(toy.PAPER, stages=stages)
 devices = int(sys.argv[1])
 fabric = Fabric(accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto")
 fabric.launch()
-trainer.train(Job("toy", toy, "paper", recipe, Folder(Path(sys.argv[2])), Path(sys.argv[3]), workers=0), fabric)
+trainer.train(TrainingJob("toy", toy, "paper", recipe, Folder(Path(sys.argv[2])), Path(sys.argv[3]), workers=0), fabric)
 """
 
 

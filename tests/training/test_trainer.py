@@ -12,7 +12,7 @@ from bench.errors import BadInput, NotComparable, Unavailable
 from bench.models import contamination, weights
 from bench.training import checkpoint, data, learner, trainer
 from bench.training import log as logs
-from bench.training.job import Job
+from bench.training.job import TrainingJob
 from tests.training import toy
 
 
@@ -23,7 +23,7 @@ def _quiet(monkeypatch):
 
 def job(photographs, out, recipe=toy.PAPER, **changes):
     chosen = {"model": "toy", "module": toy, "recipe_name": "paper", "recipe": recipe, "workers": 0, **changes}
-    return Job(photographs=photographs, out=out, **chosen)
+    return TrainingJob(photographs=photographs, out=out, **chosen)
 
 
 def train(*arguments, **changes):
@@ -123,7 +123,7 @@ def test_a_finished_training_is_not_done_again(finished, photographs, monkeypatc
 
 
 def test_nan_stops_with_step_player_and_term_and_the_checkpoint_stands(photographs, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer.Course, "agreed", lambda self, stop: self.step == 7 and self.save())
+    monkeypatch.setattr(trainer.Loop, "should_stop", lambda self, stop: self.step == 7 and self.save())
     with pytest.raises(logs.Diverged, match="Step 15: the term 'hole' of the player 'generator' is nan"):
         train(photographs, tmp_path, with_options(fault=14))
     stored = torch.load(tmp_path / checkpoint.NAME, weights_only=True)

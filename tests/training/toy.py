@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.training import adversarial, losses
-from bench.training.base import Training
-from bench.training.recipe import Masks, Optimizer, Recipe, Stage
+from bench.training import adversarial, base, losses
+from bench.training.recipe import MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(title="Toy", variants={"plain": "without norms", "normed": "with a batch norm"})
@@ -34,7 +33,7 @@ def model(variant="", width=4):
     return Toy(width, normed=variant == "normed")
 
 
-class ToyTraining(Training):
+class Training(base.Training):
     def __init__(self, model, recipe):
         critic = nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 4, 2, 1))
         super().__init__(generator=model, critic=critic)
@@ -60,17 +59,13 @@ class ToyTraining(Training):
         return terms
 
 
-def training(model, recipe):
-    return ToyTraining(model, recipe)
-
-
 def left_half(chance: np.random.Generator, size_px: int) -> np.ndarray:
-    hole = np.zeros((size_px, size_px), bool)
-    hole[:, : int(chance.integers(1, size_px // 2))] = True
-    return hole
+    mask = np.zeros((size_px, size_px), bool)
+    mask[:, : int(chance.integers(1, size_px // 2))] = True
+    return mask
 
 
-HOLES = {"left-half": left_half}
+MASKS = {"left-half": left_half}
 
 PAPER = Recipe(
     note="for tests",
@@ -82,7 +77,7 @@ PAPER = Recipe(
     weights={"hole": 1.0, "fool": 0.01, "real": 1.0, "fake": 1.0, "penalty": 10.0},
     batch=4,
     preparation={"RandomCrop": {"size": SIZE}, "RandomHorizontalFlip": {"p": 0.5}},
-    masks=Masks(("left-half",)),
+    masks=MaskRecipe(("left-half",)),
     options={"fault": 0},
     ema=0.9,
 )
