@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,25 +89,65 @@ class Extractor(ABC):
         """images: uint8 [B, 3, H, W] -> float32 [B, dimension]; independent of the batch."""
 
 
+class Moments(NamedTuple):
+    """Exact moments of the feature vectors of a set of images."""
+
+    images: int
+    mean: np.ndarray
+    """float64 [D]"""
+    covariance: np.ndarray
+    """float64 [D, D], over N - 1."""
+
+
+class Vectors(NamedTuple):
+    """What is held of the feature vectors of a set of images."""
+
+    rows: np.ndarray
+    """float32 [N, D]; may be mapped from a file."""
+    moments: Moments | None = None
+    """Those of all images, where `rows` are but a part of them, drawn by digest: folded vectors."""
+
+    @property
+    def images(self) -> int:
+        """How many images the set has, held or not."""
+        return self.moments.images if self.moments else len(self.rows)
+
+
 class SetMetric(ABC):
-    """One number per set of images, from stored feature vectors; needs no GPU. Same file shape as `PairMetric`."""
+    """One number per set of images, from stored feature vectors; needs no GPU. Same file shape as `PairMetric`.
+
+    Pure steps: vectors -> `statistics` of a set, made once however many sets it is compared with -> `compare` of two
+    sets -> `value` and `resamples`. Variants that share a class share the first two, which therefore do not depend on
+    the variant: P-IDS and U-IDS are read from one fitted classifier.
+    """
+
+    from_moments: bool = False
+    """Whether the value of folded vectors is that of all images; else it is that of the images held."""
+
+    def statistics(self, vectors: Vectors) -> Any:
+        """What a comparison needs of one set; the vectors themselves, unless the metric says otherwise."""
+        return vectors
 
     @abstractmethod
-    def compute(self, truth: np.ndarray, rows: np.ndarray) -> float:
-        """truth, rows: float32 [N, D], row i of both from the same image."""
+    def compare(self, truth: Any, output: Any) -> Any:
+        """Two sets by their statistics, row i of both from the same image: what value and resamples are read from."""
 
-    def resamples(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+    @abstractmethod
+    def value(self, compared: Any) -> float:
+        """The number. Raises `BadInput`, as `compare` does, where none can be given."""
+
+    def resamples(self, compared: Any) -> np.ndarray | None:
         """Bootstrap values over images, float64 [K], or None where the metric has none.
 
         Value k comes from the same choice of images whenever N is the same: differences of two models are paired.
         """
         return None
 
-    def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
+    def interval(self, compared: Any, level: float = 0.95) -> tuple[float, float] | None:
         """Percentiles of the resamples, or None where the metric has none."""
         from bench import stats  # NumPy, which those who only read contracts do without
 
-        drawn = self.resamples(truth, rows)
+        drawn = self.resamples(compared)
         if drawn is None:
             return None
         (low,), (high,) = stats.percentiles(drawn[None], level)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,13 @@ at 5 about 85 % (measured on normal data, `tests/test_stats.py`), and a paired t
 
 SEED = 20240229
 BLOCK = 1 << 20
-"""Draws held at once: memory stays near 16 bytes x max(BLOCK, N), whatever the number of resamples and rows."""
+"""Draws worked on at once: beside what `Resamples` holds, memory stays near 16 bytes x max(BLOCK, N)."""
+
+HELD = 1 << 28
+"""Draws that are held, a byte each; more of them are drawn again, the same ones, whenever they are asked for."""
+
+TOGETHER = 8
+"""Rows of one matrix product: always as many, so that a row's last bits do not depend on the rows beside it."""
 
 EXACT_PAIRS = 50
 """Up to so many untied differences the Wilcoxon distribution is counted out; above, it is as good as normal."""
@@ -27,13 +34,12 @@ def mean(values: np.ndarray) -> np.ndarray:
     return values.mean(axis=-1)
 
 
+Reduce = Callable[[np.ndarray], np.ndarray]
+"""[..., N] -> [...], whatever the order of the values."""
+
+
 def bootstrap(
-    values: np.ndarray,
-    reduce: Callable[[np.ndarray], np.ndarray] = mean,
-    *,
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = SEED,
+    values: np.ndarray, reduce: Reduce = mean, *, resamples: int = 1000, level: float = 0.95, seed: int = SEED
 ) -> tuple[np.ndarray, np.ndarray]:
     """Percentile intervals over images (Efron and Tibshirani 1993, chapter 13).
 
@@ -45,30 +51,81 @@ def bootstrap(
     return percentiles(draws(values, reduce, resamples=resamples, seed=seed), level)
 
 
-def draws(
-    values: np.ndarray,
-    reduce: Callable[[np.ndarray], np.ndarray] = mean,
-    *,
-    resamples: int = 1000,
-    seed: int = SEED,
-) -> np.ndarray:
-    """The values of `bootstrap`, [M, resamples]; NaN in rows without an interval.
+def draws(values: np.ndarray, reduce: Reduce = mean, *, resamples: int = 1000, seed: int = SEED) -> np.ndarray:
+    """The values of `bootstrap`, [M, resamples]; NaN in rows without an interval."""
+    return Resamples(values.shape[1], resamples, seed).values(values, reduce)
 
-    Draw k is the same choice of images for any values of as many images, so differences of draws are paired.
+
+class Resamples:
+    """Choices of N of N images with replacement, drawn once for as many quantities as there are.
+
+    Choice k is the same for any values of as many images, so differences of two quantities are paired.
     """
-    rows, count = values.shape
-    found = np.full((rows, resamples), np.nan)
-    usable = np.flatnonzero(np.isfinite(values).sum(axis=1) >= MINIMUM_IMAGES)
-    whole = np.isfinite(values).all(axis=1)
-    generator = np.random.default_rng(seed)
-    step = max(1, BLOCK // max(count, 1))
-    for start in range(0, resamples if len(usable) else 0, step):
-        block = slice(start, min(start + step, resamples))
-        images = generator.integers(0, count, size=(block.stop - start, count))
-        for row in usable:
-            drawn = values[row][images]
-            found[row, block] = reduce(drawn) if whole[row] else [_finite(reduce, one) for one in drawn]
-    return found
+
+    def __init__(self, images: int, resamples: int = 1000, seed: int = SEED) -> None:
+        """Nothing is drawn before it is asked for."""
+        self.images, self.resamples, self.seed = images, resamples, seed
+        self._held: list[np.ndarray] = []
+
+    def values(self, values: np.ndarray, reduce: Reduce = mean) -> np.ndarray:
+        """`reduce` of every choice: float64 [M, N] -> [M, resamples].
+
+        Values that are not finite are left out. NaN in rows with fewer than `MINIMUM_IMAGES` finite values.
+        """
+        finite = np.isfinite(values)
+        usable = finite.sum(axis=1) >= MINIMUM_IMAGES
+        found = np.full((len(values), self.resamples), np.nan)
+        if usable.any():
+            work = self._means if reduce is mean else partial(self._reduced, reduce)
+            found[usable] = work(values[usable], finite[usable])
+        return found
+
+    def _means(self, values: np.ndarray, finite: np.ndarray) -> np.ndarray:
+        """Sums under the counts with which images were drawn, as matrix products."""
+        holed = np.flatnonzero(~finite.all(axis=1))
+        rows = np.concatenate([np.where(finite, values, 0), finite[holed]])
+        rows = np.concatenate([rows, np.zeros((-len(rows) % TOGETHER, self.images))])
+        found = np.empty((len(rows), self.resamples))
+        for block, counts in self._counts():
+            drawn = counts.astype(np.float64).T
+            for start in range(0, len(rows), TOGETHER):
+                found[start : start + TOGETHER, block] = rows[start : start + TOGETHER] @ drawn
+        kept = np.full((len(values), 1), float(self.images)).repeat(self.resamples, axis=1)
+        kept[holed] = found[len(values) : len(values) + len(holed)]
+        return found[: len(values)] / np.where(kept > 0, kept, np.nan)
+
+    def _reduced(self, reduce: Reduce, values: np.ndarray, finite: np.ndarray) -> np.ndarray:
+        whole = [bool(row.all()) for row in finite]
+        found = np.empty((len(values), self.resamples))
+        for block, counts in self._counts():
+            images = np.tile(np.arange(self.images), len(counts)).repeat(counts.ravel()).reshape(counts.shape)
+            for row, kept in enumerate(whole):
+                drawn = values[row][images]
+                found[row, block] = reduce(drawn) if kept else [_finite(reduce, one) for one in drawn]
+        return found
+
+    def _counts(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """How often each image is drawn, in blocks of resamples: which ones, and [resamples, N]."""
+        step = max(1, BLOCK // max(self.images, 1))
+        blocks = [slice(at, min(at + step, self.resamples)) for at in range(0, self.resamples, step)]
+        yield from zip(blocks, self._held or self._drawn(blocks), strict=True)
+
+    def _drawn(self, blocks: list[slice]) -> Iterator[np.ndarray]:
+        generator, held = np.random.default_rng(self.seed), []
+        for block in blocks:
+            counts = _counted(generator.integers(0, self.images, size=(block.stop - block.start, self.images)))
+            if self.images * self.resamples <= HELD:
+                held.append(counts)
+            yield counts
+        self._held = held
+
+
+def _counted(images: np.ndarray) -> np.ndarray:
+    """How often each image stands in each row of [K, N]: integers [K, N] in the fewest bytes."""
+    rows, count = images.shape
+    images += np.arange(rows)[:, None] * count
+    counts = np.bincount(images.ravel(), minlength=rows * count).reshape(rows, count)
+    return counts.astype(np.min_scalar_type(int(counts.max())))
 
 
 def percentiles(drawn: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +138,7 @@ def percentiles(drawn: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.
     return low, high
 
 
-def _finite(reduce: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> float:
+def _finite(reduce: Reduce, values: np.ndarray) -> float:
     kept = values[np.isfinite(values)]
     return float(reduce(kept)) if len(kept) else math.nan
 

@@ -15,12 +15,13 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 
-from bench.contracts import SetMetric
-from bench.metrics import fid, kid, vectors
+from bench.contracts import SetMetric, Vectors
+from bench.metrics import fid, kid
 
 
 def drawn(count: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -51,16 +52,18 @@ def calculate(moments: list[np.ndarray]) -> float:
         return float(calculate_frechet_distance(*moments))
 
 
-def forgotten(metric: SetMetric) -> SetMetric:
-    """Ours as if it had met neither set before."""
-    fid._truths, fid._values = vectors.Last(), vectors.Last()  # noqa: SLF001
-    return metric
+def value(metric: SetMetric, truth: np.ndarray, rows: np.ndarray) -> float:
+    """Ours where neither set was met before."""
+    return next_model(metric, metric.statistics(Vectors(truth)), rows)
 
 
-def next_model(metric: SetMetric, truth: np.ndarray, rows: np.ndarray) -> float:
-    """Ours where another model was compared with the same truth before, as in a run."""
-    fid._values = vectors.Last()  # noqa: SLF001
-    return metric.compute(truth, rows)
+def next_model(metric: SetMetric, truth: object, rows: np.ndarray) -> float:
+    """Ours where the truth's statistics are at hand, as in a run from its second cell on."""
+    return metric.value(compared(metric, truth, rows))
+
+
+def compared(metric: SetMetric, truth: object, rows: np.ndarray) -> object:
+    return metric.compare(truth, metric.statistics(Vectors(rows)))
 
 
 def gaussian(mean: np.ndarray, covariance: np.ndarray) -> fid.Gaussian:
@@ -98,29 +101,31 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, NumPy {np.__version__}")
     distance, estimate = fid.metric("fid", "cpu"), kid.metric("kid", "cpu")
-    for function in (distance.compute, estimate.compute, pytorch_fid, torchmetrics_kid):
+    for function in (partial(value, distance), partial(value, estimate), pytorch_fid, torchmetrics_kid):
         function(*drawn(50, 16))
     for count in map(int, options.counts.split(",")):
         tables = drawn(count, options.width)
         race(
             f"kid, {count} images, torchmetrics",
             options.rounds,
-            lambda tables=tables: estimate.compute(*tables),
+            lambda tables=tables: value(estimate, *tables),
             lambda tables=tables: torchmetrics_kid(*tables),
         )
         race(
             f"fid, {count} images, both sets new",
             options.rounds,
-            lambda tables=tables: forgotten(distance).compute(*tables),
+            lambda tables=tables: value(distance, *tables),
             lambda tables=tables: pytorch_fid(*tables),
         )
+        known = distance.statistics(Vectors(tables[0]))
+        distance.value(compared(distance, known, tables[1]))
         if count > options.width:
             moments = [(table.mean(axis=0), np.cov(table, rowvar=False)) for table in map(np.float64, tables)]
             theirs = [moment for pair in moments for moment in pair]
             race(
                 f"fid, {count} images, truth known",
                 options.rounds,
-                lambda tables=tables: next_model(distance, *tables),
+                lambda known=known, tables=tables: next_model(distance, known, tables[1]),
                 lambda tables=tables, theirs=theirs: pytorch_fid_of_another(theirs[:2], tables[1]),
             )
             race(
@@ -130,7 +135,7 @@ def main() -> None:
                 lambda theirs=theirs: calculate(theirs),
             )
         begin = time.perf_counter()
-        distance.interval(*tables)
+        distance.interval(compared(distance, known, tables[1]))
         print(f"interval of fid, {count} images: {time.perf_counter() - begin:.1f} s")
 
 

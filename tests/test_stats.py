@@ -58,11 +58,28 @@ def test_rows_share_their_resamples_so_a_shifted_row_has_the_shifted_interval():
     assert high[1] - high[0] == pytest.approx(8, abs=1e-9)
 
 
-def test_blocks_change_no_interval(monkeypatch):
+@pytest.mark.parametrize("reduce", [stats.mean, lambda drawn: np.median(drawn, axis=-1)])
+def test_blocks_change_an_interval_by_rounding_alone(monkeypatch, reduce):
     values = sample(2, 50)
-    at_once = stats.bootstrap(values, resamples=200)
+    at_once = stats.bootstrap(values, reduce, resamples=200)
     monkeypatch.setattr(stats, "BLOCK", 7 * 50)
-    assert np.array_equal(at_once, stats.bootstrap(values, resamples=200))
+    assert np.array(stats.bootstrap(values, reduce, resamples=200)) == pytest.approx(np.array(at_once), rel=1e-14)
+
+
+def test_resamples_are_those_that_numpys_generator_draws():
+    values = sample(1, 40)
+    images = np.random.default_rng(stats.SEED).integers(0, 40, size=(300, 40))
+    assert stats.draws(values, resamples=300)[0] == pytest.approx(values[0][images].mean(axis=1), rel=1e-14)
+
+
+def test_resamples_are_the_same_whether_they_are_held_or_drawn_again(monkeypatch):
+    values = sample(2, 40)
+    held = stats.Resamples(40, resamples=200)
+    found = [held.values(values) for _ in range(2)]
+    monkeypatch.setattr(stats, "HELD", 0)
+    again = stats.Resamples(40, resamples=200)
+    found += [again.values(values) for _ in range(2)]
+    assert all(np.array_equal(one, found[0]) for one in found)
 
 
 def test_values_that_are_not_finite_are_left_out_of_number_and_interval():

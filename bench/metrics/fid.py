@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from scipy.linalg import lapack
 
 from bench import stats
-from bench.contracts import SetMetric
+from bench.contracts import SetMetric, Vectors
 from bench.metrics import vectors
 from bench.types import MetricCard
 
@@ -81,6 +82,40 @@ class Gaussian:
         factor, failed = torch.linalg.cholesky_ex(self.covariance)
         return None if failed else factor
 
+    @cached_property
+    def root(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """F with F F' = S and its left inverse: Cholesky's factor, or from eigenvectors where S is singular."""
+        if self.factor is not None:
+            unit = torch.eye(len(self.factor), dtype=self.factor.dtype)
+            return self.factor, torch.linalg.solve_triangular(self.factor, unit, upper=False)
+        values, axes = torch.linalg.eigh(self.covariance)
+        kept = values > torch.finfo(values.dtype).eps * values[-1]
+        values, axes = values[kept].sqrt(), axes[:, kept]
+        return axes * values, (axes / values).T
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A set of vectors, and its normal distribution where there are more of them than dimensions."""
+
+    vectors: Vectors
+
+    @cached_property
+    def gaussian(self) -> Gaussian | None:
+        """Made when first needed."""
+        rows, moments = self.vectors
+        if moments:
+            return Gaussian(torch.from_numpy(moments.mean), torch.from_numpy(moments.covariance))
+        return gaussian(rows) if len(rows) > rows.shape[1] else None
+
+
+class Compared(NamedTuple):
+    """Two sets and how far they lie apart."""
+
+    truth: Sample
+    output: Sample
+    distance: float
+
 
 def metric(name: str, device: Any) -> SetMetric:
     """The distance on whichever vectors the card names, or its extrapolation."""
@@ -88,60 +123,59 @@ def metric(name: str, device: Any) -> SetMetric:
 
 
 class Frechet(SetMetric):
-    """The distance of two sets of vectors, from the vectors themselves."""
+    """The distance of two sets of vectors, from the vectors themselves or from their moments."""
 
-    def compute(self, truth: np.ndarray, rows: np.ndarray) -> float:
+    from_moments = True
+
+    def statistics(self, vectors: Vectors) -> Sample:
+        """Mean and covariance."""
+        return Sample(vectors)
+
+    def compare(self, truth: Sample, output: Sample) -> Compared:
         """Float64 throughout; with N <= D exact by the N x N singular values of the centred vectors."""
-        return _shown(_measured(truth, rows))
+        vectors.check("FID", truth.vectors, output.vectors)
+        one, other = truth.gaussian, output.gaussian
+        apart = between(one, other) if one and other else distance(truth.vectors.rows, output.vectors.rows)
+        return Compared(truth, output, apart)
 
-    def resamples(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+    def value(self, compared: Compared) -> float:
+        """What is rounding reads 0."""
+        return _shown(compared.distance)
+
+    def resamples(self, compared: Compared) -> np.ndarray | None:
         """Bootstrap over images of the distance linearised in their weights, around the distance itself.
 
         A plain bootstrap would be biased upwards: a resample holds fewer distinct images, and FID falls with their
-        number. The linearised one has no such bias and its spread meets that of fresh sets (docs/protocols.md).
+        number. The linearised one has no such bias and its spread meets that of fresh sets (docs/protocols.md). Of
+        folded vectors the images held are resampled, and the spread is that of all images.
         """
-        if len(truth) < stats.MINIMUM_IMAGES:
+        held, count = len(compared.truth.vectors.rows), compared.truth.vectors.images
+        if held < stats.MINIMUM_IMAGES:
             return None
-        value = _measured(truth, rows)
-        pull = influences(vectors.double(truth), vectors.double(rows)).numpy()
-        return stats.draws(value + pull[None])[0]
+        pull = influences(compared.truth, compared.output)
+        return compared.distance + stats.draws(pull[None])[0] * (held / count) ** 0.5
 
-    def interval(self, truth: np.ndarray, rows: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
+    def interval(self, compared: Compared, level: float = 0.95) -> tuple[float, float] | None:
         """Never below 0, where no distance lies."""
-        found = super().interval(truth, rows, level)
+        found = super().interval(compared, level)
         return found and (max(found[0], 0.0), max(found[1], 0.0))
-
-
-_values = vectors.Last[float]()
-"""The number and its interval come from one computation."""
-
-_truths = vectors.Last[Gaussian]()
-"""All models and cells of a run are compared with one truth."""
-
-
-def _measured(truth: np.ndarray, rows: np.ndarray) -> float:
-    """The distance."""
-    vectors.check("FID", truth, rows)
-    known, new = vectors.key(truth), vectors.key(rows)
-
-    def measure() -> float:
-        if min(len(truth), len(rows)) <= truth.shape[1]:
-            return distance(vectors.double(truth), vectors.double(rows))
-        return between(_truths.get(known, lambda: gaussian(vectors.double(truth))), gaussian(vectors.double(rows)))
-
-    return _values.get((known, new), measure)
 
 
 class Extrapolated(SetMetric):
     """FID of infinitely many images, under its law a + b/N."""
 
-    def compute(self, truth: np.ndarray, rows: np.ndarray) -> float:
+    def compare(self, truth: Vectors, output: Vectors) -> tuple[np.ndarray, np.ndarray]:
+        """Checks both."""
+        vectors.check("FID", truth, output)
+        return truth.rows, output.rows
+
+    def value(self, compared: tuple[np.ndarray, np.ndarray]) -> float:
         """Fits the line to subsets of seeded permutations, one for each size; equal sets give equal values."""
-        x, y = vectors.checked("FID", truth, rows)
+        truth, output = compared
         random = np.random.default_rng(SEED)
-        sizes = subset_sizes(len(x))
-        chosen = [torch.from_numpy(random.permutation(len(x))[:size]) for size in sizes]
-        values = [distance(x[images], y[images]) for images in chosen]
+        sizes = subset_sizes(len(truth))
+        chosen = [random.permutation(len(truth))[:size] for size in sizes]
+        values = [distance(truth[images], output[images]) for images in chosen]
         return _shown(float(np.polyfit(1 / np.array(sizes), values, 1)[1]))
 
 
@@ -151,19 +185,21 @@ def subset_sizes(count: int) -> list[int]:
     return sorted({int(size) for size in np.linspace(smallest, count, POINTS)})
 
 
-def distance(x: torch.Tensor, y: torch.Tensor) -> float:
-    """The Fréchet distance of two sets of vectors, float64 [N, D] each; N may differ."""
-    if min(len(x), len(y)) > x.shape[1]:
-        return between(gaussian(x), gaussian(y))
+def distance(truth: np.ndarray, output: np.ndarray) -> float:
+    """The Fréchet distance of two sets of vectors, [N, D] each; N may differ."""
+    if min(len(truth), len(output)) > truth.shape[1]:
+        return between(gaussian(truth), gaussian(output))
+    x, y = vectors.double(truth), vectors.double(output)
     dx, dy = _centred(x), _centred(y)
     traces = dx.square().sum() + dy.square().sum()
     return float((x.mean(0) - y.mean(0)).square().sum() + traces - 2 * _nuclear(dx @ dy.T))
 
 
-def gaussian(x: torch.Tensor) -> Gaussian:
-    """Mean and unbiased covariance of vectors."""
-    mean = x.mean(0)
-    return Gaussian(mean, _gram(x - mean).div_(len(x) - 1))
+def gaussian(rows: np.ndarray) -> Gaussian:
+    """Mean and unbiased covariance of vectors [N, D], in float64 a block at a time."""
+    mean = torch.stack([block.sum(0) for block in vectors.blocks(rows)]).sum(0) / len(rows)
+    gram = sum(_gram(block - mean) for block in vectors.blocks(rows))
+    return Gaussian(mean, torch.as_tensor(gram) / (len(rows) - 1))
 
 
 def between(one: Gaussian, other: Gaussian) -> float:
@@ -172,40 +208,45 @@ def between(one: Gaussian, other: Gaussian) -> float:
     return float((one.mean - other.mean).square().sum() + traces - 2 * _overlap(one, other))
 
 
-def influences(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def influences(truth: Sample, output: Sample) -> np.ndarray:
     """The derivative of the distance with respect to each pair's weight, times N, centred: float64 [N].
 
     With U s V' the singular values of the centred vectors' product, the overlap's derivative is half the diagonals of
     U s U' and V s V'; the means' own shift has no part in it, since constant vectors are in the kernel.
     """
-    count = len(x)
-    dx, dy = _centred(x), _centred(y)
-    if count > x.shape[1]:
-        left, right = _shares_by_covariance(dx, dy, gaussian(x), gaussian(y))
+    x, y = truth.vectors.rows, output.vectors.rows
+    if truth.gaussian and output.gaussian:
+        pull = torch.cat(list(_pulls_by_covariance(x, y, truth.gaussian, output.gaussian)))
     else:
-        left, right = _shares_by_pairs(dx, dy)
-    trace = dx.square().sum(1) + dy.square().sum(1)
-    shift = (dx - dy) @ (x.mean(0) - y.mean(0)) * (2 * (count - 1) ** 0.5 / count)
-    pull = count * (shift + trace - left - right)
-    return pull - pull.mean()
+        pull = _pulls_by_pairs(vectors.double(x), vectors.double(y))
+    return (pull - pull.mean()).numpy()
 
 
-def _shares_by_pairs(dx: torch.Tensor, dy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _pulls_by_pairs(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    count, shift = len(x), x.mean(0) - y.mean(0)
+    dx, dy = _centred(x), _centred(y)
     u, s, v = torch.linalg.svd(dx @ dy.T)
-    return u.square() @ s, v.T.square() @ s
+    return count * (_own(dx, dy, shift, count) - u.square() @ s - v.T.square() @ s)
 
 
-def _shares_by_covariance(
-    dx: torch.Tensor, dy: torch.Tensor, one: Gaussian, other: Gaussian
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same diagonals from D x D matrices; directions without any spread on both sides have no share."""
-    root, inverse = _root(one)
+def _pulls_by_covariance(x: np.ndarray, y: np.ndarray, one: Gaussian, other: Gaussian) -> Iterator[torch.Tensor]:
+    """The same from D x D matrices; directions without any spread on both sides have no share."""
+    count, shift = len(x), one.mean - other.mean
+    root, inverse = one.root
     squares, u = torch.linalg.eigh(root.T @ other.covariance @ root)
     kept = squares > torch.finfo(squares.dtype).eps * squares[-1]
     s, u = squares[kept].sqrt(), u[:, kept]
-    right = (dy @ (root @ u)).square() @ (1 / s)
-    left = (dx @ (inverse.T @ u)).square() @ s
-    return left, right
+    left, right = inverse.T @ u, root @ u
+    for block_x, block_y in zip(vectors.blocks(x), vectors.blocks(y), strict=True):
+        dx, dy = ((block - side.mean) / (count - 1) ** 0.5 for block, side in ((block_x, one), (block_y, other)))
+        shares = (dx @ left).square() @ s + (dy @ right).square() @ (1 / s)
+        yield count * (_own(dx, dy, shift, count) - shares)
+
+
+def _own(dx: torch.Tensor, dy: torch.Tensor, shift: torch.Tensor, count: int) -> torch.Tensor:
+    """The derivative of what the means and the traces add."""
+    moved = (dx - dy) @ shift * (2 * (count - 1) ** 0.5 / count)
+    return moved + dx.square().sum(1) + dy.square().sum(1)
 
 
 def _centred(x: torch.Tensor) -> torch.Tensor:
@@ -237,24 +278,13 @@ def _overlap(one: Gaussian, other: Gaussian) -> float:
         squares = torch.linalg.eigvalsh(_congruent(one.factor, other.covariance))
         if squares[0] >= -NOISE * squares[-1]:
             return float(squares.clamp(min=0).sqrt().sum())
-    return float(torch.linalg.svdvals(_root(one)[0].T @ _root(other)[0]).sum())
+    return float(torch.linalg.svdvals(one.root[0].T @ other.root[0]).sum())
 
 
 def _congruent(factor: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
     """The lower half of F' S F by LAPACK, at a third of the cost of two products."""
     upper, _ = lapack.dsygst(covariance.numpy().T, factor.numpy().T, itype=2)
     return torch.from_numpy(upper.T)
-
-
-def _root(one: Gaussian) -> tuple[torch.Tensor, torch.Tensor]:
-    """F with F F' = S and its left inverse: Cholesky's factor, or from eigenvectors where S is singular."""
-    if one.factor is not None:
-        unit = torch.eye(len(one.factor), dtype=one.factor.dtype)
-        return one.factor, torch.linalg.solve_triangular(one.factor, unit, upper=False)
-    values, axes = torch.linalg.eigh(one.covariance)
-    kept = values > torch.finfo(values.dtype).eps * values[-1]
-    values, axes = values[kept].sqrt(), axes[:, kept]
-    return axes * values, (axes / values).T
 
 
 def _shown(value: float) -> float:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bench import stats
-from bench.contracts import SetMetric
+from bench.contracts import SetMetric, Vectors
 from bench.errors import BadInput
 from bench.metrics import vectors
 from bench.types import MetricCard
@@ -51,22 +51,39 @@ def metric(name: str, device: Any) -> SetMetric:
     return Scores({"p-ids": paired, "u-ids": unpaired}[name])
 
 
+class Decisions(NamedTuple):
+    """A classifier's decision for every vector, positive on the truth's side."""
+
+    truth: np.ndarray
+    """float64 [N]"""
+    output: np.ndarray
+    """float64 [N]"""
+
+
 @dataclass(frozen=True)
 class Scores(SetMetric):
-    """A share of images in per cent, under one classifier."""
+    """A share of images in per cent, under one classifier that both scores are read from."""
 
     fooled: Callable[[np.ndarray, np.ndarray], np.ndarray]
     """Each image's part of the share, from the classifier's decisions on truth and output: float64 [N]."""
 
-    def compute(self, truth: np.ndarray, rows: np.ndarray) -> float:
-        """In per cent. With fewer images than dimensions the classes can be told apart and the score falls to 0."""
-        return 100 * float(self.fooled(*decisions(truth, rows)).mean())
+    def compare(self, truth: Vectors, output: Vectors) -> Decisions:
+        """Fits the classifier, on all vectors."""
+        vectors.check("P-IDS/U-IDS", truth, output)
+        if len(truth.rows) != len(output.rows):
+            counts = f"{len(truth.rows)} and {len(output.rows)} images"
+            raise BadInput(f"P-IDS and U-IDS need a truth for every output: {counts}.")
+        return _fit(truth.rows, output.rows)
 
-    def resamples(self, truth: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+    def value(self, compared: Decisions) -> float:
+        """In per cent. With fewer images than dimensions the classes can be told apart and the score falls to 0."""
+        return 100 * float(self.fooled(*compared).mean())
+
+    def resamples(self, compared: Decisions) -> np.ndarray | None:
         """Bootstrap over images under the one fitted classifier: what another fit would change is not in it."""
-        if len(truth) < stats.MINIMUM_IMAGES:
+        if len(compared.truth) < stats.MINIMUM_IMAGES:
             return None
-        return stats.draws(100 * self.fooled(*decisions(truth, rows))[None])[0]
+        return stats.draws(100 * self.fooled(*compared)[None])[0]
 
 
 def paired(truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -82,23 +99,11 @@ def unpaired(truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return ((truth <= 0).astype(np.float64) + (rows > 0)) / 2
 
 
-_last = vectors.Last[tuple[np.ndarray, np.ndarray]]()
-"""Decisions: both scores and both intervals come from one fit."""
-
-
-def decisions(truth: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The classifier's decision for every vector, positive on the truth's side: float64 [N] twice."""
-    vectors.check("P-IDS/U-IDS", truth, rows)
-    if len(truth) != len(rows):
-        raise BadInput(f"P-IDS and U-IDS need a truth for every output: {len(truth)} and {len(rows)} images.")
-    return _last.get((vectors.key(truth), vectors.key(rows)), lambda: _fit(truth, rows))
-
-
-def _fit(truth: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fit(truth: np.ndarray, rows: np.ndarray) -> Decisions:
     from sklearn.svm import LinearSVC
 
     both = np.concatenate([truth, rows])
     labels = np.repeat([1, 0], [len(truth), len(rows)])
     machine = LinearSVC(dual=False, max_iter=ITERATIONS).fit(both, labels)
     decided = machine.decision_function(both)
-    return decided[: len(truth)], decided[len(truth) :]
+    return Decisions(decided[: len(truth)], decided[len(truth) :])

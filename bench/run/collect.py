@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import stats
-from bench.contracts import PairMetric, SetMetric
+from bench.contracts import PairMetric, Vectors
 from bench.disk import whole_file
 from bench.errors import BadInput
 from bench.metrics import registry as metric_registry
+from bench.metrics import sets
 from bench.run.spec import Job
 from bench.run.toolbox import COSTS, key
 from bench.runfolder import TRUTH, Store
@@ -181,9 +182,9 @@ def _set(job: Job, store: Store, model: str, place: int, metric: str, *, any_cou
         return {"n": count, "reason": why}
     truth = _features(store, f"{TRUTH}@{card.extractor}", "features")
     rows = _features(store, key(job, model), f"features {card.extractor} {place}")
-    opened = cast(SetMetric, metric_registry.open_metric(metric, "cpu"))
+    pair = sets.Truth([metric], Vectors(truth)).against(Vectors(rows))
     try:
-        value, (low, high) = opened.compute(truth, rows), opened.interval(truth, rows) or (np.nan, np.nan)
+        value, (low, high) = pair.value(metric), pair.interval(metric) or (np.nan, np.nan)
     except BadInput as fault:
         return {"n": count, "reason": str(fault)}
     flag = f"fewer than {card.flagged_below} images" if count < card.flagged_below else ""

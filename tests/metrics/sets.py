@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from bench.contracts import Vectors
 from tests.fill import DATA
 
 FACTS = json.loads((DATA / "metrics-sets.json").read_text())
@@ -23,3 +24,23 @@ def drawn(seed: int, count: int, width: int, shift: float = 0.3) -> tuple[np.nda
     truth = random.standard_normal((count, width)) @ random.standard_normal((width, width)) / width**0.5
     output = truth + shift * (1 + random.standard_normal((count, width)))
     return truth.astype(np.float32), output.astype(np.float32)
+
+
+def compare(metric, truth: np.ndarray, rows: np.ndarray):
+    """What a set metric's value and resamples are read from."""
+    return metric.compare(metric.statistics(Vectors(truth)), metric.statistics(Vectors(rows)))
+
+
+def value(metric, truth: np.ndarray, rows: np.ndarray) -> float:
+    """All steps of a set metric in a row."""
+    return metric.value(compare(metric, truth, rows))
+
+
+def interval(metric, truth: np.ndarray, rows: np.ndarray) -> tuple[float, float] | None:
+    """The interval of that value."""
+    return metric.interval(compare(metric, truth, rows))
+
+
+def resamples(metric, truth: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+    """The bootstrap values behind it."""
+    return metric.resamples(compare(metric, truth, rows))

@@ -3,27 +3,31 @@ import warnings
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytorch_fid.fid_score import calculate_frechet_distance
 from scipy import linalg
 
+from bench.contracts import Moments, Vectors
 from bench.errors import BadInput
-from bench.metrics import fid
-from tests.metrics.sets import FACTS, PAIRED, drawn, stored
+from bench.metrics import fid, vectors
+from tests.metrics.sets import FACTS, PAIRED, drawn, interval, stored, value
 
 METRIC = fid.metric("fid", "cpu")
 EXTRAPOLATED = fid.metric("fid-inf", "cpu")
 
 
-def _distance(truth, rows):
-    return fid.distance(torch.from_numpy(truth).double(), torch.from_numpy(rows).double())
+def by_singular_values(truth, rows):
+    """The distance without a covariance, which loses nothing where that is nearly singular."""
+    x, y = (table.astype(float) for table in (truth, rows))
+    dx, dy = ((z - z.mean(0)) / (len(z) - 1) ** 0.5 for z in (x, y))
+    overlap = np.linalg.svd(dx @ dy.T, compute_uv=False).sum()
+    return np.square(x.mean(0) - y.mean(0)).sum() + np.square(dx).sum() + np.square(dy).sum() - 2 * overlap
 
 
 @pytest.mark.parametrize("name", PAIRED)
 def test_the_distance_is_the_exact_one(name):
-    assert METRIC.compute(*stored(name)) == pytest.approx(FACTS["fid_kid"][name]["fid"]["svd_of_X_Yt_f64"], rel=1e-12)
+    assert value(METRIC, *stored(name)) == pytest.approx(FACTS["fid_kid"][name]["fid"]["svd_of_X_Yt_f64"], rel=1e-12)
 
 
 @pytest.mark.parametrize("name", PAIRED)
@@ -31,7 +35,7 @@ def test_the_distance_is_the_exact_one(name):
     "library", ["pytorch_fid_f64", "clean_fid_f64", "torch_fidelity_f32_features", "torchmetrics_f64"]
 )
 def test_the_distance_agrees_with_each_library(name, library):
-    assert METRIC.compute(*stored(name)) == pytest.approx(FACTS["fid_kid"][name]["fid"][library], rel=1e-6)
+    assert value(METRIC, *stored(name)) == pytest.approx(FACTS["fid_kid"][name]["fid"][library], rel=1e-6)
 
 
 @pytest.mark.skipif(
@@ -47,26 +51,26 @@ def test_the_distance_agrees_with_the_installed_pytorch_fid(seed):
     ]
     with warnings.catch_warnings(action="ignore"):
         expected = calculate_frechet_distance(*moments)
-    assert METRIC.compute(*tables) == pytest.approx(expected, rel=1e-6)
+    assert value(METRIC, *tables) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("count", [20, 32, 33, 200])
 def test_equal_sets_have_distance_zero(count):
     truth, _ = drawn(1, count, width=32)
-    assert METRIC.compute(truth, truth) == 0
+    assert value(METRIC, truth, truth) == 0
 
 
 @pytest.mark.parametrize("count", [20, 64])
 def test_a_mere_shift_costs_its_square(count):
     truth, _ = drawn(2, count, width=32)
-    assert METRIC.compute(truth, truth + np.float32(0.5)) == pytest.approx(32 * 0.25, rel=1e-5)
+    assert value(METRIC, truth, truth + np.float32(0.5)) == pytest.approx(32 * 0.25, rel=1e-5)
 
 
 def test_scaling_costs_the_closed_form():
     truth, _ = drawn(3, 100, width=16)
     trace = np.trace(np.cov(truth.astype(float), rowvar=False))
     mean = np.square(truth.astype(float).mean(0)).sum()
-    assert METRIC.compute(truth, 3 * truth) == pytest.approx(4 * (trace + mean), rel=1e-5)
+    assert value(METRIC, truth, 3 * truth) == pytest.approx(4 * (trace + mean), rel=1e-5)
 
 
 @settings(max_examples=20, deadline=None)
@@ -74,63 +78,51 @@ def test_scaling_costs_the_closed_form():
 def test_the_distance_is_symmetric_and_blind_to_order(seed, count):
     truth, rows = drawn(seed, count, width=16)
     turned = np.random.default_rng(seed).permutation(count)
-    assert METRIC.compute(rows, truth) == pytest.approx(METRIC.compute(truth, rows), rel=1e-9)
-    assert METRIC.compute(truth, rows[turned]) == pytest.approx(METRIC.compute(truth, rows), rel=1e-9)
+    assert value(METRIC, rows, truth) == pytest.approx(value(METRIC, truth, rows), rel=1e-9)
+    assert value(METRIC, truth, rows[turned]) == pytest.approx(value(METRIC, truth, rows), rel=1e-9)
 
 
 def test_the_distance_grows_with_the_shift():
-    values = [METRIC.compute(*drawn(4, 80, width=16, shift=shift)) for shift in (0.0, 0.1, 0.2, 0.4, 0.8)]
+    values = [value(METRIC, *drawn(4, 80, width=16, shift=shift)) for shift in (0.0, 0.1, 0.2, 0.4, 0.8)]
     assert values == sorted(values)
     assert values[0] == 0
 
 
 def test_both_ways_agree_where_both_are_exact():
-    truth, rows = (torch.from_numpy(table).double() for table in drawn(5, 60, width=24))
-    dx, dy = fid._centred(truth), fid._centred(rows)
-    overlap = fid._overlap(fid.gaussian(truth), fid.gaussian(rows))
-    assert float(torch.linalg.svdvals(dx @ dy.T).sum()) == pytest.approx(overlap, rel=1e-12)
+    tables = drawn(5, 60, width=24)
+    assert value(METRIC, *tables) == pytest.approx(by_singular_values(*tables), rel=1e-12)
 
 
 @pytest.mark.parametrize("decay", [6, 12, 20])
 @pytest.mark.parametrize("rising", [False, True])
 def test_nearly_singular_covariances_lose_nothing(decay, rising):
     spread = np.exp(-np.linspace(0, decay, 48))[:: -1 if rising else 1].astype(np.float32)
-    truth, rows = (table * spread for table in drawn(6, 100, width=48))
-    x, y = fid._centred(torch.from_numpy(truth).double()), fid._centred(torch.from_numpy(rows).double())
-    overlap = float(torch.linalg.svdvals(x @ y.T).sum())
-    shift = np.square(truth.astype(float).mean(0) - rows.astype(float).mean(0)).sum()
-    expected = shift + float(x.square().sum() + y.square().sum()) - 2 * overlap
-    assert _distance(truth, rows) == pytest.approx(expected, rel=1e-9)
+    tables = [table * spread for table in drawn(6, 100, width=48)]
+    assert fid.distance(*tables) == pytest.approx(by_singular_values(*tables), rel=1e-9)
 
 
 def test_a_feature_that_never_moves_is_no_obstacle():
     truth, rows = drawn(7, 90, width=16)
     truth[:, 3] = rows[:, 3] = 1
     kept = [column for column in range(16) if column != 3]
-    assert METRIC.compute(truth, rows) == pytest.approx(METRIC.compute(truth[:, kept], rows[:, kept]), rel=1e-9)
-
-
-def test_rounding_is_printed_as_zero_and_nothing_more():
-    assert fid._shown(-9e-7) == 0
-    assert fid._shown(1.1e-6) == 1.1e-6
-    assert fid._shown(-0.1) == -0.1
+    assert value(METRIC, truth, rows) == pytest.approx(value(METRIC, truth[:, kept], rows[:, kept]), rel=1e-9)
 
 
 def test_one_image_meets_a_sentence():
     with pytest.raises(BadInput, match="at least two images, not 1"):
-        METRIC.compute(*drawn(0, 1, width=8))
+        value(METRIC, *drawn(0, 1, width=8))
 
 
 def test_features_that_are_not_finite_name_their_image():
     truth, rows = drawn(0, 5, width=8)
     rows[3, 2] = np.nan
     with pytest.raises(BadInput, match="features of the output are not finite for image 4"):
-        METRIC.compute(truth, rows)
+        value(METRIC, truth, rows)
 
 
 def test_tables_of_different_width_meet_a_sentence():
     with pytest.raises(BadInput, match="equal width"):
-        METRIC.compute(np.zeros((4, 8), np.float32), np.zeros((4, 9), np.float32))
+        value(METRIC, np.zeros((4, 8), np.float32), np.zeros((4, 9), np.float32))
 
 
 def _weighted(x, y, weights):
@@ -142,22 +134,52 @@ def _weighted(x, y, weights):
     return shift + (np.square(left).sum() + np.square(right).sum() - 2 * overlap) / (weights.sum() - 1)
 
 
+def influences(truth, rows):
+    return fid.influences(*(METRIC.statistics(Vectors(table)) for table in (truth, rows)))
+
+
 @pytest.mark.parametrize("count", [12, 60])
 def test_influences_are_the_derivative_by_each_images_weight(count):
-    truth, rows = (table.astype(float) for table in drawn(8, count, width=16))
-    pull = fid.influences(torch.from_numpy(truth), torch.from_numpy(rows))
+    truth, rows = drawn(8, count, width=16)
+    pull = influences(truth, rows)
     for image in (0, count - 1):
         step = np.full(count, -1e-5 / count)
         step[image] += 1e-5
-        slope = (_weighted(truth, rows, 1 + step) - _weighted(truth, rows, 1 - step)) / 2e-5
-        assert float(pull[image]) == pytest.approx(slope * count, rel=1e-4, abs=1e-5)
+        x, y = truth.astype(float), rows.astype(float)
+        slope = (_weighted(x, y, 1 + step) - _weighted(x, y, 1 - step)) / 2e-5
+        assert pull[image] == pytest.approx(slope * count, rel=1e-4, abs=1e-5)
 
 
 def test_influences_take_no_notice_of_a_feature_that_never_moves():
-    truth, rows = (torch.from_numpy(table).double() for table in drawn(8, 60, width=16))
-    still = torch.ones(60, 1, dtype=torch.float64)
-    widened = fid.influences(torch.cat([truth, still], 1), torch.cat([rows, still], 1))
-    torch.testing.assert_close(widened, fid.influences(truth, rows), rtol=1e-6, atol=1e-9)
+    truth, rows = drawn(8, 60, width=16)
+    widened = influences(*(np.pad(table, ((0, 0), (0, 1)), constant_values=1) for table in (truth, rows)))
+    assert widened == pytest.approx(influences(truth, rows), rel=1e-6, abs=1e-9)
+
+
+def test_blocks_change_neither_value_nor_influences(monkeypatch):
+    tables = drawn(8, 60, width=16)
+    before, pull = value(METRIC, *tables), influences(*tables)
+    monkeypatch.setattr(vectors, "BLOCK", 7)
+    assert value(METRIC, *tables) == pytest.approx(before, rel=1e-10)
+    assert influences(*tables) == pytest.approx(pull, rel=1e-8)
+
+
+def folded(table, count):
+    """All moments, and the first vectors."""
+    return Vectors(table[:count], Moments(len(table), table.mean(0, float), np.cov(table.astype(float).T)))
+
+
+def test_the_distance_of_folded_vectors_is_that_of_all():
+    tables = drawn(9, 400, width=16)
+    whole = value(METRIC, *tables)
+    held = METRIC.compare(*(METRIC.statistics(folded(table, 50)) for table in tables))
+    assert METRIC.value(held) == pytest.approx(whole, rel=1e-9)
+
+
+def test_the_interval_of_folded_vectors_is_about_as_wide_as_that_of_all():
+    tables = drawn(9, 4000, width=16)
+    held = METRIC.compare(*(METRIC.statistics(folded(table, 1000)) for table in tables))
+    assert np.ptp(METRIC.interval(held)) == pytest.approx(np.ptp(interval(METRIC, *tables)), rel=0.1)
 
 
 @pytest.mark.slow
@@ -165,31 +187,31 @@ def test_influences_take_no_notice_of_a_feature_that_never_moves():
 def test_the_interval_is_as_wide_as_fresh_sets_differ(count):
     tables = [drawn(0, 256 * 160, width=32)]
     sets = [(tables[0][0][i : i + count], tables[0][1][i : i + count]) for i in range(0, count * 160, count)]
-    spread = np.std([METRIC.compute(*one) for one in sets])
-    widths = [np.subtract(*METRIC.interval(*one)[::-1]) / (2 * 1.96) for one in sets[:20]]
+    spread = np.std([value(METRIC, *one) for one in sets])
+    widths = [np.subtract(*interval(METRIC, *one)[::-1]) / (2 * 1.96) for one in sets[:20]]
     assert np.mean(widths) == pytest.approx(spread, rel=0.35)
 
 
 def test_the_interval_holds_the_value_and_repeats_itself():
     tables = drawn(9, 40, width=16)
-    low, high = METRIC.interval(*tables)
-    assert 0 <= low < METRIC.compute(*tables) < high
-    assert METRIC.interval(*tables) == (low, high)
+    low, high = interval(METRIC, *tables)
+    assert 0 <= low < value(METRIC, *tables) < high
+    assert interval(METRIC, *tables) == (low, high)
 
 
 def test_too_few_images_have_no_interval():
-    assert METRIC.interval(*drawn(9, 9, width=4)) is None
+    assert interval(METRIC, *drawn(9, 9, width=4)) is None
 
 
 def test_the_extrapolated_distance_repeats_itself():
     tables = drawn(10, 120, width=16)
-    assert EXTRAPOLATED.compute(*tables) == EXTRAPOLATED.compute(*tables)
+    assert value(EXTRAPOLATED, *tables) == value(EXTRAPOLATED, *tables)
 
 
 def test_two_samples_of_one_law_have_no_extrapolated_distance_on_average():
     truth, _ = drawn(11, 40 * 120, width=8)
     parts = truth.reshape(20, 2, 120, 8)
-    plain, extrapolated = ([metric.compute(*part) for part in parts] for metric in (METRIC, EXTRAPOLATED))
+    plain, extrapolated = ([value(metric, *part) for part in parts] for metric in (METRIC, EXTRAPOLATED))
     error = np.std(extrapolated) / 20**0.5
     assert abs(np.mean(extrapolated)) < 3 * error < np.mean(plain)
 
@@ -199,9 +221,9 @@ def test_the_extrapolated_distance_is_the_intercept_over_seeded_subsets():
     random = np.random.default_rng(2020)
     sizes = fid.subset_sizes(150)
     subsets = [random.permutation(150)[:size] for size in sizes]
-    values = [METRIC.compute(truth[images], rows[images]) for images in subsets]
+    values = [value(METRIC, truth[images], rows[images]) for images in subsets]
     _, intercept = np.linalg.lstsq(np.stack([1 / np.array(sizes), np.ones(len(sizes))], 1), values, rcond=None)[0]
-    assert EXTRAPOLATED.compute(truth, rows) == pytest.approx(intercept, rel=1e-9)
+    assert value(EXTRAPOLATED, truth, rows) == pytest.approx(intercept, rel=1e-9)
 
 
 def test_subset_sizes_are_those_of_the_paper():
@@ -210,32 +232,7 @@ def test_subset_sizes_are_those_of_the_paper():
     assert fid.subset_sizes(50_000)[-1] == 50_000
 
 
-def test_the_distance_is_computed_once_for_value_and_interval(monkeypatch):
-    calls = []
-    between = fid.between
-    monkeypatch.setattr(fid, "between", lambda one, other: calls.append(1) or between(one, other))
-    truth, rows = drawn(13, 40, width=8)
-    METRIC.compute(truth, rows)
-    METRIC.interval(truth, rows)
-    assert len(calls) == 1
-    rows[0, 0] += 1
-    METRIC.compute(truth, rows)
-    assert len(calls) == 2
-
-
 def test_equal_numbers_in_tables_of_another_width_are_another_case():
     truth, rows = drawn(14, 40, width=8)
-    narrow = METRIC.compute(truth.reshape(80, 4), rows.reshape(80, 4))
-    assert METRIC.compute(truth, rows) != narrow
-
-
-def test_moments_of_the_truth_are_made_once_for_all_outputs(monkeypatch):
-    made = []
-    gaussian = fid.gaussian
-    monkeypatch.setattr(fid, "gaussian", lambda x: made.append(len(x)) or gaussian(x))
-    truth, rows = drawn(15, 40, width=8)
-    together = [METRIC.compute(truth, rows), METRIC.compute(truth, rows[::-1] + 1)]
-    assert len(made) == 3
-    truth[0, 0] += 1
-    assert METRIC.compute(truth, rows) != together[0]
-    assert len(made) == 5
+    narrow = value(METRIC, truth.reshape(80, 4), rows.reshape(80, 4))
+    assert value(METRIC, truth, rows) != narrow

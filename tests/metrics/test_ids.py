@@ -4,7 +4,7 @@ from sklearn.svm import LinearSVC
 
 from bench.errors import BadInput
 from bench.metrics import ids
-from tests.metrics.sets import FACTS, drawn, stored
+from tests.metrics.sets import FACTS, drawn, interval, stored, value
 
 CASES = ["identical", "overlapping", "separable", "wide_d64_n100"]
 PAIRED, UNPAIRED = ids.metric("p-ids", "cpu"), ids.metric("u-ids", "cpu")
@@ -14,8 +14,8 @@ PAIRED, UNPAIRED = ids.metric("p-ids", "cpu"), ids.metric("u-ids", "cpu")
 @pytest.mark.parametrize("solver", ["default_tol1e-4_f32", "tight_tol1e-12_f64"])
 def test_both_scores_are_the_stored_ones(name, solver):
     facts = FACTS["ids"][name][solver]
-    assert PAIRED.compute(*stored(name)) == pytest.approx(100 * facts["p_ids"], rel=1e-6)
-    assert UNPAIRED.compute(*stored(name)) == pytest.approx(100 * facts["u_ids"], rel=1e-6)
+    assert value(PAIRED, *stored(name)) == pytest.approx(100 * facts["p_ids"], rel=1e-6)
+    assert value(UNPAIRED, *stored(name)) == pytest.approx(100 * facts["u_ids"], rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -23,14 +23,14 @@ def test_both_scores_agree_with_the_published_lines(seed):
     truth, rows = drawn(seed, 100, width=12, shift=0.2)
     both, labels = np.concatenate([truth, rows]), np.array([1] * 100 + [0] * 100)
     machine = LinearSVC(dual=False).fit(both, labels)
-    assert UNPAIRED.compute(truth, rows) == pytest.approx(100 * (1 - machine.score(both, labels)))
+    assert value(UNPAIRED, truth, rows) == pytest.approx(100 * (1 - machine.score(both, labels)))
     fooled = machine.decision_function(rows) > machine.decision_function(truth)
-    assert PAIRED.compute(truth, rows) == pytest.approx(100 * fooled.mean())
+    assert value(PAIRED, truth, rows) == pytest.approx(100 * fooled.mean())
 
 
 def test_scores_fall_as_the_output_moves_away():
     for metric in (PAIRED, UNPAIRED):
-        values = [metric.compute(*drawn(1, 300, width=8, shift=shift)) for shift in (0.05, 0.4, 3.0)]
+        values = [value(metric, *drawn(1, 300, width=8, shift=shift)) for shift in (0.05, 0.4, 3.0)]
         assert values == sorted(values, reverse=True)
 
 
@@ -38,31 +38,17 @@ def test_scores_are_blind_to_the_order_of_pairs():
     truth, rows = drawn(2, 100, width=8)
     turned = np.random.default_rng(0).permutation(100)
     for metric in (PAIRED, UNPAIRED):
-        assert metric.compute(truth[turned], rows[turned]) == metric.compute(truth, rows)
-
-
-def test_the_classifier_is_fitted_once_for_all_scores(monkeypatch):
-    fits = []
-    fit = ids._fit
-    monkeypatch.setattr(ids, "_fit", lambda *tables: fits.append(1) or fit(*tables))
-    truth, rows = drawn(3, 60, width=8)
-    for metric in (PAIRED, UNPAIRED):
-        metric.compute(truth, rows)
-        metric.interval(truth, rows)
-    assert len(fits) == 1
-    rows[0, 0] += 1
-    PAIRED.compute(truth, rows)
-    assert len(fits) == 2
+        assert value(metric, truth[turned], rows[turned]) == value(metric, truth, rows)
 
 
 def test_the_interval_holds_the_score():
     truth, rows = drawn(4, 200, width=8, shift=0.1)
     for metric in (PAIRED, UNPAIRED):
-        low, high = metric.interval(truth, rows)
-        assert low < metric.compute(truth, rows) < high
+        low, high = interval(metric, truth, rows)
+        assert low < value(metric, truth, rows) < high
 
 
 def test_an_output_without_truth_meets_a_sentence():
     truth, rows = drawn(5, 20, width=4)
     with pytest.raises(BadInput, match="a truth for every output: 20 and 19"):
-        PAIRED.compute(truth, rows[:19])
+        value(PAIRED, truth, rows[:19])

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from torchmetrics.image.kid import poly_mmd
 
 from bench.errors import BadInput
-from bench.metrics import kid
-from tests.metrics.sets import FACTS, PAIRED, drawn, stored
+from bench.metrics import kid, vectors
+from tests.metrics.sets import FACTS, PAIRED, drawn, interval, resamples, stored, value
 
-METRIC = kid.metric("kid", "cpu")
+METRIC, SUBSETS = kid.metric("kid", "cpu"), kid.metric("kid-100x1000", "cpu")
 
 
 def _cut(name):
@@ -22,7 +22,7 @@ def _cut(name):
 def test_the_subsets_are_torch_fidelitys(name):
     facts = FACTS["fid_kid"][name]["kid"]["torch_fidelity_10_subsets"]
     tables = stored("d64_n_gt_d")[:1] * 2 if name == "identical_sets" else _cut(name)
-    values = kid.subset_values(*(torch.from_numpy(t).double() for t in tables), 10, facts["subset_size"])
+    values = kid.subset_values(*tables, 10, facts["subset_size"])
     assert np.mean(values) == pytest.approx(facts["mean"], rel=1e-6)
     assert np.std(values) == pytest.approx(facts["std_population"], rel=1e-6)
 
@@ -30,20 +30,20 @@ def test_the_subsets_are_torch_fidelitys(name):
 def test_the_estimate_of_equal_sets_is_the_stored_one():
     truth = stored("d64_n_gt_d")[0]
     stored_value = FACTS["fid_kid"]["identical_sets"]["kid"]["full_set_unbiased_formula_f64"]
-    assert METRIC.compute(truth, truth) == pytest.approx(stored_value, rel=1e-10)
+    assert value(METRIC, truth, truth) == pytest.approx(stored_value, rel=1e-10)
 
 
 @pytest.mark.parametrize("name", PAIRED)
 @pytest.mark.parametrize("key", ["torch_fidelity_one_subset_of_m_f64", "clean_fid_kernel_distance_one_subset_of_m_f64"])
 def test_the_estimate_agrees_with_each_library_on_one_subset_of_all(name, key):
-    assert METRIC.compute(*_cut(name)) == pytest.approx(FACTS["fid_kid"][name]["kid"][key], rel=1e-6)
+    assert value(METRIC, *_cut(name)) == pytest.approx(FACTS["fid_kid"][name]["kid"][key], rel=1e-6)
 
 
 @pytest.mark.parametrize("name", PAIRED)
 def test_the_estimate_agrees_with_torchmetrics(name):
     tables = _cut(name)
     single = float(poly_mmd(*(torch.from_numpy(table).double() for table in tables)))
-    assert METRIC.compute(*tables) == pytest.approx(single, rel=1e-9)
+    assert value(METRIC, *tables) == pytest.approx(single, rel=1e-9)
 
 
 @settings(max_examples=20, deadline=None)
@@ -51,19 +51,19 @@ def test_the_estimate_agrees_with_torchmetrics(name):
 def test_the_estimate_is_symmetric_and_blind_to_order(seed, count):
     truth, rows = drawn(seed, count, width=16)
     turned = np.random.default_rng(seed).permutation(count)
-    value = METRIC.compute(truth, rows)
-    assert METRIC.compute(rows, truth) == pytest.approx(value, rel=1e-9, abs=1e-12)
-    assert METRIC.compute(truth[turned], rows) == pytest.approx(value, rel=1e-9, abs=1e-12)
+    found = value(METRIC, truth, rows)
+    assert value(METRIC, rows, truth) == pytest.approx(found, rel=1e-9, abs=1e-12)
+    assert value(METRIC, truth[turned], rows) == pytest.approx(found, rel=1e-9, abs=1e-12)
 
 
 def test_the_estimate_grows_with_the_shift():
-    values = [METRIC.compute(*drawn(4, 80, width=16, shift=shift)) for shift in (0.2, 0.4, 0.8, 1.6)]
+    values = [value(METRIC, *drawn(4, 80, width=16, shift=shift)) for shift in (0.2, 0.4, 0.8, 1.6)]
     assert values == sorted(values)
 
 
 def test_two_samples_of_one_law_have_an_estimate_about_zero():
     random = np.random.default_rng(0)
-    values = [METRIC.compute(*random.standard_normal((2, 50, 8)).astype(np.float32)) for _ in range(200)]
+    values = [value(METRIC, *random.standard_normal((2, 50, 8)).astype(np.float32)) for _ in range(200)]
     assert abs(np.mean(values)) < 3 * np.std(values) / 200**0.5
     assert min(values) < 0
 
@@ -71,7 +71,7 @@ def test_two_samples_of_one_law_have_an_estimate_about_zero():
 def test_blocks_do_not_change_the_estimate(monkeypatch):
     tables = [torch.from_numpy(table).double() for table in drawn(5, 50, width=16)]
     whole, drawings = kid.mmd2(*tables), kid.resamples(*tables, count=20)
-    monkeypatch.setattr(kid, "BLOCK", 7)
+    monkeypatch.setattr(vectors, "BLOCK", 7)
     assert kid.mmd2(*tables) == pytest.approx(whole, rel=1e-12)
     assert kid.resamples(*tables, count=20) == pytest.approx(drawings, rel=1e-9)
 
@@ -93,26 +93,52 @@ def test_an_image_drawn_once_each_gives_the_estimate_itself(monkeypatch):
 def test_the_interval_is_as_wide_as_fresh_sets_differ():
     truth, rows = drawn(0, 60 * 200, width=16)
     sets = [(truth[i : i + 60], rows[i : i + 60]) for i in range(0, len(truth), 60)]
-    spread = np.std([METRIC.compute(*one) for one in sets])
-    widths = [np.subtract(*METRIC.interval(*one)[::-1]) / (2 * 1.96) for one in sets[:20]]
+    spread = np.std([value(METRIC, *one) for one in sets])
+    widths = [np.subtract(*interval(METRIC, *one)[::-1]) / (2 * 1.96) for one in sets[:20]]
     assert np.mean(widths) == pytest.approx(spread, rel=0.35)
 
 
 def test_too_few_images_for_the_subsets_meet_a_sentence():
     with pytest.raises(BadInput, match="subsets of 1000 images; there are 40"):
-        kid.metric("kid-100x1000", "cpu").compute(*drawn(0, 40, width=8))
+        value(SUBSETS, *drawn(0, 40, width=8))
 
 
 def test_sets_of_different_size_meet_a_sentence():
     truth, rows = drawn(0, 40, width=8)
     with pytest.raises(BadInput, match="sets of one size, not 40 and 39"):
-        METRIC.compute(truth, rows[:39])
+        value(METRIC, truth, rows[:39])
 
 
 def test_the_subset_variant_repeats_itself(monkeypatch):
     monkeypatch.setattr(kid, "SUBSET_SIZE", 20)
     tables = drawn(1, 50, width=8)
-    value = kid.metric("kid-100x1000", "cpu").compute(*tables)
-    assert value == kid.metric("kid-100x1000", "cpu").compute(*tables)
-    spread = np.std(kid.subset_values(*(torch.from_numpy(table).double() for table in tables), 100, 20))
-    assert value == pytest.approx(METRIC.compute(*tables), abs=4 * spread / 100**0.5)
+    found = value(SUBSETS, *tables)
+    assert found == value(SUBSETS, *tables)
+    spread = np.std(kid.subset_values(*tables, 100, 20))
+    assert found == pytest.approx(value(METRIC, *tables), abs=4 * spread / 100**0.5)
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """300 images are more than the exact estimate is made for."""
+    monkeypatch.setattr(kid, "LARGEST", 299)
+    monkeypatch.setattr(kid, "SUBSET_SIZE", 100)
+    return drawn(3, 300, width=16)
+
+
+def test_above_the_largest_count_the_estimate_is_that_of_the_subsets(many):
+    assert value(METRIC, *many) == value(SUBSETS, *many)
+    fewer = [table[:299] for table in many]
+    assert value(METRIC, *fewer) != value(SUBSETS, *fewer)
+
+
+def test_above_the_largest_count_the_interval_is_about_as_wide_as_the_exact_one(many, monkeypatch):
+    linear = interval(METRIC, *many)
+    monkeypatch.setattr(kid, "LARGEST", 300)
+    assert np.ptp(linear) == pytest.approx(np.ptp(interval(METRIC, *many)), rel=0.2)
+
+
+def test_above_the_largest_count_resamples_of_two_models_stay_paired(many):
+    truth, near = many
+    apart = resamples(METRIC, truth, near) - resamples(METRIC, truth, near + np.float32(0.01))
+    assert np.std(apart) < 0.2 * np.std(resamples(METRIC, truth, near))

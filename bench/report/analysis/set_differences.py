@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bench import stats
-from bench.contracts import SetMetric
+from bench.contracts import Vectors
 from bench.metrics import registry as metric_registry
+from bench.metrics import sets
 from bench.progress import track
 from bench.runfolder import TRUTH, Store, read_run
 from bench.types import SetDifference
@@ -93,16 +94,16 @@ def _cell(a: Source, b: Source, cell: str, extractor: str, names: list[str]) -> 
         return [SetDifference(name, cell, n=len(images), reason=why) for name in names]
     numbers = []
     for tables in held:
-        truth, rows = (table.of(images) for table in tables)
-        numbers.append({name: _number(name, truth, rows) for name in names})
+        truth, rows = (Vectors(table.of(images)) for table in tables)
+        pair = sets.Truth(names, truth).against(rows)
+        numbers.append({name: _number(name, pair) for name in names})
     return [_difference(name, cell, len(images), *(number[name] for number in numbers)) for name in names]
 
 
-def _number(name: str, truth: np.ndarray, rows: np.ndarray) -> tuple[float, np.ndarray | None]:
+def _number(name: str, pair: sets.Pair) -> tuple[float, np.ndarray | None]:
     """A model's value and its resamples."""
-    opened = cast(SetMetric, metric_registry.open_metric(name, "cpu"))
-    drawn = opened.resamples(truth, rows)
-    return (math.nan if drawn is None else opened.compute(truth, rows)), drawn
+    drawn = pair.resamples(name)
+    return (math.nan if drawn is None else pair.value(name)), drawn
 
 
 def _difference(

@@ -4,13 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 
 from bench import runfolder
 from bench.datasets import registry as dataset_registry
 from bench.metrics import fid
 from bench.report.analysis import set_differences
-from tests.metrics.sets import drawn
+from tests.metrics.sets import drawn, interval, resamples, value
 
 CELLS = ["freeform-256/10-20", "freeform-256/50-60"]
 CELL = CELLS[1]
@@ -67,7 +66,7 @@ def test_less_noise_is_told_from_more_with_the_values_of_each(run, tables):
     truth, near, far = tables
     found = difference(run, "near", "far", "fid")
     metric = fid.metric("fid", "cpu")
-    assert (found.a, found.b) == pytest.approx((metric.compute(truth, near), metric.compute(truth, far)), rel=1e-9)
+    assert (found.a, found.b) == pytest.approx((value(metric, truth, near), value(metric, truth, far)), rel=1e-9)
     assert found.low < found.a - found.b < found.high < 0
     assert found.n == 400
     turned = difference(run, "far", "near", "fid")
@@ -107,14 +106,14 @@ def test_only_images_that_both_have_count(run, tables, tmp_path):
 
 def test_the_interval_is_that_of_a_bootstrap_that_computes_every_fid_anew():
     """Many images in few dimensions, where the bias of a resampled FID is small and the same for both."""
-    truth, one, other = (torch.from_numpy(table).double() for table in noisy(3, 600, 3, 0.5, 0.6))
+    truth, one, other = noisy(3, 600, 3, 0.5, 0.6)
     random = np.random.default_rng(4)
     anew = []
     for _ in range(1000):
-        chosen = torch.from_numpy(random.integers(0, 600, 600))
+        chosen = random.integers(0, 600, 600)
         anew.append(fid.distance(truth[chosen], one[chosen]) - fid.distance(truth[chosen], other[chosen]))
     metric = fid.metric("fid", "cpu")
-    drawings = [metric.resamples(truth.numpy(), rows.numpy()) for rows in (one, other)]
+    drawings = [resamples(metric, truth, rows) for rows in (one, other)]
     paired = drawings[0] - drawings[1]
     assert np.std(paired) == pytest.approx(np.std(anew), rel=0.1)
     ends = np.quantile(anew, [0.025, 0.975])
@@ -123,7 +122,7 @@ def test_the_interval_is_that_of_a_bootstrap_that_computes_every_fid_anew():
 
 def test_pairing_makes_the_interval_narrower_than_that_of_either_fid(run, tables):
     truth, near, _ = tables
-    low, high = fid.metric("fid", "cpu").interval(truth, near)
+    low, high = interval(fid.metric("fid", "cpu"), truth, near)
     close = leave(run.parent / "close", truth, {"a": near, "b": near + np.float32(0.01) * near[::-1]})
     found = difference(close, "a", "b", "fid")
     assert found.high - found.low < 0.5 * (high - low)
@@ -133,9 +132,9 @@ def test_pairing_makes_the_interval_narrower_than_that_of_either_fid(run, tables
 def test_the_interval_is_as_wide_as_the_differences_of_fresh_sets():
     metric = fid.metric("fid", "cpu")
     truth, one, other = (table.reshape(150, 512, 16) for table in noisy(5, 150 * 512, 16, 0.4, 0.5))
-    gaps = [metric.compute(*pair) for pair in zip(truth, one, strict=True)]
-    gaps = np.subtract(gaps, [metric.compute(*pair) for pair in zip(truth, other, strict=True)])
-    widths = [np.std(metric.resamples(truth[i], one[i]) - metric.resamples(truth[i], other[i])) for i in range(20)]
+    gaps = [value(metric, *pair) for pair in zip(truth, one, strict=True)]
+    gaps = np.subtract(gaps, [value(metric, *pair) for pair in zip(truth, other, strict=True)])
+    widths = [np.std(resamples(metric, truth[i], one[i]) - resamples(metric, truth[i], other[i])) for i in range(20)]
     assert np.mean(widths) == pytest.approx(np.std(gaps), rel=0.2)
 
 
