@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 TOML_BYTES = 1 << 18
 JSON_BYTES = 1 << 26
-"""Larger files are refused unless their reader says otherwise."""
+"""Larger files are refused."""
 DEPTH = 32
 """Tables and lists inside each other."""
 _BOM = "\ufeff"
@@ -38,7 +38,6 @@ _WORDS: dict[type, str] = {
     kinds.IntType: "a whole number",
     kinds.FloatType: "a number",
     kinds.BoolType: "true or false",
-    kinds.NoneType: "nothing",
 }
 _CLASSES: dict[type, Any] = {
     kinds.StrType: str,
@@ -91,23 +90,22 @@ class Document:
             raise self.fault(found[1], *found[0])
 
 
-def read(path: Path, what: str, kind: type[T], **options: Any) -> T:
-    """`load`, then `Document.into` with its options."""
-    return load(path, what).into(kind, **options)
+def from_toml(path: Path, what: str) -> Document:
+    """Read and parse a TOML file. `what`: its kind, for sentences ("the layout").
 
-
-def load(path: Path, what: str, limit: int = 0) -> Document:
-    """Read and parse a file: TOML where it is called so, else JSON. `what`: its kind, for sentences ("the layout").
-
-    Raises `BadInput` for a file that is missing, no plain file, unreadable, larger than `limit` bytes, no UTF-8, of
-    wrong syntax, or nested too deeply.
+    Raises `BadInput` for a file that is missing, no plain file, unreadable, too large, no UTF-8, of wrong syntax, or
+    nested too deeply.
     """
-    toml = path.suffix == ".toml"
-    return parse(text(path, what, limit or (TOML_BYTES if toml else JSON_BYTES)), str(path), toml=toml)
+    return parse(text(path, what, TOML_BYTES), str(path), toml=True)
+
+
+def from_json(path: Path, what: str, limit: int = JSON_BYTES) -> Document:
+    """The same of a JSON file; `limit` is the largest size in bytes."""
+    return parse(text(path, what, limit), str(path), toml=False)
 
 
 def parse(text: str, file: str, *, toml: bool) -> Document:
-    """The same of a text; `file` is for sentences."""
+    """Parse a text; `file` is its name for sentences. Raises `BadInput` as `from_toml`."""
     syntax = "TOML" if toml else "JSON"
     try:
         data = _toml(text) if toml else msgspec.json.decode(text.encode())
@@ -121,7 +119,7 @@ def parse(text: str, file: str, *, toml: bool) -> Document:
 
 
 def text(path: Path, what: str, limit: int = JSON_BYTES) -> str:
-    """The text of a file, a byte order mark taken off, lines ended by LF; raises as `load`."""
+    """The text of a file, a byte order mark taken off, lines ended by LF; raises as `from_toml`."""
     try:
         content = _content(path, limit)
     except OSError as fault:
@@ -252,7 +250,7 @@ def _described(kind: kinds.Type) -> str:
         case kinds.LiteralType():
             return f"one of {', '.join(map(str, kind.values))}"
         case kinds.UnionType():
-            return " or ".join(_described(member) for member in kind.types)
+            return " or ".join(_described(member) for member in kind.types if not isinstance(member, kinds.NoneType))
         case kinds.VarTupleType() | kinds.ListType():
             return f"a list ([...]) of which each is {_described(kind.item_type)}"
     return _WORDS.get(type(kind), "a table")

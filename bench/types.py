@@ -6,6 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 
 
 @dataclass(frozen=True, order=True)
@@ -148,17 +149,17 @@ class Preparation:
 
     size_px: int | None = 256
     """Side of the square result; None keeps the original size."""
-    crop: str = "centre"
+    crop: Literal["centre", "centre-pixels", "none"] = "centre"
     """`centre`: largest centred square; `none`: the whole image, stretched; `centre-pixels`: size_px square cut out."""
-    resample: str = "bicubic"
-    """Pillow filter with antialiasing: `box`, `bilinear`, `bicubic`, `lanczos`."""
+    resample: Literal["box", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    """Pillow filter with antialiasing."""
     upscale: bool = False
     """Whether a source smaller than `size_px` is enlarged; otherwise it is an error."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything that decides a number. Data in `bench/metrics/protocols/NAME@VERSION.toml`."""
+    """Everything that decides a number. Data in `bench/protocols/NAME@VERSION.toml`."""
 
     name: str
     title: str
@@ -171,8 +172,8 @@ class Protocol:
     """Name of a list of buckets (`deciles`, `rnon`, `cfs`, `liu`, `none`) or the list itself (`10-20,20-30`)."""
     composite: bool
     """True: known pixels are pasted back before scoring."""
-    rounding: str
-    """How the output becomes 8-bit: `round` or `truncate`."""
+    rounding: Literal["round", "truncate"]
+    """How the output becomes 8-bit."""
     metrics: tuple[str, ...]
     """Metric variants, in table order."""
     origin: dict[str, str] = field(default_factory=dict)

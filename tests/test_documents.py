@@ -65,8 +65,8 @@ def test_names_are_taken_as_a_list_and_as_a_text_with_commas(written):
         ("rows = [{}]", r"field 'rows\[0\].head': is missing"),
         ('rows = [{head = "a", widht = 3}]', r"field 'rows\[0\].widht': no such field; did you mean 'width'\?"),
         ('marks = "bolt"', "field 'marks': must be one of bold, none, not \"bolt\""),
-        ("limit = 2.5", "field 'limit': must be a whole number or nothing, not 2.5"),
-        ("limit = true", "field 'limit': must be a whole number or nothing, not true"),
+        ("limit = 2.5", "field 'limit': must be a whole number, not 2.5"),
+        ("limit = true", "field 'limit': must be a whole number, not true"),
         ("wide = 1", "field 'wide': must be true or false, not 1"),
         ('scale = "1"', "field 'scale': must be a number, not \"1\""),
         ("decimals = {psnr = 2, ssim = 2.5}", r"field 'decimals.ssim': must be a whole number, not 2.5"),
@@ -170,7 +170,8 @@ def test_text_that_is_not_json_is_named_with_its_line(text, sentence):
 def test_a_byte_order_mark_is_passed_over(tmp_path, name, start):
     path = tmp_path / name
     path.write_bytes(start + (b'title = "x"\r\n' if name.endswith("toml") else b'{"title": "x"}\r\n'))
-    assert documents.read(path, "the table", Table) == Table("x")
+    read = documents.from_toml if name.endswith("toml") else documents.from_json
+    assert read(path, "the table").into(Table) == Table("x")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path, name, start):
 def test_bytes_that_are_no_text_are_refused(tmp_path, content, sentence):
     (tmp_path / "x.toml").write_bytes(content)
     with pytest.raises(BadInput, match=rf"^Cannot read the table .*x\.toml: .*{sentence}"):
-        documents.load(tmp_path / "x.toml", "the table")
+        documents.from_toml(tmp_path / "x.toml", "the table")
 
 
 def test_what_is_no_file_is_refused(tmp_path):
@@ -199,7 +200,7 @@ def test_what_is_no_file_is_refused(tmp_path):
         "x" * 300: "File name too long",
     }.items():
         with pytest.raises(BadInput, match=rf"^Cannot read the table .*: {sentence}"):
-            documents.load(tmp_path / name, "the table")
+            documents.from_toml(tmp_path / name, "the table")
 
 
 def test_a_sentence_cannot_steer_the_terminal():

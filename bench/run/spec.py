@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import digest
+from bench import digest, documents
 from bench.datasets import registry as dataset_registry
-from bench.errors import BadInput, BenchError, UnknownName
+from bench.errors import BadInput, BenchError
 from bench.masks import frozen, ratio
 from bench.metrics import registry as metric_registry
 from bench.models import registry as model_registry
@@ -62,17 +60,16 @@ class Job:
 
 
 def from_file(path: Path) -> dict[str, Any]:
-    """Read a run's TOML file: the fields of `RunSpec`; lists may be written as lists. Unknown fields are errors."""
-    try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as fault:
-        raise BadInput(f"Cannot read the run file {path}: {fault}.") from fault
-    except tomllib.TOMLDecodeError as fault:
-        raise BadInput(f"{path} is not valid TOML: {fault}.") from fault
-    known = {field.name for field in dataclasses.fields(RunSpec)}
-    if strange := sorted(set(given) - known):
-        raise UnknownName("field of a run", strange, known, "bench run --help")
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    """Read a run's TOML file: some fields of `RunSpec`. Names may be written as lists or as the command line has them.
+
+    Raises `BadInput` naming file, line and field.
+    """
+    document = documents.from_toml(path, "the run file")
+    spec = document.into(RunSpec, names=("models", "masks", "metrics"), joined=("buckets",))
+    for name, least in (("limit", 1), ("keep_images", 0)):
+        if name in document.data and getattr(spec, name) < least:
+            raise document.fault(f"must be {least} or more", name)
+    return {name: getattr(spec, name) for name in document.data}
 
 
 def resolve(spec: RunSpec) -> Job:

@@ -57,22 +57,24 @@ def test_a_protocol_of_ones_own_is_read_from_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ('buckets = "deciles"', 'bucket = "deciles"', r":4: bucket: no such field; there are: title"),
-        ('crop = "centre"', 'croop = "centre"', r":11: preparation.croop: no such field"),
-        ('crop = "centre"', 'crop = "center"', r":11: preparation.crop: must be one of centre, centre-pixels, none"),
-        ("composite = true", 'composite = "yes"', r":5: composite: must be true or false, not 'yes'"),
-        ("size_px = 256", "size_px = -1", r":10: preparation.size_px: must be a number of pixels"),
-        ("size_px = 256", "size_px = true", r":10: preparation.size_px: must be a number of pixels"),
+        ('buckets = "deciles"', 'bucket = "deciles"', "line 4, field 'bucket': no such field; did you mean 'buckets'"),
+        ('crop = "centre"', 'croop = "centre"', "line 11, field 'preparation.croop': no such field"),
+        ('crop = "centre"', 'crop = "center"', "line 11, field 'preparation.crop': must be one of centre, centre-"),
+        ("composite = true", 'composite = "yes"', "line 5, field 'composite': must be true or false, not \"yes\""),
+        ("size_px = 256", "size_px = -1", "line 10, field 'preparation.size_px': must be a number of pixels"),
+        ("size_px = 256", "size_px = true", "line 10, field 'preparation.size_px': must be a number of pixels"),
+        ('masks = ["rectangular", "freeform", "cellular"]', "masks = 3", "line 3, field 'masks': must be a list"),
+        ('rounding = "round"\n', "", "field 'rounding': is missing"),
+        ("upscale = false\n", "", "line 9, field 'preparation.upscale': is missing"),
         (
-            'masks = ["rectangular", "freeform", "cellular"]',
-            'masks = "freeform"',
-            r":3: masks: must be a list of texts",
+            'masks = "chosen: ',
+            'masks = "guessed: ',
+            "line 19, field 'origin.masks': must be one of paper, code, inferr",
         ),
-        ('rounding = "round"\n', "", r"rounding: is missing"),
-        ('masks = "chosen: ', 'masks = "guessed: ', r":19: origin.masks: must be one of paper, code, inferred, chosen"),
-        ('masks = "chosen: the', 'mask = "chosen: the', r":19: origin.mask: no such field"),
-        ('composite = "chosen: known', 'rounding2 = "chosen: known', r"origin.rounding2: no such field"),
-        ("composite = true", "composite = ", r"is not valid TOML: .*line 5"),
+        ('masks = "chosen: the', 'mask = "chosen: the', "line 19, field 'origin.mask': no such field"),
+        ('composite = "chosen: known', 'rounding2 = "chosen: known', "field 'origin.rounding2': no such field"),
+        ("composite = true", "composite = ", "is not valid TOML: .*line 5"),
+        ("title =", 'name = "other@2"\ntitle =', "line 1, field 'name': cannot be given here"),
     ],
 )
 def test_a_fault_names_file_line_and_field(tmp_path, old, new, sentence):
@@ -86,8 +88,17 @@ def test_a_fault_names_file_line_and_field(tmp_path, old, new, sentence):
 def test_a_missing_origin_is_an_error(tmp_path):
     path = tmp_path / "mine@1.toml"
     path.write_text(re.sub(r'^buckets = "chosen.*\n', "", BENCH, flags=re.MULTILINE))
-    with pytest.raises(BadInput, match=r"origin\.buckets: is missing"):
+    with pytest.raises(BadInput, match=r"line 15, field 'origin\.buckets': is missing"):
         protocol_registry.load(str(path))
+
+
+def test_names_may_be_written_as_a_text_and_buckets_as_a_list(tmp_path):
+    path = tmp_path / "mine@1.toml"
+    path.write_text(BENCH.replace('["rectangular", "freeform", "cellular"]', '"freeform, centre"'))
+    assert protocol_registry.load(str(path)).masks == ("freeform", "centre")
+    path = tmp_path / "mine@2.toml"
+    path.write_text(BENCH.replace('buckets = "deciles"', 'buckets = ["10-20", "20-30"]'))
+    assert protocol_registry.load(str(path)).buckets == "10-20,20-30"
 
 
 def test_a_file_without_a_version_is_refused(tmp_path):
