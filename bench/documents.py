@@ -224,7 +224,7 @@ def _key(kind: kinds.Type, name: str, place: Place) -> Iterator[tuple[Place, str
 
 def _nearest(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
-    return (f"; did you mean '{near[0]}'?" if near else ";") + f" There are: {', '.join(known)}"
+    return (f"; did you mean '{near[0]}'?" if near else ".") + f" There are: {', '.join(known)}"
 
 
 def _member(kind: kinds.UnionType, value: Any) -> kinds.Type | None:

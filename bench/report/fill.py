@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.errors import BadInput
 from bench.report import footer, layout, published, results
-from bench.report.layout import AxisEntry, Layout
+from bench.report.layout import Axis, AxisEntry, Layout
 from bench.report.lookup import Lookup, Select
 from bench.report.results import Run
 from bench.report.significance import Rival, highlight
@@ -59,8 +59,8 @@ def fill(chosen: Layout, runs: Sequence[Run], mode: str) -> Report:
 def _picks_protocol(layout: Layout) -> bool:
     """Whether every cell of the layout names its protocol, so that runs of several may fill it."""
 
-    def all_pick(axis: tuple[str, ...] | tuple[AxisEntry, ...]) -> bool:
-        return all(isinstance(entry, AxisEntry) and "protocol" in dict(entry.select) for entry in axis)
+    def all_pick(axis: Axis) -> bool:
+        return all(isinstance(entry, AxisEntry) and entry.protocol for entry in axis)
 
     return "protocol" in layout.select or all_pick(layout.rows) or all_pick(layout.columns)
 
@@ -96,7 +96,7 @@ class Filler:
         """One table; `pick` is what all its cells share."""
         rows, columns = self.axis(self.layout.rows, pick), self.axis(self.layout.columns, pick)
         base = self.layout.select | pick
-        grid = [[self.cells.cell(base | dict(column.select) | dict(row.select)) for column in columns] for row in rows]
+        grid = [[self.cells.cell(base | column.select | row.select) for column in columns] for row in rows]
         ours = [[cell[0] for cell in line] for line in grid]
         ours = self.highlighted(ours)
         lines = [
@@ -115,16 +115,16 @@ class Filler:
         )
         return Table(name, title, self.layout.caption, corner, heads, tuple(lines), tuple(notes), self.layout.joint)
 
-    def axis(self, axis: tuple[str, ...] | tuple[AxisEntry, ...], pick: Select) -> list[AxisEntry]:
+    def axis(self, axis: Axis, pick: Select) -> list[AxisEntry]:
         """The entries of an axis: as listed, or all combinations of the dimensions as the runs hold them."""
-        if isinstance(axis[0], AxisEntry):
-            return [entry for entry in axis if isinstance(entry, AxisEntry)]
-        names = [name for name in axis if isinstance(name, str)]
-        entries = []
+        names = [name for name in axis if not isinstance(name, AxisEntry)]
+        entries = [entry for entry in axis if isinstance(entry, AxisEntry)]
+        if entries:
+            return entries
         for values in itertools.product(*(self.values(name, pick) for name in names)):
             titles = [self.name(name, value) for name, value in zip(names, values, strict=True)]
-            picks = tuple((_selector(name), value) for name, value in zip(names, values, strict=True))
-            entries.append(AxisEntry(titles[-1], ", ".join(titles[:-1]), picks))
+            picks = {_selector(name): value for name, value in zip(names, values, strict=True)}
+            entries.append(AxisEntry(titles[-1], ", ".join(titles[:-1]), **picks))
         return entries
 
     def values(self, dimension: str, pick: Select) -> list[str]:

@@ -210,21 +210,38 @@ def test_what_the_run_lacks_leaves_an_empty_cell_with_its_reason(tmp_path, run, 
     [
         ('title = "x"\nrows = [\n', "is not valid TOML: .*line 2, the end of the file.*: rows = "),
         (SMALL.replace("corner =", "corner"), r"is not valid TOML: .*at line 4, .*: corner \["),
-        (SMALL.replace("corner", "korner"), "line 4, field 'korner': unknown field; known are title"),
-        (SMALL.replace('["model"]', '["modell"]'), "line 5, field 'rows': 'modell' is none of dataset"),
-        (SMALL + 'metrik = "x"\n', r"line 10, field 'metrik': unknown in \[\[columns\]\]"),
-        (SMALL.replace('metric = "psnr"', "metric = 3"), "line 9, field 'metric': must be text in quotes"),
-        (SMALL.replace('head = "PSNR"\n', ""), "line 7, field 'columns': entry 1 .* has no head"),
-        (SMALL.replace("masks =", "family ="), "line 3, field 'family': unknown in select"),
-        (SMALL.replace('title = "Mine"', "intervals = 1"), "the field 'title' is missing"),
+        (SMALL.replace("corner", "korner"), "line 4, field 'korner': no such field; did you mean 'corner'"),
+        (
+            SMALL.replace('["model"]', '["modell"]'),
+            r"line 5, field 'rows\[0\]': must be one of bucket, .*, not \"modell",
+        ),
+        (SMALL + 'metrik = "x"\n', r"line 10, field 'columns\[0\].metrik': no such field; did you mean 'metric'"),
+        (
+            SMALL.replace('metric = "psnr"', "metric = 3"),
+            r"line 9, field 'columns\[0\].metric': must be text in quotes",
+        ),
+        (SMALL.replace('head = "PSNR"\n', ""), r"line 7, field 'columns\[0\].head': is missing"),
+        (SMALL.replace("masks =", "family ="), "line 3, field 'select.family': no such field. There are: bucket"),
+        (SMALL.replace('title = "Mine"', ""), "field 'title': is missing"),
         ("intervals = 1\n" + SMALL, "line 1, field 'intervals': must be true or false"),
-        ('marking = "loud"\n' + SMALL, "line 1, field 'marking': 'loud' is none of best and second, best, none"),
-        ("decimals = { psnr = 2.5 }\n" + SMALL, "line 1, field 'psnr': must be a whole number"),
+        ('marking = "loud"\n' + SMALL, "line 1, field 'marking': must be one of best, best and second, none"),
+        ("decimals = { psnr = 2.5 }\n" + SMALL, "line 1, field 'decimals.psnr': must be a whole number"),
+        (SMALL.replace('["model"]', "[]"), "line 5, field 'rows': must be a list of dimensions, or tables"),
+        (SMALL.replace('["model"]', '["model", {head = "x"}]'), "field 'rows': .*and not both"),
+        ('name = "x"\n' + SMALL, "line 1, field 'name': cannot be given here"),
+        ("joint = ['a']\n" + SMALL, "line 1, field 'joint': must be text in quotes, not a list"),
+        ("measured = {ssim = 3}\n" + SMALL, "field 'measured.ssim': must be a list"),
     ],
 )
 def test_a_malformed_layout_names_line_and_field(tmp_path, text, message):
     with pytest.raises(BadInput, match=message):
         layout.load(own(tmp_path, text))
+
+
+def test_a_layout_may_begin_with_a_byte_order_mark_and_name_dimensions_as_a_text(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("\ufeff" + SMALL.replace('["model"]', '"bucket, model"'), encoding="utf-8")
+    assert layout.load(str(path)).rows == ("bucket", "model")
 
 
 def test_a_layout_file_that_is_not_there_is_named(tmp_path):
