@@ -7,19 +7,22 @@ digest of the id, so that it is the same on every machine and in every order.
 from __future__ import annotations
 
 import heapq
-import tomllib
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from bench import digest
+from bench import digest, documents
 from bench.contracts import Dataset
 from bench.datasets import image_ids
 from bench.disk import write_text
 from bench.errors import BadInput, UnknownName
 
 SEE = "bench datasets list"
+LIST_BYTES = 1 << 29
+"""Larger lists of photographs are refused."""
 PLAIN = {
     "demo": "the photographs that travel with the project",
     "folder": "any directory of photographs (--root DIR)",
@@ -88,12 +91,7 @@ def entries() -> dict[str, Entry]:
 
 
 def _entry(file: Path) -> Entry:
-    fields = tomllib.loads(file.read_text(encoding="utf-8"))
-    layouts = [
-        Layout(**{**layout, "suffixes": tuple(layout.get("suffixes", image_ids.SUFFIXES))})
-        for layout in fields.pop("layout")
-    ]
-    return Entry(name=file.stem, tables=tuple(fields.pop("tables")), layouts=tuple(layouts), **fields)
+    return documents.from_toml(file, "the catalogue entry").into(Entry, name=file.stem)
 
 
 def known() -> list[str]:
@@ -228,14 +226,29 @@ def _listed(path: Path, value: str) -> Iterator[str]:
             yield image_ids.without_suffix(columns[0])
 
 
-def _narrow(dataset: Dataset, ids: Sequence[str], source: str) -> Dataset:
-    missing = sorted(set(ids) - set(dataset.ids))
+def _narrow(dataset: Dataset, lines: Sequence[str], source: str) -> Dataset:
+    """Only the photographs that a list names."""
+    known = set(dataset.ids)
+    root = getattr(dataset, "root", None)
+    found = [next((name for name in _meanings(line, root) if name in known), None) for line in lines]
+    missing = sorted(line for line, name in zip(lines, found, strict=True) if name is None)
     if missing:
         raise BadInput(
-            f"{source} names {len(missing)} photographs that {dataset.name} does not hold: {missing[0]}, ..."
+            f"{source} names {len(missing)} photographs that {dataset.name} does not hold: {missing[0]}"
+            f"{', ...' * (len(missing) > 1)}. Its ids look like this: {min(known)}."
         )
-    dataset.ids = sorted(ids)
+    dataset.ids = sorted(_once([name for name in found if name is not None], source))
     return dataset
+
+
+def _meanings(line: str, root: Path | None) -> Iterator[str]:
+    """The ids that a line can mean, the plainest first; publishers write whole paths, backslashes, class numbers."""
+    for text in (line, re.sub(r"\s+-?\d+$", "", line)):
+        yield image_ids.without_suffix(text)
+        path = PurePosixPath(text.replace("\\", "/"))
+        if root and path.is_relative_to(root):
+            path = path.relative_to(root)
+        yield image_ids.without_suffix(str(path))
 
 
 def subset(ids: Sequence[str], limit: int) -> list[str]:
@@ -251,21 +264,22 @@ def write_list(path: Path, ids: Sequence[str]) -> None:
 
 
 def read_list(path: Path) -> list[str]:
-    """Read a list of ids, one a line (a photograph's suffix is dropped); an empty or repeated one is `BadInput`."""
+    """Read a list of photographs, one a line (their suffix is dropped); an empty or repeated one is `BadInput`."""
     ids = [image_ids.without_suffix(line) for line in _lines(path)]
     if not ids:
         raise BadInput(f"The list {path} is empty.")
-    if len(set(ids)) < len(ids):
-        twice = next(name for name in ids if ids.count(name) > 1)
-        raise BadInput(f"The list {path} names {twice} twice.")
+    return _once(ids, str(path))
+
+
+def _once(ids: list[str], source: str) -> list[str]:
+    twice = [name for name, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise BadInput(f"The list {source} names {twice[0]} twice.")
     return ids
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise BadInput(f"The list {path} cannot be read: {getattr(fault, 'strerror', None) or fault}.") from fault
+    text = documents.text(path, "the list", LIST_BYTES)
     return [line.strip() for line in text.split("\n") if line.strip()]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 
+from bench import documents
 from bench.errors import BadInput, UnknownName
 from bench.paths import shipped
 
@@ -61,11 +64,20 @@ def read(name: str) -> tuple[Printed, ...]:
     path = shipped("reports") / "published" / f"{name}.csv"
     if not path.is_file():
         raise UnknownName("published data", [name], names(), str(path.parent))
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = csv.DictReader(file)
-        if lines.fieldnames != [part.name for part in fields(Printed)]:
-            raise BadInput(f"{path}: the heads must be {','.join(part.name for part in fields(Printed))}.")
-        return tuple(Printed(**line) for line in lines)
+    lines = csv.reader(io.StringIO(documents.text(path, "the printed numbers")), strict=True)
+    heads = [part.name for part in fields(Printed)]
+    try:
+        if next(lines, None) != heads:
+            raise BadInput(f"{path}: the heads must be {','.join(heads)}.")
+        return tuple(Printed(*_of_length(len(heads), line, lines.line_num, path)) for line in lines)
+    except csv.Error as fault:
+        raise BadInput(f"{path}, line {lines.line_num}: {fault}.") from fault
+
+
+def _of_length(count: int, line: list[str], number: int, path: Path) -> list[str]:
+    if len(line) != count:
+        raise BadInput(f"{path}, line {number}: it has {len(line)} fields, not {count}.")
+    return line
 
 
 def table(source: str) -> tuple[Printed, ...]:

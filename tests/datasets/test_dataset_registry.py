@@ -318,6 +318,49 @@ def test_published_lists_with_suffixes_and_other_line_ends_are_understood(tmp_pa
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeffa\r\nb/2.jpg\r\n",
+        "./a.jpg\n./b/2.jpg\n",
+        ".\\a.jpg\nb\\2.jpg\n",
+        "a.jpg 165\nb/2.jpg\t7\n",
+        "ROOT/a.jpg\nROOT/b/2.jpg 3\n",
+    ],
+    ids=["byte order mark", "dots", "backslashes", "class numbers", "whole paths"],
+)
+def test_lists_are_taken_as_publishers_write_them(put, tmp_path, content):
+    root = put("a.jpg", "b/2.jpg", "c.jpg")
+    (tmp_path / "list.txt").write_text(content.replace("ROOT", str(root)), encoding="utf-8")
+    assert ids("folder", root, str(tmp_path / "list.txt")) == ["a", "b/2"]
+
+
+def test_a_name_that_ends_in_a_number_is_no_class_number(put, tmp_path):
+    root = put("a.jpg", "a 2.jpg")
+    (tmp_path / "list.txt").write_text("a 2\n")
+    assert ids("folder", root, str(tmp_path / "list.txt")) == ["a 2"]
+
+
+def test_a_list_that_names_other_files_shows_what_an_id_looks_like(put, tmp_path):
+    root = put("a.jpg", "b/2.jpg")
+    (tmp_path / "list.txt").write_text("/elsewhere/a.jpg\n")
+    with pytest.raises(BadInput, match=r"does not hold: /elsewhere/a\. Its ids look like this: a\."):
+        ids("folder", root, str(tmp_path / "list.txt"))
+
+
+def test_two_spellings_of_one_photograph_are_a_repetition(put, tmp_path):
+    root = put("a.jpg", "b.jpg")
+    (tmp_path / "list.txt").write_text("a\n./a.jpg\n")
+    with pytest.raises(BadInput, match="names a twice"):
+        ids("folder", root, str(tmp_path / "list.txt"))
+
+
+def test_a_list_in_utf_16_is_told_what_it_is(tmp_path):
+    (tmp_path / "list.txt").write_bytes("a\n".encode("utf-16"))
+    with pytest.raises(BadInput, match=r"is UTF-16 .*Save it as UTF-8"):
+        dataset_registry.read_list(tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize(
     ("content", "says"), [("", "is empty"), ("a\nb\na\n", "names a twice"), ("a.jpg\na\n", "twice")]
 )
 def test_an_empty_or_repeating_list_is_refused(tmp_path, content, says):
@@ -327,7 +370,7 @@ def test_an_empty_or_repeating_list_is_refused(tmp_path, content, says):
 
 
 def test_a_missing_list_is_named(tmp_path):
-    with pytest.raises(BadInput, match=r"gone\.txt cannot be read: No such file"):
+    with pytest.raises(BadInput, match=r"Cannot read the list .*gone\.txt: No such file"):
         dataset_registry.read_list(tmp_path / "gone.txt")
 
 
