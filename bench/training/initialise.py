@@ -22,11 +22,11 @@ def xavier(module: nn.Module, gain: float = 1.0, *, uniform: bool = True) -> Non
     _fill(module, lambda weight: draw(weight, gain))
 
 
-def kaiming(module: nn.Module, scale: float = 1.0, *, slope: float = 0.0) -> None:
-    """He's normal rule (fan in) for leaky ReLUs of a slope, times a scale."""
+def kaiming(module: nn.Module, scale: float = 1.0, *, slope: float = 0.0, fan: str = "fan_in") -> None:
+    """He's normal rule for leaky ReLUs of a slope, times a scale; `fan`: `fan_in` or `fan_out`."""
 
     def draw(weight: Tensor) -> None:
-        nn.init.kaiming_normal_(weight, slope)
+        nn.init.kaiming_normal_(weight, slope, mode=fan)  # type: ignore[arg-type]
         weight.mul_(scale)
 
     _fill(module, draw)

@@ -195,6 +195,21 @@ def picnet(_):
     return total + sum(layer(3, width, 3, side) for width, side in ((128, 32), (128, 64), (64, 128), (32, 256)))
 
 
+def chain_up(widths, sides):
+    """Transposed layers that take a skip as wide as what comes from below, one after another."""
+    return sum(layer(4, 2 * a, b, side) for (a, b), side in zip(pairwise(widths), sides, strict=True))
+
+
+def pgn(_):
+    """Four stages, and an LSTM of four gates at each of the 2 x 2 places of the middle, three times."""
+    widths, sides = (64, 64, 128, 256, 512, 512, 512, 512), (256, 128, 64, 32, 16, 8, 4, 2)
+    down = chain(4, widths, sides[1:])
+    up = chain_up(widths[6:0:-1], sides[6:1:-1])
+    stages = 4 * (down + up + layer(4, 128, 3, 128)) + layer(3, 3, 64, 256) + 3 * layer(3, 6, 64, 256)
+    deepest = 4 * layer(4, 512, 512, 2) + 3 * layer(4, 1024, 512, 2)
+    return stages + deepest + 3 * layer(1, 512 + 1024, 4 * 1024, 2)
+
+
 TABLES = {
     "ce": ce,
     "cfs": cfs,
@@ -206,6 +221,7 @@ TABLES = {
     "glcic": completion,
     "gmcnn": gmcnn,
     "pconv": pconv,
+    "pgn": pgn,
     "picnet": picnet,
     "rnon": rnon,
 }

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from baselines import cfs, deepgin, picnet
+from baselines import cfs, deepgin, pgn, picnet
 from baselines.layers import hed
 from tests.fill import fill
 
@@ -253,6 +253,58 @@ def test_picnet(size):
     images, masks = example(*size)
     expected = picnet_by_table(weights(network), images, masks)
     torch.testing.assert_close(network.predict(images, masks, [0, 1]), expected, atol=1e-5, rtol=1e-4)
+
+
+def pgn_by_table(s, x):
+    def norm(name, x):
+        statistics = (s[f"{name}.2.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+        mean, variance, weight, bias = (part[:, None, None] for part in statistics)
+        return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
+
+    def down(name, x):
+        return norm(name, F.conv2d(leaky(x), s[f"{name}.1.weight"], None, 2, 1))
+
+    def up(name, *parts):
+        return norm(name, F.conv_transpose2d(torch.cat(parts, 1).relu(), s[f"{name}.1.weight"], None, 2, 1))
+
+    def stage(name, x, *memory):
+        c = [F.conv2d(x, s[f"{name}.start.weight"], s[f"{name}.start.bias"], 1, 1)]
+        for level in range(7):
+            c.append(down(f"{name}.conv{level}", c[-1]))
+        u = up(f"{name}.up5", *memory, c[7])
+        for level in (4, 3, 2, 1, 0):
+            u = up(f"{name}.up{level}", u, c[level + 2])
+        return up(f"{name}.end", u, c[1]).sigmoid(), c[7]
+
+    def remember(middle, hidden, cell):
+        """Four gates at each place: in, forget, candidate, out."""
+        gates = sum(
+            torch.einsum("gc,bchw->bghw", s[f"rnn.weight_{kind}"], given) + s[f"rnn.bias_{kind}"][:, None, None]
+            for kind, given in (("ih", middle), ("hh", hidden))
+        )
+        inward, forget, candidate, outward = gates.chunk(4, 1)
+        cell = forget.sigmoid() * cell + inward.sigmoid() * candidate.tanh()
+        return outward.sigmoid() * cell.tanh(), cell
+
+    output, middle = stage("unet_1", x)
+    hidden = cell = torch.zeros_like(torch.cat([middle, middle], 1))
+    outputs = [output]
+    for name in ("unet_2", "unet_3", "unet_4"):
+        hidden, cell = remember(middle, hidden, cell)
+        output, middle = stage(name, torch.cat([x, output], 1), hidden)
+        outputs.append(output)
+    return outputs
+
+
+@pytest.mark.parametrize("size", [(128, 256), (256, 128)])
+@torch.inference_mode()
+def test_pgn(size):
+    network = fill(pgn.model(width=4, most=4))
+    images, masks = example(*size)
+    shown = images * (1 - masks) + masks * torch.tensor([117.0, 104.0, 123.0]).view(3, 1, 1) / 256
+    assert torch.equal(network.blank(images, masks), shown)
+    for found, expected in zip(network(shown), pgn_by_table(network.state_dict(), shown), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def hed_by_table(s, images):
