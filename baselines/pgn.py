@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import BadInput
-from bench.training import initialise
+from bench.training import base, initialise
 from bench.training.adversarial import ORIGINAL
-from bench.training.base import Batch, Training
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -175,7 +175,7 @@ def oval(chance: np.random.Generator, size_px: int) -> np.ndarray:
     return ellipse(size_px)
 
 
-HOLES = {"pgn-oval": oval}
+MASKS = {"pgn-oval": oval}
 
 
 class Critic(nn.Module):
@@ -201,7 +201,7 @@ def critics(width: int = 64) -> nn.ModuleDict:
     return nn.ModuleDict({f"cnn{stage}": Critic(width) for stage in range(1, STAGES + 1)})
 
 
-class PGNTraining(Training):
+class Training(base.Training):
     """As in the authors' code: each stage has its target and its critic, and all stages learn together."""
 
     def __init__(self, model: PGN, recipe: Recipe) -> None:
@@ -253,11 +253,6 @@ def _total(terms: Any) -> Tensor:
     return torch.stack(list(terms)).sum()
 
 
-def training(model: PGN, recipe: Recipe) -> Training:
-    """See `PGNTraining`."""
-    return PGNTraining(model, recipe)
-
-
 BETAS = {"betas": (0.5, 0.999)}
 PAPER = Recipe(
     note="The authors' gan_lstm.py: the central square, all terms of weight 1 but the adversarial one.",
@@ -266,7 +261,7 @@ PAPER = Recipe(
     weights={"l1": 1.0, "variation": 1.0, "adversarial": 0.001, "real": 1.0, "fake": 1.0},
     batch=16,
     preparation={"Resize": {"size": 350}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
-    masks=Masks(("centre",)),
+    masks=MaskRecipe(("centre",)),
     settings={"width": 64, "most": 8},
     options={"critic_width": 64},
 )
@@ -275,7 +270,7 @@ RECIPES = {
     "oval": dataclasses.replace(
         PAPER,
         note="The authors' gan_lstm_oval.py: an ellipse that shrinks, in another colour.",
-        masks=Masks(("pgn-oval",)),
+        masks=MaskRecipe(("pgn-oval",)),
         variant="oval",
     ),
     "starter": dataclasses.replace(
@@ -292,7 +287,7 @@ RECIPES = {
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("centre", "rectangular", "freeform", "cellular", "irregular")),
+        masks=MaskRecipe(("centre", "rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 8, "most": 4},
         options={"critic_width": 16},
     ),

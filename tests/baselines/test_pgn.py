@@ -120,7 +120,7 @@ def test_the_oval_shrinks_to_the_line_between_its_foci(stage, share):
     wanted = reach < 2 * (34.8995 + 10.3553 * share) - 1
     masks = torch.from_numpy(pgn.ellipse(128))[None, None].float()
     recipe = shrunk(pgn.RECIPES["oval"])
-    learner = pgn.training(pgn.model("oval", **recipe.settings), recipe)
+    learner = pgn.Training(pgn.model("oval", **recipe.settings), recipe)
     assert np.array_equal(learner.left(masks)[stage - 1][0, 0].numpy() > 0, wanted)
 
 
@@ -131,7 +131,7 @@ def shrunk(recipe):
 def learning():
     torch.manual_seed(0)
     recipe = shrunk(pgn.PAPER)
-    return pgn.training(pgn.model(**recipe.settings), recipe)
+    return pgn.Training(pgn.model(**recipe.settings), recipe)
 
 
 def batch():
