@@ -210,6 +210,27 @@ def pgn(_):
     return stages + deepest + 3 * layer(1, 512 + 1024, 4 * 1024, 2)
 
 
+def lbam(_):
+    """Every level convolves the image and a mask; all but the deepest a reverse mask too."""
+    widths, sides = (64, 128, 256, 512, 512, 512, 512), (128, 64, 32, 16, 8, 4, 2)
+    images, masks = chain(4, (4, *widths), sides), chain(4, (3, *widths), sides)
+    reverse = chain(4, (3, *widths[:-1]), sides[:-1])
+    decoder = ((512, 512), (1024, 512), (1024, 512), (1024, 256), (512, 128), (256, 64), (128, 3))
+    up = sum(layer(4, a, b, side) for (a, b), side in zip(decoder, reversed(sides), strict=True))
+    return images + masks + reverse + up
+
+
+def pennet(_):
+    widths, sides = (32, 64, 128, 256, 512, 512), (128, 64, 32, 16, 8, 4)
+    total = chain(3, (4, *widths), sides) + attention(512, 16 * 512, 4)
+    for level in range(4):
+        after = widths[level + 1]
+        total += attention(9 * after, 16 * widths[level], sides[level + 1])
+        total += layer(3, widths[level], widths[level], sides[level])
+        total += layer(3, 2 * after, widths[level], sides[level])
+    return total + layer(3, 512, 512, 8) + layer(3, 64, 32, 256) + layer(3, 32, 3, 256)
+
+
 TABLES = {
     "ce": ce,
     "cfs": cfs,
@@ -220,8 +241,10 @@ TABLES = {
     "edgeconnect": edges,
     "glcic": completion,
     "gmcnn": gmcnn,
+    "lbam": lbam,
     "pconv": pconv,
     "pgn": pgn,
+    "pennet": pennet,
     "picnet": picnet,
     "rnon": rnon,
 }
