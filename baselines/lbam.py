@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.training import features, initialise, losses
+from bench.training import base, features, initialise, losses
 from bench.training.adversarial import gradient_penalty
-from bench.training.base import Batch, Training
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -220,7 +220,7 @@ class Discriminator(nn.Module):
         return self.fusionLayer(torch.cat(columns, 1)).flatten(1)
 
 
-class LBAMTraining(Training):
+class Training(base.Training):
     """The losses of the code; the option `game` says whose adversarial game is played.
 
     `code`: the published one, in which the critic lowers both its scores and the generator lowers its own; `paper`: a
@@ -229,7 +229,11 @@ class LBAMTraining(Training):
 
     def __init__(self, model: LBAM, recipe: Recipe) -> None:
         super().__init__(generator=model, discriminator=Discriminator(recipe.options["discriminator_width"]))
-        initialise.normal(nn.ModuleList(part for name, part in model.named_children() if name != "dc7"), 0.02)
+        drawn = nn.ModuleList(part for name, part in model.named_children() if name != "dc7")
+        if recipe.options["start"] == "normal":
+            initialise.normal(drawn, 0.02)
+        else:
+            initialise.kaiming(drawn, slope=0.2)
         self.sign = {"code": 1, "paper": -1}[recipe.options["game"]]
         wanted = recipe.wants("perceptual") or recipe.wants("style")
         self.vgg = features.load("vgg16-imagenet", VGG_LAYERS, normalised=False) if wanted else None
@@ -259,11 +263,6 @@ class LBAMTraining(Training):
         return terms
 
 
-def training(model: LBAM, recipe: Recipe) -> Training:
-    """The losses and players by which a model of this file is trained."""
-    return LBAMTraining(model, recipe)
-
-
 TURNS = ("discriminator", "generator")
 PAPER = Recipe(
     note="Defaults of the authors' code, which trained the published weights, its adversarial game included; 500 "
@@ -291,9 +290,9 @@ PAPER = Recipe(
         "RandomCrop": {"size": 256},
         "RandomHorizontalFlip": {"p": 0.5},
     },
-    masks=Masks(("irregular",)),
+    masks=MaskRecipe(("irregular",)),
     settings={"width": 64},
-    options={"discriminator_width": 64, "game": "code"},
+    options={"discriminator_width": 64, "game": "code", "start": "normal"},
     features={"perceptual": "vgg16-imagenet", "style": "vgg16-imagenet"},
 )
 RECIPES = {
@@ -309,8 +308,8 @@ RECIPES = {
     ),
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, at the size of the frozen masks, without the terms that need VGG; the critic joins at the end, in "
-        "the paper's game.",
+        note="Narrow, at the size of the frozen masks, without the terms that need VGG; the critic joins at the end, "
+        "in the paper's game. Kernels start by He's rule: at this width nothing reaches the depth from N(0, 0.02).",
         stages=(
             Stage("reconstruction", 2400, schedule=FALLING, weights={"adversarial": 0.0}),
             Stage("joint", 12, TURNS, lr={"generator": 1e-4}),
@@ -319,9 +318,9 @@ RECIPES = {
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0, "adversarial": 0.01},
         batch=4,
         preparation={"Resize": {"size": 256}, "RandomCrop": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
-        masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 8},
-        options={"discriminator_width": 8, "game": "paper"},
+        options={"discriminator_width": 8, "game": "paper", "start": "kaiming"},
     ),
 }
 SMALL = ("settings.width=4", "discriminator_width=4", "batch=2", "RandomCrop.size=256")

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from bench.training import initialise, losses
+from bench.training import base, initialise, losses
 from bench.training.adversarial import HINGE, ORIGINAL
-from bench.training.base import Batch, Training
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -186,7 +186,7 @@ class Discriminator(nn.Module):
         return self.classifier(self.encoder(images))
 
 
-class PENNetTraining(Training):
+class Training(base.Training):
     """The losses of the authors' code; the composite is judged."""
 
     def __init__(self, model: PENNet, recipe: Recipe) -> None:
@@ -224,11 +224,6 @@ class PENNetTraining(Training):
         return truth, *self.players["generator"](shown(truth, batch.masks), batch.masks)
 
 
-def training(model: PENNet, recipe: Recipe) -> Training:
-    """The losses and players by which a model of this file is trained."""
-    return PENNetTraining(model, recipe)
-
-
 def square(chance: np.random.Generator, size_px: int) -> np.ndarray:
     """A square of half the side anywhere in the image: bool [S, S] (the code's training masks)."""
     mask = np.zeros((size_px, size_px), bool)
@@ -237,7 +232,7 @@ def square(chance: np.random.Generator, size_px: int) -> np.ndarray:
     return mask
 
 
-HOLES = {"pennet-square": square}
+MASKS = {"pennet-square": square}
 TURNS = ("discriminator", "generator")
 ADAM = {"betas": (0.5, 0.999)}
 PAPER = Recipe(
@@ -252,7 +247,7 @@ PAPER = Recipe(
         "ColorJitter": {"brightness": 0.05, "contrast": 0.05, "saturation": 0.05, "hue": 0.05},
         "Resize": {"size": (256, 256), "interpolation": "nearest"},
     },
-    masks=Masks(("pennet-square",)),
+    masks=MaskRecipe(("pennet-square",)),
     settings={"width": 32},
     options={"discriminator_width": 64, "game": "hinge"},
 )
@@ -292,7 +287,7 @@ RECIPES = {
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("rectangular", "freeform", "cellular")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular")),
         settings={"width": 8},
         options=PAPER.options | {"discriminator_width": 8},
     ),

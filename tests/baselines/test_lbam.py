@@ -125,7 +125,7 @@ def terms():
     def make(player, game, **features):
         recipe = lbam.RECIPES["starter"]
         recipe = dataclasses.replace(recipe, options=recipe.options | {"game": game})
-        taught = lbam.training(lbam.model(width=2), recipe)
+        taught = lbam.Training(lbam.model(width=2), recipe)
         taught.players["generator"] = taught.players["discriminator"] = Constant()
         taught.vgg = features.get("vgg")
         masks = torch.zeros(2, 1, 256, 256)
@@ -162,7 +162,7 @@ def test_the_published_game_lowers_both_scores_and_the_papers_raises_the_real_on
 def test_gradients_reach_every_parameter_of_both_players():
     torch.manual_seed(0)
     recipe = lbam.RECIPES["starter"]
-    taught = lbam.training(lbam.model(width=4), recipe)
+    taught = lbam.Training(lbam.model(width=4), recipe)
     batch = Batch(torch.rand(2, 3, 256, 256), picture()[1].expand(2, 1, -1, -1))
     for player in ("generator", "discriminator"):
         terms = getattr(taught, player)(batch, recipe.weights)

@@ -162,7 +162,7 @@ def terms():
 
     def make(player, game="hinge"):
         recipe = pennet.RECIPES["starter"]
-        taught = pennet.training(
+        taught = pennet.Training(
             pennet.model(width=4), dataclasses.replace(recipe, options=recipe.options | {"game": game})
         )
         taught.players["generator"], taught.players["discriminator"] = Painter(), Scores()
@@ -203,7 +203,7 @@ def test_training_squares_have_half_the_side_and_lie_inside():
 def test_gradients_reach_every_parameter_of_both_players():
     torch.manual_seed(0)
     recipe = pennet.RECIPES["starter"]
-    taught = pennet.training(pennet.model(width=4), recipe)
+    taught = pennet.Training(pennet.model(width=4), recipe)
     batch = Batch(torch.rand(2, 3, 64, 64), picture(64, 64)[1].expand(2, 1, -1, -1))
     for player in ("generator", "discriminator"):
         sum(getattr(taught, player)(batch, recipe.weights).values()).backward()
