@@ -81,7 +81,6 @@ class Generator(nn.Module):
         self.main = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        """One pass."""
         return self.main(images)
 
 
@@ -97,7 +96,6 @@ class Discriminator(nn.Module):
         self.main = nn.Sequential(*layers, nn.Conv2d(8 * w, 1, 4, bias=bias))
 
     def forward(self, images: Tensor) -> Tensor:
-        """One pass; the sigmoid stands in the loss."""
         return self.main(images)
 
 

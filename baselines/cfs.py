@@ -89,7 +89,10 @@ class Partial(nn.Module):
 
 
 class PartialResidual(nn.Module):
-    """The known features + two partial convolutions dilated by 2, each of which widens the mask."""
+    """The known features + two partial convolutions dilated by 2, each of which widens the mask.
+
+    (features [B, C, H, W], known [B, 1, H, W], 1 = known) -> the same pair.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -97,7 +100,6 @@ class PartialResidual(nn.Module):
         self.conv_block2 = Partial(width, width, 3, 1, 2, 2, bias=False)
 
     def forward(self, part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """One pass."""
         output, known = self.conv_block2(self.conv_block1(part))
         return part[0] * part[1] + output, known
 
@@ -119,7 +121,6 @@ class SketchGenerator(nn.Module):
         self.dec_1 = Partial(w + 2, 1, 3, 1, 1, last=True)
 
     def forward(self, shown: Tensor, known: Tensor) -> Tensor:
-        """One pass."""
         skips = [(shown, known)]
         for layer in (self.enc_1, self.enc_2, self.enc_3, self.enc_4):
             skips.append(layer(skips[-1]))
@@ -133,8 +134,8 @@ class SketchGenerator(nn.Module):
 class CFS(nn.Module):
     """Convolution whose input and output features are gated, then weighed by channel (paper, equations 3 to 8).
 
-    Both gates see the ungated input. The last layer of a network has neither activation nor weights of channels, though
-    the authors' state holds them.
+    [B, C, H, W] -> [B, c, H, W], or half the size with a stride of 2. Both gates see the ungated input. The last layer
+    of a network has neither activation nor weights of channels, though the authors' state holds them.
     """
 
     def __init__(
@@ -158,7 +159,6 @@ class CFS(nn.Module):
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         gate = self.mask_conv2d(x).sigmoid()
         chosen = self.conv2d(x * self.same_conv2d(x).sigmoid())
         return gate * chosen if self.last else self.sqex(gate * F.leaky_relu(chosen, 0.2))
@@ -167,7 +167,8 @@ class CFS(nn.Module):
 class SqueezeExcitation(nn.Module):
     """Every channel times a weight that is worked out from the means of all, squeezed to a sixteenth.
 
-    No fewer than the 4 units of the published network's narrowest layer are left, or all of fewer channels.
+    [B, C, H, W] -> the same. No fewer than the 4 units of the published network's narrowest layer are left, or all of
+    fewer channels.
     """
 
     def __init__(self, width: int) -> None:
@@ -177,13 +178,12 @@ class SqueezeExcitation(nn.Module):
         self.linear2 = spectral_norm(nn.Linear(squeezed, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         weights = self.linear2(self.linear1(x.mean((2, 3))).relu()).sigmoid()
         return x * weights[..., None, None]
 
 
 class CFSResidual(nn.Module):
-    """x + two CFS blocks dilated by 2."""
+    """x + two CFS blocks dilated by 2: [B, C, H, W] -> the same."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -191,7 +191,6 @@ class CFSResidual(nn.Module):
         self.conv2 = CFS(width, width, 3, 1, 2, 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         return x + self.conv2(self.conv1(x))
 
 
@@ -212,7 +211,6 @@ class ImageGenerator(nn.Module):
         self.dec_1 = CFS(w + 5, 3, 3, 1, 1, last=True)
 
     def forward(self, shown: Tensor) -> Tensor:
-        """One pass."""
         skips = [shown]
         for layer in (self.enc_1, self.enc_2, self.enc_3, self.enc_4):
             skips.append(layer(skips[-1]))

@@ -96,14 +96,16 @@ def _conv(before: int, after: int, kernel: int = 3, stride: int = 1, dilation: i
 
 
 class Layer(nn.Conv2d):
-    """Convolution with repeated borders and leaky ReLU, after doubling the size where `up`."""
+    """Convolution with repeated borders and leaky ReLU, after doubling the size where `up`.
+
+    [B, C, H, W] -> [B, c, H, W], at twice the size with `up`, at H / stride with a stride.
+    """
 
     def __init__(self, before: int, after: int, kernel: int = 3, stride: int = 1, *, up: bool = False) -> None:
         super().__init__(before, after, kernel, stride, (kernel - 1) // 2, padding_mode="replicate")
         self.up = up
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         return F.leaky_relu(super().forward(scaled(x, 2) if self.up else x), 0.2)
 
 
@@ -330,7 +332,6 @@ class Critics(nn.Module):
         self.full, self.halved = Critic(width), Critic(width)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """One pass."""
         return [self.full(x), self.halved(F.avg_pool2d(x, 3, 2, 1, count_include_pad=False))]
 
 

@@ -91,17 +91,19 @@ class Residual(nn.Module):
         self.bypass = spectral_norm(nn.Conv2d(before, after, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass; the first module of an encoder takes the image as it is, the others activate what comes in."""
+        """The first module of an encoder takes the image as it is, the others activate what comes in."""
         main = self.conv1(x if self.first else F.leaky_relu(x, self.slope))
         output = self.conv2(F.leaky_relu(main, self.slope)) + self.bypass(x)
         return F.avg_pool2d(output, 2) if self.pooled else output
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """With weights, and without the library's refusal of single pixels, which images of 32 x 32 end in."""
+    """Instance norm with weights: [B, C, H, W] -> the same.
+
+    Without the library's refusal of single pixels, which images of 32 x 32 end in.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         return torch.instance_norm(x, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
 
 
@@ -115,7 +117,6 @@ class Decoding(nn.Module):
         self.conv2, self.bypass = _double(hidden, after), _double(before, after)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         main = self.conv1(F.leaky_relu(self.norm1(x), SLOPE))
         return self.conv2(F.leaky_relu(self.norm2(main), SLOPE)) + self.bypass(x)
 
@@ -138,7 +139,6 @@ class Attention(nn.Module):
         self.merge = Residual(2 * width, width, width, slope=0.01)
 
     def forward(self, decoded: Tensor, encoded: Tensor, known: Tensor) -> Tensor:
-        """One pass."""
         mixed = attend(self.query(decoded).flatten(2), torch.cat([decoded, encoded], 1).flatten(2))
         short, long = mixed.unflatten(2, decoded.shape[2:]).chunk(2, 1)
         short = self.gamma * short + decoded
@@ -161,7 +161,6 @@ class Encoder(nn.Module):
         self.keep = nn.Sequential(*[Residual(4 * w, 4 * w, 4 * w) for _ in range(2)])
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One pass."""
         texture = self.texture(images)
         f = self.down(texture)
         return self.keep(f), f, texture
@@ -184,7 +183,6 @@ class Generator(nn.Module):
         self.out = nn.Sequential(nn.ReflectionPad2d(1), spectral_norm(nn.Conv2d(w, 3, 3)), nn.Tanh())
 
     def forward(self, h: Tensor, f: Tensor, texture: Tensor, known: Tensor) -> Tensor:
-        """One pass."""
         decoded = self.coarse(self.keep(h) + f)
         small = F.interpolate(known, texture.shape[2:], mode="bilinear", align_corners=True)
         decoded = self.fine(self.attention(decoded, texture, small))

@@ -86,12 +86,11 @@ class Generator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         return self.decoder(self.middle(self.encoder(x)))
 
 
 class Residual(nn.Module):
-    """x + two 3 x 3 convolutions, the first dilated by 2; nothing after the sum."""
+    """x + two 3 x 3 convolutions, the first dilated by 2; nothing after the sum: [B, C, H, W] -> the same."""
 
     def __init__(self, width: int, *, spectral: bool) -> None:
         super().__init__()
@@ -105,7 +104,6 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         return x + self.conv_block(x)
 
 

@@ -189,7 +189,6 @@ class Discriminator(nn.Module):
         self.fusion = nn.Linear(32 * width, 1)
 
     def forward(self, images: Tensor, parts: Tensor) -> Tensor:
-        """One pass; the sigmoid stands in the loss."""
         return self.fusion(torch.cat([self.part(parts), self.whole(images)], 1))
 
 

@@ -90,7 +90,6 @@ class Column(nn.ModuleList):
             self.extend([Enlarge(2), conv(2 * c, c, k), conv(c, last, k)])
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         for layer in self:
             x = layer(x) if isinstance(layer, Enlarge) else F.elu(layer(x))
         return x
@@ -237,7 +236,6 @@ class Critic(nn.Module):
         self.linear = bound(nn.Linear(side * side * widths[-1], 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.2) if self.paper else F.elu(conv(x))
         return self.linear(x.flatten(1))

@@ -96,7 +96,6 @@ class First(nn.Module):
         self.shortcut = nn.Sequential(nn.AvgPool2d(2), _conv(before, after, 1, 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         return self.model(x) + self.shortcut(x)
 
 
@@ -150,7 +149,6 @@ class Picture(nn.Module):
         self.model = nn.Sequential(nn.LeakyReLU(SLOPE), nn.ReflectionPad2d(1), _conv(before, 3, padding=0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         return self.model(x).tanh()
 
 
@@ -353,7 +351,6 @@ class Discriminator(nn.Module):
         self.conv = _conv(z, 1, padding=0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         x = self.attn2(self.encoder[1](self.encoder[0](self.block0(x))))
         x = self.block1(self.encoder[3](self.encoder[2](x)))
         return self.conv(F.leaky_relu(x, SLOPE))

@@ -113,7 +113,6 @@ class Multiscale(nn.Module):
         self.merge = nn.Conv2d(len(DILATIONS) * width, width, fusion, padding=fusion // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One pass."""
         return x + self.merge(torch.cat([scale(x).relu_() for scale in self.scales], 1))
 
 
@@ -128,7 +127,6 @@ class Optimisation(nn.Module):
         self.out = nn.Conv2d(width, 3, 9, padding=4)
 
     def forward(self, images: Tensor) -> Tensor:
-        """One pass."""
         shallow = self.head(images).relu()
         return self.out(self.tail(self.blocks(shallow)) + shallow).sigmoid()
 
@@ -180,7 +178,6 @@ class Discriminator(nn.Module):
         self.score = nn.Linear(16 * width, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """One pass; the sigmoid stands in the losses."""
         return self.score(F.leaky_relu(self.linear(self.blocks(images).flatten(1)), SLOPE))
 
 

@@ -33,7 +33,7 @@ Fill = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model of the zoo that takes any size: images are blanked and padded before it, cropped after it."""
+    """A registered model that takes any size: images are blanked and padded before it, cropped after it."""
 
     model: Model
     card: ModelCard

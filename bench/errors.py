@@ -1,7 +1,7 @@
 """What a user can mend: each is a `BenchError` with one sentence, shown without a traceback (exit status 2).
 
 BenchError
-├── UnknownName      a name that no shelf knows; carries the nearest ones
+├── UnknownName      a name that no registry knows; carries the nearest ones
 ├── BadInput         a file, folder, option or value that cannot be used as given
 ├── Unavailable      something known whose weights, data or library are not on this machine
 ├── ContractBroken   a model (or another plug-in) that does not do what its contract says
@@ -35,7 +35,7 @@ class NotComparable(BenchError):
 
 
 class UnknownName(BenchError):
-    """One or several names that a shelf does not hold; all of them are named at once."""
+    """One or several names that a registry does not hold; all of them are named at once."""
 
     def __init__(self, kind: str, names: Sequence[str], known: Iterable[str], see: str) -> None:
         """`kind` is the word for the thing ("model"), `see` the command that lists what there is."""

@@ -1,4 +1,4 @@
-"""Shelves: a folder whose files are its members. Cards are read from the source text: a list imports nothing."""
+"""Plug-ins: files that register by their names. Cards are read from the source text: a list imports nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CARD_TYPES = {"ModelCard": ModelCard, "MetricCard": MetricCard}
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """Member name -> file, for every Python file of a shelf that holds a card."""
+    """Member name -> file, for every Python file of a folder that holds a card."""
     found = {path.stem: path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")}
     return {name: path for name, path in found.items() if cards(path)}
 
@@ -75,7 +75,7 @@ def load(path: Path, name: str) -> ModuleType:
 
 
 def choose(kind: str, wanted: Iterable[str], known: Sequence[str], see: str) -> list[str]:
-    """Resolve names, `all` and globs (`deepgin*`) against a shelf, keeping the order asked for, without repetition.
+    """Resolve names, `all` and globs (`deepgin*`) against known names, in the order asked for, without repetition.
 
     Every name that meets nothing is reported in one `UnknownName`.
     """

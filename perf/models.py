@@ -1,4 +1,4 @@
-"""Operations and speed of every model on the shelf; contextual attention against a plain loop over patches.
+"""Operations and speed of every registered model; contextual attention against a plain loop over patches.
 
 python perf/models.py                                       everything; on a CPU a quarter of an hour
 python perf/models.py --docs                                the same, and writes docs/speed.md
@@ -135,7 +135,7 @@ threads, say what a model costs.
 """
 
 
-def shelf() -> list[str]:
+def registered() -> list[str]:
     return [name if card.kind == "classical" else f"{name}@untrained" for name, card in model_registry.cards().items()]
 
 
@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--docs", action="store_true", help="also write docs/speed.md")
     given = parser.parse_args()
     batches = [int(batch) for batch in given.batches.split(",")]
-    names = {"all": shelf(), "none": []}.get(given.models, given.models.split(","))
+    names = {"all": registered(), "none": []}.get(given.models, given.models.split(","))
     where = f"{SIZE} x {SIZE} on {machine(given.device)}, torch {torch.__version__}"
     print(where)
     if given.formats:

@@ -33,7 +33,7 @@ def test_a_card_that_is_no_literal_is_named_with_its_line(tmp_path, value):
         plugins.cards(write(tmp_path, f"import os\nCARD = {value}\n"))
 
 
-def test_a_file_without_a_card_is_not_on_the_shelf(tmp_path):
+def test_a_file_without_a_card_is_not_registered(tmp_path):
     write(tmp_path, "X = 1\n")
     assert plugins.files(tmp_path) == {}
 

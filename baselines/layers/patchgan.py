@@ -21,7 +21,6 @@ class Discriminator(nn.Module):
             self.add_module(f"conv{place + 1}", nn.Sequential(spectral_norm(convolution), *after))
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """One pass."""
         seen = []
         for layer in self.children():
             x = layer(x)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bench.datasets.registry import Entry
+    from bench.datasets.registry import DatasetEntry
     from bench.datasets.verify import Findings
 
 app = typer.Typer()
@@ -56,7 +56,7 @@ def show(
     print(json.dumps(dataclasses.asdict(entry), indent=1) if as_json else _sheet(entry))
 
 
-def _sheet(entry: Entry) -> str:
+def _sheet(entry: DatasetEntry) -> str:
     survey = ", ".join(f"{key} {value or 'not given'}" for key, value in entry.survey.items())
     fields = {
         "title": entry.title,

@@ -1,1 +1,1 @@
-"""Data sets: one file a kind of source, and a catalogue of those that the papers use."""
+"""Data sets: one file a kind of source, and what is known of those that the papers use."""

@@ -52,7 +52,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Entry:
+class DatasetEntry:
     """What is known of a data set without having it."""
 
     name: str
@@ -84,14 +84,14 @@ class Entry:
 
 
 @cache
-def entries() -> dict[str, Entry]:
-    """The catalogue, by name."""
+def entries() -> dict[str, DatasetEntry]:
+    """Name -> what is known of a data set, from the files of `entries/`."""
     files = sorted((Path(__file__).parent / "entries").glob("*.toml"))
     return {file.stem: _entry(file) for file in files}
 
 
-def _entry(file: Path) -> Entry:
-    return documents.from_toml(file, "the catalogue entry").into(Entry, name=file.stem)
+def _entry(file: Path) -> DatasetEntry:
+    return documents.from_toml(file, "the data set entry").into(DatasetEntry, name=file.stem)
 
 
 def known() -> list[str]:
@@ -99,7 +99,7 @@ def known() -> list[str]:
     return [*PLAIN, *entries()]
 
 
-def entry(name: str) -> Entry:
+def entry(name: str) -> DatasetEntry:
     """One entry; raises `UnknownName`."""
     if name not in entries():
         raise UnknownName("data set", [name], known(), SEE)
@@ -173,7 +173,7 @@ def _torchvision(class_name: str, root: Path, split: str, name: str) -> Dataset:
     return TorchVision(class_name, root, split, name)
 
 
-def _official(entry: Entry, root: Path, split: str | None) -> Dataset:
+def _official(entry: DatasetEntry, root: Path, split: str | None) -> Dataset:
     layout, base = _locate(entry, root, split)
     if entry.torchvision:
         return _torchvision(entry.torchvision, base, layout.split, entry.name)
@@ -186,7 +186,7 @@ def _official(entry: Entry, root: Path, split: str | None) -> Dataset:
     return dataset
 
 
-def _locate(entry: Entry, root: Path, split: str | None) -> tuple[Layout, Path]:
+def _locate(entry: DatasetEntry, root: Path, split: str | None) -> tuple[Layout, Path]:
     """The layout that is there, and the directory that its folder lies in."""
     wanted = split or next((layout.split for layout in entry.layouts if _tail(root, layout.folder)), entry.splits[0])
     layouts = [layout for layout in entry.layouts if wanted in (layout.split, layout.folder)]

@@ -16,7 +16,7 @@ from bench.masks.registry import Family, Masks
 def mix(
     stream: Stream, size_px: int, rectangular: dict[str, Any], cells: dict[str, Any], lines: dict[str, Any]
 ) -> Masks:
-    """One of the three kinds, each with the same chance."""
+    """Each mask a rectangle, a cellular automaton or polylines, with the same chance: bool [N, size, size]."""
     kind = stream.integers(0, 2, 1)[:, 0]
     masks = np.empty((len(kind), size_px, size_px), bool)
     kinds: tuple[tuple[Any, dict[str, Any]], ...] = ((sides, rectangular), (cellular, cells), (polylines, lines))

@@ -33,17 +33,17 @@ class StratumTask:
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """The file's name without suffix: `05-10`, or `all`."""
         return ratio.stratum_name(self.stratum) if self.stratum else frozen.WHOLE
 
 
 def frozen_families() -> dict[str, Family]:
-    """The families that are frozen, by name."""
+    """Name -> family, of those that are frozen and not only drawn on the fly."""
     return {name: family for name, family in families().items() if family.count}
 
 
 def tasks(family: Family, size_px: int) -> list[StratumTask]:
-    """The files of a family's set."""
+    """What is to be drawn for a family's set: a task for each stratum, or one for all."""
     strata: Sequence[Bucket | None] = ratio.STRATA if family.strata else (None,)
     return [StratumTask(family, size_px, stratum) for stratum in strata]
 
@@ -158,7 +158,7 @@ def _verify_imported(held: frozen.MaskSet) -> list[str]:
 
 
 def _compare(held: frozen.MaskSet, name: str, redrawn: frozen.Stratum) -> list[str]:
-    """What a stored stratum has that the redrawn one has not."""
+    """Every difference between a stored stratum and the one drawn again, as sentences."""
     path = held.folder / f"{name}.npz"
     try:
         (part,) = held.open([name])

@@ -42,7 +42,7 @@ _SEE = "bench masks list"
 
 @dataclass(frozen=True)
 class Stratum:
-    """The masks of one file, unpacked to bits."""
+    """The masks of one file, out of their compression."""
 
     name: str
     bits: PackedMasks
@@ -106,11 +106,11 @@ class Pool:
 
     @property
     def count(self) -> int:
-        """How many masks there are."""
+        """Number of masks in the pool."""
         return len(self.members)
 
     def index(self, image_id: str) -> int:
-        """The mask of an image: it depends on the image's id alone."""
+        """Place of the mask that an image takes, 0..count - 1; it depends on the image's id alone."""
         return digest.number(image_id) % self.count
 
     def masks(self, indices: Sequence[int]) -> Masks:
@@ -147,17 +147,17 @@ class MaskSet:
 
     @property
     def family(self) -> str:
-        """Name of the family."""
+        """Name of the family: `freeform`."""
         return str(self.manifest["family"])
 
     @property
     def size_px(self) -> int:
-        """Side of the masks."""
+        """Side of the square masks, in pixels."""
         return int(self.manifest["size_px"])
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the whole set."""
+        """SHA-256 of the whole set, as `whole_digest` makes it."""
         return str(self.manifest["sha256"])
 
     @property
@@ -167,7 +167,7 @@ class MaskSet:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The strata, from small to large."""
+        """Names of the strata, from small to large: `00-05`, ..., or `all`."""
         return tuple(self.manifest["strata"])
 
     def open(self, names: Sequence[str]) -> tuple[Opened, ...]:
@@ -205,7 +205,7 @@ class MaskSet:
 
     @property
     def remedy(self) -> str:
-        """What to do about a damaged set."""
+        """The sentence that says what to do about a damaged set."""
         if self.manifest.get("imported"):
             return "Import the set again: bench masks import --help"
         return f"Restore it, or freeze it again: bench masks freeze {self.family} --size {self.size_px} --again"

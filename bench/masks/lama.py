@@ -24,9 +24,10 @@ def lines_or_boxes(
     boxes: dict[str, Any] | None = None,
     variants: int = 1,
 ) -> Masks:
-    """Polylines, or boxes with `chance` (so many in so many). Of several variants one that covers at most half is taken
+    """Polylines, or boxes with `chance` (so many in so many): bool [N, size, size].
 
-    by chance; where none does, the first is returned, for the caller's limit to refuse.
+    Of several variants one that covers at most half is taken by chance; where none does, the first is returned, for the
+    caller's limit to refuse.
     """
     drawn = np.stack([_one(stream, size_px, chance, lines, boxes) for _ in range(variants)], axis=1)
     good = 2 * drawn.sum(axis=(2, 3)) <= size_px * size_px

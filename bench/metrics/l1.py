@@ -90,32 +90,32 @@ CARDS = {
 
 
 def metric(name: str, device: Any) -> Formula:
-    """Open a variant."""
+    """Open one of `CARDS`; a closed formula takes no notice of the device."""
     return Formula(FORMULAS[name])
 
 
 def plain(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """In grey levels."""
+    """Mean |a - b| over pixels and channels, in grey levels: float64 [N]. Images are uint8 [N, 3, H, W]."""
     return absolute(truth, output) / truth[0].numel()
 
 
 def hole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """In grey levels, over the missing pixels; 0 / 0, which is NaN, where nothing is missing."""
+    """Mean |a - b| over channels of the missing pixels, in grey levels; NaN (0 / 0) where nothing is missing."""
     return absolute(truth, output, masks) / (3 * count(masks))
 
 
 def relative(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Over the sum of the truth."""
+    """Sum |a - b| over the sum of the truth, without unit; NaN for a black truth."""
     return absolute(truth, output) / absolute(truth)
 
 
 def shared(truth: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-    """Over the sum of both."""
+    """Sum |a - b| over the sum of both images, 0..1; NaN where both are black."""
     return absolute(truth, output) / (absolute(truth) + absolute(output))
 
 
 def valid_share(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Sum over pixels and channels in grey levels, over the count of known pixels."""
+    """Sum |a - b| over pixels and channels, in grey levels, by the count of known pixels; NaN where none is known."""
     known = count(~masks)
     return torch.where(known > 0, absolute(truth, output) / known, torch.nan)
 

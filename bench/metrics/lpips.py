@@ -57,7 +57,7 @@ BATCH = {"cuda": 32}
 
 
 class Backbone(NamedTuple):
-    """A torchvision network and where its activations are taken."""
+    """A torchvision network, where its activations are taken, and what belongs to it."""
 
     build: str
     taps: tuple[int, ...]
@@ -136,7 +136,7 @@ class Perceptual(PairMetric):
     def compare(
         self, prepared: tuple[torch.Size, torch.Tensor], output: torch.Tensor, masks: torch.Tensor
     ) -> torch.Tensor:
-        """Distance summed over the taps."""
+        """Distance summed over the taps: float64 [B], 0 for equal images."""
         shape, activations = prepared
         check_output(shape, output, masks)
         with precision.full(output.device):
@@ -163,7 +163,7 @@ class Perceptual(PairMetric):
 
 
 def length(activation: torch.Tensor) -> torch.Tensor:
-    """Euclidean norm over channels, [B, 1, h, w]."""
+    """Euclidean norm over channels: float32 [B, C, h, w] -> [B, 1, h, w]."""
     return torch.linalg.vector_norm(activation, dim=1, keepdim=True)
 
 

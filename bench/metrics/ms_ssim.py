@@ -32,11 +32,11 @@ POWERS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 SMALLEST_PX = 161
 """So that the window fits into the fifth scale."""
 
-Pyramid = list[ssim.Moments]
+Pyramid = list[ssim.LocalMoments]
 
 
 def metric(name: str, device: Any) -> PairMetric:
-    """Open the metric."""
+    """Open `ms-ssim`; device and name decide nothing."""
     return Multiscale()
 
 
@@ -47,12 +47,12 @@ class Multiscale(PairMetric):
         self.scale = ssim.Structural(windows.gaussian(), ssim.rgb)
 
     def prepare(self, truth: torch.Tensor) -> tuple[torch.Size, Pyramid]:
-        """Local moments of the truth at every scale."""
+        """The truth's shape, and its local moments at each of five scales."""
         check_truth(truth, SMALLEST_PX, "MS-SSIM with five scales")
         return truth.shape, [self.scale.moments(planes) for planes in _halved(truth)]
 
     def compare(self, prepared: tuple[torch.Size, Pyramid], output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Product over the scales."""
+        """Product over the scales of what each gives to its power, then the mean over RGB: float64 [B] in 0..1."""
         shape, pyramid = prepared
         check_output(shape, output, masks)
         scales = zip(pyramid, _halved(output), strict=True)

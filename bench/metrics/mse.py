@@ -63,27 +63,27 @@ CARDS = {
 
 
 def metric(name: str, device: Any) -> Formula:
-    """Open a variant."""
+    """Open one of `CARDS`; a closed formula takes no notice of the device."""
     return Formula(FORMULAS[name])
 
 
 def plain(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """In squared grey levels."""
+    """Mean (a - b)^2 over pixels and channels, in squared grey levels: float64 [N]. Images are uint8 [N, 3, H, W]."""
     return squares(truth, output) / truth[0].numel()
 
 
 def unit(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """On values in 0..1."""
+    """Mean (a - b)^2 over pixels and channels of values in 0..1."""
     return plain(truth, output, masks) / 255**2
 
 
 def hole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """In squared grey levels, over the missing pixels; 0 / 0, which is NaN, where nothing is missing."""
+    """Mean (a - b)^2 over channels of missing pixels, in squared grey levels; NaN (0 / 0) where nothing is missing."""
     return squares(truth, output, masks) / (3 * count(masks))
 
 
 def relative(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Over the squares of the truth."""
+    """Sum (a - b)^2 over the sum of the truth's squares, without unit; NaN for a black truth."""
     return squares(truth, output) / squares(truth)
 
 

@@ -113,11 +113,11 @@ class Formula(PairMetric):
     value: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
     def prepare(self, truth: torch.Tensor) -> torch.Tensor:
-        """The truth itself."""
+        """The truth itself, once it is known to be uint8 [B, 3, H, W]."""
         check_truth(truth)
         return truth
 
     def compare(self, prepared: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """The formula, in batches of one size: no sum depends on how many images came together."""
+        """float64 [B], in batches of one size: no sum depends on how many images came together."""
         check_output(prepared.shape, output, masks)
         return in_batches(self.value, BATCH.get(output.device.type, 1), prepared, output, masks)

@@ -98,7 +98,7 @@ CARDS = {
 
 
 def metric(name: str, device: Any) -> PairMetric:
-    """Open a variant."""
+    """Open one of `CARDS`; a closed formula takes no notice of the device."""
     return Pooled(mse.plain) if name == "psnr-pooled" else Formula(FORMULAS[name])
 
 
@@ -106,34 +106,34 @@ class Pooled(Formula):
     """Gives the MSE of each image, and of a set of images the PSNR of their mean MSE."""
 
     def reduce(self, values: np.ndarray) -> np.ndarray:
-        """One decibel value, infinite where all images are equal."""
+        """Mean squared errors [..., N] -> PSNR of their mean [...], in dB; infinite where all images are equal."""
         with np.errstate(divide="ignore"):
             return np.asarray(10 * np.log10(255**2 / values.mean(axis=-1)))
 
 
 def decibels(error: torch.Tensor, peak: torch.Tensor | float = 255.0) -> torch.Tensor:
-    """PSNR of a mean squared error; infinite where it is 0."""
+    """10 log10(peak^2 / error), in dB; infinite where the mean squared error is 0. Both in grey levels."""
     return 10 * torch.log10(peak**2 / error)
 
 
 def of_plane(weights: tuple[int, int, int], truth: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-    """PSNR of one weighted plane."""
+    """PSNR in dB of the grey images that weigh R, G and B so: uint8 [N, 3, H, W] twice -> float64 [N]."""
     pixels = truth[0, 0].numel()
     return decibels(squares(weighted(truth, weights), weighted(output, weights)) / pixels)
 
 
 def whole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """PSNR of all pixels and channels."""
+    """PSNR in dB over all pixels and channels, peak 255: uint8 [N, 3, H, W] twice -> float64 [N]."""
     return decibels(mse.plain(truth, output, masks))
 
 
 def image_maximum(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """PSNR whose peak is the largest value of the truth."""
+    """PSNR in dB whose peak is the largest value of each truth, instead of 255."""
     return decibels(mse.plain(truth, output, masks), truth.flatten(1).amax(1).double())
 
 
 def where_equal(value: float, psnr: torch.Tensor) -> torch.Tensor:
-    """Put a number where the PSNR is infinite."""
+    """The PSNR [N] with `value` where it is infinite."""
     return psnr.nan_to_num(posinf=value)
 
 

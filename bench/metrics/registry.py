@@ -1,4 +1,4 @@
-"""The shelf of metrics and feature extractors: what there is, what it needs, how it is opened. Lists load no torch."""
+"""Which metrics and feature extractors there are, what each needs, how it is opened. Lists load no torch."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ FOLDER = Path(__file__).parent
 SEE = "bench metrics list"
 
 
-class Entry(NamedTuple):
-    """A card and the module that opens what it describes."""
+class RegisteredMetric(NamedTuple):
+    """The card of a metric or feature extractor, and the name of the module that opens it."""
 
     card: MetricCard
     module: str
@@ -100,26 +100,28 @@ def _needed(name: str) -> list[MetricCard]:
     return [card, *([extractors()[card.extractor]] if card.extractor else [])]
 
 
-def _metric(name: str) -> Entry:
+def _metric(name: str) -> RegisteredMetric:
     choose([name])
     return _metrics()[name]
 
 
 @functools.cache
-def _metrics() -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
+def _metrics() -> dict[str, RegisteredMetric]:
+    found: dict[str, RegisteredMetric] = {}
     for module, path in [*_modules(FOLDER, __package__), *_third_parties()]:
         for name, card in plugins.cards(path).items():
             if name in found:
                 raise BadInput(f"{path} brings a metric '{name}', a name that {found[name].module} has already.")
-            found[name] = Entry(card, module)
+            found[name] = RegisteredMetric(card, module)
     return found
 
 
 @functools.cache
-def _extractors() -> dict[str, Entry]:
+def _extractors() -> dict[str, RegisteredMetric]:
     modules = _modules(FOLDER / "features", f"{__package__}.features")
-    return {name: Entry(card, module) for module, path in modules for name, card in plugins.cards(path).items()}
+    return {
+        name: RegisteredMetric(card, module) for module, path in modules for name, card in plugins.cards(path).items()
+    }
 
 
 def _modules(folder: Path, package: str) -> list[tuple[str, Path]]:

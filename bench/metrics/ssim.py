@@ -95,19 +95,19 @@ C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def metric(name: str, device: Any) -> PairMetric:
-    """Open a variant."""
+    """Open one of `CARDS`; the images decide on which device it runs."""
     return Structural(**SETTINGS[name])
 
 
-class Moments(NamedTuple):
-    """The truth's planes [N, H, W], image by image, and local means, float64 [N, h, w]: of them, and of their squares
-
-    plus C1 + C2.
-    """
+class LocalMoments(NamedTuple):
+    """What the truth alone decides: planes of its images, and their local means under the window."""
 
     planes: torch.Tensor
+    """[N, H, W]: three planes (or one) for each image, one after another."""
     mean: torch.Tensor
+    """float64 [N, h, w]: mu of the truth."""
     square: torch.Tensor
+    """float64 [N, h, w]: mu of the truth's squares, plus C1 + C2."""
 
 
 @dataclass(frozen=True)
@@ -129,46 +129,56 @@ class Structural(PairMetric):
     hole: bool = False
     """True: only windows centred on a missing pixel count."""
 
-    def prepare(self, truth: torch.Tensor) -> tuple[torch.Size, Moments]:
-        """Local moments of the truth."""
+    def prepare(self, truth: torch.Tensor) -> tuple[torch.Size, LocalMoments]:
+        """Shape and local moments of a truth uint8 [B, 3, H, W]; `BadInput` where it is smaller than the window."""
         size = len(self.window)
         smallest = {"inside": size, "reflect": size // 2 + 1, "constant": 1}[self.border]
         check_truth(truth, smallest, f"SSIM with a window of {size} x {size}")
         return truth.shape, self.moments(self._framed(truth))
 
-    def compare(self, prepared: tuple[torch.Size, Moments], output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Mean of the map over windows and planes."""
+    def compare(
+        self, prepared: tuple[torch.Size, LocalMoments], output: torch.Tensor, masks: torch.Tensor
+    ) -> torch.Tensor:
+        """Mean of the map over windows and planes: float64 [B] in -1..1."""
         shape, moments = prepared
         check_output(shape, output, masks)
         planes = self._framed(output)
         holes = [masks.repeat_interleave(len(planes) // len(masks), 0)[:, 0]] if self.hole else []
         return by_plane(self.similarity, *moments, planes, *holes).view(len(output), -1).mean(1)
 
-    def moments(self, planes: torch.Tensor) -> Moments:
-        """Of planes [N, H, W]."""
-        return Moments(planes, *by_plane(self._moments, planes).unbind(1))
+    def moments(self, planes: torch.Tensor) -> LocalMoments:
+        """Local moments of planes [N, H, W], which are framed where windows may reach over the border."""
+        return LocalMoments(planes, *by_plane(self._moments, planes).unbind(1))
 
     def terms(self, truth: Array, mean: Array, square: Array, output: Array) -> tuple[Array, Array, Array, Array]:
-        """At every window numerator and denominator of the contrast-structure term, then those of luminance."""
+        """Numerator and denominator of the contrast-structure term, then of the luminance term, at every window.
+
+        truth, output: planes [..., H, W]; mean, square: the truth's moments [..., h, w], as are all four results. With
+        x = truth, y = output, g = y - x, mu a mean under the window and s a (co)variance:
+        (2 s_xy + C2, s_xx + s_yy + C2, 2 mu_x mu_y + C1, mu_x^2 + mu_y^2 + C1).
+        """
         y = double(output)
         gap = y - truth
-        both, shift, spread = means(self.window, y * y, gap, gap * gap)
-        light = mean + shift
+        both, shift, spread = means(self.window, y * y, gap, gap * gap)  # mu_yy, mu_g, mu_gg
+        light = mean + shift  # mu_y
         light *= mean
         light *= 2
-        light += C1
-        shift *= shift
-        spread -= shift
-        lights = light + shift
-        both += square
-        both -= lights
-        structure = both - spread
+        light += C1  # 2 mu_x mu_y + C1
+        shift *= shift  # mu_g^2
+        spread -= shift  # s_gg = s_xx + s_yy - 2 s_xy
+        lights = light + shift  # mu_x^2 + mu_y^2 + C1
+        both += square  # mu_xx + mu_yy + C1 + C2
+        both -= lights  # s_xx + s_yy + C2
+        structure = both - spread  # 2 s_xy + C2
         if self.clip:
             structure *= structure > 0
         return structure, both, light, lights
 
     def similarity(self, truth: Array, mean: Array, square: Array, output: Array, hole: Array | None = None) -> Array:
-        """Mean of the map of planes, over windows centred in the hole where one is given."""
+        """Mean of the map of each plane, [..., H, W] -> [...], over the windows centred in the hole where one is given.
+
+        The arguments are those of `terms`; hole: bool [..., H, W], True = missing.
+        """
         rim = len(self.window) // 2
         centres = None if hole is None else double(hole[..., rim:-rim, rim:-rim])
         if isinstance(truth, np.ndarray):
@@ -179,7 +189,10 @@ class Structural(PairMetric):
         return (similarity * centres).sum((-2, -1)) / centres.sum((-2, -1))
 
     def _where_touched(self, truth: Array, mean: Array, square: Array, output: Array, centres: Array | None) -> Array:
-        """The same of one plane: the map is 1 wherever a window sees no difference, and is not computed there."""
+        """Mean of the map of one plane in NumPy, computed only where a window sees a difference: elsewhere it is 1.
+
+        centres: float64 [h, w], 1 at the windows that count; None: all do.
+        """
         size = len(self.window)
         seen = touched(size, truth, output)
         if centres is not None:
@@ -224,17 +237,17 @@ class Structural(PairMetric):
 
 
 def rgb(images: torch.Tensor) -> torch.Tensor:
-    """Three planes."""
+    """All three planes: uint8 [B, 3, H, W] as it is."""
     return images
 
 
 def grey(images: torch.Tensor) -> torch.Tensor:
-    """One plane, not rounded."""
+    """One plane by scikit-image's weights, not rounded: float64 [B, 1, H, W] in 0..255."""
     return weighted(images, GREY)
 
 
 def luma(images: torch.Tensor) -> torch.Tensor:
-    """One plane of whole numbers, halves rounded up."""
+    """One plane, the luma of BT.601 in whole numbers, halves rounded up: float64 [B, 1, H, W] in 0..255."""
     return (weighted(images, LUMA) + 0.5).floor()
 
 

@@ -28,7 +28,7 @@ SIZE = 8
 
 
 def metric(name: str, device: Any) -> PairMetric:
-    """Open the metric."""
+    """Open `uqi`; device and name decide nothing."""
     return Universal()
 
 
@@ -36,14 +36,14 @@ class Universal(PairMetric):
     """Window sums of 8-bit values are exact in float64, so that a flat window is known for certain."""
 
     def prepare(self, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Local mean and variance of the truth, float64 [N, 2, h, w] for its N planes."""
+        """The truth and its local mean and variance, float64 [3B, 2, h, w]: uint8 [B, 3, H, W] -> its 3B planes."""
         check_truth(truth, SIZE, f"UQI with a window of {SIZE} x {SIZE}")
         return truth, by_plane(_moments, truth.flatten(0, 1))
 
     def compare(
         self, prepared: tuple[torch.Tensor, torch.Tensor], output: torch.Tensor, masks: torch.Tensor
     ) -> torch.Tensor:
-        """Mean of the index over windows and channels."""
+        """Mean of the index over windows and channels: float64 [B] in -1..1."""
         truth, moments = prepared
         check_output(truth.shape, output, masks)
         values = by_plane(_index, truth.flatten(0, 1), *moments.unbind(1), output.flatten(0, 1))

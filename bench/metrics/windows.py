@@ -51,12 +51,12 @@ def by_plane(function: Callable[..., Array], *planes: torch.Tensor) -> torch.Ten
 
 
 def double(planes: Array) -> Array:
-    """In float64."""
+    """Planes of any type (array or tensor) as float64 of the same shape."""
     return planes.astype(np.float64) if isinstance(planes, np.ndarray) else planes.double()
 
 
 def stack(*planes: Array) -> Array:
-    """Side by side, [..., len, H, W]."""
+    """K planes [..., H, W] side by side: [..., K, H, W]."""
     return np.stack(planes, -3) if isinstance(planes[0], np.ndarray) else torch.stack(planes, -3)
 
 

@@ -1,1 +1,1 @@
-"""The zoo: find, load and check models and their weights."""
+"""Models: their registry, their weights, prediction, and the contract that they keep."""

@@ -57,7 +57,7 @@ class ModelRef:
 
 
 def cards() -> dict[str, ModelCard]:
-    """Id -> card of every model on the shelves, without importing any of them."""
+    """Id -> card of every registered model, without importing any of them."""
     found = {name: sources.card_in(member.file) for name, member in sources.members().items()}
     return {name: card for name, card in found.items() if card is not None}
 
@@ -119,7 +119,7 @@ def _file_digest(file: Path) -> str:
 def _resolved(name: str) -> list[ModelRef]:
     if _is_file(name):
         return [_from_file(name)]
-    return [_from_folder(name)] if os.sep in name else [*_from_shelf(name)]
+    return [_from_folder(name)] if os.sep in name else [*_registered(name)]
 
 
 def _from_folder(name: str) -> ModelRef:
@@ -133,7 +133,7 @@ def _from_folder(name: str) -> ModelRef:
     return ModelRef(label, found.root.name, "", suffix, member, card, pictures=found)
 
 
-def _from_shelf(name: str) -> Iterator[ModelRef]:
+def _registered(name: str) -> Iterator[ModelRef]:
     wanted, _, tags = name.partition("@")
     for model_id, variant in _forms(wanted):
         member, card = sources.members()[model_id], cards()[model_id]
@@ -237,7 +237,7 @@ def _is_file(name: str) -> bool:
 
 
 def _from_file(name: str) -> ModelRef:
-    """A model's file on no shelf: `FILE.py` (with a card and `model()`), `FILE.py:variant` or `FILE.py:Class`."""
+    """A file that is not registered: `FILE.py` (with a card and `model()`), `FILE.py:variant` or `FILE.py:Class`."""
     place, _, tag = name.partition("@")
     path, _, word = place.partition(".py:") if ".py:" in place else (place.removesuffix(".py"), "", "")
     member = sources.by_path(Path(f"{path}.py"))

@@ -78,7 +78,7 @@ def card_in(path: Path) -> ModelCard | None:
 
 
 def by_path(path: Path) -> Member:
-    """A model's file that is on no shelf; its id is the file's name with suffix (`mine.py`)."""
+    """A model's file that is not registered; its id is the file's name with suffix (`mine.py`)."""
     path = path.expanduser().resolve()
     if not path.is_file():
         raise BadInput(f"{path} does not exist: a model's file is named as path/to/file.py or path/to/file.py:Class.")

@@ -73,7 +73,7 @@ def from_file(path: Path) -> dict[str, Any]:
 
 
 def resolve(spec: RunSpec) -> Job:
-    """Check every name of a spec against its shelf and resolve weights, masks and metric networks.
+    """Check every name of a spec against its registry and resolve weights, masks and metric networks.
 
     Raises one `BenchError` that names everything wrong at once.
     """

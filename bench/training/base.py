@@ -10,7 +10,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Batch:
-    """What one turn of a player sees."""
+    """The images and masks of one turn of a player."""
 
     images: torch.Tensor
     """The truth: float32 [B, 3, H, W], RGB in 0..1. Whatever is shown to a network is masked by the training itself."""

@@ -42,7 +42,7 @@ class Samples:
 
 
 class Batches(Numbered[Samples]):
-    """Batch number -> the samples of this process's share."""
+    """Batch number -> this process's share of its samples, a pure function of recipe, seed and number."""
 
     def __init__(
         self,
@@ -173,15 +173,15 @@ class EnlargeTo(v2.Transform):
         self.size = size
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """`inpt`: a Pillow image."""
+        """A Pillow image in, a Pillow image out."""
         return self.enlarge(inpt) if min(inpt.size) < self.size else inpt
 
 
 class CentreSquare(v2.Transform):
-    """The largest centred square."""
+    """Cut out the largest centred square."""
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """`inpt`: a Pillow image."""
+        """A Pillow image in, a Pillow image out."""
         side = min(inpt.size)
         left, top = (inpt.width - side) // 2, (inpt.height - side) // 2
         return inpt.crop((left, top, left + side, top + side))
@@ -191,11 +191,11 @@ class QuarterTurn(v2.Transform):
     """Turn by 0, 90, 180 or 270 degrees, each as likely."""
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """The number of quarter turns."""
+        """Draw the number of quarter turns, 0 to 3."""
         return {"turns": int(torch.randint(4, ()))}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """`inpt`: a Pillow image."""
+        """A Pillow image in, a Pillow image out."""
         return Image.fromarray(np.rot90(np.asarray(inpt), params["turns"]))
 
 
@@ -207,12 +207,12 @@ class Phase(v2.Transform):
         self.stride = stride
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """The first row and column."""
+        """Draw the first row and the first column."""
         top, left = torch.randint(self.stride, (2,)).tolist()
         return {"top": top, "left": left}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """`inpt`: a Pillow image."""
+        """A Pillow image in, a Pillow image out."""
         return Image.fromarray(np.asarray(inpt)[params["top"] :: self.stride, params["left"] :: self.stride])
 
 

@@ -22,10 +22,10 @@ PROBE = 2
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a whole training asks of one process."""
+    """What a whole training asks of one process: time and memory."""
 
     parameters: dict[str, int]
-    """By player."""
+    """Player -> number of parameters."""
     seconds: float
     """All steps, without loading and validation."""
     memory_bytes: int
@@ -74,7 +74,7 @@ def check_memory(estimate: Estimate, device: torch.device, batch: int) -> None:
 
 @contextmanager
 def out_of_memory(batch: int) -> Iterator[None]:
-    """Say what to do where memory ends in spite of the estimate."""
+    """Turn the device's out-of-memory error, which the estimate did not foresee, into `BadInput` with advice."""
     try:
         yield
     except torch.OutOfMemoryError as fault:

@@ -17,7 +17,7 @@ def normal(module: nn.Module, std: float = 0.02, *, norm_std: float = 0.0) -> No
 
 
 def xavier(module: nn.Module, gain: float = 1.0, *, uniform: bool = True) -> None:
-    """Glorot's rule, TensorFlow's default (uniform, gain 1)."""
+    """Glorot's rule for kernels; uniform with gain 1 is TensorFlow's default (Glorot and Bengio 2010)."""
     draw = nn.init.xavier_uniform_ if uniform else nn.init.xavier_normal_
     _fill(module, lambda weight: draw(weight, gain))
 
@@ -33,7 +33,7 @@ def kaiming(module: nn.Module, scale: float = 1.0, *, slope: float = 0.0, fan: s
 
 
 def orthogonal(module: nn.Module, gain: float = 1.0) -> None:
-    """Orthogonal kernels times a gain."""
+    """Orthogonal kernels times a gain (Saxe et al. 2014)."""
     _fill(module, lambda weight: nn.init.orthogonal_(weight, gain))
 
 

@@ -41,7 +41,7 @@ class TrainingJob:
 
     @property
     def card(self) -> ModelCard:
-        """The model's card."""
+        """The `CARD` of the model's file."""
         return self.module.CARD
 
     @property

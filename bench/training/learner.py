@@ -107,7 +107,7 @@ class Learner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to what `state` gave."""
+        """Take over what `state` gave: stage, weights and optimizers go on from there."""
         self.model.load_state_dict(state["model"])
         self.players.load_state_dict(state["players"])
         if self.average:
@@ -167,7 +167,7 @@ def rounds(recipe: Recipe, start: int) -> Iterator[tuple[int, Stage, float]]:
 
 
 def batches_until(recipe: Recipe, step: int) -> int:
-    """How many batches the steps before this one take."""
+    """How many batches the steps before step `step` take: a fresh stage takes one a turn, others one a step."""
     ends = itertools.accumulate(stage.steps for stage in recipe.stages)
     taken = 0
     for stage, end in zip(recipe.stages, ends, strict=True):

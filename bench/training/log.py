@@ -39,7 +39,7 @@ class Log:
             _keep_until(self.path, resumed_at)
 
     def add(self, step: int, stage: str, player: str, terms: Mapping[str, torch.Tensor]) -> None:
-        """Remember the terms of one turn; `step` counts from 1."""
+        """Keep the terms of one turn (name -> scalar, without its weight) until `flush`; `step` counts from 1."""
         values = torch.stack([value.detach().float() for value in terms.values()])
         self.pending.append((step, stage, player, tuple(terms), values))
 
@@ -61,7 +61,7 @@ class Log:
         self._write(last, {key: sum(values) / len(values) for key, values in sums.items()})
 
     def score(self, step: int, stage: str, scores: Mapping[str, float]) -> None:
-        """Write the results of a validation."""
+        """Write the scores of a validation (`psnr` in dB, `l1` in 0..1) as rows of the player `validation`."""
         self._write(step, {(stage, "validation", name): value for name, value in scores.items()})
 
     def _write(self, step: int, values: Mapping[tuple[str, str, str], float]) -> None:

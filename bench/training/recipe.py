@@ -29,7 +29,7 @@ from bench.errors import BadInput, UnknownName
 
 @dataclass(frozen=True)
 class Optimizer:
-    """How one player's parameters move."""
+    """The optimizer of one player."""
 
     lr: float
     kind: str = "Adam"

@@ -26,7 +26,7 @@ AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Validation:
-    """Fixed photographs and masks."""
+    """The fixed photographs and masks that every validation of a training scores."""
 
     truth: torch.Tensor
     """uint8 [N, 3, S, S]"""

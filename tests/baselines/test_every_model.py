@@ -1,4 +1,4 @@
-"""Every model on the shelves keeps the contract and tells the truth about itself; a new file is tested by existing."""
+"""Every registered model keeps the contract and tells the truth about itself; a new file is tested by existing."""
 
 import importlib
 import math

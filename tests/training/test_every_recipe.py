@@ -1,4 +1,4 @@
-"""Every model that brings recipes can be trained by them; a new file on the shelf is tested by standing there."""
+"""Every model that brings recipes can be trained by them; a new file is tested by existing."""
 
 import dataclasses
 
