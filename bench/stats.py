@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -161,18 +161,30 @@ class Paired(NamedTuple):
 
 def paired(a: np.ndarray, b: np.ndarray, *, seed: int = SEED) -> Paired:
     """Compare two models image by image. a, b: float64 [N], entry i of both from the same image and mask."""
-    differences = _differences(a, b)
-    if len(differences) < MINIMUM_IMAGES:
-        value = float(differences.mean()) if len(differences) else math.nan
-        return Paired(value, math.nan, math.nan, math.nan, math.nan, len(differences))
-    low, high = bootstrap(differences[None], seed=seed)
-    p, correlation = wilcoxon(differences)
-    return Paired(float(differences.mean()), float(low[0]), float(high[0]), p, correlation, len(differences))
+    return paired_cells([(a, b)], seed=seed)[0]
+
+
+def paired_cells(cells: Sequence[tuple[np.ndarray, np.ndarray]], *, seed: int = SEED) -> list[Paired]:
+    """`paired` in each of several cells; cells in which as many pairs count share their resamples."""
+    differences = [_differences(a, b) for a, b in cells]
+    ends: dict[int, tuple[float, float]] = {}
+    for count in {len(one) for one in differences}:
+        places = [place for place, one in enumerate(differences) if len(one) == count]
+        low, high = bootstrap(np.stack([differences[place] for place in places]), seed=seed)
+        ends |= dict(zip(places, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+    return [_paired(one, *ends[place]) for place, one in enumerate(differences)]
 
 
 def _differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     both = np.isfinite(a) & np.isfinite(b)
     return a[both] - b[both]
+
+
+def _paired(differences: np.ndarray, low: float, high: float) -> Paired:
+    value = float(differences.mean()) if len(differences) else math.nan
+    tested = len(differences) >= MINIMUM_IMAGES
+    p, correlation = wilcoxon(differences) if tested else (math.nan, math.nan)
+    return Paired(value, low, high, p, correlation, len(differences))
 
 
 def wilcoxon(differences: np.ndarray) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from dataclasses import dataclass, field
@@ -15,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.errors import BadInput, NotComparable
-
-PLACE = ("mask_set", "bucket")
+from bench.report.rows import ModelRows
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,10 @@ class Run:
     """Labels in ascending order of ratio."""
     middles: dict[str, float]
     """Label -> middle of the bucket in per cent."""
-    _columns: dict[str, dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
+    _rows: dict[str, ModelRows | None] = field(default_factory=dict)
+    _numbers: dict[str, np.ndarray] = field(default_factory=dict)
+    _images: dict[str, int] = field(default_factory=dict)
+    _values: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     @property
     def dataset(self) -> str:
@@ -100,42 +101,30 @@ class Run:
         return tuple(bucket for bucket in self.buckets if bucket in held)
 
     def per_image(self, model: str, mask_set: str, bucket: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        """Image numbers (ascending) and values of a cell; both empty for metrics of whole sets."""
-        if metric not in self._columns:
-            self._columns[metric] = self._read(metric)
-        nothing = np.empty(0, np.int64), np.empty(0)
-        return self._columns[metric].get((model, mask_set, bucket), nothing)
+        """Image numbers (ascending, the same for all models) and values of a cell; empty for metrics of whole sets."""
+        found = self.rows_of(model)
+        if found is None or metric not in found.columns or (mask_set, bucket) not in found.cells:
+            return np.empty(0, np.int32), np.empty(0)
+        places = found.cells[mask_set, bucket]
+        images, values = self._numbers[model][places], self.values(model, metric)[places]
+        order = slice(None) if (np.diff(images) > 0).all() else np.argsort(images, kind="stable")
+        return images[order], values[order]
 
-    def _read(self, metric: str) -> dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]]:
+    def values(self, model: str, metric: str) -> np.ndarray:
+        """What a model's rows scored, float64 [N], in their order; the model must have left rows."""
+        rows = self.rows_of(model)
+        if (model, metric) not in self._values and rows is not None:
+            self._values[model, metric] = rows.values(metric)
+        return self._values[model, metric]
+
+    def rows_of(self, model: str) -> ModelRows | None:
+        """A model's rows; None for a run that left none."""
         path = self.root / "results.parquet"
-        if not path.is_file() or metric not in pq.read_schema(path).names:
-            return {}
-        names = ["model", *PLACE, "image"]
-        rows = pq.ParquetFile(path, read_dictionary=names).read([*names, metric]).unify_dictionaries()
-        columns = [rows.column(name).combine_chunks() for name in names]
-        codes = [np.from_dlpack(column.indices) for column in columns]
-        order = np.lexsort(codes[::-1])
-        image, values = codes[3][order], _floats(rows.column(metric).combine_chunks())[order]
-        labels = [column.dictionary.to_pylist() for column in columns[:3]]
-        change = np.zeros(len(order), bool)
-        for code in codes[:3]:
-            change[1:] |= np.diff(code[order]) != 0
-        starts = [0, *np.flatnonzero(change).tolist(), len(order)] if len(order) else [0]
-        cells = {}
-        for start, stop in itertools.pairwise(starts):
-            key = tuple(label[code[order[start]]] for label, code in zip(labels, codes[:3], strict=True))
-            cells[key] = image[start:stop], values[start:stop]
-        return cells
-
-
-def _floats(array: pa.DoubleArray) -> np.ndarray:
-    """The values with NaN for null. Read from the buffers: Arrow's own way imports pandas, which takes a second."""
-    valid, content = array.buffers()
-    window = slice(array.offset, array.offset + len(array))
-    values = np.frombuffer(content, np.float64)[window]
-    if not array.null_count:
-        return values
-    return np.where(np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[window] == 1, values, np.nan)
+        if model not in self._rows:
+            self._rows[model] = rows = ModelRows(path, model) if path.is_file() else None
+            if rows is not None:
+                self._numbers[model] = rows.images.numbered(self._images)
+        return self._rows[model]
 
 
 def load(root: Path) -> Run:

@@ -6,16 +6,15 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from bench import plugins, stats
 from bench.errors import BadInput, NotComparable, UnknownName
 from bench.report import results
 from bench.report.results import Number, Run
+from bench.report.rows import Cell, ModelRows, integers
 from bench.runfolder import folder_name
 from bench.types import SetDifference
 
@@ -23,10 +22,6 @@ LEVEL = 0.05
 DECIDES = ("preparation", "composite", "rounding")
 """Fields of a protocol that must be the same on both sides."""
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
-Cell = tuple[str, str]
-"""Mask set and bucket."""
-Rows = dict[Cell, dict[str, tuple[str, str, dict[str, float]]]]
-"""Cell -> image -> digest of the image, digest of the mask, value of each metric."""
 
 
 @dataclass(frozen=True)
@@ -161,21 +156,19 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = (), *, moved: int = 3) ->
     names, gaps = _metrics(a, b, metrics)
     wholes = [name for name in names if a.run.facts["metrics"][name].get("extractor")]
     names = [name for name in names if name not in wholes]
-    left, right = _rows(a, names), _rows(b, names)
-    cells = [cell for cell in left if cell in right]
-    pairs = {cell: _paired(a, b, cell, left[cell], right[cell]) for cell in cells}
-    if not any(pairs.values()):
-        raise NotComparable(f"{a.name} and {b.name} have no image in common cells: nothing can be paired.")
+    pairs = _pair(a, b)
+    cells = list(pairs.cells)
     rows: list[Row] = []
     moves: list[Move] = []
     for metric in names:
-        found = [_row(metric, cell, pairs[cell], left[cell], right[cell], lower=_lower(a, metric)) for cell in cells]
+        scores = pairs.scores(metric)
+        found = _rows(metric, scores, lower=_lower(a, metric))
         empty = [(row.mask_set, row.bucket) for row in found if not row.n]
         gaps += [
             Gap(metric, "/".join(cell), _why(a, b, metric, cell) or "no image has a value in both") for cell in empty
         ]
         rows += _corrected([row for row in found if row.n])
-        moves += _moves(a, b, metric, pairs, left, right)[:moved]
+        moves += [replace(one, pictures=_pictures(a, b, one)) for one in _moves(metric, pairs, scores, moved)]
     both = {(metric, cell): _why(a, b, metric, cell) for cell in cells for metric in wholes}
     gaps += [Gap(metric, "/".join(cell), why) for (metric, cell), why in both.items() if why]
     sets = {"/".join(cell): [metric for metric in wholes if not both[metric, cell]] for cell in cells}
@@ -252,43 +245,73 @@ def _why(a: Side, b: Side, metric: str, cell: Cell) -> str:
     return ""
 
 
-def _rows(one: Side, metrics: list[str]) -> Rows:
-    path = one.run.root / "results.parquet"
-    try:
-        table = pq.ParquetFile(path).read(
-            ["image", "model", "mask_set", "bucket", "image_digest", "mask_digest"]
-            + [name for name in metrics if name in pq.read_schema(path).names]
-        )
-    except OSError as fault:
-        raise BadInput(f"{path} cannot be read: {fault}.") from fault
-    rows: Rows = {}
-    for row in table.filter(pc.field("model") == one.model).to_pylist():
-        values = {name: math.nan if row.get(name) is None else row[name] for name in metrics}
-        cell = rows.setdefault((row["mask_set"], row["bucket"]), {})
-        cell[row["image"]] = (row["image_digest"], row["mask_digest"], values)
-    return rows
+Scores = dict[Cell, tuple[np.ndarray, np.ndarray]]
+"""Cell -> what the images that both have scored: float64 [N] each, in one order."""
 
 
-def _paired(a: Side, b: Side, cell: Cell, left: dict[str, Any], right: dict[str, Any]) -> list[str]:
-    """The images that both have; their truth and mask must be the same bits."""
-    images = [image for image in left if image in right]
-    for image in images:
-        for place, what in enumerate(("truth", "mask")):
-            if left[image][place] != right[image][place]:
-                where = f"{image} has another {what} in {'/'.join(cell)}"
-                raise NotComparable(f"{a.name} and {b.name} were not measured alike: {where}.")
-    return images
+@dataclass(frozen=True)
+class Pairs:
+    """The rows of both sides that are of the same image in the same cell."""
+
+    a: ModelRows
+    b: ModelRows
+    cells: dict[Cell, tuple[np.ndarray, np.ndarray]]
+    """Cell -> the places of its rows in both, [N] each."""
+
+    def scores(self, metric: str) -> Scores:
+        """A metric's column of both, by cells."""
+        one, other = self.a.values(metric), self.b.values(metric)
+        return {cell: (one[left], other[right]) for cell, (left, right) in self.cells.items()}
+
+    def image(self, cell: Cell, place: int) -> str:
+        """The name of one image of a cell."""
+        images = self.a.images
+        return str(images.names[int(images.codes[self.cells[cell][0][place]])])
 
 
-def _row(
-    metric: str, cell: Cell, images: list[str], left: dict[str, Any], right: dict[str, Any], *, lower: bool
-) -> Row:
-    one, other = (np.array([rows[image][2][metric] for image in images], float) for rows in (left, right))
-    both = np.isfinite(one) & np.isfinite(other)
-    one, other = one[both], other[both]
-    if not len(one):
+def _pair(a: Side, b: Side) -> Pairs:
+    """Pair all rows; truth and mask of a pair must be the same bits."""
+    one, other = (ModelRows(side.run.root / "results.parquet", side.model) for side in (a, b))
+    numbers: dict[str, int] = {}
+    left, right = (rows.images.numbered(numbers) for rows in (one, other))
+    cells = {}
+    for cell in [cell for cell in one.cells if cell in other.cells]:
+        where = np.full(len(numbers), -1)
+        where[right[other.cells[cell]]] = other.cells[cell]
+        found = where[left[one.cells[cell]]]
+        cells[cell] = one.cells[cell][found >= 0], found[found >= 0]
+    pairs = Pairs(one, other, cells)
+    if not any(len(places) for places, _ in cells.values()):
+        raise NotComparable(f"{a.name} and {b.name} have no image in common cells: nothing can be paired.")
+    for column, what in (("image_digest", "truth"), ("mask_digest", "mask")):
+        if fault := _other(pairs, column):
+            raise NotComparable(
+                f"{a.name} and {b.name} were not measured alike: {fault[0]} has another {what} in {fault[1]}."
+            )
+    return pairs
+
+
+def _other(pairs: Pairs, column: str) -> tuple[str, str] | None:
+    """The first image and cell in which a column of digests differs."""
+    one, other = pairs.a.column(column), pairs.b.column(column)
+    for cell, (left, right) in pairs.cells.items():
+        differ = pc.not_equal(one.take(integers(left)), other.take(integers(right)))
+        if (place := differ.index(True).as_py()) >= 0:
+            return pairs.image(cell, place), "/".join(cell)
+    return None
+
+
+def _rows(metric: str, scores: Scores, *, lower: bool) -> list[Row]:
+    """A row for each cell, before correction; without values where no image has one in both."""
+    both = {cell: np.isfinite(one) & np.isfinite(other) for cell, (one, other) in scores.items()}
+    kept = [(one[both[cell]], other[both[cell]]) for cell, (one, other) in scores.items()]
+    tests = stats.paired_cells(kept)
+    return [_row(metric, cell, *pair, test, lower=lower) for cell, pair, test in zip(scores, kept, tests, strict=True)]
+
+
+def _row(metric: str, cell: Cell, one: np.ndarray, other: np.ndarray, test: stats.Paired, *, lower: bool) -> Row:
+    if not test.n:
         return Row(metric, *cell)
-    test = stats.paired(one, other)
     sign = -1.0 if lower else 1.0
     wins = float(((sign * (one - other) > 0) + 0.5 * (one == other)).mean())
     return Row(
@@ -323,21 +346,21 @@ def _verdict(row: Row, p: float) -> str:
     return "a" if row.effect > 0 else "b"
 
 
-def _moves(a: Side, b: Side, metric: str, pairs: dict[Cell, list[str]], left: Rows, right: Rows) -> list[Move]:
-    """All images of all cells, the largest difference first."""
+def _moves(metric: str, pairs: Pairs, scores: Scores, count: int) -> list[Move]:
+    """The images of all cells that differ most, the largest difference first; without pictures."""
     found = []
-    for cell, images in pairs.items():
-        for image in images:
-            one, other = left[cell][image][2][metric], right[cell][image][2][metric]
-            if math.isfinite(one - other) and one != other:
-                found.append((abs(one - other), cell, image, one, other))
-    found.sort(key=lambda move: (-move[0], move[1], move[2]))
-    return [
-        Move(metric, *cell, image, one, other, _pictures(a, b, cell, image)) for _, cell, image, one, other in found
-    ]
+    for cell, (one, other) in scores.items():
+        with np.errstate(invalid="ignore"):
+            gaps = np.abs(one - other)
+        gaps = np.where(np.isfinite(gaps), gaps, 0)
+        least = np.partition(gaps, -count)[-count] if 0 < count < len(gaps) else 0
+        for place in np.flatnonzero((gaps > 0) & (gaps >= least)).tolist() if count else ():
+            move = Move(metric, *cell, pairs.image(cell, place), float(one[place]), float(other[place]), ())
+            found.append((-gaps[place], cell, move.image, move))
+    return [move for *_, move in sorted(found, key=lambda one: one[:3])[:count]]
 
 
-def _pictures(a: Side, b: Side, cell: Cell, image: str) -> tuple[str, ...]:
-    place = Path("images") / folder_name(cell[0]) / cell[1] / folder_name(image)
+def _pictures(a: Side, b: Side, move: Move) -> tuple[str, ...]:
+    place = Path("images") / folder_name(move.mask_set) / move.bucket / folder_name(move.image)
     files = [one.run.root / place / f"{folder_name(one.model)}.png" for one in (a, b)]
     return tuple(str(file) for file in files if file.is_file())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from PIL import Image
 
 from bench.report.results import Run
@@ -57,17 +57,20 @@ def _copy(job: tuple[Path, Path, Path]) -> None:
 
 
 def _scores(run: Run, places: set[Place]) -> dict[Place, dict[str, dict[str, float]]]:
-    """What the models scored on the kept images, read batch by batch."""
+    """What the models scored on the kept images: place -> metric -> model -> value."""
     kept: dict[Place, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
-    path = run.root / "results.parquet"
-    if not places or not path.is_file():
-        return kept
-    metrics = [name for name in pq.read_schema(path).names if name in run.metrics]
-    for batch in pq.ParquetFile(path).iter_batches(columns=["mask_set", "bucket", "image", "model", *metrics]):
-        for row in batch.to_pylist():
-            place = (folder_name(row["mask_set"]), row["bucket"], folder_name(row["image"]))
-            if place in places:
-                for metric in metrics:
-                    if row[metric] is not None and np.isfinite(row[metric]):
-                        kept[place][metric][row["model"]] = row[metric]
+    for model in run.models:
+        rows = run.rows_of(model) if places else None
+        if rows is None:
+            continue
+        names = [folder_name(image) for image in rows.images.names.to_pylist()]
+        shown = np.isin(names, [image for *_, image in places])
+        metrics = [metric for metric in run.metrics if metric in rows.columns]
+        for (mask_set, bucket), cell in rows.cells.items():
+            for row in cell[shown[rows.images.codes[cell]]].tolist():
+                place = (folder_name(mask_set), bucket, names[rows.images.codes[row]])
+                for metric in metrics if place in places else ():
+                    value = float(run.values(model, metric)[row])
+                    if math.isfinite(value):
+                        kept[place][metric][model] = value
     return kept

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats as reference
 
@@ -66,11 +68,11 @@ def test_a_model_against_itself_is_not_separable_and_moves_nothing(paired):
 
 def test_p_is_wilcoxons_after_holms_correction_over_the_cells(paired):
     found = rows(both(paired, "telea", "ns"), "psnr")
-    left, right = (compare._rows(compare.side(f"{paired}:{name}"), ["psnr"]) for name in ("telea", "ns"))
-    raw = []
-    for row in found:
-        one, other = left[row.mask_set, row.bucket], right[row.mask_set, row.bucket]
-        raw.append(reference.wilcoxon([one[image][2]["psnr"] - other[image][2]["psnr"] for image in one]).pvalue)
+    scores = pd.read_parquet(paired / "results.parquet").set_index(["model", "mask_set", "bucket"])["psnr"]
+    raw = [
+        reference.wilcoxon(*(scores.loc[name, row.mask_set, row.bucket] for name in ("telea", "ns"))).pvalue
+        for row in found
+    ]
     assert [row.p for row in found] == pytest.approx(stats.holm(np.array(raw)))
 
 
@@ -88,6 +90,27 @@ def test_the_images_that_moved_most_come_first(paired):
     gaps = [abs(move.a - move.b) for move in moves]
     assert len(moves) == 4
     assert gaps == sorted(gaps, reverse=True)
+
+
+def test_only_the_images_that_are_shown_have_pictures_looked_for(tmp_path, make_run, monkeypatch):
+    looked = []
+    monkeypatch.setattr(Path, "is_file", lambda path: looked.append(path.suffix) or path.exists())
+    both(make_run(tmp_path / "run", edit=digests), "telea", "deepgin", moved=2)
+    assert looked.count(".png") == 2 * 2 * 2
+
+
+def test_images_are_paired_by_name_whatever_their_order(tmp_path, make_run, paired):
+    def edit(summary, results, facts):
+        digests(summary, results, facts)
+        return summary, results.sample(frac=1, random_state=0)
+
+    shuffled = make_run(tmp_path / "shuffled", edit=edit)
+    plain = make_run(tmp_path / "plain", edit=digests)
+    found = [
+        compare.compare(compare.side(f"{paired}:telea"), compare.side(f"{root}:deepgin")) for root in (plain, shuffled)
+    ]
+    assert found[0].rows == found[1].rows
+    assert found[0].moves == found[1].moves
 
 
 @pytest.mark.parametrize("what", ["image_digest", "mask_digest"])
