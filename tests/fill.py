@@ -1,11 +1,13 @@
 """Weights and pictures drawn from names and keys alone, so that two implementations can be compared without files."""
 
 import json
+import re
 import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.functional import normalize
 
 DATA = Path(__file__).parent / "data"
 
@@ -36,6 +38,29 @@ def fill(module: torch.nn.Module, gain: float = 1.0) -> torch.nn.Module:
     state = module.state_dict()
     module.load_state_dict({name: weight(name, tuple(tensor.shape), gain) for name, tensor in state.items()})
     return module.eval()
+
+
+def published(shapes: list[tuple[str, list[int]]], gain: float = 1.0, share: float = 1.0) -> dict[str, torch.Tensor]:
+    """A network's state as other implementations of the stored figures had it, in the authors' names.
+
+    Filled by name, 20 rounds of power iteration under every spectral norm (of an older PyTorch), then u times a share.
+    """
+    state = {name: weight(name, tuple(shape), gain) for name, shape in shapes}
+    for name in [name for name in state if name.endswith("weight_orig")]:
+        start, kernel = name.removesuffix("orig"), state[name].double()
+        u = state[f"{start}u"].double()
+        matrix = (kernel if len(kernel) == len(u) else kernel.transpose(0, 1)).flatten(1)
+        for _ in range(20):
+            v = normalize(matrix.T @ u, dim=0)
+            u = normalize(matrix @ v, dim=0)
+        state[f"{start}u"], state[f"{start}v"] = (share * u).float(), v.float()
+    return state
+
+
+def parametrised(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Spectral norms of an older PyTorch (`weight_orig`, `weight_u`, `weight_v`) under today's names."""
+    renamed = {name.replace("weight_orig", "parametrizations.weight.original"): value for name, value in state.items()}
+    return {re.sub(r"weight_([uv])$", r"parametrizations.weight.0._\1", name): value for name, value in renamed.items()}
 
 
 def picture(height: int = 256, width: int = 256, key: int = 7) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,7 +13,7 @@ from baselines import cfs
 from bench.errors import BadInput, Unavailable
 from bench.training.base import Batch
 from tests.baselines.test_every_model import shapes
-from tests.fill import figures, fill, picture, weight
+from tests.fill import figures, fill, parametrised, picture, published
 
 
 def small(variant="code", sketches="canny"):
@@ -74,16 +74,7 @@ def test_a_block_gates_its_input_and_its_output_by_the_ungated_features():
 
 
 def authors_state(facts, player, share=1.0):
-    """The stored rule: filled by name, 20 rounds of power iteration under every spectral norm, then u times a share."""
-    state = {name: weight(name, tuple(shape), facts["gain"]) for name, shape in facts["state_dict"][player]}
-    for name in [name for name in state if name.endswith("weight_orig")]:
-        start, matrix = name.removesuffix("orig"), state[name].double().flatten(1)
-        u = state[f"{start}u"].double()
-        for _ in range(20):
-            v = F.normalize(matrix.T @ u, dim=0)
-            u = F.normalize(matrix @ v, dim=0)
-        state[f"{start}u"], state[f"{start}v"] = (share * u).float(), v.float()
-    return state
+    return published(facts["state_dict"][player], facts["gain"], share)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +117,7 @@ def test_discriminators_agree_with_the_stored_figures(authors, player, name):
     shown = torch.cat([cfs.grey(image), sketch], 1) if player == "sketch_D" else output
     state = {key.replace("features.", "conv1."): tensor for key, tensor in authors_state(facts, player).items()}
     network = cfs.Discriminator(shown.shape[1]).eval()
-    network.load_state_dict({cfs._our_name(key): tensor for key, tensor in state.items()})
+    network.load_state_dict(parametrised(state))
     with torch.inference_mode():
         score, _ = network(shown)
     torch.testing.assert_close(score, torch.from_numpy(arrays[name]), atol=1e-4, rtol=0)

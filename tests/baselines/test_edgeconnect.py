@@ -9,7 +9,7 @@ import torch
 from baselines import edgeconnect
 from bench.errors import BadInput
 from bench.training.base import Batch
-from tests.fill import figures, fill, picture, weight
+from tests.fill import figures, fill, parametrised, picture, published
 
 
 def small(variant="published"):
@@ -29,18 +29,7 @@ def test_discriminators_have_the_authors_sizes():
 
 
 def authors_state(facts, player):
-    """The stored rule: filled by name, then 20 rounds of power iteration under every spectral norm."""
-    state = {name: weight(name, tuple(shape), facts["gain"]) for name, shape in facts["state_dict"][player]}
-    for name in [name for name in state if name.endswith("weight_orig")]:
-        start = name.removesuffix("orig")
-        kernel, outputs = state[name].double(), len(state[f"{start}u"])
-        matrix = (kernel if len(kernel) == outputs and "decoder" not in name else kernel.transpose(0, 1)).flatten(1)
-        u = state[f"{start}u"].double()
-        for _ in range(20):
-            v = torch.nn.functional.normalize(matrix.T @ u, dim=0)
-            u = torch.nn.functional.normalize(matrix @ v, dim=0)
-        state[f"{start}u"], state[f"{start}v"] = u.float(), v.float()
-    return state
+    return published(facts["state_dict"][player], facts["gain"])
 
 
 @pytest.mark.slow
@@ -66,7 +55,7 @@ def test_discriminators_agree_with_the_stored_figures(player, name):
     state = authors_state(facts, player)
     state = {key.replace("features.", "conv1."): tensor for key, tensor in state.items()}
     network = edgeconnect.Discriminator(2 if player == "edge_D" else 3).eval()
-    network.load_state_dict({edgeconnect._our_name(key): tensor for key, tensor in state.items()})
+    network.load_state_dict(parametrised(state))
     image, mask = picture()
     generators = edgeconnect.model().eval()
     found = {"edge": authors_state(facts, "edge_G"), "inpaint": authors_state(facts, "inpaint_G")}
