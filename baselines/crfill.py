@@ -9,6 +9,9 @@ attention either. Its patches are normalised over the map of each channel, not o
 option calls a bug; the published training has it. Their convolutions `sconv1` and `sconv2`, which no pass uses, are
 not built.
 
+First weights are PyTorch's own: the code asks for Xavier's with gain 0.02, but gives them to classes with `Conv` in
+their names, and its layers are called `gen_conv` and `dis_conv`.
+
 Readings: "to epoch 2" and "to epoch 4" are one and two epochs more; an epoch is the 1,803,460 pictures of Places365.
 """
 
@@ -27,7 +30,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from bench.errors import BadInput
-from bench.training import initialise, losses
+from bench.training import losses
 from bench.training.adversarial import HINGE
 from bench.training.base import Batch, Training
 from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
@@ -275,14 +278,13 @@ class Discriminator(nn.Module):
 
 
 class CRFillTraining(Training):
-    """train.sh of the authors; the branch is part of the generator, and has a discriminator of its own."""
+    """`train.sh` of the authors; the branch is part of the generator and has a discriminator of its own."""
 
     def __init__(self, model: CRFill, recipe: Recipe) -> None:
         width = recipe.options["discriminator_width"]
         generator = nn.ModuleDict({"base": model, "auxiliary": Auxiliary(model.width)})
         critics = nn.ModuleDict({"base": Discriminator(width), "auxiliary": Discriminator(width)})
         super().__init__(generator=generator, discriminator=critics)
-        initialise.xavier(self.players, 0.02, uniform=False)
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Composites and real images pass as one batch."""

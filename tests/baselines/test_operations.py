@@ -104,6 +104,19 @@ def deepfillv2(_):
     return coarse + 2 * tail + straight + looking + gated((192, 96, 96), (64, 64))
 
 
+def crfill(variant):
+    """DeepFillv2's layers, but for an attention; one stage at half the size."""
+    part = 2 * layer(5, 5, 24, 256) + 2 * chain(3, (24, 48, 48, *[96] * 9), (128, 128, *[64] * 9))
+    part += 2 * chain(3, (96, 48, 48, 24, 12), (128, 128, 256, 256)) + layer(3, 12, 3, 256)
+    return deepfillv2(variant) - (3 * part // 4 if variant == "nearestx2" else 0)
+
+
+def aotgan(_):
+    """Four dilated convolutions make as many channels as come in."""
+    ends = layer(7, 4, 64, 256) + chain(4, (64, 128, 256), (128, 64)) + chain(3, (256, 128, 64, 3), (128, 256, 256))
+    return ends + 8 * 3 * layer(3, 256, 256, 64)
+
+
 def deepgin(variant):
     ends = layer(7, 4, 32, 256) + layer(7, 32, 3, 256)
     coarse = ends + chain(4, (32, 64, 128, 256), (128, 64, 32)) + 12 * layer(3, 256, 256, 32)
@@ -232,8 +245,10 @@ def pennet(_):
 
 
 TABLES = {
+    "aotgan": aotgan,
     "ce": ce,
     "cfs": cfs,
+    "crfill": crfill,
     "deepfillv1": deepfillv1,
     "deepfillv2": deepfillv2,
     "deepgin": deepgin,

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from baselines import cfs, deepgin, pgn, picnet
+from baselines import aotgan, cfs, crfill, deepgin, pgn, picnet
 from baselines.layers import hed
 from tests.fill import fill
 
@@ -326,3 +326,80 @@ def test_hed(size):
     network = fill(hed.HED(), gain=0.8)
     images, _ = example(*size)
     torch.testing.assert_close(network(images), hed_by_table(weights(network), images), atol=1e-5, rtol=1e-4)
+
+
+def aotgan_by_table(s, images, masks):
+    def conv(name, x, pad, stride=1, dilation=1, mode="constant"):
+        x = F.pad(x, [pad] * 4, mode=mode)
+        return F.conv2d(x, s[f"{name}.weight"], s[f"{name}.bias"], stride, 0, dilation)
+
+    def block(name, x):
+        seen = [conv(f"{name}.block0{i}.1", x, d, 1, d, "reflect").relu() for i, d in enumerate((1, 2, 4, 8))]
+        fused = conv(f"{name}.fuse.1", torch.cat(seen, 1), 1, mode="reflect")
+        g = conv(f"{name}.gate.1", x, 1, mode="reflect")
+        centred = g - g.mean((2, 3), keepdim=True)
+        deviation = (centred.square().sum((2, 3), keepdim=True) / (g[0, 0].numel() - 1)).sqrt()
+        gate = (10 * centred / deviation - 5).sigmoid()
+        return x * (1 - gate) + fused * gate
+
+    white = (images * 2 - 1) * (1 - masks) + masks
+    x = conv("encoder.1", torch.cat([white, masks], 1), 3, mode="reflect").relu()
+    x = conv("encoder.5", conv("encoder.3", x, 1, 2).relu(), 1, 2).relu()
+    for place in range(3):
+        x = block(f"middle.{place}", x)
+    x = conv("decoder.0.conv", doubled(x), 1).relu()
+    x = conv("decoder.2.conv", doubled(x), 1).relu()
+    return (conv("decoder.4", x, 1).tanh() + 1) / 2
+
+
+@pytest.mark.parametrize("size", [(36, 84), (64, 52)])
+@torch.inference_mode()
+def test_aotgan(size):
+    network = fill(aotgan.model(width=4, blocks=3), gain=1.25)
+    images, masks = example(*size)
+    expected = aotgan_by_table(network.state_dict(), images, masks)
+    torch.testing.assert_close(network.predict(images, masks), expected, atol=1e-5, rtol=1e-4)
+
+
+def crfill_by_table(s, images, masks, halved):
+    def gated(name, x, pad=1, stride=1, dilation=1, act=F.elu):
+        both = F.conv2d(x, s[f"{name}.weight"], s[f"{name}.bias"], stride, pad, dilation)
+        half = both.shape[1] // 2
+        return act(both[:, :half]) * both[:, half:].sigmoid()
+
+    def encode(head, x):
+        x = gated(f"{head}2_downsample", gated(f"{head}1", x, 2), 1, 2)
+        return gated(f"{head}5", gated(f"{head}4_downsample", gated(f"{head}3", x), 1, 2))
+
+    def atrous(head, x):
+        for place, rate in ((7, 2), (8, 4), (9, 8), (10, 16)):
+            x = gated(f"{head}{place}_atrous", x, rate, 1, rate)
+        return x
+
+    def decode(head, x):
+        x = gated(f"{head}12", gated(f"{head}11", x))
+        x = gated(f"{head}14", gated(f"{head}13_upsample_conv", repeated(x)))
+        x = gated(f"{head}16", gated(f"{head}15_upsample_conv", repeated(x)))
+        return F.conv2d(x, s[f"{head}17.weight"], s[f"{head}17.bias"], padding=1).tanh()
+
+    def repeated(x):
+        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    grey = (images * 2 - 1) * (1 - masks)
+    shown = torch.cat([grey, torch.ones_like(masks), masks], 1)[..., :: 2 if halved else 1, :: 2 if halved else 1]
+    coarse = decode("conv", atrous("conv", gated("conv6", encode("conv", shown))))
+    filled = (repeated(coarse) if halved else coarse) * masks + grey * (1 - masks)
+    first = atrous("xconv", gated("xconv6", encode("xconv", filled)))
+    second = gated("pmconv6", encode("pmconv", filled), act=F.relu)
+    second = gated("pmconv10", gated("pmconv9", second))
+    return (decode("allconv", torch.cat([first, second], 1)) + 1) / 2
+
+
+@pytest.mark.parametrize(("variant", "halved"), [("published", False), ("nearestx2", True)])
+@pytest.mark.parametrize("size", [(48, 80), (88, 56)])
+@torch.inference_mode()
+def test_crfill(variant, halved, size):
+    network = fill(crfill.model(variant, width=4), gain=2.0)
+    images, masks = example(*size)
+    expected = crfill_by_table(network.state_dict(), images, masks, halved)
+    torch.testing.assert_close(network.predict(images, masks), expected, atol=1e-5, rtol=1e-4)
