@@ -25,9 +25,9 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from bench.errors import BadInput
-from bench.training import features, initialise, losses
-from bench.training.base import Batch, Training
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training import base, features, initialise, losses
+from bench.training.base import Batch
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -189,7 +189,7 @@ def soften(masks: Tensor) -> Tensor:
     return F.conv2d(F.conv2d(masks, line.view(1, 1, -1, 1), padding=(rim, 0)), line.view(1, 1, 1, -1), padding=(0, rim))
 
 
-class AOTTraining(Training):
+class Training(base.Training):
     """Section III of the paper; the recipe's option `labels` says what the discriminator learns (see above)."""
 
     def __init__(self, model: AOTGAN, recipe: Recipe) -> None:
@@ -244,11 +244,6 @@ def _composite(output: Tensor, truth: Tensor, masks: Tensor) -> Tensor:
     return output * masks + truth * (1 - masks)
 
 
-def training(model: AOTGAN, recipe: Recipe) -> Training:
-    """How it learns."""
-    return AOTTraining(model, recipe)
-
-
 def _augmented(jitter: float) -> dict[str, dict[str, Any]]:
     """From photograph to training image, as in both codes."""
     return {
@@ -276,7 +271,7 @@ PAPER = Recipe(
     },
     batch=8,
     preparation=_augmented(0.05),
-    masks=Masks(("irregular",)),
+    masks=MaskRecipe(("irregular",)),
     settings={"width": 64, "blocks": 8},
     options={"discriminator_width": 64, "labels": "paper"},
     features={"perceptual": "vgg19-imagenet", "style": "vgg19-imagenet"},
@@ -316,7 +311,7 @@ RECIPES = {
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("rectangular", "freeform", "cellular", "irregular")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 16, "blocks": 8},
         options={"discriminator_width": 16, "labels": "paper"},
     ),

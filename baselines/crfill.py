@@ -30,10 +30,10 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from bench.errors import BadInput
-from bench.training import losses
+from bench.training import base, losses
 from bench.training.adversarial import HINGE
-from bench.training.base import Batch, Training
-from bench.training.recipe import FALLING, Masks, Optimizer, Recipe, Stage
+from bench.training.base import Batch
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -277,7 +277,7 @@ class Discriminator(nn.Module):
         return x
 
 
-class CRFillTraining(Training):
+class Training(base.Training):
     """`train.sh` of the authors; the branch is part of the generator and has a discriminator of its own."""
 
     def __init__(self, model: CRFill, recipe: Recipe) -> None:
@@ -323,11 +323,6 @@ def _composite(output: Tensor, truth: Tensor, masks: Tensor) -> Tensor:
     return output * masks + truth * (1 - masks)
 
 
-def training(model: CRFill, recipe: Recipe) -> Training:
-    """How it learns."""
-    return CRFillTraining(model, recipe)
-
-
 def strokes_and_square(chance: np.random.Generator, size_px: int) -> np.ndarray:
     """The authors' hole, bool [S, S]: up to five bent strokes, laid over a square of a quarter to half the side.
 
@@ -360,7 +355,7 @@ def _strokes(chance: np.random.Generator, size_px: int, count: int = 5) -> np.nd
     return mask
 
 
-HOLES = {"crfill": strokes_and_square}
+MASKS = {"crfill": strokes_and_square}
 EPOCH = 1_803_460
 BOTH = ("discriminator", "generator")
 ADAM = {"betas": (0.0, 0.9)}
@@ -399,7 +394,7 @@ PAPER = Recipe(
         "RandomCrop": {"size": 256},
         "RandomHorizontalFlip": {"p": 0.5},
     },
-    masks=Masks(("crfill",), shared=True),
+    masks=MaskRecipe(("crfill",), shared=True),
     settings={"width": 24},
     options={"discriminator_width": 64},
 )
@@ -424,7 +419,7 @@ RECIPES = {
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        masks=Masks(("rectangular", "freeform", "cellular", "crfill")),
+        masks=MaskRecipe(("rectangular", "freeform", "cellular", "crfill")),
         settings={"width": 12},
         options={"discriminator_width": 16},
     ),

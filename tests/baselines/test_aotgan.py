@@ -109,7 +109,7 @@ def learning(name):
         settings={"width": 4, "blocks": 2},
         options=aotgan.RECIPES[name].options | {"discriminator_width": 4},
     )
-    return aotgan.training(aotgan.model(recipe.variant, **recipe.settings), recipe), recipe.weights
+    return aotgan.Training(aotgan.model(recipe.variant, **recipe.settings), recipe), recipe.weights
 
 
 def batch():

@@ -165,7 +165,7 @@ RECIPE = dataclasses.replace(crfill.PAPER, settings={"width": 4}, options={"disc
 
 def learning():
     torch.manual_seed(0)
-    return crfill.training(crfill.model(width=4), RECIPE)
+    return crfill.Training(crfill.model(width=4), RECIPE)
 
 
 def batch():
