@@ -7,14 +7,21 @@ from collections.abc import Collection, Sequence
 GAP = "  "
 
 
-def align(rows: Sequence[Sequence[str]], *, right: Collection[int] = (), gap: str = GAP) -> list[str]:
-    """A line for each row, columns as wide as their widest text on a screen; `right`: columns that hold numbers."""
+def align(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
+    """A line for each row, columns as wide as their widest text on a screen; `right`: columns that hold numbers.
+
+    A row may end early; its last text then runs on over the columns that it lacks.
+    """
     from rich.cells import cell_len
 
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    widths: dict[int, int] = {}
+    for row in rows:
+        for place, text in enumerate(row):
+            if place + 1 < len(row) or place in right:
+                widths[place] = max(widths.get(place, 0), cell_len(text))
 
     def pad(text: str, place: int) -> str:
-        blank = " " * (widths[place] - cell_len(text))
+        blank = " " * (widths.get(place, 0) - cell_len(text))
         return blank + text if place in right else text + blank
 
-    return [gap.join(pad(text, place) for place, text in enumerate(row)).rstrip() for row in rows]
+    return [GAP.join(pad(text, place) for place, text in enumerate(row)).rstrip() for row in rows]

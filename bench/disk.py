@@ -13,7 +13,14 @@ from bench.errors import BadInput
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A name to write to; it becomes `path` only when the block ends well, after the bytes have reached the disk."""
+    """A name to write to; it becomes `path` only when the block ends well, after the bytes have reached the disk.
+
+    Raises `BadInput` for a folder's name and for a folder that is missing.
+    """
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder: give the name of a file.")
+    if not path.parent.is_dir():
+        raise BadInput(f"There is no folder {path.parent} to write {path.name} into.")
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield beside
@@ -25,9 +32,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a text whole or not at all: UTF-8, lines ended by LF everywhere. A folder that is missing is `BadInput`."""
-    if not path.parent.is_dir():
-        raise BadInput(f"There is no folder {path.parent} to write {path.name} into.")
+    """Write a text whole or not at all: UTF-8, lines ended by LF everywhere; `BadInput` as `whole_file`."""
     with whole_file(path) as beside:
         beside.write_text(content, encoding="utf-8", newline="\n")
 

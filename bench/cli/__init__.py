@@ -1,20 +1,24 @@
 """The command line: one file a noun or verb. What a command needs is imported inside it, so that help answers at once.
 
 A file holds either `app`, a `typer.Typer` whose commands are the verbs of a noun (`bench masks list`), or `command`, a
-function that is a verb of its own (`bench run`). The file's name is the word; files that begin with `_` are no words.
+function that is a verb of its own (`bench run`). The file's name is the word; `_options.py` holds what they share.
 """
 
 from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import pkgutil
+import re
 import sys
-from typing import NoReturn
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import click
 import typer
+from typer.core import TyperGroup
 
 from bench.errors import BenchError
 
@@ -22,12 +26,38 @@ STOPPED = 130
 """Exit status of a command that Ctrl-C ended."""
 SPINS = "30000"
 """Rounds that an idle thread of GNU OpenMP turns before it sleeps: a tenth of its default (perf/waiting.py)."""
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class UserPath(click.Path):
+    """A path in which `~` is the home folder: a shell does not write it out behind an equals sign."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """The path as text, `~` written out; `~nobody` stays as it is."""
+        return super().convert(os.path.expanduser(value), parameter, context)  # noqa: PTH111
+
+
+class Bench(TyperGroup):
+    """The root of all commands; whatever option or argument is a path takes `~`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for parameter in _parameters(self):
+            if isinstance(parameter.type, click.Path):
+                parameter.type = UserPath()
+
+
+def _parameters(command: click.Command) -> Iterator[click.Parameter]:
+    yield from command.params
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from _parameters(below)
 
 
 def build() -> typer.Typer:
     """Gather the files of this folder into one application."""
     root = typer.Typer(
         name="bench",
+        cls=Bench,
         help="Measure image inpainting: any model, frozen masks by ratio, metrics that can be defended.",
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -48,31 +78,46 @@ def build() -> typer.Typer:
 
 def main() -> NoReturn:
     """Run the command line; whatever a user can mend ends as one sentence and status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console that lacks a sign shows `?` for it
     if "OMP_WAIT_POLICY" not in os.environ:  # the user's own choice, which a count of rounds would overrule
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is imported
     try:
-        status = build()(standalone_mode=False)
+        status = build()(standalone_mode=False, prog_name="bench")
     except (click.Abort, KeyboardInterrupt):
         status = STOPPED
     except typer.Exit as leave:
         status = leave.exit_code
-    except click.ClickException as fault:
-        print(f"error: {fault.format_message()} See: bench --help", file=sys.stderr)
-        status = 2
-    except BenchError as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        status = 2
     except BrokenPipeError:
         sys.stderr.close()
         status = 0
-    except OSError as fault:
-        if fault.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
-        print(
-            f"error: cannot write {fault.filename or 'a file'}: {fault.strerror}. What was finished is kept.",
-            file=sys.stderr,
-        )
-        status = 2
+    except (click.ClickException, BenchError, OSError) as fault:
+        status = _refused(fault)
     if status == STOPPED:  # typer turns Ctrl-C into this status by itself
         print("Stopped. What was finished is kept; the same command goes on from there.", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _refused(fault: Exception) -> int:
+    """Say in one sentence what a user can mend; the exit status."""
+    if isinstance(fault, click.exceptions.NoArgsIsHelpError):
+        print(fault.format_message())
+        return 0
+    sentence = _wrong_option(fault) if isinstance(fault, click.ClickException) else str(fault)
+    print(f"error: {_wrong_file(fault) if isinstance(fault, OSError) else sentence}", file=sys.stderr)
+    return 2
+
+
+def _wrong_option(fault: click.ClickException) -> str:
+    context = getattr(fault, "ctx", None)
+    sentence = re.sub(r"( Did you mean [^?]*\?)\1", r"\1", fault.format_message())  # click's and typer's own
+    return f"{sentence} See: {context.command_path if context else 'bench'} --help"
+
+
+def _wrong_file(fault: OSError) -> str:
+    """What the system refused, and of which file; libraries that raise without a number say it in their own words."""
+    if fault.errno is None:
+        return f"{str(fault).rstrip('.')}. What was finished is kept."
+    verb = "cannot write" if fault.errno in FULL else "cannot use"
+    return f"{verb} {fault.filename or 'a file'}: {fault.strerror}. What was finished is kept."

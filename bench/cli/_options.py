@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.report import formats
+from bench.types import RunSpec
 
 if TYPE_CHECKING:
     from bench.report.table import Report
 
 AnyCount = Annotated[bool, typer.Option("--any-count", help="Give FID and its kin for few images too.")]
-Buckets = Annotated[str, typer.Option(help="deciles, rnon, cfs, liu, or a list: 10-20,20-30 (per cent).")]
-Dataset = Annotated[str, typer.Option(help="A name from `bench datasets list`, or `folder`.")]
+Buckets = Annotated[
+    str | None,
+    typer.Option(help="deciles, rnon, cfs, liu, or a list: 10-20,20-30 (per cent); the protocol's by default."),
+]
+Dataset = Annotated[
+    str | None, typer.Option(help=f"A name from `bench datasets list`, or `folder`; {RunSpec.dataset} by default.")
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; `auto` takes a GPU where there is one.")]
 Format = Annotated[
     str | None,
@@ -26,18 +32,60 @@ Format = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-Kept = Annotated[int, typer.Option(min=0, help="Images whose pictures are kept for the report.")]
+Kept = Annotated[
+    int | None,
+    typer.Option(min=0, help=f"Images whose pictures are kept for the report; {RunSpec.keep_images} by default."),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many images, chosen by digest.")]
-Masks = Annotated[str, typer.Option(help="Mask families or sets; the protocol's by default.")]
-Metrics = Annotated[str, typer.Option(help="Metric variants, `all`, globs; the protocol's by default.")]
+Masks = Annotated[str | None, typer.Option(help="Mask families or sets; the protocol's by default.")]
+Metrics = Annotated[str | None, typer.Option(help="Metric variants, `all`, globs; the protocol's by default.")]
 Out = Annotated[Path | None, typer.Option(help="Run folder; runs/DATASET-DIGEST by default.")]
-Protocol = Annotated[str, typer.Option(help="A name from `bench protocols list`.")]
+Protocol = Annotated[
+    str | None, typer.Option(help=f"A name from `bench protocols list`; {RunSpec.protocol} by default.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table.")]
 Root = Annotated[Path | None, typer.Option(help="Where the data set lies.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 Split = Annotated[str | None, typer.Option(help="A split, an official folder name, or a .txt list of ids.")]
 SummaryJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 TextFile = Annotated[Path | None, typer.Option(help="Write to this file instead of printing.")]
+
+
+def run_spec(
+    given: Mapping[str, Any],
+    *,
+    models: str | None = None,
+    dataset: str | None = None,
+    root: Path | None = None,
+    split: str | None = None,
+    masks: str | None = None,
+    buckets: str | None = None,
+    metrics: str | None = None,
+    protocol: str | None = None,
+    limit: int | None = None,
+    keep_images: int | None = None,
+) -> RunSpec:
+    """Options that were typed win over the fields that a file has given, these over the defaults of `RunSpec`."""
+    typed = {
+        "models": models if models is None else names(models),
+        "dataset": dataset,
+        "root": root if root is None else str(root),
+        "split": split if split is None else expanded(split),
+        "masks": masks if masks is None else names(masks),
+        "buckets": buckets,
+        "metrics": metrics if metrics is None else names(metrics),
+        "protocol": protocol,
+        "limit": limit,
+        "keep_images": keep_images,
+    }
+    return RunSpec(**{**given, **{name: value for name, value in typed.items() if value is not None}})
+
+
+def device_name(name: str) -> str:
+    """`auto` as the device that is here; raises `BadInput` for one that is not, or that nobody knows."""
+    from bench.run.toolbox import choose_device
+
+    return choose_device(name)
 
 
 def expanded(text: str) -> str:

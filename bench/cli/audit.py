@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import _options as options
+
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that kept pictures.", show_default=False)],
     metrics: Annotated[
         str, typer.Option(help="Metrics with several variants: psnr, ssim, l1, mse, lpips; comma-separated.")
     ] = "psnr,ssim,l1",
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Compute a run's kept pictures under every variant of a metric.
 
@@ -27,5 +29,5 @@ def command(
 
     from bench.report.analysis import audit, audit_text
 
-    lines = audit.audit(run, [name.strip() for name in metrics.split(",") if name.strip()])
+    lines = audit.audit(run, options.names(metrics))
     sys.stdout.write(json.dumps(audit_text.plain(lines), indent=1) + "\n" if as_json else audit_text.text(lines))

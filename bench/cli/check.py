@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import _options as options
+
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: options.RunFolder,
     against: Annotated[Path | None, typer.Option(help="The file to hold it against.", show_default=False)] = None,
     write: Annotated[Path | None, typer.Option(help="Write such a file from this run.", show_default=False)] = None,
     tolerance: Annotated[
@@ -19,7 +21,7 @@ def command(
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML too.", show_default=False)] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a Markdown summary too.", show_default=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Check that a run still gives the numbers that an earlier one left in a file.
 
@@ -29,19 +31,31 @@ def command(
 
     Example: bench check runs/demo --against reports/regression/demo.json --junit regression.xml
     """
-    from bench.disk import write_text
     from bench.errors import BadInput
-    from bench.report.analysis import regression, regression_text
 
     if (against is None) == (write is None):
         raise BadInput("Give either --against FILE or --write FILE.")
     if write:
-        held = regression.expectations(run, regression.tolerances(tolerance or []))
-        regression.write(write, held)
-        print(f"{write}: {len(held['values'])} numbers of {len(held['digests'])} models")
-        return
-    assert against
-    verdict = regression.check(run, regression.read(against))
+        options.refuse("--write", {"--junit": junit, "--markdown": markdown, "--json": as_json})
+        _write(run, write, tolerance or [])
+    elif against:
+        options.refuse("--against", {"--tolerance": tolerance})
+        _check(run, against, junit, markdown, as_json=as_json)
+
+
+def _write(run: Path, file: Path, tolerances: list[str]) -> None:
+    from bench.report.analysis import regression
+
+    expected = regression.expectations(run, regression.tolerances(tolerances))
+    regression.write(file, expected)
+    print(f"{file}: {len(expected['values'])} numbers of {len(expected['digests'])} models")
+
+
+def _check(run: Path, file: Path, junit: Path | None, markdown: Path | None, *, as_json: bool) -> None:
+    from bench.disk import write_text
+    from bench.report.analysis import regression, regression_text
+
+    verdict = regression.check(run, regression.read(file))
     if junit:
         write_text(junit, regression_text.junit(verdict))
     if markdown:

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import _options as options
+
 
 def command(
     a: Annotated[str, typer.Argument(metavar="A", help="RUN or RUN:MODEL.")],
     b: Annotated[str, typer.Argument(metavar="B", help="RUN or RUN:MODEL.")],
     metrics: Annotated[str, typer.Option(help="Metrics or globs, comma-separated; else all that both have.")] = "",
     moved: Annotated[int, typer.Option(min=0, help="Images to name that moved most, for each metric.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Compare two models image by image: difference with interval, Wilcoxon's test with Holm's correction, win rate.
 
@@ -26,8 +28,7 @@ def command(
     from bench.report.analysis import compare, compare_text
 
     one, other = compare.side(a, b), compare.side(b, a)
-    wanted = [name.strip() for name in metrics.split(",") if name.strip()]
-    found = compare.compare(one, other, wanted, moved=moved)
+    found = compare.compare(one, other, options.names(metrics), moved=moved)
     if found.sets:
         from bench.report.analysis import set_differences
 

@@ -9,35 +9,36 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli import _options as options
+
 if TYPE_CHECKING:
     from bench.datasets.registry import DatasetEntry
     from bench.datasets.verify import Findings
 
 app = typer.Typer()
 
-Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-
 
 @app.command("list")
-def list_datasets(as_json: Json = False) -> None:
+def list_datasets(as_json: options.Json = False) -> None:
     """List the data sets that can be named. Example: bench datasets list"""
+    from bench.columns import align
     from bench.datasets import registry as dataset_registry
 
     entries = dataset_registry.entries()
     if as_json:
         print(json.dumps({name: dataclasses.asdict(entry) for name, entry in entries.items()}, indent=1))
         return
-    print(f"{'name':17} {'type':13} {'year':4} {'images':>10}  splits; resolution")
-    for name, note in dataset_registry.PLAIN.items():
-        print(f"{name:17} {note}")
+    rows: list[tuple[str, ...]] = [("name", "type", "year", "images", "splits; resolution")]
+    rows += dataset_registry.PLAIN.items()
     for name, entry in entries.items():
-        splits = ", ".join(entry.splits)
-        print(f"{name:17} {entry.type:13} {entry.year:4} {entry.images:>10,}  {splits}; {entry.resolution}")
+        splits = f"{', '.join(entry.splits)}; {entry.resolution}"
+        rows.append((name, entry.type, str(entry.year), f"{entry.images:,}", splits))
+    print("\n".join(align(rows, right={3})))
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A name from `bench datasets list`.")], as_json: Json = False
+    name: Annotated[str, typer.Argument(help="A name from `bench datasets list`.")], as_json: options.Json = False
 ) -> None:
     """Print all that is known of a data set: licence, layout on disk, splits, preparation, how to get it.
 
@@ -84,11 +85,11 @@ def _sheet(entry: DatasetEntry) -> str:
 @app.command()
 def verify(
     name: Annotated[str, typer.Argument(help="A name from `bench datasets list`.")],
-    root: Annotated[str | None, typer.Option(help="Where the copy lies.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Where the copy lies.")] = None,
     split: Annotated[str | None, typer.Option(help="Which part, or a list of ids (.txt).")] = None,
     sample: Annotated[int | None, typer.Option(min=1, help="Decode only so many, chosen by digest.")] = None,
     write_list: Annotated[Path | None, typer.Option(help="Write the ids into this file, one a line.")] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Count a copy against the official number, decode it, and print the digest of its list.
 
@@ -99,9 +100,10 @@ def verify(
     from bench.datasets import registry as dataset_registry
     from bench.datasets import verify as checks
 
-    found = checks.verify(name, root, split, sample)
+    place, part = str(root) if root else None, options.expanded(split) if split else None
+    found = checks.verify(name, place, part, sample)
     if write_list:
-        dataset_registry.write_list(write_list, dataset_registry.open_dataset(name, root, split).ids)
+        dataset_registry.write_list(write_list, dataset_registry.open_dataset(name, place, part).ids)
     print(json.dumps(dataclasses.asdict(found), indent=1) if as_json else _report(found))
     raise typer.Exit(0 if found.whole else 1)
 

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bench import progress
-from bench.cli import run
+from bench.cli import _options as options
 
 
 def command(
-    context: typer.Context,
     out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.", show_default=False)],
-    dataset: run.Dataset = "demo",
-    root: run.Root = None,
-    split: run.Split = None,
-    masks: run.Masks = "",
-    buckets: run.Buckets = "",
-    protocol: run.Protocol = "bench@1",
-    limit: run.Limit = None,
+    dataset: options.Dataset = None,
+    root: options.Root = None,
+    split: options.Split = None,
+    masks: options.Masks = None,
+    buckets: options.Buckets = None,
+    protocol: options.Protocol = None,
+    limit: options.Limit = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
-    quiet: run.Quiet = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write masked inputs and masks of every cell, and a manifest by which `bench score` knows them again.
 
@@ -34,16 +34,28 @@ def command(
     from bench.run import export
 
     progress.quiet = quiet
-    written = export.export(run.asked({}, locals() | {"models": "", "metrics": "", "keep_images": 0}), out)
+    wanted = options.run_spec(
+        {},
+        dataset=dataset,
+        root=root,
+        split=split,
+        masks=masks,
+        buckets=buckets,
+        protocol=protocol,
+        limit=limit,
+    )
+    written = export.export(wanted, out)
     if as_json:
         print(json.dumps(written, indent=1))
     elif not quiet:
-        print(
-            f"{out}: {len(written['images'])} images in {len(written['settings']['cells'])} cells.\n"
-            f"Fill {out}/masked/SET/BUCKET/IMAGE.png where {out}/masks is white, save as FOLDER/SET/BUCKET/IMAGE.png,\n"
-            f"then: bench score --predictions FOLDER --manifest {out / export.MANIFEST}{_at(root)}"
-        )
+        _print_next(written, out, out / export.MANIFEST, root)
 
 
-def _at(root: Path | None) -> str:
-    return f" --root {root}" if root else ""
+def _print_next(written: dict[str, Any], out: Path, manifest: Path, root: Path | None) -> None:
+    words = ["bench", "score", "--predictions", "FOLDER", "--manifest", str(manifest)]
+    words += ["--root", str(root)] if root else []
+    print(
+        f"{out}: {len(written['images'])} images in {len(written['settings']['cells'])} cells.\n"
+        f"Fill {out}/masked/SET/BUCKET/IMAGE.png where {out}/masks is white, save as FOLDER/SET/BUCKET/IMAGE.png,\n"
+        f"then: {shlex.join(words)}"
+    )

@@ -7,21 +7,19 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import _options as options
+
 KINDS_HELP = "curves (metric against ratio), costs (quality against seconds), or grid (pictures)."
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: options.RunFolder,
     out: Annotated[Path, typer.Option(help="The file: .pdf or .png.")],
     kind: Annotated[str, typer.Option(help=KINDS_HELP)] = "curves",
     metric: Annotated[str, typer.Option(help="The run's first unless given.", show_default=False)] = "",
     masks: Annotated[str, typer.Option(help="Mask set or family; the run's first.", show_default=False)] = "",
     bucket: Annotated[str, typer.Option(help="For a grid; the middle one.", show_default=False)] = "",
-    models: Annotated[str, typer.Option(help="Columns of a grid, comma-separated; all.", show_default=False)] = "",
+    models: Annotated[str, typer.Option(help="Lines, dots or columns, comma-separated; all.", show_default=False)] = "",
     images: Annotated[str, typer.Option(help="Rows of a grid, comma-separated; four.", show_default=False)] = "",
     width: Annotated[str, typer.Option(help="column (84 mm), page (174 mm) or millimetres.")] = "column",
     serif: Annotated[bool, typer.Option("--serif", help="Letters with serifs.")] = False,
@@ -34,5 +32,5 @@ def command(
     """
     from bench.report import figures
 
-    choice = figures.Choice(metric, masks, bucket, _names(models), _names(images))
+    choice = figures.Choice(metric, masks, bucket, options.names(models), options.names(images))
     print(figures.draw(run, kind, out, choice, width=width, serif=serif))

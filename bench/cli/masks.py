@@ -8,15 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli import _options as options
+
 app = typer.Typer()
 
-Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 SetId = Annotated[str, typer.Argument(help="Id of a mask set, as `bench masks list` prints it.")]
 
 
 @app.command("list")
-def list_sets(as_json: Json = False) -> None:
+def list_sets(as_json: options.Json = False) -> None:
     """List the frozen sets, and the families that are drawn on the fly. Example: bench masks list"""
+    from bench.columns import align
     from bench.masks import frozen
     from bench.masks import registry as mask_registry
 
@@ -27,14 +29,16 @@ def list_sets(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps({"sets": [_brief(manifest) for manifest in sets], "families": families}, indent=1))
         return
-    print(f"{'set':24} {'masks':>6} {'strata':>6} {'ratio %':>12}  sha256")
-    for manifest in sets:
-        brief = _brief(manifest)
-        span = f"{brief['ratio_min']:.1f}-{brief['ratio_max']:.1f}"
-        print(f"{brief['id']:24} {brief['count']:6} {brief['strata']:6} {span:>12}  {brief['sha256'][:16]}")
-    print(f"\n{'family':24} what its masks are (any can be drawn for training)")
-    for name, facts in families.items():
-        print(f"{name:24} {facts['title']}")
+    rows = [("set", "masks", "strata", "ratio %", "sha256"), *map(_row, sets)]
+    print("\n".join(align(rows, right={1, 2, 3})))
+    rows = [("family", "what its masks are (any can be drawn for training)")]
+    print("\n" + "\n".join(align(rows + [(name, facts["title"]) for name, facts in families.items()])))
+
+
+def _row(manifest: dict[str, Any]) -> tuple[str, ...]:
+    brief = _brief(manifest)
+    span = f"{brief['ratio_min']:.1f}-{brief['ratio_max']:.1f}"
+    return (brief["id"], str(brief["count"]), str(brief["strata"]), span, brief["sha256"][:16])
 
 
 def _brief(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -52,15 +56,21 @@ def show(set_id: SetId, out: Annotated[Path, typer.Option(help="The PNG to write
 
     Example: bench masks show freeform-256 --out freeform.png
     """
+    from PIL import Image
+
+    from bench.errors import BadInput
     from bench.masks import frozen, sheet
 
+    if out.suffix.lower() not in Image.registered_extensions():
+        raise BadInput(f"--out {out}: a picture is written as .png.")
     sheet.save(frozen.load(set_id), out)
     print(out)
 
 
 @app.command()
-def stats(set_id: SetId, as_json: Json = False) -> None:
+def stats(set_id: SetId, as_json: options.Json = False) -> None:
     """Print counts, ratios and digests of a set. Example: bench masks stats cellular-256"""
+    from bench.columns import align
     from bench.masks import frozen
 
     manifest = dict(frozen.load(set_id).manifest)
@@ -70,11 +80,12 @@ def stats(set_id: SetId, as_json: Json = False) -> None:
     for key in ("id", "family", "version", "size_px", "count", "title", "source", "scaling", "sha256"):
         if key in manifest:
             print(f"{key:8} {manifest[key]}")
-    print(f"\n{'stratum':8} {'masks':>6} {'mean %':>7} {'sd':>6} {'min':>6} {'max':>6} {'border':>7}  sha256")
+    rows = [("stratum", "masks", "mean %", "sd", "min", "max", "border", "sha256")]
     for name, entry in manifest["strata"].items():
-        ratios = "{ratio_mean:7.2f} {ratio_sd:6.2f} {ratio_min:6.2f} {ratio_max:6.2f}".format(**entry)
+        ratios = [f"{entry[key]:.2f}" for key in ("ratio_mean", "ratio_sd", "ratio_min", "ratio_max")]
         border = f"{100 * entry['touching_border'] / entry['count']:.0f} %"
-        print(f"{name:8} {entry['count']:6} {ratios} {border:>7}  {entry['sha256'][:16]}")
+        rows.append((name, str(entry["count"]), *ratios, border, entry["sha256"][:16]))
+    print("\n" + "\n".join(align(rows, right=range(1, 7))))
 
 
 @app.command()

@@ -9,29 +9,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli import _options as options
+
 if TYPE_CHECKING:
     from bench.types import MetricCard
 
 app = typer.Typer()
 
-Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Name = Annotated[str, typer.Argument(metavar="METRIC", help="A name or glob from `bench metrics list`: 'ssim-*'.")]
 
 
 @app.command("list")
-def list_metrics(as_json: Json = False) -> None:
+def list_metrics(as_json: options.Json = False) -> None:
     """List the metric variants, and for each what is missing here. Example: bench metrics list"""
+    from bench.columns import align
     from bench.metrics import registry as metric_registry
 
     rows = [_row(name, card) for name, card in metric_registry.cards().items()]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    width = {key: max(len(row[key]) for row in rows) for key in ("name", "title", "unit")}
-    for row in rows:
-        missing = f"missing; type: bench metrics fetch {' '.join(row['missing'])}" if row["missing"] else "ready"
-        start = f"{row['name']:{width['name']}}  {row['title']:{width['title']}}  {row['better']:6}"
-        print(f"{start}  {row['unit']:{width['unit']}}  {row['kind']:4}  {row['scope']:5}  {missing}")
+    keys = ("name", "title", "better", "unit", "kind", "scope")
+    print("\n".join(align([(*(row[key] for key in keys), _ready(row["missing"])) for row in rows])))
+
+
+def _ready(missing: list[str]) -> str:
+    return f"missing; type: bench metrics fetch {' '.join(missing)}" if missing else "ready"
 
 
 def _row(name: str, card: MetricCard) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def _row(name: str, card: MetricCard) -> dict[str, Any]:
 
 
 @app.command()
-def show(name: Name, as_json: Json = False) -> None:
+def show(name: Name, as_json: options.Json = False) -> None:
     """Print a variant's definition, reference, tolerance and who prints it. Example: bench metrics show ssim-wang"""
     from bench.metrics import registry as metric_registry
 

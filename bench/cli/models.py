@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from bench.cli import _options as options
 
 if TYPE_CHECKING:
     from bench.models.contract import Finding
@@ -16,23 +19,21 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="A name from `bench models list`, or path/to/file.py.")]
 
 
 @app.command("list")
-def list_models(as_json: Json = False) -> None:
+def list_models(as_json: options.Json = False) -> None:
     """List the models, and for each the weights at hand or what to type. Example: bench models list"""
+    from bench.columns import align
     from bench.models import registry as model_registry
 
     rows = [_row(ref) for ref in model_registry.choose(["all"])]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    width = {key: max(len(str(row[key])) for row in rows) for key in ("id", "title", "kind")}
-    for row in rows:
-        start = f"{row['id']:{width['id']}}  {row['title']:{width['title']}}  {row['year'] or '':4}  "
-        print(f"{start}{row['kind']:{width['kind']}}  {_weights(row)}")
+    texts = [(row["id"], row["title"], str(row["year"] or ""), row["kind"], _weights(row)) for row in rows]
+    print("\n".join(align(texts)))
 
 
 def _weights(row: dict[str, Any]) -> str:
@@ -55,7 +56,7 @@ def _row(ref: ModelRef) -> dict[str, Any]:
 
 
 @app.command()
-def show(name: Name, as_json: Json = False) -> None:
+def show(name: Name, as_json: options.Json = False) -> None:
     """Print all that is known of a model: paper, form, limits, weights here and where the authors put theirs.
 
     Example: bench models show pconv
@@ -108,7 +109,7 @@ def import_weights(
     name: Annotated[str, typer.Argument(metavar="MODEL", help="The model, with :VARIANT where it is not the default.")],
     file: Annotated[Path, typer.Argument(help="The authors' checkpoint: .safetensors, .pth, .pt, .ckpt ...")],
     tag: Annotated[str, typer.Option(help="Name of the weights: MODEL@TAG.")] = "official",
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Take over the authors' checkpoint: its names are mapped, checked, and stored as safetensors.
 
@@ -131,36 +132,45 @@ def verify(
     name: Name,
     size: Annotated[int, typer.Option(help="Side of the pictures it is tried on; its own by default.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Prove a contribution: card, weights, shapes, range, polarity, no leak, batch, determinism, training step, demo.
 
     Prints what a pull request needs; exit status 1 if a check fails. Example: bench models verify my/model.py
     """
     from bench.models import registry as model_registry
-    from bench.models import verify as house
-    from bench.models.contract import Finding
 
     ref = model_registry.only(name)
     findings = []
-    for finding in house.verify(ref, size, device):
+    for finding in _checks(ref, name, size, options.device_name(device)):
         findings.append(finding)
-        _print_finding(finding, silent=as_json)
-    if ref.card.kind == "learned" and ref.attribute == "model":
-        from bench.training import selftest
-
-        findings.append(Finding("trains: a step of the starter recipe", selftest.training_fault(ref.member)))
-        _print_finding(findings[-1], silent=as_json)
-    if not ref.reason and not any(finding.fault for finding in findings):
-        findings.append(_on_the_demo(name, ref.name))
-        _print_finding(findings[-1], silent=as_json)
+        if not as_json:
+            print(f"FAIL  {finding.title}: {finding.fault}" if finding.fault else f"pass  {finding.title}")
     failed = sum(1 for finding in findings if finding.fault)
     if as_json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
         print(f"{ref.name}, digest {ref.digest[:12]}: {len(findings) - failed} of {len(findings)} checks passed")
-    if failed:
-        raise typer.Exit(1)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _checks(ref: ModelRef, name: str, size: int, device: str) -> Iterator[Finding]:
+    """The contract; a training step where the model can be trained; the demo if all else passed."""
+    from bench.models import verify as contract
+    from bench.models.contract import Finding
+
+    passed = not ref.reason
+    for finding in contract.verify(ref, size, device):
+        passed &= not finding.fault
+        yield finding
+    if ref.card.kind == "learned" and ref.attribute == "model":
+        from bench.training import selftest
+
+        fault = selftest.training_fault(ref.member)
+        passed &= not fault
+        yield Finding("trains: a step of the starter recipe", fault)
+    if passed:
+        yield _on_the_demo(name, ref.name)
 
 
 def _on_the_demo(name: str, model: str) -> Finding:
@@ -171,16 +181,9 @@ def _on_the_demo(name: str, model: str) -> Finding:
     from bench.types import RunSpec
 
     families = ("rectangular", "freeform", "cellular")
-    spec = RunSpec((name,), "demo", None, None, families, "deciles", (), "bench@1", limit=4, keep_images=0)
+    spec = RunSpec((name,), masks=families, buckets="deciles", limit=4, keep_images=0)
     with tempfile.TemporaryDirectory() as folder:
         outcome = run(spec, Path(folder) / "demo")
         if faults := sorted(set(outcome.faults.values())):
             return Finding("numbers on the demo", "; ".join(faults))
         return Finding(*regression.recorded(outcome.root, model))
-
-
-def _print_finding(finding: Finding, *, silent: bool) -> None:
-    if not silent:
-        print(
-            f"{'FAIL' if finding.fault else 'pass'}  {finding.title}" + (f": {finding.fault}" if finding.fault else "")
-        )

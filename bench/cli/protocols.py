@@ -8,28 +8,29 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import _options as options
+
 app = typer.Typer()
 
-Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Name = Annotated[str, typer.Argument(help="A name from `bench protocols list`, or path/to/MINE@1.toml.")]
 
 
 @app.command("list")
-def list_protocols(as_json: Json = False) -> None:
+def list_protocols(as_json: options.Json = False) -> None:
     """List the protocols, and which of them cannot be run as their source describes. Example: bench protocols list"""
+    from bench.columns import align
     from bench.protocols import registry as protocol_registry
 
     found = [protocol_registry.load(name) for name in protocol_registry.names()]
     if as_json:
         print(json.dumps([{"name": p.name, "title": p.title, "blocked": p.blocked} for p in found], indent=1))
         return
-    width = max(len(p.name) for p in found)
-    for one in found:
-        print(f"{one.name:{width}}  {one.title}" + (" (cannot be run: see `show`)" if one.blocked else ""))
+    notes = {True: " (cannot be run: see `show`)", False: ""}
+    print("\n".join(align([(one.name, one.title + notes[bool(one.blocked)]) for one in found])))
 
 
 @app.command()
-def show(name: Name, as_json: Json = False) -> None:
+def show(name: Name, as_json: options.Json = False) -> None:
     """Print every field of a protocol and where it comes from. Example: bench protocols show deepgin-256"""
     from bench.protocols import registry as protocol_registry
 
@@ -54,7 +55,7 @@ def _print_origins(origins: dict[str, str], field: str) -> None:
 
 
 @app.command()
-def diff(left: Name, right: Name, as_json: Json = False) -> None:
+def diff(left: Name, right: Name, as_json: options.Json = False) -> None:
     """Print the fields in which two protocols differ. Example: bench protocols diff bench rnon"""
     from bench.protocols import registry as protocol_registry
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,57 +11,48 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench import progress
+from bench.cli import _options as options
 from bench.errors import BadInput
+from bench.types import Execution, RunSpec
 
 if TYPE_CHECKING:
     from bench.run.main import Outcome
-    from bench.types import Execution, RunSpec
 
-
-Dataset = Annotated[str, typer.Option(help="A name from `bench datasets list`, or `folder`.")]
-Root = Annotated[Path | None, typer.Option(help="Where the data set lies.")]
-Split = Annotated[str | None, typer.Option(help="A split, an official folder name, or a .txt list of ids.")]
-Masks = Annotated[str, typer.Option(help="Mask families or sets; the protocol's by default.")]
-Buckets = Annotated[str, typer.Option(help="deciles, rnon, cfs, liu, or a list: 10-20,20-30 (per cent).")]
-Metrics = Annotated[str, typer.Option(help="Metric variants, `all`, globs; the protocol's by default.")]
-Protocol = Annotated[str, typer.Option(help="A name from `bench protocols list`.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only so many images, chosen by digest.")]
-Out = Annotated[Path | None, typer.Option(help="Run folder; runs/DATASET-DIGEST by default.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; `auto` takes a GPU where there is one.")]
-Kept = Annotated[int, typer.Option(min=0, help="Images whose pictures are kept for the report.")]
-AnyCount = Annotated[bool, typer.Option("--any-count", help="Give FID and its kin for few images too.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table.")]
+Batch = Annotated[int, typer.Option(min=1, help="Images that a model sees at once; changes no number.")]
+Shard = Annotated[int | None, typer.Option(min=1, help="Images of a part; changes no number.")]
+Workers = Annotated[int, typer.Option(min=1, help="Decoding threads (or Ray workers).")]
 
 
 def command(
-    context: typer.Context,
     models: Annotated[
-        str, typer.Option(help="`all`, names, globs, path/to/file.py:Class, a folder of pictures; comma-separated.")
-    ] = "all",
-    dataset: Dataset = "demo",
-    root: Root = None,
-    split: Split = None,
-    masks: Masks = "",
-    buckets: Buckets = "",
-    metrics: Metrics = "",
-    protocol: Protocol = "bench@1",
-    limit: Limit = None,
-    out: Out = None,
-    device: Device = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images that a model sees at once; changes no number.")] = 8,
-    shard_size: Annotated[int | None, typer.Option(min=1, help="Images of a part; changes no number.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Decoding threads (or Ray workers).")] = 2,
-    keep_images: Kept = 4,
+        str | None,
+        typer.Option(
+            help="`all` (by default), names, globs, path/to/file.py:Class, a folder of pictures; comma-separated."
+        ),
+    ] = None,
+    dataset: options.Dataset = None,
+    root: options.Root = None,
+    split: options.Split = None,
+    masks: options.Masks = None,
+    buckets: options.Buckets = None,
+    metrics: options.Metrics = None,
+    protocol: options.Protocol = None,
+    limit: options.Limit = None,
+    out: options.Out = None,
+    device: options.Device = "auto",
+    batch_size: Batch = Execution.batch,
+    shard_size: Shard = None,
+    workers: Workers = Execution.workers,
+    keep_images: options.Kept = None,
     executor: Annotated[str, typer.Option(help="local or ray.")] = "local",
     spec: Annotated[Path | None, typer.Option(help="A TOML file with the fields of a run; options above win.")] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print what would be done and how long it takes, then stop.")
     ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed cell.")] = False,
-    any_count: AnyCount = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    any_count: options.AnyCount = False,
+    as_json: options.SummaryJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Run models on a data set under frozen masks and leave a folder of results.
 
@@ -69,24 +61,26 @@ def command(
     bench run --models telea,ce --dataset places2 --root /data/places2 --masks freeform --buckets deciles
     """
     progress.quiet = quiet
-    wanted = asked(_from_file(spec), locals())
-    execution = _execution(
-        device=device, batch_size=batch_size, shard_size=shard_size, workers=workers, fail_fast=fail_fast
+    wanted = options.run_spec(
+        _from_file(spec),
+        models=models,
+        dataset=dataset,
+        root=root,
+        split=split,
+        masks=masks,
+        buckets=buckets,
+        metrics=metrics,
+        protocol=protocol,
+        limit=limit,
+        keep_images=keep_images,
     )
+    execution = Execution(options.device_name(device), batch_size, shard_size, workers, fail_fast)
     if executor not in {"local", "ray"}:
         raise BadInput(f"No executor '{executor}'. There are: local, ray.")
     if plan:
         _print_plan(wanted, execution, out, as_json=as_json)
-        return
-    from bench.run.main import run
-    from bench.run.shard import CellFailed
-
-    try:
-        outcome = run(wanted, out, execution, executor=executor, any_count=any_count)
-    except CellFailed as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        raise typer.Exit(1) from fault
-    tell(outcome, as_json=as_json, quiet=quiet)
+    else:
+        _measure(wanted, execution, out, executor, any_count=any_count, as_json=as_json, quiet=quiet)
 
 
 def _from_file(path: Path | None) -> dict[str, Any]:
@@ -95,35 +89,30 @@ def _from_file(path: Path | None) -> dict[str, Any]:
     return from_file(path) if path else {}
 
 
-def asked(given: dict[str, Any], options: dict[str, Any]) -> RunSpec:
-    """Options on the command line win over what a file has given, the file over the defaults."""
-    from bench.types import RunSpec
+def _measure(
+    spec: RunSpec,
+    execution: Execution,
+    out: Path | None,
+    executor: str,
+    *,
+    any_count: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from bench.run.main import run
+    from bench.run.shard import CellFailed
 
-    typed = {name for name in options if _typed(options["context"], name)}
-    texts = {name: options[name] for name in ("dataset", "split", "buckets", "protocol", "limit", "keep_images")}
-    lists = {name: _names(options[name]) for name in ("models", "masks", "metrics")}
-    merged = texts | lists | {"root": str(options["root"]) if options["root"] else None}
-    return RunSpec(**{name: given[name] if name in given and name not in typed else merged[name] for name in merged})
-
-
-def _typed(context: typer.Context, name: str) -> bool:
-    """Whether an option was typed on the command line."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _execution(*, device: str, batch_size: int, shard_size: int | None, workers: int, fail_fast: bool) -> Execution:
-    from bench.run.toolbox import choose_device
-    from bench.types import Execution
-
-    return Execution(choose_device(device), batch_size, shard_size, workers, fail_fast)
+    try:
+        outcome = run(spec, out, execution, executor=executor, any_count=any_count)
+    except CellFailed as fault:
+        reason = str(fault) if quiet else "stopped at the first failed cell"  # the reason was printed when it happened
+        print(f"error: {reason}", file=sys.stderr)
+        raise typer.Exit(1) from fault
+    report(outcome, shown=not quiet and executor == "local", as_json=as_json, quiet=quiet)
 
 
 def _print_plan(spec: RunSpec, execution: Execution, out: Path | None, *, as_json: bool) -> None:
+    from bench.columns import align
     from bench.run.main import outline
 
     found = outline(spec, out, execution)
@@ -132,25 +121,35 @@ def _print_plan(spec: RunSpec, execution: Execution, out: Path | None, *, as_jso
         return
     print(f"{found['images']} images, {len(found['cells'])} cells, {found['shard']} images a part, into {found['out']}")
     print("cells: " + ", ".join(found["cells"]))
-    width = max([len(row["model"]) for row in found["models"]] + [5])
-    print(f"{'model':{width}}  {'done':>12}  {'s an image':>10}  left")
+    rows = [("model", "done", "s an image", "left")]
     for row in found["models"]:
         done = f"{row['done']}/{found['images']}"
-        print(
-            f"{row['model']:{width}}  {done:>12}  {row['seconds_per_image']:>10.3f}  {progress.duration(row['left_s'])}"
-        )
+        rows.append((row["model"], done, f"{row['seconds_per_image']:.3f}", progress.duration(row["left_s"])))
+    print("\n".join(align(rows, right={1, 2})))
     print(f"all together about {progress.duration(found['left_s'])}, metrics not counted")
     for name, reason in found["missing"].items():
         print(f"missing: {name}: {reason}")
 
 
-def tell(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
-    """Say what a run left, and end with status 1 where a model failed on a cell."""
+def report(outcome: Outcome, *, shown: bool, as_json: bool, quiet: bool) -> None:
+    """Print what a run left, and end with status 1 where a model failed on a cell.
+
+    shown: the reason of each failure was printed when it happened.
+    """
+    for line in _failures(outcome, shown=shown):
+        print(line, file=sys.stderr)
     if as_json:
         print(outcome.summary.to_json(orient="records", indent=1))
-        raise typer.Exit(1 if outcome.faults else 0)
-    for (model, cell), fault in outcome.faults.items():
-        print(f"failed: {model} on {cell}: {fault}", file=sys.stderr)
-    if not quiet:
-        print(f"{outcome.root}: results.parquet, summary.parquet. Tables: bench report {outcome.root}")
+    elif not quiet:
+        tables = f"bench report {shlex.quote(str(outcome.root))}"
+        print(f"{outcome.root}: results.parquet, summary.parquet. Tables: {tables}")
     raise typer.Exit(1 if outcome.faults else 0)
+
+
+def _failures(outcome: Outcome, *, shown: bool) -> list[str]:
+    """A line for each model and reason, with the cells that it left empty; reasons that were shown are not repeated."""
+    cells: dict[tuple[str, str], list[str]] = {}
+    for (model, cell), fault in outcome.faults.items():
+        cells.setdefault((model, fault), []).append(cell)
+    reasons = {fault: "" if shown else f": {fault}" for _, fault in cells}
+    return [f"failed: {model} on {', '.join(held)}{reasons[fault]}" for (model, fault), held in cells.items()]

@@ -8,34 +8,35 @@ from typing import Annotated
 import typer
 
 from bench import progress
+from bench.cli import _options as options
 from bench.cli import run
+from bench.types import Execution
 
 
 def command(
-    context: typer.Context,
     predictions: Annotated[
         Path, typer.Option(help="A model's folder MASK SET/BUCKET/IMAGE.png, or a folder of such folders.")
     ],
     manifest: Annotated[
         Path | None, typer.Option(help="What `bench export` wrote; stands for data set, masks, buckets and protocol.")
     ] = None,
-    dataset: run.Dataset = "demo",
-    root: run.Root = None,
-    split: run.Split = None,
-    masks: run.Masks = "",
-    buckets: run.Buckets = "",
-    metrics: run.Metrics = "",
-    protocol: run.Protocol = "bench@1",
-    limit: run.Limit = None,
+    dataset: options.Dataset = None,
+    root: options.Root = None,
+    split: options.Split = None,
+    masks: options.Masks = None,
+    buckets: options.Buckets = None,
+    metrics: options.Metrics = None,
+    protocol: options.Protocol = None,
+    limit: options.Limit = None,
     kind: Annotated[
         str, typer.Option("--format", help="What the files end in; jpg and webp lose information and are marked.")
     ] = "png",
-    out: run.Out = None,
-    device: run.Device = "auto",
-    keep_images: run.Kept = 4,
-    any_count: run.AnyCount = False,
-    as_json: run.Json = False,
-    quiet: run.Quiet = False,
+    out: options.Out = None,
+    device: options.Device = "auto",
+    keep_images: options.Kept = None,
+    any_count: options.AnyCount = False,
+    as_json: options.SummaryJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Score folders of finished pictures, made by any program, as if the models had run here.
 
@@ -46,11 +47,21 @@ def command(
     """
     from bench.run import export
     from bench.run.main import run as measure
-    from bench.run.toolbox import choose_device
-    from bench.types import Execution
 
     progress.quiet = quiet
-    given = export.asked(manifest) if manifest else {}
-    spec = export.folders(run.asked(given, locals() | {"models": ""}), predictions, "" if kind == "png" else kind)
-    outcome = measure(spec, out, Execution(choose_device(device)), any_count=any_count, manifest=manifest)
-    run.tell(outcome, as_json=as_json, quiet=quiet)
+    wanted = options.run_spec(
+        export.spec_from(manifest) if manifest else {},
+        dataset=dataset,
+        root=root,
+        split=split,
+        masks=masks,
+        buckets=buckets,
+        metrics=metrics,
+        protocol=protocol,
+        limit=limit,
+        keep_images=keep_images,
+    )
+    spec = export.folders(wanted, predictions, "" if kind == "png" else kind)
+    execution = Execution(options.device_name(device))
+    outcome = measure(spec, out, execution, any_count=any_count, manifest=manifest)
+    run.report(outcome, shown=not quiet, as_json=as_json, quiet=quiet)

@@ -6,8 +6,8 @@ The same run, options and matplotlib give the same bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from bench.errors import BadInput, UnknownName
 from bench.report import fill, layout, results, series
 from bench.report.page.gallery import COMMON
 from bench.report.results import Run
-from bench.report.table import Table
+from bench.report.table import Row, Table
 from bench.runfolder import folder_name
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Choice:
     masks: str = ""
     bucket: str = ""
     models: tuple[str, ...] = ()
-    """Columns of a grid; empty: all that left pictures."""
+    """Lines, dots or columns; empty: all that can be drawn."""
     images: tuple[str, ...] = ()
     """Rows of a grid, as the run names them; empty: the first four that were kept."""
 
@@ -54,14 +54,15 @@ class Choice:
 def draw(root: Path, kind: str, out: Path, choice: Choice, *, width: str = "column", serif: bool = False) -> Path:
     """Draw a figure of a run into `out` (.pdf or .png) and return it.
 
-    kind: `curves`, `costs` or `grid`; width: `column`, `page` or millimetres. Raises `BadInput` for what the run lacks.
+    kind: `curves`, `costs` or `grid`; width: `column`, `page` or millimetres. Raises `UnknownName` for models, metrics
+    or images that the run lacks, `BadInput` for what it cannot show or the kind has no use for.
     """
     if kind not in KINDS:
         raise UnknownName("figure", [kind], KINDS, "bench figure --help")
+    if unused := [f"--{name}" for name, value in asdict(choice).items() if value and name not in TAKES[kind]]:
+        raise BadInput(f"A figure of kind {kind} has no use for {', '.join(unused)}.")
     if out.suffix not in SUFFIXES:
         raise BadInput(f"{out.name}: a figure is written as {' or '.join(SUFFIXES)}.")
-    if not out.parent.is_dir():
-        raise BadInput(f"There is no folder {out.parent} to write {out.name} into.")
     inches = _millimetres(width) / 25.4
     import matplotlib as mpl
 
@@ -106,8 +107,29 @@ def _table(run: Run, choice: Choice) -> tuple[str, Table, str]:
         raise UnknownName("metric", [metric], run.metrics, "run.json")
     tables = fill.fill(layout.load("general"), [run], "none").tables
     table = tables[list(run.families).index(mask_set)]
-    titles = {dict(row.cells[0].values[0].keys).get("metric"): row.banner for row in table.rows}
-    return mask_set, table, titles[metric]
+    titles = {_key(row, "metric"): row.banner for row in table.rows}
+    wanted = _models(run, choice)
+    rows = tuple(row for row in table.rows if not wanted or _key(row, "model") in wanted)
+    return mask_set, replace(table, rows=rows), titles[metric]
+
+
+def _key(row: Row, name: str) -> str:
+    return dict(row.cells[0].values[0].keys).get(name, "")
+
+
+def _models(run: Run, choice: Choice) -> list[str]:
+    """The models that were named, as the run calls them."""
+    found = {name: run.find_model(name)[0] for name in choice.models}
+    if missed := [name for name, model in found.items() if not model]:
+        raise UnknownName("model", missed, run.models, str(run.root / "run.json"))
+    return list(found.values())
+
+
+def _all_drawn(run: Run, table: Table, drawn: Collection[str], choice: Choice, lack: str) -> None:
+    """Raise `BadInput` for models that were named and cannot be drawn; `drawn`: their heads in the table."""
+    heads = {_key(row, "model"): row.heads[0] for row in table.rows}
+    if bare := [model for model in _models(run, choice) if heads.get(model) not in drawn]:
+        raise BadInput(f"{run.root} has no {lack} of {', '.join(bare)}.")
 
 
 def curves(run: Run, choice: Choice, width: float) -> Figure:
@@ -117,6 +139,7 @@ def curves(run: Run, choice: Choice, width: float) -> Figure:
     lines = [(model, points) for model, points in lines if any(math.isfinite(point.value) for point in points)]
     if not lines:
         raise BadInput(f"{run.root}: {title} of {mask_set} has no values in two buckets or more to draw.")
+    _all_drawn(run, table, [model for model, _ in lines], choice, f"{title} on {mask_set}")
     figure = _sheet(width, width * 0.75)
     axes = figure.add_subplot()
     for (model, points), marker in zip(lines, cycle(MARKERS), strict=False):
@@ -134,6 +157,7 @@ def costs(run: Run, choice: Choice, width: float) -> Figure:
     found = series.trades(run, table, title)
     if not found:
         raise BadInput(f"{run.root}: no model has both a measured speed and a number in every bucket.")
+    _all_drawn(run, table, [one.model for one in found], choice, f"speed, or no {title} in some bucket,")
     figure = _sheet(width, width * 0.75)
     axes = figure.add_subplot()
     for one, marker in zip(found, cycle(MARKERS), strict=False):
@@ -188,13 +212,18 @@ def _kept(run: Run, choice: Choice) -> list[Path]:
 
 
 def _shown(run: Run, choice: Choice, rows: Sequence[Path]) -> list[str]:
-    """The models of a grid: those asked for, or all whose pictures are there in every row."""
-    if missed := [name for name in choice.models if name not in run.models]:
-        raise UnknownName("model", missed, run.models, "run.json")
+    """The models of a grid: those named, or all whose pictures are there in every row."""
+    named = _models(run, choice)
     there = [name for name in run.models if all((row / f"{folder_name(name)}.png").is_file() for row in rows)]
-    if bare := [name for name in choice.models if name not in there]:
+    if bare := [name for name in named if name not in there]:
         raise BadInput(f"{run.root} kept no pictures of {', '.join(bare)} for these images.")
-    return list(choice.models) or there
+    return named or there
 
 
 KINDS: dict[str, Callable[[Run, Choice, float], Figure]] = {"curves": curves, "costs": costs, "grid": grid}
+TAKES = {
+    "curves": {"metric", "masks", "models"},
+    "costs": {"metric", "masks", "models"},
+    "grid": {"masks", "bucket", "models", "images"},
+}
+"""Kind -> the fields of `Choice` that it has a use for."""

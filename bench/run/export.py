@@ -85,7 +85,7 @@ def manifest(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path} is not a manifest that bench export wrote: {fault!r}.") from fault
 
 
-def asked(path: Path) -> dict[str, Any]:
+def spec_from(path: Path) -> dict[str, Any]:
     """The fields of `RunSpec` that a manifest fixes."""
     found = manifest(path)["spec"]
     return {field: tuple(found[field]) if field == "masks" else found.get(field) for field in FIELDS}

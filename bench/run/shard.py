@@ -107,8 +107,8 @@ def _cell(name: str, cell: Cell, holes: np.ndarray, task: Task, truth: Prepared,
     except Exception as fault:  # a stranger's code may raise anything; the cell is marked
         text = str(fault) if isinstance(fault, BenchError) else f"{type(fault).__name__}: {fault}"
         tools.faults[name, cell.label] = text
-        if text not in tools.told:
-            tools.told.add(text)
+        if (name, text) not in tools.reported:
+            tools.reported.add((name, text))
             tools.say(f"{name} failed on {cell.label}: {text}")
         if tools.execution.fail_fast:
             raise CellFailed(f"{name} failed on {cell.label}: {text}") from fault

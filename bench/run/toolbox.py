@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -46,7 +47,7 @@ class Toolbox:
     say: Callable[[str], None] = print
     faults: dict[tuple[str, str], str] = field(default_factory=dict)
     """(model, cell label) -> why it failed; such a cell is not tried again by this worker."""
-    told: set[str] = field(default_factory=set)
+    reported: set[tuple[str, str]] = field(default_factory=set)
     """Faults that the user has read already."""
     _predictors: dict[str, Predictor | Reader | str] = field(default_factory=dict)
 
@@ -171,11 +172,9 @@ def choose_device(name: str) -> str:
     """`auto` becomes the GPU where there is one; a device that is not here is refused."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(name)
-    except RuntimeError as fault:
-        raise BadInput(f"No device '{name}'. Use cpu, cuda, cuda:N or auto.") from fault
-    if kind.type == "cuda" and (kind.index or 0) >= torch.cuda.device_count():
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise BadInput(f"No device '{name}'. Use cpu, cuda, cuda:N or auto.")
+    if name != "cpu" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
         raise BadInput(
             f"No device '{name}' on this machine: {torch.cuda.device_count()} CUDA devices. Use --device cpu."
         )

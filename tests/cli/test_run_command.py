@@ -10,23 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import cli
-
 TOYS = Path(__file__).parent.parent / "run" / "toys.py"
 SMALL = ["--dataset", "demo", "--limit", "2", "--masks", "centre", "--metrics", "psnr", "--keep-images", "0"]
-
-
-@pytest.fixture
-def bench(monkeypatch, capsys):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        shown = capsys.readouterr()
-        assert "Traceback" not in shown.err
-        return left.value.code, shown.out, shown.err
-
-    return call
 
 
 def test_a_good_run_ends_with_0_and_says_where_its_results_are(bench, tmp_path):
@@ -38,8 +23,13 @@ def test_a_good_run_ends_with_0_and_says_where_its_results_are(bench, tmp_path):
 def test_a_failed_cell_ends_with_1_and_is_named(bench, tmp_path):
     status, _, err = bench("run", "--models", f"{TOYS}:Wrong", *SMALL, "--out", tmp_path / "run")
     assert status == 1
-    assert "toys.py:Wrong" in err
-    assert "centre-256/0-100" in err
+    assert "failed: toys.py:Wrong on centre-256/0-100" in err
+
+
+@pytest.mark.parametrize("more", [[], ["--quiet"], ["--fail-fast"], ["--fail-fast", "--quiet"], ["--json"]])
+def test_the_reason_of_a_failure_is_printed_once(bench, tmp_path, more):
+    _, _, err = bench("run", "--models", f"{TOYS}:Broken", *SMALL, "--out", tmp_path / "run", *more)
+    assert err.count("no such luck") == 1
 
 
 def test_fail_fast_stops_with_1(bench, tmp_path):
@@ -57,7 +47,10 @@ def test_fail_fast_stops_with_1(bench, tmp_path):
         (["--models", "mean", "--protocol", "bnech@1"], "bench@1"),
         (["--models", "mean", "--dataset", "folder"], "--root"),
         (["--models", "mean", "--dataset", "folder", "--root", "/nowhere/at/all"], "/nowhere/at/all"),
-        (["--models", "mean", "--device", "warp"], "warp"),
+        (["--models", "mean", "--device", "warp"], "No device 'warp'"),
+        (["--models", "mean", "--device", "mps"], "Use cpu, cuda, cuda:N or auto"),
+        (["--models", "mean", "--device", "xpu:0"], "Use cpu, cuda, cuda:N or auto"),
+        (["--models", "mean", "--device", "cuda:99"], "--device cpu"),
         (["--models", "mean", "--executor", "slurm"], "ray"),
         (["--models", "mean", "--buckets", "20-10"], "20-10"),
         (["--models", "nothing.py:Model"], "nothing.py"),

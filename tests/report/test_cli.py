@@ -7,35 +7,20 @@ import sys
 
 import pytest
 
-from bench import cli
-
-
-@pytest.fixture
-def bench(monkeypatch, capsys):
-    """The command line within this process: status, standard output, standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bench", "report", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return (end.value.code, *capsys.readouterr())
-
-    return call
-
 
 def test_a_table_goes_to_standard_output_and_nothing_else(bench, run):
-    status, out, err = bench(run)
+    status, out, err = bench("report", run)
     assert (status, err) == (0, "")
     assert out.startswith("Inpainting: demo, freeform-256")
 
 
 def test_out_writes_the_file_in_the_format_of_its_suffix_and_prints_nothing(bench, run, tmp_path):
-    assert bench(run, "--out", tmp_path / "t.tex") == (0, "", "")
+    assert bench("report", run, "--out", tmp_path / "t.tex") == (0, "", "")
     assert "\\begin{tabular}" in (tmp_path / "t.tex").read_text()
 
 
 def test_a_printed_table_needs_no_run(bench):
-    status, out, _ = bench("--layout", "dualpath-table1")
+    status, out, _ = bench("report", "--layout", "dualpath-table1")
     assert status == 0
     assert "24.06" in out
 
@@ -43,6 +28,9 @@ def test_a_printed_table_needs_no_run(bench):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["--html", "page", "--layout", "costs"], "error: --html has no use for --layout: leave it out."),
+        (["--layouts", "--format", "csv"], "error: --layouts has no use for --format: leave it out."),
+        (["a", "b", "--html", "page"], "error: --html takes one run"),
         (["nowhere"], "error: nowhere is not a run: it has no run.json."),
         (["--layout", "genral"], "error: No layout 'genral'. Did you mean: general?"),
         (["--layout", "general"], "error: The layout general needs a run"),
@@ -54,14 +42,14 @@ def test_a_printed_table_needs_no_run(bench):
     ],
 )
 def test_wrong_use_is_one_sentence_and_status_two(bench, arguments, sentence):
-    status, out, err = bench(*arguments)
+    status, out, err = bench("report", *arguments)
     assert (status, out) == (2, "")
     assert err.startswith(sentence)
     assert err.count("\n") == 1
 
 
 def test_the_list_of_layouts_names_each_with_its_title(bench):
-    status, out, _ = bench("--layouts")
+    status, out, _ = bench("report", "--layouts")
     assert status == 0
     assert "rnon-table3      RNON (2023), Table 3" in out
 

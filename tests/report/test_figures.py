@@ -75,6 +75,21 @@ def test_a_grid_has_the_pictures_that_were_asked_for(measured):
     assert [int(axes.images[0].get_array()[0, 0, 0]) for axes in drawn] == [0, 80, 160]
 
 
+@pytest.mark.parametrize("draw", [figures.curves, figures.costs])
+def test_only_the_models_that_were_named_are_drawn(measured, draw):
+    drawn = draw(results.load(measured), Choice("psnr", "freeform", models=("ns", "telea")), 3.0).axes[0]
+    assert {line.get_label() for line in drawn.get_lines()} == {"telea", "ns"}
+
+
+def test_a_model_that_was_named_and_has_nothing_to_draw_is_refused(tmp_path, make_run):
+    def no_speed(_summary, _results, facts):
+        facts["models"]["telea"]["images_per_second"] = 1.0
+
+    run = make_run(tmp_path / "run", edit=no_speed)
+    with pytest.raises(BadInput, match=r"no speed.* of ns"):
+        figures.draw(run, "costs", tmp_path / "a.pdf", Choice("psnr", "freeform", models=("telea", "ns")))
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "choice", "width", "said"),
     [
@@ -85,6 +100,9 @@ def test_a_grid_has_the_pictures_that_were_asked_for(measured):
         ("curves", "a.pdf", Choice(masks="cellular"), "column", "has no masks cellular"),
         ("curves", "a.pdf", Choice(), "wide", "millimetres"),
         ("curves", "a.pdf", Choice(), "5", "20 to 500 mm"),
+        ("curves", "a.pdf", Choice(models=("teela",)), "column", "Did you mean: telea"),
+        ("costs", "a.pdf", Choice(bucket="0-10"), "column", "no use for --bucket"),
+        ("grid", "a.pdf", Choice(metric="psnr"), "column", "no use for --metric"),
         ("grid", "a.pdf", Choice(masks="freeform", bucket="3-4"), "column", "no bucket 3-4"),
         ("grid", "a.pdf", Choice(masks="freeform", bucket="0-10"), "column", "kept no pictures"),
         ("grid", "a.pdf", Choice(masks="freeform", models=("tela",)), "column", "telea"),

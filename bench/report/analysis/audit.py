@@ -12,7 +12,7 @@ import numpy as np
 
 from bench import plugins
 from bench.contracts import PairMetric
-from bench.errors import BadInput
+from bench.errors import BadInput, Unavailable
 from bench.metrics import registry as metric_registry
 from bench.progress import Ticker, track
 from bench.runfolder import folder_name, read_run
@@ -74,14 +74,14 @@ def families() -> dict[str, list[str]]:
 def audit(run: Path, wanted: Iterable[str]) -> list[VariantResult]:
     """Every variant of the wanted families in every cell of a run, cell by cell.
 
-    Variants whose network is missing are left out, aloud. Raises `UnknownName`, or `BadInput` where there is no run, or
-    one that kept no pictures.
+    Variants whose network is missing are left out, aloud. Raises `UnknownName`, `Unavailable` where that leaves nothing
+    of a family, or `BadInput` where there is no run, or one that kept no pictures.
     """
     chosen = {name: families()[name] for name in plugins.choose("metric", wanted, list(families()), "bench audit -h")}
     cells = _cells(run)
     count = sum(len(cell.images) for cell in cells)
     with track(f"{count} kept pictures, {', '.join(chosen)}", count) as ticker:
-        metrics = _opened([variant for variants in chosen.values() for variant in variants], ticker)
+        metrics = {name: metric for variants in chosen.values() for name, metric in _opened(variants, ticker).items()}
         measured = [_measured(cell, metrics, ticker) for cell in cells]
     return [
         line
@@ -92,8 +92,10 @@ def audit(run: Path, wanted: Iterable[str]) -> list[VariantResult]:
 
 
 def _opened(variants: list[str], ticker: Ticker) -> dict[str, PairMetric]:
-    """The metrics that can be opened here."""
+    """The variants of a family that can be opened here; raises `Unavailable` where there is none."""
     missing = {name: reason for name in variants if (reason := metric_registry.unavailable(name))}
+    if len(missing) == len(variants):
+        raise Unavailable(" ".join(dict.fromkeys(missing.values())))
     for name, reason in missing.items():
         ticker.say(f"{name} is left out: {reason}")
     return {

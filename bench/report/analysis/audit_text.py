@@ -18,7 +18,7 @@ def text(lines: list[VariantResult]) -> str:
         blocks.setdefault((line.family, line.mask_set, line.bucket), []).append(line)
     parts = ["\n".join(_block(block)) for block in blocks.values()]
     parts += ["\n".join(_verdict(family, lines) for family in dict.fromkeys(line.family for line in lines))]
-    return "\n\n".join(parts) + "\n" if lines else "No variant can be computed here.\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def _block(block: list[VariantResult]) -> list[str]:

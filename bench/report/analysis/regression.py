@@ -223,6 +223,6 @@ def tolerances(texts: Iterable[str]) -> dict[str, float]:
             found[name] = float(value)
         except ValueError:
             found[name] = math.nan
-        if not found[name] >= 0:
+        if not 0 <= found[name] < math.inf:
             raise BadInput(f"--tolerance {given}: write it as METRIC=NUMBER, 0 or larger, as psnr=0.05.")
     return found

@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bench import cli
-from bench.errors import BadInput, UnknownName
+from bench.errors import BadInput, Unavailable, UnknownName
 from bench.metrics import registry as metric_registry
 from bench.report.analysis import audit, audit_text
 from tests.metrics import stored
@@ -101,10 +101,11 @@ def test_a_variant_whose_window_does_not_fit_is_undefined(run, monkeypatch):
     assert "undefined for some" in audit_text.text(list(lines.values()))
 
 
-def test_variants_without_their_network_are_left_out(run, monkeypatch, tmp_path):
+def test_a_family_without_its_networks_is_refused_with_what_is_missing(run, monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert audit.audit(run, ["lpips"]) == []
+    with pytest.raises(Unavailable, match="bench metrics fetch"):
+        audit.audit(run, ["psnr", "lpips"])
 
 
 def test_an_unknown_family_meets_the_nearest_names(run):

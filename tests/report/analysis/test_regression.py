@@ -169,7 +169,7 @@ def test_a_file_that_is_none_is_refused(tmp_path, content):
 
 
 def test_wrong_tolerances_are_refused(make):
-    for text in ("psnr", "psnr=", "psnr=-1", "psnr=nan"):
+    for text in ("abc", "psnr=", "psnr=-1", "psnr=nan", "psnr=inf"):
         with pytest.raises(BadInput, match="METRIC=NUMBER"):
             regression.tolerances([text])
     with pytest.raises(UnknownName, match="psnr"):
