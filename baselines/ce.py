@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from baselines.layers.resizing import resized
 from bench.errors import BadInput
 from bench.models import torch7
 from bench.training import base, initialise
@@ -113,9 +113,9 @@ class ContextEncoder(nn.Module):
         A small pixel is a hole if any part of it is. At 128 x 128 nothing is resized. The centre variant fills its
         central square; holes elsewhere keep the blank colour.
         """
-        small, hole = _resize(images, SIZE, SIZE), _resize(masks, SIZE, SIZE)
+        small, hole = resized(images, SIZE, SIZE), resized(masks, SIZE, SIZE)
         filled = self.fill(small * 2 - 1, hole)
-        return _resize((filled + 1) / 2, *images.shape[2:]).clamp(0, 1)
+        return resized((filled + 1) / 2, *images.shape[2:]).clamp(0, 1)
 
     def fill(self, images: Tensor, hole: Tensor) -> Tensor:
         """[B, 3, 128, 128] in -1..1 and its hole -> the raw whole image in -1..1."""
@@ -133,13 +133,6 @@ def blank(images: Tensor, hole: Tensor) -> Tensor:
     """The images in -1..1 with the fixed colour in the hole."""
     colour = torch.tensor(FILL, device=images.device, dtype=images.dtype).view(1, 3, 1, 1) * 2 - 1
     return torch.where(hole > 0, colour, images)
-
-
-def _resize(images: Tensor, height: int, width: int) -> Tensor:
-    if images.shape[2:] == (height, width):
-        return images
-    shrinks = height <= images.shape[2] and width <= images.shape[3]
-    return functional.interpolate(images, (height, width), mode="area" if shrinks else "bilinear")
 
 
 def model(variant: str = "", width: int = 64, bottleneck: int = 4000, bias: bool = True) -> ContextEncoder:

@@ -244,6 +244,14 @@ def pennet(_):
     return total + layer(3, 512, 512, 8) + layer(3, 64, 32, 256) + layer(3, 32, 3, 256)
 
 
+def gfc(_):
+    """At the network's own 128 x 128."""
+    down = (((3, 32, 32), 128), ((32, 64, 64), 64), ((64, 128, 128), 32), ((128, *[256] * 4), 16))
+    up = (((256, 64, 64, 64, 128), 16), ((128, 64, 64), 32), ((64, 64, 32), 64), ((32, 32, 32, 3), 128))
+    convolutions = sum(chain(3, widths, [side] * (len(widths) - 1)) for widths, side in down + up)
+    return convolutions + 2 * layer(1, 16384, 4096, 1)
+
+
 TABLES = {
     "aotgan": aotgan,
     "ce": ce,
@@ -254,6 +262,7 @@ TABLES = {
     "deepgin": deepgin,
     "dualpath": dualpath,
     "edgeconnect": edges,
+    "gfc": gfc,
     "glcic": completion,
     "gmcnn": gmcnn,
     "lbam": lbam,
