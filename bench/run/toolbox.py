@@ -19,7 +19,7 @@ from bench.errors import BadInput, BenchError, ContractBroken
 from bench.masks import frozen
 from bench.metrics import registry as metric_registry
 from bench.models import contamination, contract, opening
-from bench.models.predict import Predictor, Reader, pad
+from bench.models.predict import Predictions, Predictor
 from bench.run.memory import Peak
 from bench.run.spec import Job
 from bench.runfolder import Store
@@ -49,7 +49,7 @@ class Toolbox:
     """(model, cell label) -> why it failed; such a cell is not tried again by this worker."""
     reported: set[tuple[str, str]] = field(default_factory=set)
     """Faults that the user has read already."""
-    _predictors: dict[str, Predictor | Reader | str] = field(default_factory=dict)
+    _predictors: dict[str, Predictor | Predictions | BenchError] = field(default_factory=dict)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -110,16 +110,16 @@ class Toolbox:
         names = [pool.name(index) for index in indices]
         return pool.masks(indices), names, np.array([pool.digest(index)[:32] for index in indices])
 
-    def predictor(self, name: str) -> Predictor | Reader:
-        """A model, opened and checked once: a model that changes its answer with what lies under the mask is refused.
+    def predictor(self, name: str) -> Predictor | Predictions:
+        """A model, opened and held to its contract once (`contract.require`).
 
         Raises the same `BenchError` whenever it is asked for again.
         """
         if name not in self._predictors:
             self._predictors[name] = self._open(name)
         found = self._predictors[name]
-        if isinstance(found, str):
-            raise ContractBroken(found)
+        if isinstance(found, BenchError):
+            raise found.with_traceback(None)
         return found
 
     def costs(self, name: str) -> dict[str, int]:
@@ -134,38 +134,32 @@ class Toolbox:
         counts = sum(tensor.numel() for tensor in found.model.parameters()), found.flops, held + found.peak_bytes
         return dict(zip(COSTS, counts, strict=True))
 
-    def _open(self, name: str) -> Predictor | Reader | str:
+    def _open(self, name: str) -> Predictor | Predictions | BenchError:
         ref = next(ref for ref in self.job.models if ref.name == name)
         if ref.pictures:
-            return Reader(ref.pictures, self.job.protocol, tuple(cell.label for cell in self.job.cells))
+            return Predictions(ref.pictures, self.job.protocol, tuple(cell.label for cell in self.job.cells))
+        size = self.job.protocol.preparation.size_px or 256
         try:
             model = opening.open_model(ref, self.device)
+            contract.require(model, ref.card, size, self.device)
             batch = min(self.execution.batch, self.execution.shard or self.execution.batch, len(self.job.ids))
             predictor = Predictor(model, ref.card, self.job.protocol, batch, say=self.say)
-            fault = self._first_look(predictor)
+            self._count(predictor, size)
+        except ContractBroken as refused:
+            return ContractBroken(f"{name}: {refused}")
         except BenchError as refused:
-            return str(refused)
+            return refused
         except Exception as refused:  # noqa: BLE001 - a stranger's code may raise anything; the run goes on without it
-            return f"{name} could not be opened: {type(refused).__name__}: {refused}"
-        return f"{name}: {fault}" if fault else predictor
+            return ContractBroken(f"{name} could not be opened: {type(refused).__name__}: {refused}")
+        return predictor
 
-    def _first_look(self, predictor: Predictor) -> str | None:
-        """One drawn picture before the first photograph: is the answer whole, and blind to what the mask hides?
-
-        The operations and the memory that it takes are counted on the way.
-        """
-        size, card = self.job.protocol.preparation.size_px or 256, predictor.card
-        images, masks = (pad(tensor.to(self.device), card.multiple) for tensor in contract.probe(size, count=1))
-        seeds = [0] if card.stochastic else None
-        with torch.inference_mode():
-            known = images * (1 - masks)
-            blank = contract.call(predictor.model, known, masks, seeds)
-            with FlopCounterMode(display=False) as counter, Peak() as peak:  # apart, since counting changes last bits
-                contract.call(predictor.model, known, masks, seeds)
-            predictor.flops, predictor.peak_bytes = counter.get_total_flops(), peak.bytes
-            return contract.output_fault(blank, images) or contract.blind(
-                predictor.model, images, masks, blank=blank, seeds=seeds
-            )
+    def _count(self, predictor: Predictor, size: int) -> None:
+        """Count the operations and the memory of one image; a pass of its own, since counting changes last bits."""
+        given = contract.trial(predictor.model, predictor.card, size, self.device, count=1)
+        handed = given.handed(given.images)
+        with FlopCounterMode(display=False) as counter, Peak() as peak:
+            given.predict(*handed)
+        predictor.flops, predictor.peak_bytes = counter.get_total_flops(), peak.bytes
 
 
 def choose_device(name: str) -> str:
