@@ -299,14 +299,14 @@ def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
     {"sketch": EdgeModel_N_gen, "inpaint": InpaintingModel_N_gen, "hed": network-bsds500}.
     """
     generators = {
-        f"{part}.{our_name(name)}": tensor
+        f"{part}.{_our_name(name)}": tensor
         for part in ("sketch", "inpaint")
         for name, tensor in checkpoint[part].get("generator", checkpoint[part]).items()
     }
     return generators | {f"hed.{name}": tensor for name, tensor in hed.convert(checkpoint["hed"]).items()}
 
 
-def our_name(name: str) -> str:
+def _our_name(name: str) -> str:
     """Spectral norms: `weight_orig`, `weight_u`, `weight_v` of older PyTorch -> names of its parametrisations."""
     name = name.removeprefix("module.").replace("weight_orig", "parametrizations.weight.original")
     return re.sub(r"weight_([uv])$", r"parametrizations.weight.0._\1", name)

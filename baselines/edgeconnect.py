@@ -165,13 +165,13 @@ def model(variant: str = "", *, width: int = 64) -> EdgeConnect:
 def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
     """Both generators of the authors, as one dict {"edge": EdgeModel_gen, "inpaint": InpaintingModel_gen} -> ours."""
     return {
-        f"{part}.{our_name(name)}": tensor
+        f"{part}.{_our_name(name)}": tensor
         for part in ("edge", "inpaint")
         for name, tensor in checkpoint[part].get("generator", checkpoint[part]).items()
     }
 
 
-def our_name(name: str) -> str:
+def _our_name(name: str) -> str:
     """Spectral norms: `weight_orig`, `weight_u`, `weight_v` of older PyTorch -> names of its parametrisations."""
     name = name.removeprefix("module.").replace("weight_orig", "parametrizations.weight.original")
     return re.sub(r"weight_([uv])$", r"parametrizations.weight.0._\1", name)
