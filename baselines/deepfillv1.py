@@ -250,7 +250,7 @@ class Training(base.Training):
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Wasserstein distances of both critics, and the penalty on gradients inside the hole."""
-        truth, _, refined = self(batch)
+        truth, _, refined = self._pass(batch)
         fake = refined * batch.masks + truth * (1 - batch.masks)
         terms = {name: torch.zeros((), device=truth.device) for name in ("real", "fake", "gradient_penalty")}
         views = zip(*(self._views(images, batch.masks) for images in (truth, fake, batch.masks)), strict=True)
@@ -262,7 +262,7 @@ class Training(base.Training):
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Discounted L1 in the window, L1 on the known part, both of both stages; the composite is judged."""
-        truth, coarse, refined = self(batch)
+        truth, coarse, refined = self._pass(batch)
         error = self.coarse_weight * (coarse - truth).abs() + (refined - truth).abs()
         known = 1 - batch.masks
         terms = {
@@ -275,8 +275,7 @@ class Training(base.Training):
             terms["adversarial"] = scores[0] + scores[1]
         return terms
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Truth, output of the coarse stage and of the refinement: [B, 3, H, W] in -1..1."""
+    def _pass(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         truth = encode(batch.images)
         return truth, *self.players["generator"](truth * (1 - batch.masks), batch.masks)
 

@@ -261,7 +261,7 @@ class Training(base.Training):
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Wasserstein distances and the penalty inside the hole (paper), or the hinge (later code), of both critics."""
-        truth, output = self(batch)
+        truth, output = self._pass(batch)
         fake = output * batch.masks + truth * (1 - batch.masks)
         game = WASSERSTEIN if self.paper else HINGE
         terms = {name: torch.zeros((), device=truth.device) for name in ("real", "fake", "penalty")}
@@ -275,7 +275,7 @@ class Training(base.Training):
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Confidence-driven L1 in the hole, L1 on the known part, and in fine-tuning ID-MRF and adversarial terms."""
-        truth, output = self(batch)
+        truth, output = self._pass(batch)
         holes, error = batch.masks, (output - truth).abs()
         driven = error * confidence(holes, paper=self.paper)
         terms = {
@@ -291,8 +291,7 @@ class Training(base.Training):
             terms["mrf"] = self._texture(*(self._view("window", part, holes) for part in (shown, truth)))
         return terms
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Truth and raw output [B, 3, H, W] in the range of the variant's network."""
+    def _pass(self, batch: Batch) -> tuple[Tensor, Tensor]:
         network = self.players["generator"]
         truth = network.encode(batch.images)
         return truth, network(truth, batch.masks)

@@ -16,7 +16,7 @@ from bench import paths
 from bench.report import fill, results
 from bench.report.formats import markdown
 from bench.report.table import Report, Row, TableCell
-from bench.runfolder import read_run
+from bench.runfolder.record import read_run
 
 HOUSE = Path(__file__).parent.parent
 README = HOUSE / "README.md"

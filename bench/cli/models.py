@@ -136,8 +136,7 @@ def verify(
 ) -> None:
     """Prove a contribution: card, weights, shapes, range, polarity, no leak, batch, determinism, training step, demo.
 
-    Prints what a pull request needs; exit status 1 if a check fails; a note is no failure.
-    Example: bench models verify my/model.py
+    Prints what a pull request needs; exit status 1 if a check fails. Example: bench models verify my/model.py
     """
     from bench.models import registry as model_registry
 
@@ -146,7 +145,7 @@ def verify(
     for finding in _checks(ref, name, size, options.device_name(device)):
         findings.append(finding)
         if not as_json:
-            print(_line(finding))
+            print(f"FAIL  {finding.title}: {finding.fault}" if finding.fault else f"pass  {finding.title}")
     failed = sum(1 for finding in findings if finding.fault)
     if as_json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
@@ -178,6 +177,7 @@ def _on_the_demo(name: str, model: str) -> Finding:
     """The numbers of `make demo` for one model, held against those that this project records."""
     from bench.models.contract import Finding
     from bench.report.analysis import regression
+    from bench.run.faults import sentence
     from bench.run.main import run
     from bench.types import RunSpec
 
@@ -185,11 +185,6 @@ def _on_the_demo(name: str, model: str) -> Finding:
     spec = RunSpec((name,), masks=families, buckets="deciles", limit=4, keep_images=0)
     with tempfile.TemporaryDirectory() as folder:
         outcome = run(spec, Path(folder) / "demo")
-        if faults := sorted(set(outcome.faults.values())):
+        if faults := sorted({sentence(fault) for fault in outcome.faults.values()}):
             return Finding("numbers on the demo", "; ".join(faults))
         return Finding(*regression.recorded(outcome.root, model))
-
-
-def _line(finding: Finding) -> str:
-    word = "FAIL" if finding.fault else "note" if finding.remark else "pass"
-    return ": ".join(filter(None, (f"{word}  {finding.title}", finding.fault, finding.remark)))

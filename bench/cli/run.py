@@ -99,8 +99,8 @@ def _measure(
     as_json: bool,
     quiet: bool,
 ) -> None:
+    from bench.run.faults import CellFailed
     from bench.run.main import run
-    from bench.run.shard import CellFailed
 
     try:
         outcome = run(spec, out, execution, executor=executor, any_count=any_count)
@@ -148,8 +148,10 @@ def report(outcome: Outcome, *, shown: bool, as_json: bool, quiet: bool) -> None
 
 def _failures(outcome: Outcome, *, shown: bool) -> list[str]:
     """A line for each model and reason, with the cells that it left empty; reasons that were shown are not repeated."""
+    from bench.run.faults import sentence
+
     cells: dict[tuple[str, str], list[str]] = {}
     for (model, cell), fault in outcome.faults.items():
-        cells.setdefault((model, fault), []).append(cell)
+        cells.setdefault((model, sentence(fault)), []).append(cell)
     reasons = {fault: "" if shown else f": {fault}" for _, fault in cells}
     return [f"failed: {model} on {', '.join(held)}{reasons[fault]}" for (model, fault), held in cells.items()]

@@ -18,7 +18,7 @@ from bench.report import page as pages
 from bench.report import submission
 from bench.report.page import build
 from bench.report.results import Run
-from bench.runfolder import folder_name
+from bench.runfolder.names import component
 
 PAGE = Path(pages.__file__).parent
 
@@ -120,7 +120,7 @@ def join(runs: dict[str, Run], root: Path) -> dict[str, Any]:
 
 
 def _copy_pictures(run: Run, named: dict[str, str], root: Path) -> None:
-    renamed = {folder_name(model): folder_name(new) for model, new in named.items()}
+    renamed = {component(model): component(new) for model, new in named.items()}
     renamed |= {name: name for name in ("truth", "mask", "masked")}
     for path in (run.root / "images").rglob("*.png"):
         if path.stem in renamed:

@@ -18,7 +18,7 @@ from bench.report import fill, layout, results, series
 from bench.report.page.gallery import COMMON
 from bench.report.results import Run
 from bench.report.table import Row, Table
-from bench.runfolder import folder_name
+from bench.runfolder.names import MODELS, component
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -184,13 +184,17 @@ def grid(run: Run, choice: Choice, width: float) -> Figure:
     places = figure.subplots(len(rows), len(columns), squeeze=False)
     for folder, line in zip(rows, places, strict=True):
         for name, axes in zip(columns, line, strict=True):
-            with Image.open(folder / f"{folder_name(name)}.png") as picture:
+            with Image.open(_file(folder, name)) as picture:
                 axes.imshow(picture, interpolation="lanczos", interpolation_stage="rgba")
             axes.set_axis_off()
     for name, axes in zip(columns, places[0], strict=True):
         title = str(run.facts.get("models", {}).get(name, {}).get("title", name.capitalize()))
         axes.set_title(title, pad=2, fontsize=min(8.0, 100 * side / max(len(title), 10)))
     return figure
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.png" if name in COMMON else folder / MODELS / f"{component(name)}.png"
 
 
 def _kept(run: Run, choice: Choice) -> list[Path]:
@@ -202,19 +206,19 @@ def _kept(run: Run, choice: Choice) -> list[Path]:
     bucket = choice.bucket or buckets[len(buckets) // 2]
     if bucket not in buckets:
         raise BadInput(f"{run.root} has no bucket {bucket} of {mask_set}; it has {', '.join(buckets)}.")
-    place = run.root / "images" / folder_name(mask_set) / bucket
+    place = run.root / "images" / component(mask_set) / bucket
     held = {folder.name: folder for folder in sorted(place.glob("*"))}
     if not held:
         raise BadInput(f"{run.root} kept no pictures of {mask_set}, {bucket} %: bench run ... --keep-images 8")
-    if missed := [name for name in choice.images if folder_name(name) not in held]:
+    if missed := [name for name in choice.images if component(name) not in held]:
         raise UnknownName("kept image", missed, held, str(place))
-    return [held[folder_name(name)] for name in choice.images] or list(held.values())[:4]
+    return [held[component(name)] for name in choice.images] or list(held.values())[:4]
 
 
 def _shown(run: Run, choice: Choice, rows: Sequence[Path]) -> list[str]:
     """The models of a grid: those named, or all whose pictures are there in every row."""
     named = _models(run, choice)
-    there = [name for name in run.models if all((row / f"{folder_name(name)}.png").is_file() for row in rows)]
+    there = [name for name in run.models if all(_file(row, name).is_file() for row in rows)]
     if bare := [name for name in named if name not in there]:
         raise BadInput(f"{run.root} kept no pictures of {', '.join(bare)} for these images.")
     return named or there

@@ -22,7 +22,7 @@ from bench.masks import frozen
 from bench.metrics import registry as metric_registry
 from bench.report import results
 from bench.report.results import Run
-from bench.runfolder import folder_name
+from bench.runfolder.names import MODELS, component, is_component
 
 FORM = 1
 DIGESTS = "digests.json"
@@ -111,11 +111,11 @@ def _digests(content: bytes) -> dict[str, str]:
 
 def _is_picture(name: str) -> bool:
     parts = name.split("/")
-    return name.startswith(PICTURES) and len(parts) == 5 and name.endswith(".png") and all(map(_plain, parts))
+    return name.startswith(PICTURES) and len(parts) in (5, 6) and name.endswith(".png") and all(map(_plain, parts))
 
 
 def _plain(part: str) -> bool:
-    return part not in ("", ".", "..") and part == folder_name(part)
+    return is_component(part)
 
 
 def _settings(run: Run) -> Iterator[str]:
@@ -158,15 +158,15 @@ def _reduced(metric: str, values: np.ndarray) -> float:
 def _pictures(run: Run) -> Iterator[str]:
     """Kept pictures are those that were scored."""
     names = ["image", "model", "mask_set", "bucket", "image_digest", "output_digest"]
-    known: dict[str, str] = {}
+    known: dict[str, bytes] = {}
     for row in pq.read_table(run.root / "results.parquet", columns=names).to_pylist():
-        place = f"{row['mask_set']}/{row['bucket']}/{folder_name(row['image'])}"
+        place = f"{row['mask_set']}/{row['bucket']}/{component(row['image'])}"
         known[f"{place}/truth.png"] = row["image_digest"]
-        known[f"{place}/{folder_name(row['model'])}.png"] = row["output_digest"]
+        known[f"{place}/{MODELS}/{component(row['model'])}.png"] = row["output_digest"]
     for path in sorted((run.root / "images").rglob("*.png")):
         name = path.relative_to(run.root / "images").as_posix()
         if path.name in ("mask.png", "masked.png"):
             continue
-        found = images.digest(np.asarray(images.decode(path, name)))[:PIXELS]
+        found = bytes.fromhex(images.digest(np.asarray(images.decode(path, name)))[:PIXELS])
         if known.get(name) != found:
             yield f"the picture {name} is not the one that was scored"

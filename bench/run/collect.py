@@ -3,69 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bench import stats
 from bench.contracts import PairMetric, Vectors
-from bench.disk import whole_file
 from bench.errors import BadInput
 from bench.metrics import registry as metric_registry
 from bench.metrics import sets
 from bench.run.spec import Job
-from bench.run.toolbox import COSTS, key
-from bench.runfolder import TRUTH, Store
+from bench.runfolder import tables
+from bench.runfolder.names import RESULTS, SUMMARY, TRUTH
+from bench.runfolder.part import Costs
+from bench.runfolder.parts import Parts
 
 ROWS = 1 << 16
 """Rows of a row group: fixed, so that the file does not depend on how the images were cut into parts."""
 
 
-def results(job: Job, store: Store) -> None:
+def results(job: Job, parts: Parts) -> None:
     """Write `results.parquet`: rows in the order of models, images, cells."""
-    schema = pa.schema(
-        [(name, pa.string()) for name in ("image", "model", "mask_set", "bucket", "mask")]
-        + [("ratio", pa.float64())]
-        + [(name, pa.string()) for name in ("image_digest", "mask_digest", "output_digest")]
-        + [(name, pa.float64()) for name in job.pair_metrics]
-    )
-    with whole_file(store.root / "results.parquet") as path, pq.ParquetWriter(path, schema) as writer:
-        for table in _regrouped(_tables(job, store, schema)):
-            writer.write_table(table)
-
-
-def _tables(job: Job, store: Store, schema: pa.Schema) -> Iterator[pa.Table]:
-    for ref in job.models:
-        for start, stop, part in store.read_parts(key(job, ref.name), *_row_fields(job)):
-            yield pa.Table.from_pydict(_rows(job, ref.name, start, stop, part), schema=schema)
-
-
-def _row_fields(job: Job) -> list[str]:
-    fields = ["mask", "ratio", "image_digest", "mask_digest", "output_digest"]
-    return fields + [f"value {name}" for name in job.pair_metrics]
-
-
-def _rows(job: Job, model: str, start: int, stop: int, part: dict[str, np.ndarray]) -> dict[str, Any]:
-    cells, images = len(job.cells), stop - start
-
-    def by_image(array: np.ndarray) -> np.ndarray:
-        return array.T.reshape(-1)
-
-    return {
-        "image": np.repeat(np.array(job.ids[start:stop], dtype=object), cells),
-        "model": [model] * (cells * images),
-        "mask_set": [cell.mask_set for cell in job.cells] * images,
-        "bucket": [cell.bucket.label for cell in job.cells] * images,
-        "mask": by_image(part["mask"]),
-        "ratio": by_image(part["ratio"]),
-        "image_digest": np.repeat(part["image_digest"], cells),
-        "mask_digest": by_image(part["mask_digest"]),
-        "output_digest": by_image(part["output_digest"]),
-        **{name: by_image(part[f"value {name}"]) for name in job.pair_metrics},
-    }
+    rows = (part.rows.replace_schema_metadata() for ref in job.models for part in parts.read(job.key(ref.name)))
+    tables.write(parts.root / RESULTS, tables.row_schema(job.pair_metrics), _regrouped(rows))
 
 
 def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -83,35 +46,36 @@ def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(held).combine_chunks()
 
 
-def summary(job: Job, store: Store, *, any_count: bool) -> pd.DataFrame:
+def summary(job: Job, parts: Parts, *, any_count: bool) -> pd.DataFrame:
     """Write `summary.parquet` and return it: a row for every model, metric and cell that was asked for.
 
     any_count: set metrics are given below their minimum count too, with a flag.
     """
-    rows = [row for ref in job.models for row in _model_rows(job, store, ref.name, any_count=any_count)]
+    rows = [row for ref in job.models for row in _model_rows(job, parts, ref.name, any_count=any_count)]
     rows += [row for ref in job.absent for metric in _metrics(job) for row in _empty(job, ref.name, metric, ref.reason)]
     frame = pd.DataFrame(rows)
-    with whole_file(store.root / "summary.parquet") as path:
-        frame.to_parquet(path, index=False)
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    tables.write(parts.root / SUMMARY, table.schema, [table])
     return frame
 
 
-def model_facts(job: Job, store: Store) -> dict[str, dict[str, Any]]:
+def model_facts(job: Job, parts: Parts) -> dict[str, dict[str, Any]]:
     """What the parts tell of each model: its costs, and whether it was trained on these images."""
-    return {ref.name: _facts(store, key(job, ref.name)) for ref in job.models}
+    return {ref.name: _facts(parts, job.key(ref.name)) for ref in job.models}
 
 
-def _facts(store: Store, model_key: str) -> dict[str, Any]:
-    seconds, done, known, counted = 0.0, 0, 0, dict.fromkeys(COSTS, 0)
-    for start, stop, part in store.read_parts(model_key, "seconds", "trained_on", *counted):
-        seconds += float(np.nansum(part["seconds"]))
-        done += (stop - start) * int(np.isfinite(part["seconds"]).sum())
-        known += int(part["trained_on"].sum())
-        counted = {fact: max(count, int(part[fact])) for fact, count in counted.items()}
+def _facts(parts: Parts, model: str) -> dict[str, Any]:
+    seconds, done, known, costs = 0.0, 0, 0, Costs()
+    for part in parts.read(model):
+        measured = [one for one in part.facts.seconds if one is not None]
+        seconds += sum(measured)
+        done += part.images * len(measured)
+        known += part.facts.trained_on
+        costs = max(costs, part.facts.costs, key=lambda one: one.parameters)
     facts: dict[str, Any] = {"contaminated": known > 0}
     if known:
         facts["reason"] = f"its weights were trained on {known} of these images"
-    facts |= {fact: count for fact, count in counted.items() if count}
+    facts |= {fact: count for fact, count in asdict(costs).items() if count}
     return facts | ({"images_per_second": done / seconds} if seconds else {})
 
 
@@ -124,38 +88,38 @@ def _empty(job: Job, model: str, metric: str, reason: str) -> Iterator[dict[str,
         yield _row(job, model, place, metric, reason=reason)
 
 
-def _model_rows(job: Job, store: Store, model: str, *, any_count: bool) -> Iterator[dict[str, Any]]:
-    reasons = _reasons(job, store, model)
+def _model_rows(job: Job, parts: Parts, model: str, *, any_count: bool) -> Iterator[dict[str, Any]]:
+    reasons = _reasons(job, parts, model)
     for metric in job.pair_metrics:
-        facts = _pair(metric, _values(job, store, model, metric))
+        facts = _pair(metric, _values(job, parts, model, metric))
         for place, reason in enumerate(reasons):
             yield _row(job, model, place, metric, **({"reason": reason} if reason else facts[place]))
     for metric in job.set_metrics:
         for place, reason in enumerate(reasons):
-            found = {"reason": reason} if reason else _set(job, store, model, place, metric, any_count=any_count)
+            found = {"reason": reason} if reason else _set(job, parts, model, place, metric, any_count=any_count)
             yield _row(job, model, place, metric, **found)
     for metric, reason in job.missing.items():
         yield from _empty(job, model, metric, reason)
 
 
-def _reasons(job: Job, store: Store, model: str) -> list[str]:
+def _reasons(job: Job, parts: Parts, model: str) -> list[str]:
     """Why a model's cells are empty or short of images; empty where they are whole."""
     done, faults = [0] * len(job.cells), [""] * len(job.cells)
-    for start, stop, part in store.read_parts(key(job, model), "fault"):
-        for place, fault in enumerate(part["fault"].tolist()):
+    for part in parts.read(job.key(model)):
+        for place, fault in enumerate(part.facts.faults):
             faults[place] = faults[place] or fault
-            done[place] += 0 if fault else stop - start
+            done[place] += 0 if fault else part.images
     return [
         fault or (f"{count} of {len(job.ids)} images are done" if count < len(job.ids) else "")
         for fault, count in zip(faults, done, strict=True)
     ]
 
 
-def _values(job: Job, store: Store, model: str, metric: str) -> np.ndarray:
+def _values(job: Job, parts: Parts, model: str, metric: str) -> np.ndarray:
     """One metric's values [cells, images], NaN where there are none."""
     values = np.full((len(job.cells), len(job.ids)), np.nan)
-    for start, stop, part in store.read_parts(key(job, model), f"value {metric}"):
-        values[:, start:stop] = part[f"value {metric}"]
+    for part in parts.read(job.key(model)):
+        values[:, part.facts.start : part.facts.stop] = part.values(metric)
     return values
 
 
@@ -175,13 +139,13 @@ def _cell(values: np.ndarray, reduce: Callable[..., Any], low: float, high: floa
     return facts | {"reason": f"every image of the cell is {what}"}
 
 
-def _set(job: Job, store: Store, model: str, place: int, metric: str, *, any_count: bool) -> dict[str, Any]:
+def _set(job: Job, parts: Parts, model: str, place: int, metric: str, *, any_count: bool) -> dict[str, Any]:
     card, count = metric_registry.cards()[metric], len(job.ids)
     if count < card.minimum and not any_count:
         why = f"{count} images; {metric} needs {card.minimum} (--any-count gives it all the same)"
         return {"n": count, "reason": why}
-    truth = _features(store, f"{TRUTH}@{card.extractor}", "features")
-    rows = _features(store, key(job, model), f"features {card.extractor} {place}")
+    truth = _vectors(parts, TRUTH, card.extractor)
+    rows = _vectors(parts, job.key(model), card.extractor, place)
     pair = sets.Truth([metric], Vectors(truth)).against(Vectors(rows))
     try:
         value, (low, high) = pair.value(metric), pair.interval(metric) or (np.nan, np.nan)
@@ -191,8 +155,8 @@ def _set(job: Job, store: Store, model: str, place: int, metric: str, *, any_cou
     return {"n": count, "value": value, "low": low, "high": high, "flag": flag}
 
 
-def _features(store: Store, model_key: str, name: str) -> np.ndarray:
-    return np.concatenate([part[name] for _, _, part in store.read_parts(model_key, name)])
+def _vectors(parts: Parts, model: str, extractor: str, cell: int = 0) -> np.ndarray:
+    return np.concatenate([part.vectors(extractor, cell) for part in parts.read(model)])
 
 
 def _row(job: Job, model: str, place: int, metric: str, **facts: Any) -> dict[str, Any]:

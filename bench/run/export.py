@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from bench import images as pictures
-from bench import runfolder
 from bench.disk import whole_file
 from bench.errors import BadInput, NotComparable
 from bench.models import predictions
 from bench.progress import track
+from bench.run.inputs import Inputs, Photographs
 from bench.run.spec import Job, resolve
-from bench.run.toolbox import Photographs, Toolbox
-from bench.types import Cell, Execution, RunSpec
+from bench.runfolder.record import write_json
+from bench.types import Cell, RunSpec
 
 MANIFEST = "manifest.json"
 AT_ONCE = 16
@@ -42,29 +42,29 @@ def export(spec: RunSpec, out: Path) -> dict[str, Any]:
     job = resolve(replace(spec, models=(), metrics=()))
     if (out / MANIFEST).exists():
         _same(job, manifest(out / MANIFEST), out / MANIFEST)
-    tools = Toolbox(job, Execution(), runfolder.Store(out, job.digest))
+    inputs = Inputs(job)
     spans = [(start, min(start + AT_ONCE, len(job.ids))) for start in range(0, len(job.ids), AT_ONCE)]
-    prints: dict[str, str] = {}
+    digests: dict[str, str] = {}
 
     def load(span: tuple[int, int]) -> tuple[tuple[int, int], Photographs]:
-        return span, tools.photographs(*span)
+        return span, inputs.photographs(*span)
 
     with track(f"{len(job.ids)} images, {len(job.cells)} cells", len(job.ids)) as ticker:
         for (start, stop), photographs in pictures.prefetch(load, spans, workers=2, ahead=2):
             ids = job.ids[start:stop]
-            prints |= {name: pictures.digest(row)[:32] for name, row in zip(ids, photographs.pixels, strict=True)}
+            digests |= {name: pictures.digest(row)[:32] for name, row in zip(ids, photographs.pixels, strict=True)}
             with ThreadPoolExecutor(WRITERS) as threads:
-                list(threads.map(lambda cell: _write(cell, start, stop, photographs.pixels, tools, out), job.cells))  # noqa: B023
+                list(threads.map(lambda cell: _write(cell, start, stop, photographs.pixels, inputs, out), job.cells))  # noqa: B023
             ticker.advance(stop - start)
-    told = {field: getattr(job.spec, field) for field in FIELDS}
-    written = {"spec": told, "settings": _settings(job), "missing": "0 in masked, 255 in masks", "images": prints}
-    runfolder.write_json(out / MANIFEST, written)
+    wanted = {field: getattr(job.spec, field) for field in FIELDS}
+    written = {"spec": wanted, "settings": _settings(job), "missing": "0 in masked, 255 in masks", "images": digests}
+    write_json(out / MANIFEST, written)
     return written
 
 
-def _write(cell: Cell, start: int, stop: int, photographs: np.ndarray, tools: Toolbox, out: Path) -> None:
-    holes, _, _ = tools.masks(cell, start, stop)
-    for image_id, photograph, hole in zip(tools.job.ids[start:stop], photographs, holes, strict=True):
+def _write(cell: Cell, start: int, stop: int, photographs: np.ndarray, inputs: Inputs, out: Path) -> None:
+    holes = inputs.masks(cell, start, stop).holes
+    for image_id, photograph, hole in zip(inputs.job.ids[start:stop], photographs, holes, strict=True):
         masked = np.where(hole[..., None], np.uint8(0), photograph)
         for kind, pixels in (("masked", masked), ("masks", hole.astype(np.uint8) * 255)):
             path = out / kind / cell.label / f"{image_id}.png"
@@ -91,7 +91,7 @@ def spec_from(path: Path) -> dict[str, Any]:
     return {field: tuple(found[field]) if field == "masks" else found.get(field) for field in FIELDS}
 
 
-def held_to(job: Job, path: Path) -> Job:
+def pinned_to(job: Job, path: Path) -> Job:
     """The same job, whose photographs must be those of a manifest; `NotComparable` where its settings differ."""
     found = manifest(path)
     _same(job, found, path)

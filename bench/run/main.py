@@ -9,16 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from bench import runfolder
 from bench.datasets import registry as dataset_registry
 from bench.disk import locked
 from bench.metrics import registry as metric_registry
-from bench.progress import track
-from bench.run import collect, estimate, export, plan, provenance
-from bench.run.execute import EXECUTORS
+from bench.progress import Ticker, track
+from bench.run import collect, estimate, executors, export, plan, provenance
+from bench.run.faults import Faults
 from bench.run.spec import Job, resolve
-from bench.run.toolbox import key
-from bench.runfolder import TRUTH, Store
+from bench.runfolder import record
+from bench.runfolder.names import IMAGES, RECORD, TRUTH, Damaged, component
+from bench.runfolder.parts import Parts
 from bench.types import Execution, RunSpec
 
 
@@ -28,8 +28,8 @@ class Outcome:
 
     root: Path
     summary: pd.DataFrame
-    faults: dict[tuple[str, str], str]
-    """(model, cell label) -> why it failed in this run."""
+    faults: Faults
+    """What failed in this run."""
 
 
 def run(
@@ -49,33 +49,54 @@ def run(
     """
     job = resolve(spec)
     if manifest:
-        job = export.held_to(job, manifest)
+        job = export.pinned_to(job, manifest)
     export.check(job)
     execution = execution or Execution()
     root = out or default_folder(job)
     with locked(root):
-        runfolder.same_settings(root, job.settings())
-        folder = Store(root, job.digest)
+        record.same_settings(root, job.settings())
         describe(job, root, execution)
-        left = remaining(job, folder, execution)
-        with track(
-            f"{len(job.models)} models on {len(job.ids)} images", plan.images_left(left) * len(job.cells)
-        ) as ticker:
-            faults = EXECUTORS[executor](left, job, execution, folder, ticker) if left else {}
-        collect.results(job, folder)
-        describe(job, root, execution, collect.model_facts(job, folder))
-        return Outcome(root, collect.summary(job, folder, any_count=any_count), faults)
+        faults: Faults = {}
+        damaged: list[Path] = []
+        while True:  # vectors may be found damaged only when they are collected
+            try:
+                faults |= _fill(job, root, execution, executor)
+                return Outcome(root, _collect(job, root, execution, any_count=any_count), faults)
+            except Damaged as fault:
+                if fault.path in damaged:
+                    raise
+                damaged.append(fault.path)
+                fault.set_aside()
+                Ticker().say(str(fault))
+
+
+def _fill(job: Job, root: Path, execution: Execution, executor: str) -> Faults:
+    """Set aside what is damaged, and do all that is left to do."""
+    parts = Parts(root, job.digest)
+    for sentence in parts.inspect([TRUTH, *(job.key(ref.name) for ref in job.models)]):
+        Ticker().say(sentence)
+    left = remaining(job, parts, execution)
+    with track(f"{len(job.models)} models on {len(job.ids)} images", plan.pairs(left) * len(job.cells)) as ticker:
+        return executors.choose(executor)(left, job, execution, parts, ticker) if left else {}
+
+
+def _collect(job: Job, root: Path, execution: Execution, *, any_count: bool) -> pd.DataFrame:
+    """From all parts, whoever wrote them, to results, summary and record."""
+    parts = Parts(root, job.digest)
+    collect.results(job, parts)
+    describe(job, root, execution, collect.model_facts(job, parts))
+    return collect.summary(job, parts, any_count=any_count)
 
 
 def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, Any]:
     """What `run` would do, what is there already, and how long the rest takes."""
     job = resolve(spec)
     root = out or default_folder(job)
-    folder = Store(root, job.digest)
+    parts = Parts(root, job.digest)
     if root.exists():
-        runfolder.same_settings(root, job.settings())
-    tasks = remaining(job, folder, execution)
-    per_image = estimate.seconds_per_image(job, folder, execution)
+        record.same_settings(root, job.settings())
+    tasks = remaining(job, parts, execution)
+    per_image = estimate.seconds_per_image(job, parts, execution)
     left = estimate.left(tasks, per_image, len(job.cells))
     open_images = {
         ref.name: sum(task.stop - task.start for task in tasks if ref.name in task.models) for ref in job.models
@@ -101,20 +122,20 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
 
 def default_folder(job: Job) -> Path:
     """Where a run lies unless the user says otherwise."""
-    return Path("runs") / runfolder.folder_name(f"{job.spec.dataset}-{job.digest[:8]}")
+    return Path("runs") / component(f"{job.spec.dataset}-{job.digest[:8]}")
 
 
-def remaining(job: Job, folder: Store, execution: Execution) -> list[plan.Task]:
+def remaining(job: Job, parts: Parts, execution: Execution) -> list[plan.Task]:
     """The tasks whose parts the store does not hold."""
     shard = execution.shard or plan.shard_size(job.protocol.preparation.size_px or 256)
-    keys = {ref.name: key(job, ref.name) for ref in job.models}
-    return plan.tasks(len(job.ids), shard, {name: folder.done(model_key) for name, model_key in keys.items()})
+    keys = {TRUTH: TRUTH} | {ref.name: job.key(ref.name) for ref in job.models}
+    return plan.tasks(len(job.ids), shard, {name: parts.done(key) for name, key in keys.items()})
 
 
 def describe(job: Job, root: Path, execution: Execution, measured: dict[str, dict[str, Any]] | None = None) -> None:
     """Write `run.json` and `images.txt`: what was asked for, what decided the numbers, what was found of the models."""
-    dataset_registry.write_list(root / "images.txt", job.ids)
-    runfolder.write_json(root / "run.json", facts(job, root, execution, measured or {}))
+    dataset_registry.write_list(root / IMAGES, job.ids)
+    record.write_json(root / RECORD, facts(job, root, execution, measured or {}))
 
 
 def facts(job: Job, root: Path, execution: Execution, measured: dict[str, dict[str, Any]]) -> dict[str, Any]:

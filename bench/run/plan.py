@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bench.runfolder.names import TRUTH
+
 SHARD_PIXELS = 64 * 256 * 256
 """Pixels of a shard's images: 64 at 256 x 256, fewer when they are larger, so that memory stays level."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Consecutive images (by place in the run's list) and the models that have not seen them: a small pickle."""
+    """Consecutive images (by place in the run's list) and what they have no part of yet: a small pickle.
+
+    Among the models `truth` stands for the photographs themselves.
+    """
 
     start: int
     stop: int
@@ -47,6 +52,6 @@ def _gaps(count: int, shard: int, done: Iterable[tuple[int, int]]) -> list[tuple
     return gaps
 
 
-def images_left(left: Sequence[Task]) -> int:
-    """How many (image, model) pairs the tasks hold."""
-    return sum((task.stop - task.start) * len(task.models) for task in left)
+def pairs(tasks: Sequence[Task]) -> int:
+    """How many (image, model) pairs the tasks hold; the photographs themselves are no model."""
+    return sum((task.stop - task.start) * sum(name != TRUTH for name in task.models) for task in tasks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import shlex
 import sys
@@ -26,6 +27,7 @@ LIBRARIES = (
 )
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Versions of Python and of every library that can move a number."""
     return {"python": platform.python_version()} | {name: _version(name) for name in LIBRARIES}
@@ -38,6 +40,7 @@ def _version(name: str) -> str:
         return "missing"
 
 
+@functools.cache
 def device(name: str) -> str:
     """A device as people know it."""
     if name.startswith("cuda"):

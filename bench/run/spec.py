@@ -58,6 +58,14 @@ class Job:
         """Digest of `settings()`."""
         return digest.of_settings(self.settings())
 
+    def ref(self, name: str) -> ModelRef:
+        """A model that can run, by name."""
+        return next(ref for ref in self.models if ref.name == name)
+
+    def key(self, name: str) -> str:
+        """The name under which a model's parts lie: its own, and the digest of its weights and code."""
+        return f"{name}@{self.ref(name).digest[:12]}"
+
 
 def from_file(path: Path) -> dict[str, Any]:
     """Read a run's TOML file: some fields of `RunSpec`. Names may be written as lists or as the command line has them.

@@ -7,7 +7,7 @@ from PIL import Image
 
 from baselines import ce
 from bench.errors import BadInput
-from bench.models import contract, predict
+from bench.models import contract
 from bench.training.base import Batch
 from tests.fill import figures, fill, picture
 
@@ -113,7 +113,7 @@ def test_nothing_under_the_mask_is_seen():
 @pytest.mark.parametrize("size", [(128, 128), (256, 256), (64, 64), (200, 140)])
 def test_any_size_comes_back_as_it_was(size):
     images, masks = contract.probe(*size, count=2)
-    assert predict.output_fault(narrow().predict(images, masks), images) is None
+    assert contract.output_fault(narrow().predict(images, masks), images) is None
 
 
 def test_a_small_pixel_is_a_hole_if_any_part_of_it_is():
@@ -143,14 +143,14 @@ def test_an_unknown_variant_is_refused():
 def test_the_ring_weighs_ten_times_and_the_mean_runs_over_all():
     training = learner("centre")
     fake = torch.zeros(1, 3, 64, 64)
-    ring = training.error_weights(fake)
+    ring = training._ring(fake)
     assert ring[0, 0, 4, 4] == 1
     assert ring[0, 0, 3, 30] == ring[0, 0, 63, 63] == 10
     assert ring.sum().item() == 56**2 + 10 * (64**2 - 56**2)
 
 
 def test_the_random_variant_weighs_all_pixels_alike():
-    assert (learner("random").error_weights(torch.zeros(1, 3, 128, 128)) == 1).all()
+    assert (learner("random")._ring(torch.zeros(1, 3, 128, 128)) == 1).all()
 
 
 @pytest.mark.parametrize(("variant", "side"), [("random", 128), ("centre", 64)])
@@ -223,6 +223,6 @@ def test_random_regions_have_borders_as_long_as_the_authors():
 
 
 def test_cubic_weights_are_catmull_roms():
-    weights = ce.catmull_rom(np.array([2.0, 2.5]), 6)
+    weights = ce._cubic(np.array([2.0, 2.5]), 6)
     assert weights[0].tolist() == [0, 0, 1, 0, 0, 0]
     assert weights[1].tolist() == [0, -0.0625, 0.5625, 0.5625, -0.0625, 0]

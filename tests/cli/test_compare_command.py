@@ -62,7 +62,7 @@ def whole(patched, spec, tmp_path_factory):
 def outside(whole, tmp_path):
     """The pictures of one model, as another program would leave them."""
     for file in (whole / "images").rglob("toys*Smooth.png"):
-        path = tmp_path / "outside" / CELL / f"{file.parent.name}.png"
+        path = tmp_path / "outside" / CELL / f"{file.parents[1].name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, path)
     return tmp_path / "outside"

@@ -22,8 +22,8 @@ def measured(run):
     (run / "run.json").write_text(json.dumps(facts))
     for place in range(2):
         folder = run / "images" / "freeform-256" / "30-40" / f"photo{place:03d}"
-        folder.mkdir(parents=True)
-        for grey, name in enumerate(("truth", "mask", "masked", "telea", "ns", "deepgin")):
+        (folder / "models").mkdir(parents=True)
+        for grey, name in enumerate(("truth", "mask", "masked", "models/telea", "models/ns", "models/deepgin")):
             Image.fromarray(np.full((32, 32, 3), 40 * grey, np.uint8)).save(folder / f"{name}.png")
     return run
 

@@ -13,6 +13,7 @@ from bench import cli
 from bench.errors import BadInput, NotComparable
 from bench.run import export
 from bench.run.main import run
+from bench.runfolder import pictures
 from bench.types import RunSpec
 from tests.run.test_run import toy
 
@@ -47,11 +48,11 @@ def inside(spec, tmp_path_factory):
 @pytest.fixture
 def outside(inside, tmp_path):
     """The same pictures, as another program would leave them."""
-    for file in (inside / "images").rglob("toys*.png"):
-        mask_set, bucket, image = file.relative_to(inside / "images").parts[:3]
-        path = tmp_path / "outside" / mask_set / bucket / f"{image.replace('deep_', 'deep/')}.png"
+    rows = pd.read_parquet(inside / "results.parquet", columns=["mask_set", "bucket", "image", "model"])
+    for place in rows.itertuples(index=False):
+        path = tmp_path / "outside" / place.mask_set / place.bucket / f"{place.image}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, path)
+        shutil.copy(inside / pictures.output(*place), path)
     return tmp_path / "outside"
 
 

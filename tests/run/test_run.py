@@ -122,7 +122,7 @@ def test_what_is_done_is_not_done_again(spec, reference, monkeypatch):
     def fail(*_):
         raise AssertionError("evaluated again")
 
-    monkeypatch.setattr("bench.run.execute.evaluate", fail)
+    monkeypatch.setattr("bench.run.worker.Worker.evaluate", fail)
     assert run(spec(), reference.root).faults == {}
 
 
@@ -146,13 +146,9 @@ def test_a_failed_cell_is_tried_again_by_the_next_run(spec, tmp_path):
     assert outline(asked, tmp_path / "run", Execution())["models"][0]["done"] == 0
 
 
-def test_a_model_that_does_not_repeat_is_refused_by_name(spec, tmp_path):
-    outcome = run(spec("Restless"), tmp_path / "run")
-    assert outcome.summary["reason"].str.contains("Restless: not repeatable: two calls").all()
-
-
-def test_a_model_may_leave_the_blanking_to_the_harness(spec, tmp_path):
-    assert not run(spec("Trusting"), tmp_path / "run").faults
+def test_a_model_that_peeks_is_refused_by_name(spec, tmp_path):
+    outcome = run(spec("Peeking"), tmp_path / "run")
+    assert outcome.summary["reason"].str.contains("under the mask").all()
 
 
 @pytest.mark.parametrize(("model", "words"), [("Wrong", "shape"), ("Broken", "no such luck")])
@@ -171,17 +167,18 @@ def test_a_batch_is_no_larger_than_a_shard(spec, tmp_path):
 
 
 def test_the_pictures_of_some_images_are_kept(reference):
-    kept = {path.name for path in reference.root.glob("images/freeform-256/10-20/*/*.png")}
-    assert kept == {"truth.png", "mask.png", "masked.png", "toys.py:Grey.png", "toys.py:Smooth.png"}
+    [folder] = reference.root.glob("images/freeform-256/10-20/*")
+    assert {path.name for path in folder.glob("*.png")} == {"truth.png", "mask.png", "masked.png"}
+    assert {path.name for path in folder.glob("models/*")} == {"toys.py:Grey.png", "toys.py:Smooth.png"}
 
 
 def test_a_kept_picture_has_the_digest_of_its_row(reference):
     from bench import images
 
     row = pd.read_parquet(reference.root / "results.parquet").query("model == 'toys.py:Smooth'")
-    [path] = reference.root.glob("images/freeform-256/10-20/*/toys.py:Smooth.png")
-    wanted = row[(row["image"] == path.parent.name) & (row["bucket"] == "10-20")]["output_digest"].item()
-    assert images.digest(np.array(Image.open(path)))[:32] == wanted
+    [path] = reference.root.glob("images/freeform-256/10-20/*/models/toys.py:Smooth.png")
+    wanted = row[(row["image"] == path.parents[1].name) & (row["bucket"] == "10-20")]["output_digest"].item()
+    assert images.digest(np.array(Image.open(path)))[:32] == wanted.hex()
 
 
 def test_other_buckets_need_another_folder(spec, reference):

@@ -37,18 +37,11 @@ class Fragile(Grey):
         return super().predict(images, masks)
 
 
-class Trusting(Grey):
-    """Leaves the hole to the harness, which blanks it."""
+class Peeking(Grey):
+    """Answers with what it was shown under the mask."""
 
     def predict(self, images, masks):
         return images
-
-
-class Restless(Grey):
-    """Draws at random, from no seed."""
-
-    def predict(self, images, masks):
-        return torch.rand_like(images)
 
 
 class Wrong(Grey):

@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 
 from bench import progress
 from bench.datasets import registry as dataset_registry
-from bench.models import predict, sources
+from bench.models import contract, sources
 from bench.models import registry as model_registry
 from bench.training import data, learner, trainer
 from bench.training import log as logs
@@ -84,13 +84,8 @@ def test_twenty_steps_on_the_demo_photographs_move_every_network(name, tmp_path)
     assert len(logs.rows(tmp_path / "log.csv")) >= 20
 
 
-GAME = {"real", "fake", "adversarial"}
-TAUGHT = [each for each in MODELS if set(load(each.values[0]).RECIPES["starter"].weights) - GAME]
-"""Models with a term that asks for the truth; a generator without one learns a data set, not an image."""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TAUGHT)
+@pytest.mark.parametrize("name", MODELS)
 def test_four_images_are_soon_known_by_heart(name):
     """Within 200 turns of the last stage, at full rates, the distance is halved; looked at every 20, to end early."""
     module = load(name)
@@ -122,6 +117,6 @@ def _distance(found: learner.Learner, batch, seeds):
     """Mean absolute error in the hole, of the model as it is used."""
     found.model.eval()
     with torch.no_grad():
-        output = predict.call(found.model, batch.images * (1 - batch.masks), batch.masks, seeds)
+        output = contract.call(found.model, batch.images * (1 - batch.masks), batch.masks, seeds)
     found.model.train()
     return float(((output - batch.images).abs() * batch.masks).sum() / batch.masks.sum() / 3)

@@ -15,7 +15,8 @@ from bench.contracts import PairMetric
 from bench.errors import BadInput, Unavailable
 from bench.metrics import registry as metric_registry
 from bench.progress import Ticker, track
-from bench.runfolder import folder_name, read_run
+from bench.runfolder.names import MODELS, component
+from bench.runfolder.record import read_run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,7 +108,7 @@ def _opened(variants: list[str], ticker: Ticker) -> dict[str, PairMetric]:
 
 
 def _cells(run: Path) -> list[KeptCell]:
-    names = {folder_name(model): model for model in read_run(run)["models"]}
+    names = {component(model): model for model in read_run(run)["models"]}
     folders = sorted(path for path in (run / "images").glob("*/*") if path.is_dir())
     cells = [cell for folder in folders if (cell := _cell(folder, names)).models and cell.images]
     if not cells:
@@ -117,7 +118,9 @@ def _cells(run: Path) -> list[KeptCell]:
 
 def _cell(folder: Path, names: dict[str, str]) -> KeptCell:
     """A model counts where it has a picture; an image counts where all such models have theirs."""
-    found = {image.name: {file.stem for file in image.glob("*.png")} & set(names) for image in folder.iterdir()}
+    found = {
+        image.name: {file.stem for file in (image / MODELS).glob("*.png")} & set(names) for image in folder.iterdir()
+    }
     models = set().union(*found.values())
     images = tuple(sorted(image for image, files in found.items() if files == models))
     return KeptCell(
@@ -131,7 +134,8 @@ def _stack(folders: list[Path], name: str) -> Tensor:
 
     from bench import images as pictures
 
-    files = [folder / f"{folder_name(name)}.png" for folder in folders]
+    shown = name in ("truth", "mask")
+    files = [folder / (f"{name}.png" if shown else f"{MODELS}/{component(name)}.png") for folder in folders]
     planes = [np.asarray(pictures.decode(file, str(file))).transpose(2, 0, 1) for file in files]
     return torch.from_numpy(np.stack(planes))
 

@@ -15,7 +15,7 @@ from bench.errors import BadInput, NotComparable, UnknownName
 from bench.report import results
 from bench.report.results import Number, Run
 from bench.report.rows import Cell, ModelRows, integers
-from bench.runfolder import folder_name
+from bench.runfolder.pictures import output
 from bench.types import SetDifference
 
 LEVEL = 0.05
@@ -361,6 +361,5 @@ def _moves(metric: str, pairs: Pairs, scores: Scores, count: int) -> list[Move]:
 
 
 def _pictures(a: Side, b: Side, move: Move) -> tuple[str, ...]:
-    place = Path("images") / folder_name(move.mask_set) / move.bucket / folder_name(move.image)
-    files = [one.run.root / place / f"{folder_name(one.model)}.png" for one in (a, b)]
+    files = [one.run.root / output(move.mask_set, move.bucket, move.image, one.model) for one in (a, b)]
     return tuple(str(file) for file in files if file.is_file())

@@ -16,7 +16,9 @@ from bench.contracts import Vectors
 from bench.metrics import registry as metric_registry
 from bench.metrics import sets
 from bench.progress import track
-from bench.runfolder import TRUTH, Store, read_run
+from bench.runfolder.names import TRUTH
+from bench.runfolder.parts import Parts
+from bench.runfolder.record import read_run
 from bench.types import SetDifference
 
 
@@ -44,24 +46,20 @@ class Source:
     def _facts(self) -> dict[str, Any]:
         return read_run(self.root)
 
-    @cached_property
-    def _ids(self) -> list[str]:
-        return (self.root / "images.txt").read_text(encoding="utf-8").split("\n")
-
     def vectors(self, extractor: str, cell: str) -> list[Table]:
         """Those of the truth and those of the output; the latter without images where the run stored none."""
         place, digests = self._facts["settings"]["cells"].index(cell), self._facts["digests"]
-        return [
-            self._read(f"{TRUTH}@{extractor}", "features"),
-            self._read(f"{self.model}@{digests[self.model][:12]}", f"features {extractor} {place}"),
-        ]
+        keys = {TRUTH: 0, f"{self.model}@{digests[self.model][:12]}": place}
+        return [self._read(key, extractor, place) for key, place in keys.items()]
 
-    def _read(self, key: str, name: str) -> Table:
-        store = Store(self.root, self._facts["digests"]["settings"])
-        parts = list(store.read_parts(key, name))
-        images = [image for start, stop, _ in parts for image in self._ids[start:stop]]
-        rows = np.concatenate([part[name] for _, _, part in parts]) if parts else np.empty((0, 0))
-        return Table({image: place for place, image in enumerate(images)}, rows)
+    def _read(self, key: str, extractor: str, place: int) -> Table:
+        images: list[str] = []
+        rows: list[np.ndarray] = [np.empty((0, 0), np.float32)]
+        for part in Parts(self.root, self._facts["digests"]["settings"]).read(key):
+            if any(part.facts.vectors.get(extractor, ())[place : place + 1]):
+                images += part.names
+                rows.append(part.vectors(extractor, place))
+        return Table({image: at for at, image in enumerate(images)}, np.concatenate(rows[1:] or rows))
 
 
 def differences(a: Source, b: Source, wanted: Mapping[str, Sequence[str]]) -> list[SetDifference]:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from bench.report.results import Run
-from bench.runfolder import folder_name
+from bench.runfolder.names import MODELS, component
 
 THUMB_PX = 128
 COMMON = ("truth", "masked")
@@ -26,7 +26,7 @@ def copy(run: Run, out: Path) -> list[dict[str, Any]]:
 
     Each has mask_set, bucket, image, path, pictures (`truth`, `masked`, then models) and scores: metric, model, value.
     """
-    names = {folder_name(model): model for model in run.models}
+    names = {f"{MODELS}/{component(model)}": model for model in run.models}
     found: list[dict[str, Any]] = []
     jobs: list[tuple[Path, Path, Path]] = []
     for folder in sorted((run.root / "images").glob("*/*/*")):
@@ -63,12 +63,12 @@ def _scores(run: Run, places: set[Place]) -> dict[Place, dict[str, dict[str, flo
         rows = run.rows_of(model) if places else None
         if rows is None:
             continue
-        names = [folder_name(image) for image in rows.images.names.to_pylist()]
+        names = [component(image) for image in rows.images.names.to_pylist()]
         shown = np.isin(names, [image for *_, image in places])
         metrics = [metric for metric in run.metrics if metric in rows.columns]
         for (mask_set, bucket), cell in rows.cells.items():
             for row in cell[shown[rows.images.codes[cell]]].tolist():
-                place = (folder_name(mask_set), bucket, names[rows.images.codes[row]])
+                place = (component(mask_set), bucket, names[rows.images.codes[row]])
                 for metric in metrics if place in places else ():
                     value = float(run.values(model, metric)[row])
                     if math.isfinite(value):

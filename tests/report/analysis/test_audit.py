@@ -44,7 +44,7 @@ def run(pictures, tmp_path_factory):
         save(folder / "masked.png", truth[index])
         save(folder / "mask.png", masks[index].expand(3, -1, -1).to(torch.uint8) * 255)
         for name, output in outputs.items():
-            save(folder / f"{name}.png", output[index])
+            save(folder / "models" / f"{name}.png", output[index])
     return root
 
 

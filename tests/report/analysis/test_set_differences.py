@@ -3,12 +3,15 @@
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from bench import runfolder
-from bench.datasets import registry as dataset_registry
 from bench.metrics import fid
 from bench.report.analysis import set_differences
+from bench.runfolder import record
+from bench.runfolder.part import Facts
+from bench.runfolder.parts import Parts
+from bench.runfolder.tables import DIGEST as DIGEST_TYPE
 from tests.metrics.sets import drawn, interval, resamples, value
 
 CELLS = ["freeform-256/10-20", "freeform-256/50-60"]
@@ -20,21 +23,25 @@ def leave(root, truth, outputs, *, ids=None, cut=50):
     """A run folder as far as vectors go: `outputs` holds a table for each model, the other cell holds zeros."""
     ids = ids or [f"photo{place:04d}" for place in range(len(truth))]
     root.mkdir()
-    runfolder.write_json(
+    record.write_json(
         root / "run.json",
         {"digests": {"settings": SETTINGS} | dict.fromkeys(outputs, DIGEST), "settings": {"cells": CELLS}},
     )
-    dataset_registry.write_list(root / "images.txt", ids)
-    held = runfolder.Store(root, SETTINGS)
+    held = Parts(root, SETTINGS)
     for start in range(0, len(ids), 64):
-        stop = min(start + 64, len(ids))
-        held.write_part("truth@inception", start, stop, {"features": truth[start:stop]})
+        write(held, "truth", ids, start, [truth[start : start + 64]], cells=())
     for model, rows in outputs.items():
         for start in range(0, len(ids), cut):
             part = rows[start : start + cut]
-            named = {"features inception 0": np.zeros_like(part), "features inception 1": part}
-            held.write_part(f"{model}@{DIGEST[:12]}", start, start + len(part), named)
+            write(held, f"{model}@{DIGEST[:12]}", ids, start, [np.zeros_like(part), part], cells=tuple(CELLS))
     return root
+
+
+def write(held, model, ids, start, vectors, cells):
+    """A part with vectors; every photograph has the same digest."""
+    names = [name for name in ids[start : start + len(vectors[0])] for _ in cells or [""]]
+    rows = pa.table({"image": names, "image_digest": pa.array([bytes(16)] * len(names), DIGEST_TYPE)})
+    held.write(Facts(SETTINGS, model, start, start + len(vectors[0]), cells), rows, {"inception": vectors})
 
 
 def noisy(seed, count, width, *amounts):

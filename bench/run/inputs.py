@@ -1,0 +1,84 @@
+"""What a run is measured on: prepared photographs, masks, and which pictures are kept. Opened when first needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import images as pictures
+from bench.contracts import Dataset
+from bench.datasets import registry as dataset_registry
+from bench.masks import frozen
+from bench.models import contamination
+from bench.run.spec import Job
+from bench.types import Cell
+
+
+class Photographs(NamedTuple):
+    """The images of a shard as they leave the decoder."""
+
+    pixels: npt.NDArray[np.uint8]
+    """[N, H, W, 3]"""
+    fingerprints: list[str]
+    """Before crop and resize, by which a training list knows a photograph; empty where nobody asks."""
+
+
+class Masks(NamedTuple):
+    """The masks of a shard in one cell."""
+
+    holes: npt.NDArray[np.bool_]
+    """[N, H, W], True where pixels are missing"""
+    names: list[str]
+    """In their mask set: `10-15/017`."""
+    digests: list[bytes]
+    """The first 16 bytes of the SHA-256 of their packed bits."""
+
+
+@dataclass
+class Inputs:
+    """Photographs and masks of one job; needs no device, so it may run ahead in threads."""
+
+    job: Job
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The photographs."""
+        return dataset_registry.open_dataset(self.job.spec.dataset, self.job.spec.root, self.job.spec.split)
+
+    @cached_property
+    def mask_sets(self) -> dict[str, Any]:
+        """The mask sets by id."""
+        return {name: frozen.load(name) for name in self.job.mask_sets}
+
+    @cached_property
+    def trained_on(self) -> dict[str, frozenset[str]]:
+        """Model -> fingerprints of the photographs that its weights have seen, where a list of them is at hand."""
+        lists = {ref.name: contamination.load(ref.file) for ref in self.job.models if ref.file}
+        return {name: fingerprints for name, fingerprints in lists.items() if fingerprints}
+
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """The images whose pictures are kept: those with the smallest digests, whatever the order of the work."""
+        count = self.job.spec.keep_images
+        return frozenset(dataset_registry.subset(self.job.ids, count)) if count else frozenset()
+
+    def photographs(self, start: int, stop: int) -> Photographs:
+        """The prepared photographs of a half-open range of the run's images."""
+        preparation = self.job.protocol.preparation
+        prepared, fingerprints = [], []
+        for image_id in self.job.ids[start:stop]:
+            image = self.dataset.read(image_id)
+            fingerprints.append(contamination.fingerprint(image) if self.trained_on else "")
+            prepared.append(pictures.prepare(image, preparation, image_id))
+        return Photographs(np.stack(prepared), fingerprints)
+
+    def masks(self, cell: Cell, start: int, stop: int) -> Masks:
+        """The masks of a range of images in a cell."""
+        pool = self.mask_sets[cell.mask_set].pool(cell.bucket)
+        indices = [pool.index(image_id) for image_id in self.job.ids[start:stop]]
+        digests = [bytes.fromhex(pool.digest(index)[:32]) for index in indices]
+        return Masks(pool.masks(indices), [pool.name(index) for index in indices], digests)

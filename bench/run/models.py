@@ -1,0 +1,106 @@
+"""The models of a run, each opened and checked once, when it is first asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.errors import BadInput, BenchError, ContractBroken
+from bench.models import contract, opening
+from bench.models.predict import Predictor, Reader, pad
+from bench.run.memory import Peak
+from bench.run.spec import Job
+from bench.runfolder.part import Costs
+from bench.types import Execution
+
+
+@dataclass
+class Models:
+    """Opened models by name, on one device."""
+
+    job: Job
+    execution: Execution
+    device: torch.device
+    report: Callable[[str], None] = print
+    _opened: dict[str, Predictor | Reader | BenchError] = field(default_factory=dict)
+
+    def open(self, name: str) -> Predictor | Reader:
+        """A model; one that changes its answer with what lies under the mask is refused.
+
+        Raises the same `BenchError` whenever it is asked for again.
+        """
+        if name not in self._opened:
+            try:
+                self._opened[name] = self._open(name)
+            except BenchError as fault:
+                self._opened[name] = fault
+        found = self._opened[name]
+        if isinstance(found, BenchError):
+            raise found
+        return found
+
+    def _open(self, name: str) -> Predictor | Reader:
+        ref = self.job.ref(name)
+        if ref.pictures:
+            return Reader(ref.pictures, self.job.protocol, tuple(cell.label for cell in self.job.cells))
+        try:
+            model = opening.open_model(ref, self.device)
+            batch = min(self.execution.batch, self.execution.shard or self.execution.batch, len(self.job.ids))
+            predictor = Predictor(model, ref.card, self.job.protocol, batch, say=self.report)
+            broken = self._first_look(predictor)
+        except BenchError:
+            raise
+        except Exception as fault:  # a stranger's code may raise anything; the run goes on without it
+            raise ContractBroken(f"{name} could not be opened: {type(fault).__name__}: {fault}") from fault
+        if broken:
+            raise ContractBroken(f"{name}: {broken}")
+        return predictor
+
+    def _first_look(self, predictor: Predictor) -> str | None:
+        """One drawn picture before the first photograph: is the answer whole, and blind to what the mask hides?
+
+        The operations and the memory that it takes are counted on the way.
+        """
+        size, card = self.job.protocol.preparation.size_px or 256, predictor.card
+        images, masks = (pad(tensor.to(self.device), card.multiple) for tensor in contract.probe(size, count=1))
+        seeds = [0] if card.stochastic else None
+        with torch.inference_mode():
+            known = images * (1 - masks)
+            blank = contract.call(predictor.model, known, masks, seeds)
+            with FlopCounterMode(display=False) as counter, Peak() as peak:  # apart, since counting changes last bits
+                contract.call(predictor.model, known, masks, seeds)
+            predictor.flops, predictor.peak_bytes = counter.get_total_flops(), peak.bytes
+            return contract.output_fault(blank, images) or contract.blind(
+                predictor.model, images, masks, blank=blank, seeds=seeds
+            )
+
+    def batch(self, name: str) -> int:
+        """Images that a model sees at once; 0 where it did not open."""
+        found = self._opened.get(name)
+        return found.batch if isinstance(found, Predictor) else 0
+
+    def costs(self, name: str) -> Costs:
+        """What one image costs; nothing for what is no network, or does not open."""
+        found = self._opened.get(name)
+        if not isinstance(found, Predictor) or not isinstance(found.model, torch.nn.Module):
+            return Costs()
+        held = sum(tensor.nbytes for tensor in (*found.model.parameters(), *found.model.buffers()))
+        count = sum(tensor.numel() for tensor in found.model.parameters())
+        return Costs(count, found.flops, held + found.peak_bytes)
+
+
+def choose_device(name: str) -> str:
+    """`auto` becomes the GPU where there is one; a device that is not here is refused."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise BadInput(f"No device '{name}'. Use cpu, cuda, cuda:N or auto.")
+    if name != "cpu" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
+        raise BadInput(
+            f"No device '{name}' on this machine: {torch.cuda.device_count()} CUDA devices. Use --device cpu."
+        )
+    return name

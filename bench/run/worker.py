@@ -1,0 +1,271 @@
+"""The one place where photographs, masks, models and metrics meet: all models on one shard of images.
+
+What depends on the truth alone is made once and shared by all models and cells. When a model is done with its cells,
+one part is written; then the next model takes over, the same images still on the device.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from bench import images as pictures
+from bench.contracts import Extractor, PairMetric
+from bench.errors import NotComparable
+from bench.metrics import registry as metric_registry
+from bench.metrics.features import truth as truth_features
+from bench.models import predict
+from bench.models.predict import Predictor
+from bench.run import provenance
+from bench.run.faults import CellFailed, FaultLog, sentence
+from bench.run.inputs import Inputs, Masks, Photographs
+from bench.run.models import Models
+from bench.run.plan import Task
+from bench.run.spec import Job
+from bench.runfolder import tables
+from bench.runfolder.names import MASK, MASKED, TRUTH
+from bench.runfolder.part import Facts
+from bench.runfolder.parts import Parts
+from bench.runfolder.pictures import output, save, shown
+from bench.types import Cell, Execution
+
+
+@dataclass
+class Shard:
+    """The photographs of a task on the device, and what the metrics made of them."""
+
+    task: Task
+    ids: tuple[str, ...]
+    images: torch.Tensor
+    """uint8 [N, 3, H, W]"""
+    digests: list[bytes]
+    fingerprints: list[str]
+    masks: dict[Cell, Masks]
+    prepared: dict[str, Any]
+    """Pair metric -> what it made of the truth."""
+    kept: list[int]
+    """Places of the images whose pictures are kept."""
+
+    def holes(self, cell: Cell) -> torch.Tensor:
+        """The masks of a cell on the device: bool [N, 1, H, W]."""
+        return torch.from_numpy(self.masks[cell].holes)[:, None].to(self.images.device)
+
+
+@dataclass
+class Outcome:
+    """What a model left on one cell of a shard; empty but for the fault where it failed."""
+
+    digests: Sequence[bytes | None] = ()
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    pictures: dict[str, str] = field(default_factory=dict)
+    seconds: float | None = None
+    fault: str = ""
+
+
+@dataclass
+class Worker:
+    """Models and metrics on one device; evaluates one task after another."""
+
+    job: Job
+    execution: Execution
+    parts: Parts
+    report: Callable[[str], None] = print
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """Photographs and masks."""
+        return Inputs(self.job)
+
+    @cached_property
+    def log(self) -> FaultLog:
+        """The cells that failed."""
+        return FaultLog(self.report)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where networks run; kernels are fixed so that equal shapes give equal bits."""
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        return torch.device(self.execution.device)
+
+    @cached_property
+    def models(self) -> Models:
+        """The models, opened when first asked for."""
+        return Models(self.job, self.execution, self.device, self.report)
+
+    @cached_property
+    def pair_metrics(self) -> dict[str, PairMetric]:
+        """The pair metrics by name."""
+        return {
+            name: cast(PairMetric, metric_registry.open_metric(name, self.device)) for name in self.job.pair_metrics
+        }
+
+    @cached_property
+    def extractors(self) -> dict[str, Extractor]:
+        """The feature extractors by name."""
+        return {name: metric_registry.open_extractor(name, self.device) for name in self.job.extractors}
+
+    def evaluate(self, task: Task, photographs: Photographs, advance: Callable[[int], None]) -> None:
+        """Fill every cell of the task's models for its images and write one part a model.
+
+        `advance` is told after each cell how many (image, cell) pairs are done. Raises `NotComparable` where the
+        photographs are not those of the manifest or of the run's other parts.
+        """
+        shard = self._shard(task, photographs)
+        for name in task.models:
+            if name == TRUTH:
+                self._write_truth(shard)
+                continue
+            outcomes = []
+            for cell in self.job.cells:
+                outcomes.append(self._cell(name, cell, shard))
+                advance(len(shard.ids))
+            self._write(name, shard, outcomes)
+
+    def _shard(self, task: Task, photographs: Photographs) -> Shard:
+        ids = self.job.ids[task.start : task.stop]
+        images = torch.from_numpy(photographs.pixels).permute(0, 3, 1, 2).contiguous().to(self.device)
+        digests = [bytes.fromhex(text) for text in predict.digests(images)]
+        self._check_photographs(task, ids, digests)
+        return Shard(
+            task,
+            ids,
+            images,
+            digests,
+            photographs.fingerprints,
+            masks={cell: self.inputs.masks(cell, task.start, task.stop) for cell in self.job.cells},
+            prepared={name: metric.prepare(images) for name, metric in self.pair_metrics.items()},
+            kept=[place for place, image_id in enumerate(ids) if image_id in self.inputs.kept],
+        )
+
+    def _check_photographs(self, task: Task, ids: Sequence[str], digests: list[bytes]) -> None:
+        for image_id, found in zip(ids, digests, strict=True):
+            if self.job.expected.get(image_id, found.hex()) != found.hex():
+                raise NotComparable(
+                    f"{image_id} is not the photograph that was exported: its prepared pixels differ from the "
+                    "manifest's. Check --root, and that the data set's files are the same."
+                )
+        given = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 16)
+        self.parts.check_photographs(f"the data set {self.job.spec.dataset}", task.start, ids, given)
+
+    def _write_truth(self, shard: Shard) -> None:
+        """The part of the photographs themselves: their digests, vectors, and the pictures that every model shares."""
+        names = [digest.hex() for digest in shard.digests]
+        vectors = {
+            name: [truth_features.cached(name, names, shard.images, extractor)]
+            for name, extractor in self.extractors.items()
+        }
+        saved: dict[str, str] = {}
+        for cell in self.job.cells:
+            holes = shard.holes(cell)
+            for place in shard.kept:
+                given = {
+                    TRUTH: shard.images[place],
+                    MASK: holes[place].expand(3, -1, -1).to(torch.uint8) * 255,
+                    MASKED: torch.where(holes[place], 255, shard.images[place]),
+                }
+                for what, picture in given.items():
+                    name = shown(cell.mask_set, cell.bucket.label, shard.ids[place], what)
+                    saved |= save(self.parts.root, name, _png(picture))
+        columns = {"image": list(shard.ids), "image_digest": shard.digests}
+        schema = pa.schema([("image", pa.string()), ("image_digest", tables.DIGEST)])
+        self.parts.write(
+            self._facts(TRUTH, shard, pictures=saved), pa.Table.from_pydict(columns, schema=schema), vectors
+        )
+
+    def _cell(self, name: str, cell: Cell, shard: Shard) -> Outcome:
+        """What a model leaves on one cell, or the fault that stopped it."""
+        if known := self.log.of(name, cell.label):
+            return Outcome(fault=sentence(known))
+        masks, keys = shard.holes(cell), [cell.key(image_id) for image_id in shard.ids]
+        try:
+            predictor, begin = self.models.open(name), time.perf_counter()
+            filled = predictor.outputs(shard.images, masks, keys)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds = time.perf_counter() - begin if isinstance(predictor, Predictor) else None
+        except Exception as fault:  # a stranger's code may raise anything; the cell is marked
+            self.log.add(name, cell.label, fault)
+            if self.execution.fail_fast:
+                raise CellFailed(f"{name} failed on {cell.label}: {sentence(fault)}") from fault
+            return Outcome(fault=sentence(fault))
+        return Outcome(
+            digests=[bytes.fromhex(text) for text in predict.digests(filled)],
+            values={n: m.compare(shard.prepared[n], filled, masks).cpu().numpy() for n, m in self.pair_metrics.items()},
+            vectors={n: extractor.extract(filled).cpu().numpy() for n, extractor in self.extractors.items()},
+            pictures=self._keep(name, cell, shard, filled),
+            seconds=seconds,
+        )
+
+    def _keep(self, name: str, cell: Cell, shard: Shard, filled: torch.Tensor) -> dict[str, str]:
+        saved: dict[str, str] = {}
+        for place in shard.kept:
+            path = output(cell.mask_set, cell.bucket.label, shard.ids[place], name)
+            saved |= save(self.parts.root, path, _png(filled[place]))
+        return saved
+
+    def _write(self, name: str, shard: Shard, outcomes: list[Outcome]) -> None:
+        known = self.inputs.trained_on.get(name, frozenset())
+        facts = self._facts(
+            self.job.key(name),
+            shard,
+            cells=tuple(cell.label for cell in self.job.cells),
+            faults=tuple(outcome.fault for outcome in outcomes),
+            seconds=tuple(outcome.seconds for outcome in outcomes),
+            trained_on=sum(mark in known for mark in shard.fingerprints),
+            costs=self.models.costs(name),
+            batch=self.models.batch(name),
+            pictures={path: digest for outcome in outcomes for path, digest in outcome.pictures.items()},
+        )
+        vectors = {n: [outcome.vectors.get(n) for outcome in outcomes] for n in self.job.extractors}
+        self.parts.write(facts, _rows(self.job, name, shard, outcomes), vectors)
+
+    def _facts(self, model: str, shard: Shard, **more: Any) -> Facts:
+        return Facts(
+            self.parts.run,
+            model,
+            shard.task.start,
+            shard.task.stop,
+            device=provenance.device(self.execution.device),
+            versions=provenance.versions(),
+            **more,
+        )
+
+
+def _rows(job: Job, name: str, shard: Shard, outcomes: list[Outcome]) -> pa.Table:
+    """The rows of a part: image by image, in each the cells in their order."""
+    count, cells = len(shard.ids), job.cells
+    blank = np.full(count, math.nan)
+    masks = [shard.masks[cell] for cell in cells]
+    columns = {
+        "image": [image_id for image_id in shard.ids for _ in cells],
+        "model": [name] * (count * len(cells)),
+        "mask_set": [cell.mask_set for cell in cells] * count,
+        "bucket": [cell.bucket.label for cell in cells] * count,
+        "mask": _by_image([mask.names for mask in masks]),
+        "ratio": _by_image([mask.holes.mean(axis=(1, 2)) for mask in masks]),
+        "image_digest": [digest for digest in shard.digests for _ in cells],
+        "mask_digest": _by_image([mask.digests for mask in masks]),
+        "output_digest": _by_image([outcome.digests or [None] * count for outcome in outcomes]),
+        **{n: _by_image([outcome.values.get(n, blank) for outcome in outcomes]) for n in job.pair_metrics},
+    }
+    return pa.Table.from_pydict(columns, schema=tables.row_schema(job.pair_metrics))
+
+
+def _by_image(cells: Sequence[Any]) -> list[Any]:
+    """Values given cell by cell, in the order of rows."""
+    return [value for image in zip(*cells, strict=True) for value in image]
+
+
+def _png(picture: torch.Tensor) -> bytes:
+    return pictures.encode_png(picture.permute(1, 2, 0).cpu().numpy())

@@ -1,0 +1,65 @@
+"""What the files of a run are called, and what becomes of a damaged one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bench import digest
+from bench.errors import BadInput
+
+RECORD = "run.json"
+IMAGES = "images.txt"
+RESULTS = "results.parquet"
+SUMMARY = "summary.parquet"
+PARTS = "parts"
+PICTURES = "images"
+LOGS = "logs"
+TRUTH = "truth"
+"""The name under which the photographs themselves have parts and pictures."""
+MASK, MASKED, MODELS = "mask", "masked", "models"
+
+_PLAIN = re.compile(r"[A-Za-z0-9@=+_:-][A-Za-z0-9@.=+_:-]{0,99}")
+_COMPONENT = re.compile(r"[A-Za-z0-9@=+_:~-][A-Za-z0-9@.=+_:~-]*")
+_OTHER = re.compile(r"[^A-Za-z0-9@.=+_:-]")
+
+
+def component(name: str) -> str:
+    """A name as one path component; two names never share one.
+
+    Names of ASCII letters, digits and `@.=+_:-` stay as they are. In others `_` stands for every other sign, and 16
+    digits of the name's SHA-256 follow after `~`, which no plain name holds.
+    """
+    if _PLAIN.fullmatch(name):
+        return name
+    marked = digest.of_bytes(name.encode("utf-8", "surrogatepass"))[:16]
+    return f"{_OTHER.sub('_', name)[:80].lstrip('.')}~{marked}"
+
+
+def is_component(name: str) -> bool:
+    """Whether a path component may be one that `component` gave."""
+    return _COMPONENT.fullmatch(name) is not None
+
+
+def log(root: Path, model: str) -> Path:
+    """Where what a model's own code prints is written."""
+    return root / LOGS / f"{component(model)}.txt"
+
+
+class Damaged(BadInput):
+    """A file of a run that is not what was written; `bench run` makes it again."""
+
+    def __init__(self, path: Path, why: str, *beside: Path) -> None:
+        """`beside`: files that are of no use without it."""
+        super().__init__(path, why, *beside)
+        self.path, self.why, self.beside = path, why, beside
+
+    def __str__(self) -> str:
+        """One sentence: the file, what is wrong with it, what to do."""
+        return f"{self.path} is damaged: {self.why}. `bench run` into the same --out makes it again."
+
+    def set_aside(self) -> None:
+        """Rename the file, and what is of no use without it, to NAME.damaged."""
+        for path in (self.path, *self.beside):
+            if path.exists():
+                path.replace(path.with_name(f"{path.name}.damaged"))

@@ -1,0 +1,99 @@
+"""Parquet files that are checked as they are read: every page has a checksum, and the file its SHA-256.
+
+Parquet gives pages a checksum but not its footer, which says where they lie. The digest of everything else stands in
+the 32 bytes before the footer; to other readers they are a gap that nothing points to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.disk import whole_file
+from bench.errors import BadInput
+from bench.runfolder.names import Damaged
+
+SEAL, TAIL = 32, 8
+"""Bytes of the digest; of the footer's length and the magic word."""
+CHUNK = 1 << 20
+DIGEST = pa.binary(16)
+
+
+def row_schema(metrics: Iterable[str]) -> pa.Schema:
+    """Columns of parts and of the results: a row for each image, model and cell, a column for each pair metric."""
+    texts, digests = ("image", "model", "mask_set", "bucket", "mask"), ("image_digest", "mask_digest", "output_digest")
+    fields = [(name, pa.string()) for name in texts] + [("ratio", pa.float64())]
+    return pa.schema(fields + [(name, DIGEST) for name in digests] + [(name, pa.float64()) for name in metrics])
+
+
+def write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """Write tables as the row groups of one file, whole and sealed."""
+    with whole_file(path) as beside:
+        with pq.ParquetWriter(beside, schema, compression="zstd", write_page_checksum=True) as writer:
+            for table in tables:
+                writer.write_table(table)
+        with beside.open("r+b") as file:
+            _seal(file)
+
+
+def opened(path: Path) -> pq.ParquetFile:
+    """Open a file that `write` wrote; `Damaged` where a byte of it is another, `BadInput` where it is not there."""
+    try:
+        with path.open("rb") as file:
+            fault = _fault(file)
+        if not fault:
+            return pq.ParquetFile(path, page_checksum_verification=True)
+    except OSError as lost:
+        raise BadInput(f"{path} cannot be read: {lost.strerror or lost}.") from lost
+    raise Damaged(path, fault)
+
+
+def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The named columns (all, when none is named); raises as `opened` does."""
+    return opened(path).read(columns)
+
+
+def _seal(file: BinaryIO) -> None:
+    """Put the digest of a file's bytes between its pages and its footer."""
+    start = _footer(file)
+    file.seek(0)
+    state = _hashed(file, start)
+    footer = file.read()
+    state.update(footer)
+    file.seek(start)
+    file.write(state.digest() + footer)
+
+
+def _fault(file: BinaryIO) -> str:
+    """What is wrong with a sealed file; empty where nothing is."""
+    size = file.seek(0, 2)
+    if not size:
+        return "it is empty"
+    start = _footer(file) - SEAL if size > SEAL + TAIL else 0
+    if start <= 0:
+        return "it is cut short"
+    file.seek(0)
+    state = _hashed(file, start)
+    seal = file.read(SEAL)
+    state.update(file.read())
+    return "" if state.digest() == seal else "its bytes do not have their digest"
+
+
+def _footer(file: BinaryIO) -> int:
+    """Where the footer begins, by the length that stands at the end."""
+    end = file.seek(-TAIL, 2)
+    return end - int.from_bytes(file.read(4), "little")
+
+
+def _hashed(file: BinaryIO, count: int) -> hashlib._Hash:
+    """SHA-256 over the next `count` bytes."""
+    state = hashlib.sha256()
+    while count > 0 and (chunk := file.read(min(CHUNK, count))):
+        state.update(chunk)
+        count -= len(chunk)
+    return state
