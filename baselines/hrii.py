@@ -156,7 +156,7 @@ class Training(base.Training):
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Real images and composites pass as one batch."""
-        truth, _, refined, _ = self.forward(batch)
+        truth, _, refined, _ = self(batch)
         both = torch.cat([truth, refined * batch.masks + truth * (1 - batch.masks)])
         scores = self.players["discriminator"](torch.cat([both, batch.masks.repeat(2, 1, 1, 1)], 1))
         real, fake = scores.chunk(2)
@@ -167,7 +167,7 @@ class Training(base.Training):
 
         The mean is over the pixels of all holes of the batch.
         """
-        truth, coarse, refined, sure = self.forward(batch)
+        truth, coarse, refined, sure = self(batch)
         holes, area = batch.masks, batch.masks.sum().clamp(min=1)
         error = (refined.detach() - truth).abs().mean(1, keepdim=True)
         terms = {
