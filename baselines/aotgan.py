@@ -302,8 +302,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128, without the terms that need VGG; holes are of all kinds.",
         stages=(
-            Stage("reconstruction", 600, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 12, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 500, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 10, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},

@@ -406,11 +406,11 @@ RECIPES = {
         stages=(
             Stage(
                 "reconstruction",
-                400,
+                330,
                 weights=NO_BRANCH | {"adversarial base": 0.0},
                 schedule=FALLING,
             ),
-            Stage("branch", 20, BOTH, lr={"generator": 1e-4}),
+            Stage("branch", 14, BOTH, lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"adversarial base": 0.02, "adversarial auxiliary": 0.01},

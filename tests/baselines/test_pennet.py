@@ -1,7 +1,6 @@
 """PEN-Net: agrees with the authors' code, rebuilds features from known patches alone, learns as their code does."""
 
 import dataclasses
-import re
 
 import numpy as np
 import pytest
@@ -10,26 +9,11 @@ from torch.nn import functional as F
 
 from baselines import pennet
 from bench.training.base import Batch
-from tests.fill import figures, fill, picture, weight
-
-
-def name(published):
-    """Spectral norms of older PyTorch -> names of its parametrisations."""
-    ours = published.replace("weight_orig", "parametrizations.weight.original")
-    return re.sub(r"weight_([uv])$", r"parametrizations.weight.0._\1", ours)
+from tests.fill import figures, fill, parametrised, picture, published, weight
 
 
 def authors_state(facts, player):
-    """The stored rule: filled by name, then 20 rounds of power iteration under every spectral norm."""
-    state = {name: weight(name, tuple(shape), facts["gain"]) for name, shape in facts["state_dict"][player]}
-    for key in [key for key in state if key.endswith("weight_orig")]:
-        start, matrix = key.removesuffix("orig"), state[key].double().flatten(1)
-        u = state[f"{start}u"].double()
-        for _ in range(20):
-            v = F.normalize(matrix.T @ u, dim=0)
-            u = F.normalize(matrix @ v, dim=0)
-        state[f"{start}u"], state[f"{start}v"] = u.float(), v.float()
-    return {name(key): tensor for key, tensor in state.items()}
+    return parametrised(published(facts["state_dict"][player], facts["gain"]))
 
 
 @pytest.fixture(scope="module")
