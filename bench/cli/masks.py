@@ -22,7 +22,7 @@ def list_sets(as_json: options.Json = False) -> None:
     from bench.masks import frozen
     from bench.masks import registry as mask_registry
 
-    sets = [dict(frozen.load(set_id).manifest) for set_id in frozen.folders()]
+    sets = [dict(held.manifest) for held in frozen.opened().values()]
     families = {
         name: {"title": member.title, "source": member.source} for name, member in mask_registry.families().items()
     }
@@ -146,6 +146,7 @@ def import_set(
     ] = None,
     threshold: Annotated[int | None, typer.Option(help="Grey values above it count as white.")] = None,
     invert: Annotated[bool, typer.Option("--invert", help="Black is missing, white is known.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a set of this name and size.")] = False,
 ) -> None:
     """Freeze masks that others drew. White is missing unless --invert is given; nothing is guessed.
 
@@ -153,7 +154,7 @@ def import_set(
     """
     from bench.masks import imported
 
-    held = imported.bring(kind, name, source, size, threshold, invert)
+    held = imported.bring(kind, name, source, size, threshold, invert, force)
     print(f"{held.id}  {held.manifest['count']} masks  sha256 {held.digest}  {held.folder}")
     if left_out := held.manifest["imported"].get("left_out"):
         print(f"{left_out} objects cover less than 1 % (or all) of the square and were left out.")

@@ -109,6 +109,7 @@ def import_weights(
     name: Annotated[str, typer.Argument(metavar="MODEL", help="The model, with :VARIANT where it is not the default.")],
     file: Annotated[Path, typer.Argument(help="The authors' checkpoint: .safetensors, .pth, .pt, .ckpt ...")],
     tag: Annotated[str, typer.Option(help="Name of the weights: MODEL@TAG.")] = "official",
+    force: Annotated[bool, typer.Option("--force", help="Replace weights of this tag.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Take over the authors' checkpoint: its names are mapped, checked, and stored as safetensors.
@@ -119,7 +120,7 @@ def import_weights(
     from bench.models import weights
 
     ref = model_registry.only(name)
-    record = weights.import_checkpoint(ref.id, file, tag, variant=ref.variant)
+    record = weights.import_checkpoint(ref.id, file, tag, variant=ref.variant, force=force)
     if as_json:
         print(json.dumps(record, indent=1))
     else:

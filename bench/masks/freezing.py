@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 
 from bench import digest, paths
 from bench.errors import BadInput
-from bench.masks import frozen, ratio
+from bench.masks import frozen, manifests, ratio
 from bench.masks.philox import key_of
 from bench.masks.registry import Family, families, find, sample
 from bench.progress import Ticker, track
@@ -86,7 +85,7 @@ def freeze(name: str, size_px: int, again: bool = False, into: Path | None = Non
         for task, (part, refused) in zip(todo, drawn, strict=True)
     }
     strata = [part for part, _ in drawn]
-    found = frozen.whole_digest(size_px, {part.name: frozen.describe(part, size_px) for part in strata})
+    found = manifests.whole_digest(size_px, {part.name: frozen.describe(part, size_px) for part in strata})
     about = {**_about(family), "id": set_id, "digests": _met(family, size_px, found)}
     return frozen.write((into or paths.home() / "masksets") / set_id, strata, size_px, facts, about)
 
@@ -119,7 +118,7 @@ def known_digests(family: Family) -> dict[str, str]:
     path = paths.shipped("masksets") / f"{family.name}-{SHIPPED_PX}" / frozen.MANIFEST
     if not path.is_file():
         return {}
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest = manifests.read(path)
     return dict(manifest.get("digests", {})) if manifest["version"] == family.version else {}
 
 

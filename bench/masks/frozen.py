@@ -16,17 +16,17 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bench import digest, paths
+from bench import digest, paths, progress
 from bench.disk import whole_file
 from bench.errors import BadInput, Unavailable, UnknownName
-from bench.masks import ratio
+from bench.masks import manifests, ratio
 from bench.types import Bucket
 
 Masks = npt.NDArray[np.bool_]
@@ -230,20 +230,23 @@ def load(set_id: str) -> MaskSet:
     known = folders()
     if set_id not in known:
         raise UnknownName("mask set", [set_id], known, _SEE)
-    path = known[set_id] / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        opened = MaskSet(known[set_id], manifest)
-        assert opened.digest == whole_digest(opened.size_px, manifest["strata"])
-    except (ValueError, KeyError, TypeError, AssertionError) as fault:
-        raise BadInput(f"{path} is damaged: its entries do not give its digest ({fault!r}). Restore it.") from fault
-    return opened
+    return MaskSet(known[set_id], manifests.read(known[set_id] / MANIFEST))
 
 
-def whole_digest(size_px: int, strata: Mapping[str, Mapping[str, Any]]) -> str:
-    """The digest of a set: SHA-256 of one line `digest  stratum countxsizexsize` for each stratum."""
-    shape = f"{size_px}x{size_px}"
-    return digest.of_lines(f"{facts['sha256']}  {name} {facts['count']}x{shape}" for name, facts in strata.items())
+def opened() -> dict[str, MaskSet]:
+    """Every set whose manifest can be read, by its id; the others are told and left out."""
+    found = {}
+    for set_id in folders():
+        try:
+            found[set_id] = load(set_id)
+        except BadInput as fault:
+            _left_out(set_id, str(fault))
+    return found
+
+
+@cache
+def _left_out(set_id: str, reason: str) -> None:
+    progress.Ticker().say(f"The mask set {set_id} is left out: {reason}")
 
 
 def resolve(names: Sequence[str], size_px: int) -> list[str]:
@@ -252,11 +255,13 @@ def resolve(names: Sequence[str], size_px: int) -> list[str]:
     Raises `UnknownName` naming every miss, `Unavailable` for a family that is not frozen at this size, and `BadInput`
     for an id of another size.
     """
-    sizes = {set_id: _size(folder) for set_id, folder in folders().items()}
+    sizes = {set_id: held.size_px for set_id, held in opened().items()}
     at_size = [set_id for set_id, size in sizes.items() if size == size_px]
     chosen: dict[str, None] = {}
     missed = []
     for name in names:
+        if name not in sizes and name in folders():
+            load(name)  # tells why it was left out
         hits = _hits(name, at_size, size_px, sizes)
         chosen.update(dict.fromkeys(hits))
         missed += [name] * (not hits)
@@ -288,10 +293,6 @@ def _hits(name: str, at_size: Sequence[str], size_px: int, sizes: Mapping[str, i
     return []
 
 
-def _size(folder: Path) -> int:
-    return int(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["size_px"])
-
-
 def write(
     folder: Path,
     strata: Sequence[Stratum],
@@ -312,7 +313,7 @@ def write(
         "packing": "digests are over numpy.packbits(masks, axis=2)",
         "count": sum(len(part.bits) for part in strata),
         "strata": entries,
-        "sha256": whole_digest(size_px, entries),
+        "sha256": manifests.whole_digest(size_px, entries),
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     _replace(folder / MANIFEST, text.encode())

@@ -5,9 +5,8 @@ They are read once, checked, brought to one size without interpolation, and froz
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from bench import digest, paths
 from bench.errors import BadInput, UnknownName
-from bench.masks import frozen, ratio
+from bench.masks import coco, frozen, ratio
 from bench.masks.registry import families
 from bench.progress import track
 from bench.types import Bucket
@@ -33,18 +32,23 @@ NVIDIA_PER_CLASS = 2000
 NVIDIA_CLASSES = ratio.buckets("1-10,10-20,20-30,30-40,40-50,50-60")
 SMALLEST_OBJECT = Fraction(1, 100)
 """Objects that cover less of the square are left out."""
-_UNIT = 1000
-"""Corners of polygons are rounded to thousandths of a pixel."""
 
 
 def bring(
-    kind: str, name: str, source: Path, size_px: int | None, threshold: int | None = None, invert: bool = False
+    kind: str,
+    name: str,
+    source: Path,
+    size_px: int | None,
+    threshold: int | None = None,
+    invert: bool = False,
+    force: bool = False,
 ) -> frozen.MaskSet:
     """Import a source of one of `KINDS` under a name and freeze it into the user's folder.
 
     size_px: the centred square is cut out and each pixel takes the value under its centre; None keeps the size, which
     must then be square and the same everywhere. threshold: grey values above it count as white. White is missing;
-    `invert`: black is. Raises `BadInput` naming the file for values that are not two, for empty and for full masks.
+    `invert`: black is. force: replaces a set of this name and size. Raises `BadInput` for such a set without it, and
+    naming the file for values that are not two, for empty and for full masks.
     """
     if kind not in KINDS:
         raise UnknownName("kind of mask source", [kind], KINDS, "bench masks import --help")
@@ -52,6 +56,10 @@ def bring(
         raise BadInput(f"'{name}' cannot name an imported set: use a-z, 0-9 and dashes, and no family's name.")
     if kind != "folder" and (threshold is not None or invert):
         raise BadInput(f"--threshold and --invert belong to --kind folder; the values of --kind {kind} are known.")
+    if not source.exists():
+        raise BadInput(f"{source} does not exist.")
+    if size_px and not force:
+        _refuse_taken(f"{name}-{size_px}")
     about: dict[str, Any] = {"kind": kind, "threshold": threshold, "inverted": invert}
     if kind == "coco":
         masks, left_out = _objects(source, size_px)
@@ -62,10 +70,10 @@ def bring(
         about["files_sha256"] = digest.of_lines(f"{digest.of_file(file)}  {file.name}" for file in files)
     if kind == "nvidia":
         about["classes"] = _classes(masks, [_side(file) for file in files], source)
-    return _freeze(name, masks, about)
+    return _freeze(name, masks, about, force=force)
 
 
-def _freeze(name: str, masks: Sequence[Named], about: Mapping[str, Any]) -> frozen.MaskSet:
+def _freeze(name: str, masks: Sequence[Named], about: Mapping[str, Any], *, force: bool) -> frozen.MaskSet:
     """Sort masks into strata by their exact ratio and write the set."""
     shapes = {mask.shape for _, mask in masks}
     if len(shapes) != 1 or len(set(*shapes)) != 1:
@@ -75,10 +83,7 @@ def _freeze(name: str, masks: Sequence[Named], about: Mapping[str, Any]) -> froz
     strata: dict[Bucket, list[Named]] = {bucket: [] for bucket in FINE_STRATA}
     for label, mask in masks:
         bucket = ratio.bucket_of(int(mask.sum()), mask.size, FINE_STRATA)
-        if bucket is None or mask.all():
-            raise BadInput(
-                f"{label} has {'no' if bucket is None else 'only'} missing pixels. Leave it out, or --invert."
-            )
+        assert bucket is not None, "empty masks were refused when they were read"
         strata[bucket].append((label, mask))
     held = {ratio.stratum_name(bucket): members for bucket, members in strata.items() if members}
     parts = [
@@ -86,12 +91,22 @@ def _freeze(name: str, masks: Sequence[Named], about: Mapping[str, Any]) -> froz
         for stratum, members in held.items()
     ]
     facts = {stratum: {"sources": [label for label, _ in members]} for stratum, members in held.items()}
+    if not force:
+        _refuse_taken(f"{name}-{size_px}")
     whole = {"id": f"{name}-{size_px}", "family": name, "version": 1, "imported": about}
     return frozen.write(paths.home() / "masksets" / f"{name}-{size_px}", parts, size_px, facts, whole)
 
 
+def _refuse_taken(set_id: str) -> None:
+    folder = paths.home() / "masksets" / set_id
+    if (folder / frozen.MANIFEST).exists():
+        raise BadInput(f"There is a mask set {set_id} already ({folder}). Choose another name, or replace it: --force.")
+
+
 def _files(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is a file; give the folder of the mask images.")
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not found:
         raise BadInput(f"{folder} holds no mask images ({', '.join(sorted(SUFFIXES))}).")
     return found
@@ -114,7 +129,10 @@ def _file(path: Path, threshold: int | None, invert: bool, size_px: int | None) 
             " has two, 0 and 255 or 0 and 1. If grey is what you mean, say which counts as white: --threshold 127."
         )
     white = grey > (0 if threshold is None else threshold)
-    return fit(~white if invert else white, size_px)
+    mask = fit(~white if invert else white, size_px)
+    if mask.all() or not mask.any():
+        raise BadInput(f"{path} has {'only' if mask.all() else 'no'} missing pixels. Leave it out.")
+    return mask
 
 
 def _grey(path: Path) -> npt.NDArray[np.uint8]:
@@ -174,63 +192,11 @@ def _classes(masks: Sequence[Named], sizes: Sequence[tuple[int, int]], source: P
 
 def _objects(source: Path, size_px: int | None) -> tuple[list[Named], int]:
     """One mask for every object of a COCO-style file, `image/annotation`; also how many were too small."""
-    try:
-        content = json.loads(source.read_text(encoding="utf-8"))
-        sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
-        objects = content["annotations"]
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise BadInput(f"{source} is no COCO-style file with images and annotations ({fault!r}).") from fault
     masks, left_out = [], 0
-    with track(f"reading {source.name}", len(objects)) as ticker:
-        for entry in objects:
-            mask = fit(segmentation(entry["segmentation"], *sizes[entry["image_id"]]), size_px)
-            if SMALLEST_OBJECT * mask.size < mask.sum() < mask.size:
-                masks.append((f"{entry['image_id']}/{entry['id']}", mask))
-            else:
-                left_out += 1
-            ticker.advance()
+    for label, whole in coco.objects(source):
+        mask = fit(whole, size_px)
+        if SMALLEST_OBJECT * mask.size < mask.sum() < mask.size:
+            masks.append((label, mask))
+        else:
+            left_out += 1
     return masks, left_out
-
-
-def segmentation(shape: Any, height: int, width: int) -> Mask:
-    """A COCO segmentation as bool [H, W]: polygons (their union, by pixel centres), or run lengths, packed or not."""
-    if isinstance(shape, list):
-        parts = [polygon(np.reshape(part, (-1, 2)), height, width) for part in shape]
-        return np.logical_or.reduce(parts) if parts else np.zeros((height, width), bool)
-    counts = _unpacked(shape["counts"]) if isinstance(shape["counts"], str) else shape["counts"]
-    if list(shape["size"]) != [height, width] or sum(counts) != height * width:
-        raise BadInput(
-            f"Run lengths for {shape['size']} with {sum(counts)} pixels do not fit an image {height}x{width}."
-        )
-    return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(width, height).T
-
-
-def polygon(corners: npt.NDArray[Any], height: int, width: int) -> Mask:
-    """The pixels whose centres a polygon holds (even-odd rule): corners [K, 2] as (x, y), decided in whole numbers."""
-    points = np.rint(np.asarray(corners, np.float64) * _UNIT).astype(np.int64)
-    centres = np.arange(height) * _UNIT + _UNIT // 2
-    crossings = np.zeros((height, width + 1), np.int64)
-    for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
-        rows = np.flatnonzero((centres >= min(y0, y1)) & (centres < max(y0, y1)))
-        if len(rows):
-            # first column whose centre is not left of the edge: ceil((x - UNIT / 2) / UNIT) with x on the edge
-            rise = (y1 - y0) * _UNIT
-            above = (x0 - _UNIT // 2) * (y1 - y0) + (centres[rows] - y0) * (x1 - x0)
-            columns = -((-above * np.sign(rise)) // abs(rise))
-            crossings[rows, np.clip(columns, 0, width)] += 1
-    return np.cumsum(crossings, axis=1)[:, :width] % 2 == 1
-
-
-def _unpacked(text: str) -> list[int]:
-    """COCO's packed run lengths: five bits a character, from the third on as differences to the last but one."""
-    counts: list[int] = []
-    digits: Iterable[int] = (ord(letter) - 48 for letter in text)
-    value = place = 0
-    for digit in digits:
-        value |= (digit & 31) << 5 * place
-        place += 1
-        if not digit & 32:
-            value -= (digit & 16) << (5 * place - 4) if digit & 16 else 0
-            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-            value = place = 0
-    return counts

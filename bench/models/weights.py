@@ -15,10 +15,11 @@ import json
 import pickle
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import digest, paths
+from bench import digest, documents, paths
 from bench.disk import whole_file, write_text
 from bench.errors import BadInput, ContractBroken
 from bench.models import sources
@@ -45,15 +46,29 @@ def find(model_id: str) -> dict[str, Path]:
     return {path.stem: path for place in places for path in sorted(place.glob(f"*{SUFFIX}"))}
 
 
+@dataclass(frozen=True)
+class _Record:
+    """Of a record what is asked for by name."""
+
+    sha256: str
+    kind: str = ""
+    variant: str = ""
+    source: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+
 def record(path: Path) -> dict[str, Any]:
-    """What is known of a weights file, from the JSON beside it."""
+    """What is known of a weights file, from the JSON beside it; raises `BadInput` naming line and field."""
     beside = path.with_suffix(".json")
+    if not beside.is_file():
+        raise BadInput(f"{path} has no record {beside.name} beside it: import or train these weights again.")
     try:
-        return dict(json.loads(beside.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise BadInput(f"{path} has no record {beside.name} beside it: import or train these weights again.") from None
-    except (ValueError, TypeError) as fault:
-        raise BadInput(f"{beside} is not a JSON object ({fault}): import or train these weights again.") from fault
+        document = documents.from_json(beside, "the record")
+        document.into(_Record, loose=True)
+    except BadInput as fault:
+        raise BadInput(f"{fault} Import or train these weights again.") from fault
+    return document.data
 
 
 def read(path: Path) -> tuple[State, dict[str, Any]]:
@@ -140,12 +155,15 @@ def _first_line(fault: BaseException) -> str:
     return (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")
 
 
-def import_checkpoint(model_id: str, file: Path, tag: str = "official", *, variant: str = "") -> dict[str, Any]:
+def import_checkpoint(
+    model_id: str, file: Path, tag: str = "official", *, variant: str = "", force: bool = False
+) -> dict[str, Any]:
     """Turn the authors' file into `BENCH_HOME/weights/ID/TAG.safetensors` and its record, which is returned.
 
     The model's file brings the key map: `convert(state, tag) -> state`, in the names of the model's own state dict;
     without one the names must agree already. Refused: files of another model (first differing key), damaged files,
-    pickles with code, and weights whose forward pass on the stored input is not finite or does not repeat.
+    pickles with code, weights whose forward pass on the stored input is not finite or does not repeat, and, without
+    `force`, a tag that is taken.
     """
     member = sources.members()[model_id]
     card = sources.card_in(member.file)
@@ -155,6 +173,9 @@ def import_checkpoint(model_id: str, file: Path, tag: str = "official", *, varia
         raise BadInput(
             f"'{tag}' cannot name imported weights: letters, digits, - and _, but none of {', '.join(RESERVED)}."
         )
+    place = folder(model_id) / f"{tag}{SUFFIX}"
+    if place.exists() and not force:
+        raise BadInput(f"There are weights {model_id}@{tag} already ({place}). Choose another --tag, or --force.")
     name = f"{model_id}:{variant}" if variant else model_id
     state = _converted(sources.load(member), checkpoint(file), tag, file, name)
     model = sources.build(member, variant)
@@ -167,7 +188,7 @@ def import_checkpoint(model_id: str, file: Path, tag: str = "official", *, varia
         "source_sha256": digest.of_file(file),
         "output_sha256": forward_digest(model, card, file),
     }
-    return save(folder(model_id) / f"{tag}{SUFFIX}", model.state_dict(), written)
+    return save(place, model.state_dict(), written)
 
 
 def _converted(module: Any, found: dict[str, Any], tag: str, file: Path, name: str) -> State:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,7 +92,6 @@ def _version(name: str) -> int:
     return int(name.partition("@")[2])
 
 
-@functools.cache
 def read(path: Path) -> Protocol:
     """Read and check one file."""
     if not re.fullmatch(r"[\w-]+@[1-9]\d*", path.stem, re.ASCII):

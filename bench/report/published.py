@@ -64,6 +64,11 @@ def read(name: str) -> tuple[Printed, ...]:
     path = shipped("reports") / "published" / f"{name}.csv"
     if not path.is_file():
         raise UnknownName("published data", [name], names(), str(path.parent))
+    return read_file(path)
+
+
+def read_file(path: Path) -> tuple[Printed, ...]:
+    """All lines of one file; raises `BadInput` naming the line."""
     lines = csv.reader(io.StringIO(documents.text(path, "the printed numbers")), strict=True)
     heads = [part.name for part in fields(Printed)]
     try:

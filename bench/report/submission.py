@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from bench import digest, images
+from bench import digest, documents, images
 from bench.disk import whole_file
 from bench.errors import BadInput, Unavailable, UnknownName
 from bench.masks import frozen
@@ -100,13 +101,22 @@ def _extract(opened: zipfile.ZipFile, out: Path) -> None:
         path.write_bytes(content)
 
 
+@dataclass(frozen=True)
+class _Digests:
+    """What `digests.json` holds."""
+
+    form: int
+    sha256: dict[str, str]
+
+
 def _digests(content: bytes) -> dict[str, str]:
     try:
-        found = json.loads(content)
-        assert found["form"] == FORM
-        return {str(name): str(value) for name, value in found["sha256"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as fault:
-        raise BadInput(f"its {DIGESTS} is not one that bench submit wrote") from fault
+        found = documents.parse(content.decode("utf-8"), DIGESTS, toml=False).into(_Digests)
+    except (UnicodeDecodeError, BadInput) as fault:
+        raise BadInput(f"its {DIGESTS} is not one that bench submit wrote ({fault})") from fault
+    if found.form != FORM:
+        raise BadInput(f"its {DIGESTS} has the form {found.form}, not {FORM}")
+    return found.sha256
 
 
 def _is_picture(name: str) -> bool:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench import documents
 from bench import images as pictures
 from bench.disk import whole_file
 from bench.errors import BadInput, NotComparable
@@ -30,8 +31,6 @@ MANIFEST = "manifest.json"
 AT_ONCE = 16
 """Photographs in memory."""
 WRITERS = 4
-FIELDS = ("dataset", "split", "masks", "buckets", "protocol", "limit")
-"""What a manifest tells of a run; root, models and metrics are the reader's own."""
 
 
 def export(spec: RunSpec, out: Path) -> dict[str, Any]:
@@ -41,7 +40,7 @@ def export(spec: RunSpec, out: Path) -> dict[str, Any]:
     """
     job = resolve(replace(spec, models=(), metrics=()))
     if (out / MANIFEST).exists():
-        _same(job, manifest(out / MANIFEST), out / MANIFEST)
+        _same(job, manifest(out / MANIFEST).settings, out / MANIFEST)
     inputs = Inputs(job)
     spans = [(start, min(start + AT_ONCE, len(job.ids))) for start in range(0, len(job.ids), AT_ONCE)]
     digests: dict[str, str] = {}
@@ -56,7 +55,7 @@ def export(spec: RunSpec, out: Path) -> dict[str, Any]:
             with ThreadPoolExecutor(WRITERS) as threads:
                 list(threads.map(lambda cell: _write(cell, start, stop, photographs.pixels, inputs, out), job.cells))  # noqa: B023
             ticker.advance(stop - start)
-    wanted = {field: getattr(job.spec, field) for field in FIELDS}
+    wanted = {field.name: getattr(job.spec, field.name) for field in fields(_Wanted)}
     written = {"spec": wanted, "settings": _settings(job), "missing": "0 in masked, 255 in masks", "images": digests}
     write_json(out / MANIFEST, written)
     return written
@@ -74,33 +73,50 @@ def _write(cell: Cell, start: int, stop: int, photographs: np.ndarray, inputs: I
                     beside.write_bytes(pictures.encode_png(pixels))
 
 
-def manifest(path: Path) -> dict[str, Any]:
-    """Read what `export` wrote."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {field: dict(found[field]) for field in ("spec", "settings", "images")}
-    except OSError as fault:
-        raise BadInput(f"Cannot read the manifest {path}: {fault.strerror}.") from fault
-    except (ValueError, KeyError, TypeError) as fault:
-        raise BadInput(f"{path} is not a manifest that bench export wrote: {fault!r}.") from fault
+@dataclass(frozen=True)
+class _Wanted:
+    """The fields of `RunSpec` that a manifest fixes; root, models and metrics are the reader's own."""
+
+    dataset: str
+    masks: tuple[str, ...]
+    buckets: str
+    protocol: str
+    split: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `export` writes beside the pictures."""
+
+    spec: _Wanted
+    settings: dict[str, Any]
+    """Of the run, without its metrics."""
+    images: dict[str, str]
+    """Image -> digest of the prepared photograph."""
+    missing: str = ""
+
+
+def manifest(path: Path) -> Manifest:
+    """Read what `export` wrote; raises `BadInput` naming line and field."""
+    return documents.from_json(path, "the manifest").into(Manifest)
 
 
 def spec_from(path: Path) -> dict[str, Any]:
     """The fields of `RunSpec` that a manifest fixes."""
-    found = manifest(path)["spec"]
-    return {field: tuple(found[field]) if field == "masks" else found.get(field) for field in FIELDS}
+    return vars(manifest(path).spec)
 
 
 def pinned_to(job: Job, path: Path) -> Job:
     """The same job, whose photographs must be those of a manifest; `NotComparable` where its settings differ."""
     found = manifest(path)
-    _same(job, found, path)
-    return replace(job, expected=found["images"])
+    _same(job, found.settings, path)
+    return replace(job, expected=found.images)
 
 
 def _same(job: Job, found: dict[str, Any], path: Path) -> None:
     wanted = json.loads(json.dumps(_settings(job)))
-    if differ := [field for field in wanted if wanted[field] != found["settings"].get(field)]:
+    if differ := [field for field in wanted if wanted[field] != found.get(field)]:
         raise NotComparable(
             f"{path} was written with other settings: {', '.join(differ)}. "
             "Leave data set, split, limit, masks, buckets and protocol to the manifest."

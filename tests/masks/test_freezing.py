@@ -10,7 +10,7 @@ import pytest
 
 from bench import digest
 from bench.errors import BadInput
-from bench.masks import freezing, frozen, ratio
+from bench.masks import freezing, frozen, manifests, ratio
 from bench.masks import registry as mask_registry
 from bench.progress import Ticker
 
@@ -39,7 +39,7 @@ def flip(folder, name, place, row, column):
     changed = frozen.stratum(name, frozen.pack(masks), part.size_px)
     manifest["strata"][name] |= {"file_sha256": frozen._store(folder, changed)}
     manifest["strata"][name] |= frozen.describe(changed, part.size_px)
-    manifest["sha256"] = frozen.whole_digest(part.size_px, manifest["strata"])
+    manifest["sha256"] = manifests.whole_digest(part.size_px, manifest["strata"])
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 

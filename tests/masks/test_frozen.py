@@ -195,7 +195,7 @@ def test_a_missing_file_is_named(copied):
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"sha256": "00", "size_px": 256, "strata": {}}'])
 def test_a_damaged_manifest_is_named(copied, text):
     (copied / "manifest.json").write_text(text)
-    with pytest.raises(BadInput, match=r"manifest\.json is damaged"):
+    with pytest.raises(BadInput, match=r"(damaged: .*manifest\.json|manifest\.json is damaged)"):
         frozen.load("mine-256")
 
 
@@ -206,3 +206,15 @@ def test_a_changed_digest_in_a_manifest_is_seen(copied):
     path.write_text(json.dumps(manifest))
     with pytest.raises(BadInput, match="damaged"):
         frozen.load("mine-256")
+
+
+def test_a_damaged_set_that_nobody_asked_for_is_told_and_stops_nothing(copied, capsys):
+    (copied / "manifest.json").write_text("{")
+    assert "freeform-256" in frozen.resolve(["all", "freeform"], 256)
+    assert "The mask set mine-256 is left out: A mask set is damaged: " in capsys.readouterr().err
+
+
+def test_a_damaged_set_that_is_asked_for_stops_the_run(copied):
+    (copied / "manifest.json").write_text('{"id": 3}')
+    with pytest.raises(BadInput, match=r"manifest\.json, line 1, field 'id': must be text in quotes, not 3"):
+        frozen.resolve(["mine-256"], 256)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench.errors import BadInput, UnknownName
-from bench.masks import freezing, frozen, imported, ratio
+from bench.masks import coco, freezing, frozen, imported, ratio
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_polarity_options_belong_to_folders(nvidia, home):
 
 
 def test_a_polygon_covers_the_pixels_whose_centres_it_holds():
-    square = imported.polygon(np.array([[1, 1], [4, 1], [4, 3], [1, 3]]), 5, 6)
+    square = coco.polygon(np.array([[1, 1], [4, 1], [4, 3], [1, 3]]), 5, 6)
     assert np.argwhere(square).tolist() == [[1, 1], [1, 2], [1, 3], [2, 1], [2, 2], [2, 3]]
 
 
@@ -209,13 +209,13 @@ def even_odd(corners, x, y):
 
 @given(st.lists(st.tuples(st.integers(-2, 12), st.integers(-2, 12)), min_size=3, max_size=7))
 def test_polygons_follow_the_even_odd_rule(corners):
-    mask = imported.polygon(np.array(corners), 9, 10)
+    mask = coco.polygon(np.array(corners), 9, 10)
     wanted = [[even_odd(corners, x + 0.5, y + 0.5) for x in range(10)] for y in range(9)]
     assert mask.tolist() == wanted
 
 
 def test_run_lengths_go_down_the_columns():
-    mask = imported.segmentation({"counts": [1, 2, 3], "size": [2, 3]}, 2, 3)
+    mask = coco.segmentation(coco.RunLengths((2, 3), (1, 2, 3)), 2, 3)
     assert mask.tolist() == [[False, True, False], [True, False, False]]
 
 
@@ -233,18 +233,22 @@ def packed(counts):
     return text
 
 
-@given(st.lists(st.integers(0, 5000), min_size=1, max_size=12))
+@given(st.lists(st.integers(0, 5000), min_size=1, max_size=12).filter(any))
 def test_packed_run_lengths_are_read(counts):
-    assert imported._unpacked(packed(counts)) == counts
+    height = sum(counts)
+    plain, found = (
+        coco.segmentation(coco.RunLengths((height, 1), given), height, 1) for given in (tuple(counts), packed(counts))
+    )
+    assert (found == plain).all()
 
 
 def test_run_lengths_of_another_size_are_refused():
     with pytest.raises(BadInput, match="do not fit"):
-        imported.segmentation({"counts": [1, 2, 3], "size": [2, 3]}, 3, 3)
+        coco.segmentation(coco.RunLengths((2, 3), (1, 2, 3)), 3, 3)
 
 
 @pytest.fixture
-def coco(tmp_path):
+def objects(tmp_path):
     annotations = [
         {"id": 1, "image_id": 7, "segmentation": [[4, 2, 12, 2, 12, 10, 4, 10]]},
         {"id": 2, "image_id": 7, "segmentation": [[4, 2, 4.5, 2, 4.5, 2.2]]},
@@ -255,21 +259,55 @@ def coco(tmp_path):
     return path
 
 
-def test_objects_become_masks_and_the_smallest_are_left_out(coco, home):
-    held = imported.bring("coco", "objects", coco, 16)
+def test_objects_become_masks_and_the_smallest_are_left_out(objects, home):
+    held = imported.bring("coco", "objects", objects, 16)
     assert held.manifest["imported"]["left_out"] == 1
     assert held.manifest["strata"]["20-25"]["sources"] == ["7/1"]
     assert held.pool(ratio.buckets("none")[0]).count == 2
 
 
-def test_objects_of_an_image_that_is_not_square_need_a_size(coco, home):
+def test_objects_of_an_image_that_is_not_square_need_a_size(objects, home):
     with pytest.raises(BadInput, match=r"20x16 pixels.*--size"):
-        imported.bring("coco", "objects", coco, None)
+        imported.bring("coco", "objects", objects, None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"height": 16', '"height": "16"', r"field 'images\[0\].height': must be a whole number"),
+        ('"height": 16', '"height": 16000000000', r"field 'images\[0\].height': 20x16000000000 is no size of an image"),
+        ('"image_id": 7', '"image_id": 8', r"field 'annotations\[0\].image_id': there is no image 8"),
+        ("[[4, 2, 12,", "[[4, 12,", r"field 'annotations\[0\].segmentation': a polygon has 7 numbers"),
+        ("[[4, 2, 12,", "[[4, 2, 1e99,", r"field 'annotations\[0\].segmentation': a corner lies at 1e\+99"),
+        ("[[4, 2, 12,", '[["4", 2, 12,', r"field 'annotations\[0\].segmentation\[0\]\[0\]': must be a number"),
+        ("[0, 160, 160]", "[-1, 161, 160]", r"field 'annotations\[2\].segmentation': run lengths for \[16, 20\]"),
+        ("[0, 160, 160]", '"ooooooooooooo"', r"field 'annotations\[2\].segmentation': packed run lengths are damaged"),
+    ],
+)
+def test_a_wrong_field_of_a_coco_file_is_named(objects, home, old, new, sentence):
+    objects.write_text("\ufeff" + objects.read_text().replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(BadInput, match=rf"instances\.json, line 1, {sentence}"):
+        imported.bring("coco", "objects", objects, 16)
+
+
+def test_another_set_under_a_taken_name_is_refused(folder, home):
+    first = imported.bring("folder", "mine", folder, None)
+    for size in (None, first.size_px):
+        with pytest.raises(BadInput, match=f"There is a mask set {first.id} already .*--force"):
+            imported.bring("folder", "mine", folder, size)
+    assert imported.bring("folder", "mine", folder, None, force=True).digest == first.digest
+
+
+def test_a_source_that_is_no_folder_is_told_what_it_is(folder, home, tmp_path):
+    with pytest.raises(BadInput, match=r"nowhere does not exist"):
+        imported.bring("folder", "mine", tmp_path / "nowhere", None)
+    with pytest.raises(BadInput, match=r"\.png is a file; give the folder"):
+        imported.bring("folder", "mine", next(folder.glob("*.png")), None)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]"])
 def test_a_file_that_is_not_coco_is_named(tmp_path, home, text):
     path = tmp_path / "x.json"
     path.write_text(text)
-    with pytest.raises(BadInput, match=r"x\.json is no COCO"):
+    with pytest.raises(BadInput, match=r"x\.json"):
         imported.bring("coco", "objects", path, 16)

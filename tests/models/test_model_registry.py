@@ -278,5 +278,5 @@ def test_a_file_by_path_has_a_digest_that_its_place_does_not_move(tmp_path):
 def test_a_record_that_is_no_object_is_named(toyzoo):
     give("trained", "trained")
     (weights.folder("tiny") / "trained.json").write_text(json.dumps(7))
-    with pytest.raises(BadInput, match=r"trained\.json is not a JSON object"):
+    with pytest.raises(BadInput, match=r"trained\.json must hold a table of fields, not 7.*again"):
         model_registry.choose(["tiny"])

@@ -97,7 +97,7 @@ def test_an_imports_output_digest_is_that_of_the_stored_input(theirs):
     assert weights.import_checkpoint("tiny", theirs, "again")["output_sha256"] == first
     other = theirs.with_name("other.pth")
     torch.save({"generator": {"net.weight": torch.full((3, 4, 3, 3), 0.5), "net.bias": torch.zeros(3)}}, other)
-    assert weights.import_checkpoint("tiny", other, "places2")["output_sha256"] != first
+    assert weights.import_checkpoint("tiny", other, "places2", force=True)["output_sha256"] != first
 
 
 def test_several_checkpoints_stand_beside_each_other(theirs):
@@ -197,3 +197,26 @@ def test_a_tag_that_would_mislead_or_escape_is_refused(theirs, tag):
 def test_a_classical_model_takes_no_weights(theirs):
     with pytest.raises(BadInput, match="'flat' takes no weights"):
         weights.import_checkpoint("flat", theirs)
+
+
+def test_weights_under_a_tag_that_is_taken_are_refused(toyzoo, theirs):
+    weights.import_checkpoint("tiny", theirs, "places2")
+    before = weights.find("tiny")["places2"].read_bytes()
+    with pytest.raises(BadInput, match=r"There are weights tiny@places2 already .*--force"):
+        weights.import_checkpoint("tiny", theirs, "places2")
+    assert weights.find("tiny")["places2"].read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{\n"sha256": 3}', r"x\.json, line 2, field 'sha256': must be text in quotes, not 3\. Import or train"),
+        ("{}", r"x\.json, field 'sha256': is missing\. Import or train"),
+        ('{"sha256": "0", "settings": []}', r"field 'settings': must be a table, not a list\. Import or train"),
+        ("{", r"x\.json is not valid JSON.* Import or train"),
+    ],
+)
+def test_a_damaged_record_is_named_with_what_to_do(tmp_path, text, sentence):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(BadInput, match=sentence):
+        weights.record(tmp_path / "x.safetensors")

@@ -204,7 +204,7 @@ def test_other_photographs_than_the_manifests_are_refused(exported, outside, spe
 
 def test_a_file_that_is_no_manifest_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text("[1]")
-    with pytest.raises(BadInput, match="is not a manifest that bench export wrote"):
+    with pytest.raises(BadInput, match="must hold a table of fields, not a list"):
         export.spec_from(tmp_path / "manifest.json")
 
 

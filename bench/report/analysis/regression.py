@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import documents
 from bench.disk import write_text
 from bench.errors import BadInput, NotComparable, UnknownName
 from bench.models import registry as model_registry
@@ -18,7 +19,6 @@ from bench.report.results import Number, Run
 
 FORM = 1
 """Version of the file."""
-FIELDS = ("form", "made_by", "settings", "digests", "tolerances", "stochastic", "values")
 EQUAL, BETTER, WORSE, GONE = "equal", "better", "worse", "gone"
 Key = tuple[str, str, str, str]
 """Model, mask set, bucket, metric."""
@@ -100,19 +100,44 @@ def _stochastic(model: str) -> bool:
     return bool(card and card.stochastic)
 
 
+@dataclass(frozen=True)
+class _Value:
+    """A number of the file."""
+
+    model: str
+    mask_set: str
+    bucket: str
+    metric: str
+    value: float
+    n: int
+    spread: float | None
+
+
+@dataclass(frozen=True)
+class _File:
+    """What `expectations` writes."""
+
+    form: int
+    made_by: str
+    settings: dict[str, Any]
+    digests: dict[str, str]
+    tolerances: dict[str, float]
+    stochastic: tuple[str, ...]
+    values: tuple[_Value, ...]
+
+
 def read(path: Path) -> dict[str, Any]:
-    """A file that `expectations` filled; raises `BadInput` for anything else."""
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise BadInput(
-            f"{path} cannot be read ({fault.strerror}): make one with bench check RUN --write {path}"
-        ) from None
-    except ValueError as fault:
-        raise BadInput(f"{path} is not JSON: {fault}.") from fault
-    if not isinstance(held, dict) or any(name not in held for name in FIELDS) or held["form"] != FORM:
+    """A file that `expectations` filled; raises `BadInput` for anything else, naming line and field."""
+    document = documents.from_json(path, "the expectations")
+    if document.data.get("form") != FORM:
         raise BadInput(f"{path} is no file of `bench check --write`, or of another version of it.")
-    return held
+    held = document.into(_File)
+    if not isinstance(held.settings.get("metrics"), dict):
+        raise document.fault("must be a table", "settings", "metrics")
+    for place, value in enumerate(held.values):
+        if value.metric not in held.tolerances:
+            raise document.fault(f"has no tolerance for {value.metric}", "values", place, "metric")
+    return document.data
 
 
 def write(path: Path, held: Mapping[str, Any]) -> None:
@@ -167,7 +192,7 @@ def _differences(before: Any, now: Any, place: str = "") -> Iterator[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         for name in dict.fromkeys([*before, *now]):
             yield from _differences(before.get(name), now.get(name), f"{place}, {name}" if place else str(name))
-    elif isinstance(before, list) and isinstance(now, list) and set(before) != set(now):
+    elif isinstance(before, list) and isinstance(now, list) and set(map(str, before)) != set(map(str, now)):
         sides = ((now, before, "only here"), (before, now, "only in the file"))
         yield from (
             f"{place}: {', '.join(own)} {where}" for a, b, where in sides if (own := [v for v in a if v not in b])

@@ -168,6 +168,24 @@ def test_a_file_that_is_none_is_refused(tmp_path, content):
         regression.read(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"values": [{}]}, r"field 'values\[0\].model': is missing"),
+        ({"tolerances": {"psnr": "0.1"}}, "field 'tolerances.psnr': must be a number, not \"0.1\""),
+        ({"tolerances": {}}, r"field 'values\[0\].metric': has no tolerance for psnr"),
+        ({"settings": {"metrics": 1}}, "field 'settings.metrics': must be a table"),
+        ({"stochastic": "a"}, "field 'stochastic': must be a list"),
+        ({"valeus": []}, "field 'valeus': no such field; did you mean 'values'"),
+    ],
+)
+def test_a_wrong_field_of_the_file_is_named(tmp_path, held, change, sentence):
+    path = tmp_path / "gate.json"
+    path.write_text("\ufeff" + json.dumps(held | change, indent=1), encoding="utf-8")
+    with pytest.raises(BadInput, match=rf"gate\.json, (line \d+, )?{sentence}"):
+        regression.read(path)
+
+
 def test_wrong_tolerances_are_refused(make):
     for text in ("abc", "psnr=", "psnr=-1", "psnr=nan", "psnr=inf"):
         with pytest.raises(BadInput, match="METRIC=NUMBER"):
