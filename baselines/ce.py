@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from baselines.layers.resizing import resized
-from bench.errors import BadInput
 from bench.models import torch7
 from bench.training import base, initialise
 from bench.training.adversarial import ORIGINAL
@@ -135,11 +134,8 @@ def blank(images: Tensor, hole: Tensor) -> Tensor:
     return torch.where(hole > 0, colour, images)
 
 
-def model(variant: str = "", width: int = 64, bottleneck: int = 4000, bias: bool = True) -> ContextEncoder:
+def model(variant: str = "random", width: int = 64, bottleneck: int = 4000, bias: bool = True) -> ContextEncoder:
     """The model without weights; the port's weights have no biases."""
-    variant = variant or "random"
-    if variant not in CARD.variants:
-        raise BadInput(f"ce has no variant '{variant}'. There are: {', '.join(CARD.variants)}.")
     return ContextEncoder(variant, Generator(width, bottleneck, centre=variant == "centre", bias=bias))
 
 

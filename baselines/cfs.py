@@ -12,18 +12,16 @@ the hole reaches the rim around it. Here a sketch is made of the masked image al
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
-from skimage.feature import canny
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from baselines.layers import hed
+from baselines.layers import hed, spectral
+from baselines.layers.outlines import contours, grey, merge
 from baselines.layers.partial import PartialConv2d
 from baselines.layers.patchgan import Discriminator
 from bench import downloads
@@ -44,6 +42,7 @@ CARD = ModelCard(
     code="GuardSkill/Feature-Selection-Inpainting@9090dac",
     licence="CC BY-NC 4.0 (code; no weights were published)",
     size_px=256,
+    minimum_px=16,
     families=("irregular",),
     data=("places2",),
     form="two U-Nets: sketches by partial convolutions, then colours by convolutions with gates on input and output "
@@ -64,8 +63,6 @@ CARD = ModelCard(
 
 BLOCKS = {"paper": 8, "code": 4}
 SKETCHES = ("hed", "canny")
-SMALLEST_PX = 16
-LUMA = (0.2125, 0.7154, 0.0721)
 MID_GREY = 0.5
 """What HED sees in the hole."""
 REDUCTION, NARROWEST = 16, 4
@@ -253,41 +250,14 @@ class SketchGuided(nn.Module):
         return (self.inpaint(torch.cat([images * known, sketches, known], 1)).tanh() + 1) / 2
 
     def predict(self, images: Tensor, masks: Tensor) -> Tensor:
-        """See `bench.contracts.Model`; raises `BadInput` for sides below 16 pixels."""
-        if min(images.shape[-2:]) < SMALLEST_PX:
-            height, width = images.shape[-2:]
-            raise BadInput(
-                f"cfs takes images of at least {SMALLEST_PX} x {SMALLEST_PX} pixels, not {height} x {width}."
-            )
+        """See `bench.contracts.Model`."""
         outlines = self.outlines(images, masks)
         sketches = self.draw(grey(images), outlines, masks)
         return self.paint(images, merge(sketches, outlines, masks), masks)
 
 
-def grey(images: Tensor) -> Tensor:
-    """[B, 3, H, W] -> [B, 1, H, W], as scikit-image weighs the channels."""
-    return (images * torch.tensor(LUMA, device=images.device, dtype=images.dtype).view(3, 1, 1)).sum(1, keepdim=True)
-
-
-def contours(greys: Tensor, masks: Tensor) -> Tensor:
-    """Canny's edges [B, 1, H, W], 0 or 1, with scikit-image's sigma of 2; none in the hole or next to it."""
-    planes, valid = greys[:, 0].detach().double().cpu().numpy(), masks[:, 0].cpu().numpy() < MID_GREY
-    found = np.zeros(planes.shape, dtype=bool)
-    for edges, plane, known in zip(found, planes, valid, strict=True):
-        edges[:] = canny(plane, sigma=2.0, mask=known)
-    return torch.from_numpy(found)[:, None].to(greys)
-
-
-def merge(sketches: Tensor, outlines: Tensor, masks: Tensor) -> Tensor:
-    """The predicted sketch in the hole, the known one outside."""
-    return sketches * masks + outlines * (1 - masks)
-
-
-def model(variant: str = "", *, width: int = 64, sketches: str = "hed") -> SketchGuided:
+def model(variant: str = "paper", *, width: int = 64, sketches: str = "hed") -> SketchGuided:
     """Build without weights; `sketches` are drawn by `hed`, whose weights are part of the model's, or by `canny`."""
-    variant = variant or "paper"
-    if variant not in BLOCKS:
-        raise BadInput(f"cfs has no variant '{variant}'. There are: {', '.join(BLOCKS)}.")
     if sketches not in SKETCHES:
         raise BadInput(f"cfs has no sketches by '{sketches}'. There are: {', '.join(SKETCHES)}.")
     return SketchGuided(BLOCKS[variant], width, sketches)
@@ -299,17 +269,11 @@ def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
     {"sketch": EdgeModel_N_gen, "inpaint": InpaintingModel_N_gen, "hed": network-bsds500}.
     """
     generators = {
-        f"{part}.{_our_name(name)}": tensor
+        f"{part}.{spectral.parametrised(name.removeprefix('module.'))}": tensor
         for part in ("sketch", "inpaint")
         for name, tensor in checkpoint[part].get("generator", checkpoint[part]).items()
     }
     return generators | {f"hed.{name}": tensor for name, tensor in hed.convert(checkpoint["hed"]).items()}
-
-
-def _our_name(name: str) -> str:
-    """Spectral norms: `weight_orig`, `weight_u`, `weight_v` of older PyTorch -> names of its parametrisations."""
-    name = name.removeprefix("module.").replace("weight_orig", "parametrizations.weight.original")
-    return re.sub(r"weight_([uv])$", r"parametrizations.weight.0._\1", name)
 
 
 class Training(base.Training):

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
+from baselines.layers.two_stages import TwoStages, taught
 from bench.training import base, data, initialise, losses
 from bench.training.adversarial import WASSERSTEIN, gradient_penalty
 from bench.training.base import Batch
@@ -173,7 +174,7 @@ class FineGenerator(Layers):
         return self.allconv17(self.run(torch.cat(branches, dim=1), DECODER))
 
 
-class DeepFillV1(nn.Module):
+class DeepFillV1(TwoStages):
     """Coarse network and refinement; images are BGR in -1..1, zero in the hole."""
 
     def __init__(self, width: int = 32) -> None:
@@ -185,21 +186,6 @@ class DeepFillV1(nn.Module):
         """[B, 3, H, W] and [B, 1, H, W] (1 = missing) -> both stages' whole images."""
         coarse = self.coarse_generator(images, masks)
         return coarse, self.fine_generator(coarse * masks + images * (1 - masks), masks)
-
-    def predict(self, images: Tensor, masks: Tensor) -> Tensor:
-        """See `bench.contracts.Model`."""
-        _, refined = self(encode(images) * (1 - masks), masks)
-        return decode(refined)
-
-
-def encode(images: Tensor) -> Tensor:
-    """RGB in 0..1 -> BGR in -1..1."""
-    return images.flip(1) * 2 - 1
-
-
-def decode(images: Tensor) -> Tensor:
-    """BGR in -1..1 -> RGB in 0..1."""
-    return (images.flip(1) + 1) / 2
 
 
 def model(variant: str = "", *, width: int = 32) -> DeepFillV1:
@@ -250,7 +236,7 @@ class Training(base.Training):
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Wasserstein distances of both critics, and the penalty on gradients inside the hole."""
-        truth, _, refined = self._pass(batch)
+        truth, _, refined = taught(self.players["generator"], batch)
         fake = refined * batch.masks + truth * (1 - batch.masks)
         terms = {name: torch.zeros((), device=truth.device) for name in ("real", "fake", "gradient_penalty")}
         views = zip(*(self._views(images, batch.masks) for images in (truth, fake, batch.masks)), strict=True)
@@ -262,7 +248,7 @@ class Training(base.Training):
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Discounted L1 in the window, L1 on the known part, both of both stages; the composite is judged."""
-        truth, coarse, refined = self._pass(batch)
+        truth, coarse, refined = taught(self.players["generator"], batch)
         error = self.coarse_weight * (coarse - truth).abs() + (refined - truth).abs()
         known = 1 - batch.masks
         terms = {
@@ -274,10 +260,6 @@ class Training(base.Training):
             scores = [WASSERSTEIN.fool(critic(view)) for critic, view in zip(self._critics(), views, strict=True)]
             terms["adversarial"] = scores[0] + scores[1]
         return terms
-
-    def _pass(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        truth = encode(batch.images)
-        return truth, *self.players["generator"](truth * (1 - batch.masks), batch.masks)
 
     def _critics(self) -> tuple[nn.Module, nn.Module]:
         return self.players["discriminator"]["whole"], self.players["discriminator"]["window"]

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
+from baselines.layers.two_stages import TwoStages, taught
 from bench.errors import BadInput
 from bench.training import base, initialise
 from bench.training.adversarial import HINGE
@@ -135,7 +136,7 @@ class ToImage(nn.Module):
         return self.conv(x).tanh()
 
 
-class DeepFillV2(nn.Module):
+class DeepFillV2(TwoStages):
     """Coarse network and refinement; images are BGR in -1..1, zero in the hole."""
 
     def __init__(self, width: int = 24) -> None:
@@ -168,21 +169,6 @@ class DeepFillV2(nn.Module):
         attended = contextual_attention(self._run(filled, BEFORE_ATTENTION), masks)
         branches = [self._run(filled, CONVOLUTION), self._run(attended, AFTER_ATTENTION)]
         return coarse, self.allconv17(self._run(torch.cat(branches, dim=1), DECODER))
-
-    def predict(self, images: Tensor, masks: Tensor) -> Tensor:
-        """See `bench.contracts.Model`."""
-        _, refined = self(encode(images) * (1 - masks), masks)
-        return decode(refined)
-
-
-def encode(images: Tensor) -> Tensor:
-    """RGB in 0..1 -> BGR in -1..1."""
-    return images.flip(1) * 2 - 1
-
-
-def decode(images: Tensor) -> Tensor:
-    """BGR in -1..1 -> RGB in 0..1."""
-    return (images.flip(1) + 1) / 2
 
 
 def model(variant: str = "", *, width: int = 24) -> DeepFillV2:
@@ -254,7 +240,7 @@ class Training(base.Training):
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Real images and composites pass as one batch."""
-        truth, _, refined = self._pass(batch)
+        truth, _, refined = taught(self.players["generator"], batch)
         both = torch.cat([truth, _composite(refined, truth, batch.masks)])
         scores = self.players["discriminator"](torch.cat([both, batch.masks.repeat(2, 1, 1, 1)], dim=1))
         real, fake = scores.chunk(2)
@@ -262,16 +248,12 @@ class Training(base.Training):
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """L1 of both stages over the whole image; the composite is judged."""
-        truth, coarse, refined = self._pass(batch)
+        truth, coarse, refined = taught(self.players["generator"], batch)
         terms = {"coarse": F.l1_loss(coarse, truth), "refined": F.l1_loss(refined, truth)}
         if weights["adversarial"]:
             fake = torch.cat([_composite(refined, truth, batch.masks), batch.masks], dim=1)
             terms["adversarial"] = HINGE.fool(self.players["discriminator"](fake))
         return terms
-
-    def _pass(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        truth = encode(batch.images)
-        return truth, *self.players["generator"](truth * (1 - batch.masks), batch.masks)
 
 
 def _composite(output: Tensor, truth: Tensor, masks: Tensor) -> Tensor:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from bench.errors import BadInput
 from bench.training import base, features, initialise, losses
 from bench.training.adversarial import HINGE
 from bench.training.base import Batch
@@ -242,9 +241,6 @@ class DeepGIN(nn.Module):
         """
         size = images.shape[-2:]
         down, across = (max(1, round(side / SIDE)) for side in size)
-        if down == across == 1 and (size[0] % CARD.multiple or size[1] % CARD.multiple):
-            said = f"deepgin cannot take {size[0]} x {size[1]} pixels"
-            raise BadInput(f"{said}: sides below 384 must be multiples of {CARD.multiple}.")
         shown = paste(torch.ones_like(images), images, masks)
         if down > 1 or across > 1:
             whole = (down * SIDE, across * SIDE)
@@ -285,15 +281,12 @@ def resized(x: Tensor, size: tuple[int, ...], mode: str) -> Tensor:
     return F.interpolate(x, list(size), mode=mode, align_corners=False, antialias=True).clamp(0, 1)
 
 
-def model(variant: str = "", *, width: int = 32, ensemble: bool = False, blur: bool = False) -> DeepGIN:
+def model(variant: str = "spd-mssa-bp", *, width: int = 32, ensemble: bool = False, blur: bool = False) -> DeepGIN:
     """Build without weights.
 
     `ensemble` averages five turned and mirrored passes in whole 8-bit levels, `blur` resizes the result to half its
     size and back: both as the published test script does, neither in the paper.
     """
-    variant = variant or "spd-mssa-bp"
-    if variant not in CARD.variants:
-        raise BadInput(f"deepgin has no variant '{variant}'. There are: {', '.join(CARD.variants)}.")
     return DeepGIN(variant, width, ensemble=ensemble, blur=blur)
 
 

@@ -40,7 +40,6 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.layers.likeness import attend
-from bench.errors import BadInput
 from bench.training import base, losses
 from bench.training.adversarial import WASSERSTEIN, gradient_penalty
 from bench.training.base import Batch
@@ -74,7 +73,6 @@ CARD = ModelCard(
     parameters={"instance": 3_759_205, "spectral": 3_757_093},
 )
 
-MULTIPLE = 32
 SLOPE = 0.1
 
 
@@ -206,21 +204,12 @@ class DualPath(Path):
         return self.generator(*self.encoder(images * known), known)
 
     def predict(self, images: Tensor, masks: Tensor) -> Tensor:
-        """See `bench.contracts.Model`; raises `BadInput` for no image and for sides that are no multiples of 32."""
-        count, _, *sides = images.shape
-        if not count or any(side % MULTIPLE for side in sides):
-            given = f"{count} of {sides[0]} x {sides[1]}"
-            raise BadInput(
-                f"dualpath takes one image or more, of sides in multiples of {MULTIPLE} pixels, not {given}."
-            )
+        """See `bench.contracts.Model`."""
         return (self(images * 2 - 1, masks) + 1) / 2
 
 
-def model(variant: str = "", *, width: int = 32) -> DualPath:
+def model(variant: str = "instance", *, width: int = 32) -> DualPath:
     """Build without weights."""
-    variant = variant or "instance"
-    if variant not in CARD.variants:
-        raise BadInput(f"dualpath has no variant '{variant}'. There are: {', '.join(CARD.variants)}.")
     return DualPath(width, norm=variant == "instance")
 
 

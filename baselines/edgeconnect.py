@@ -7,17 +7,15 @@ Paper: Nazeri, Ng, Joseph, Qureshi, Ebrahimi, arXiv 1901.00212, ICCV Workshops 2
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Any
 
-import numpy as np
 import torch
-from skimage.feature import canny
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from baselines.layers import spectral
+from baselines.layers.outlines import contours, grey, merge
 from baselines.layers.patchgan import Discriminator
-from bench.errors import BadInput
 from bench.training import base, features, initialise, losses
 from bench.training.adversarial import ORIGINAL
 from bench.training.base import Batch
@@ -34,6 +32,7 @@ CARD = ModelCard(
     licence="CC BY-NC 4.0",
     size_px=256,
     multiple=4,
+    minimum_px=12,
     families=("irregular", "rectangular"),
     data=("places2", "celeba", "paris-streetview"),
     form="two generators with dilated residual blocks: edges first, then colours along them",
@@ -54,9 +53,6 @@ CARD = ModelCard(
     },
 )
 
-LUMA = (0.2125, 0.7154, 0.0721)
-SIGMA = 2.0
-"""Of Canny's Gaussian; thresholds are scikit-image's own."""
 PERCEPTUAL = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 STYLE = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")
 
@@ -136,45 +132,18 @@ class EdgeConnect(nn.Module):
         return self.paint(images, merge(edges, known, masks) if self.merged else edges, masks)
 
 
-def grey(images: Tensor) -> Tensor:
-    """[B, 3, H, W] -> [B, 1, H, W], as scikit-image weighs the channels."""
-    return (images * torch.tensor(LUMA, device=images.device, dtype=images.dtype).view(3, 1, 1)).sum(1, keepdim=True)
-
-
-def contours(greys: Tensor, masks: Tensor | None = None) -> Tensor:
-    """Canny's edges [B, 1, H, W], 0 or 1; with masks none in the hole or next to it, whatever lies there."""
-    planes = greys[:, 0].detach().double().cpu().numpy()
-    valid = [None] * len(planes) if masks is None else list(masks[:, 0].cpu().numpy() < 0.5)
-    found = np.stack([canny(plane, sigma=SIGMA, mask=known) for plane, known in zip(planes, valid, strict=True)])
-    return torch.from_numpy(found)[:, None].to(greys)
-
-
-def merge(edges: Tensor, known: Tensor, masks: Tensor) -> Tensor:
-    """Predicted edges in the hole, known ones outside."""
-    return edges * masks + known * (1 - masks)
-
-
-def model(variant: str = "", *, width: int = 64) -> EdgeConnect:
+def model(variant: str = "published", *, width: int = 64) -> EdgeConnect:
     """Build without weights."""
-    variant = variant or "published"
-    if variant not in CARD.variants:
-        raise BadInput(f"edgeconnect has no variant '{variant}'. There are: {', '.join(CARD.variants)}.")
     return EdgeConnect(variant, width)
 
 
 def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
     """Both generators of the authors, as one dict {"edge": EdgeModel_gen, "inpaint": InpaintingModel_gen} -> ours."""
     return {
-        f"{part}.{_our_name(name)}": tensor
+        f"{part}.{spectral.parametrised(name.removeprefix('module.'))}": tensor
         for part in ("edge", "inpaint")
         for name, tensor in checkpoint[part].get("generator", checkpoint[part]).items()
     }
-
-
-def _our_name(name: str) -> str:
-    """Spectral norms: `weight_orig`, `weight_u`, `weight_v` of older PyTorch -> names of its parametrisations."""
-    name = name.removeprefix("module.").replace("weight_orig", "parametrizations.weight.original")
-    return re.sub(r"weight_([uv])$", r"parametrizations.weight.0._\1", name)
 
 
 class Training(base.Training):

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BadInput
 from bench.models import torch7
 from bench.training import base, initialise, losses
 from bench.training.adversarial import ORIGINAL
@@ -61,8 +60,6 @@ CARD = ModelCard(
 
 MEAN = (0.45603489875793, 0.44721376895905, 0.41546452045441)
 """Mean colour of Places2, R, G, B, as the authors' file holds it; every file has its own."""
-LAYERS = 17
-TRANSPOSED = (13, 15)
 TELEA_RADIUS_PX = 1
 
 
@@ -138,11 +135,8 @@ def _blend(image: Tensor, mask: Tensor, output: Tensor) -> Tensor:
     return torch.from_numpy(cloned.astype(np.float32) / 255).permute(2, 0, 1)
 
 
-def model(variant: str = "", *, width: int = 64) -> GLCIC:
+def model(variant: str = "authors", *, width: int = 64) -> GLCIC:
     """Build without weights."""
-    variant = variant or "authors"
-    if variant not in CARD.variants:
-        raise BadInput(f"glcic has no variant '{variant}'. There are: {', '.join(CARD.variants)}.")
     return GLCIC(variant, width)
 
 

@@ -20,7 +20,6 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.layers.same import SameConv2d
-from bench.errors import BadInput
 from bench.training import base, data, features, initialise, losses
 from bench.training.adversarial import HINGE, WASSERSTEIN, gradient_penalty
 from bench.training.base import Batch
@@ -154,11 +153,8 @@ class GMCNN(nn.Module):
         return self.decode(self(self.encode(images), masks))
 
 
-def model(variant: str = "", *, width: int = 32) -> GMCNN:
+def model(variant: str = "tensorflow", *, width: int = 32) -> GMCNN:
     """Build without weights."""
-    variant = variant or "tensorflow"
-    if variant not in CARD.variants:
-        raise BadInput(f"gmcnn has no variant '{variant}'. There are: {', '.join(CARD.variants)}.")
     return GMCNN(variant, width)
 
 

@@ -108,6 +108,7 @@ class PConv(PConvUNet):
 
     def __init__(self, *, bgr: bool, mean: tuple[float, ...], std: tuple[float, ...], **network: int | bool) -> None:
         super().__init__(**network)
+        self.multiple = 2 ** network["levels"]  # as built; the card has that of mmagic's seven levels
         self.bgr = bgr
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.errors import BadInput
 from bench.training import base, initialise
 from bench.training.adversarial import ORIGINAL
 from bench.training.base import Batch
@@ -127,11 +126,8 @@ class PGN(nn.Module):
         return self(self.blank(images, masks))[-1]
 
 
-def model(variant: str = "", *, width: int = 64, most: int = 8) -> PGN:
+def model(variant: str = "square", *, width: int = 64, most: int = 8) -> PGN:
     """Build without weights. No layer of a U-Net has more than `most` times its `width` channels."""
-    variant = variant or "square"
-    if variant not in CARD.variants:
-        raise BadInput(f"pgn has no variant '{variant}'. There are: {', '.join(CARD.variants)}.")
     return PGN(variant, width, most)
 
 

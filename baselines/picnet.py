@@ -18,7 +18,6 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.layers.likeness import attend
-from bench.errors import BadInput
 from bench.training import base, initialise, losses
 from bench.training.adversarial import LEAST_SQUARES
 from bench.training.base import Batch
@@ -256,7 +255,7 @@ class PICNet(nn.Module):
         self.E, self.G = Encoder(width), Generator(width)
 
     def predict(self, images: Tensor, masks: Tensor, seeds: Sequence[int]) -> Tensor:
-        """See `bench.contracts.Model`; raises `BadInput` for sides that are no multiples of 32."""
+        """See `bench.contracts.Model`."""
         return self._completed(images, masks, seeds, [self.number])[:, 0]
 
     def samples(self, images: Tensor, masks: Tensor, seeds: Sequence[int], count: int) -> Tensor:
@@ -269,9 +268,6 @@ class PICNet(nn.Module):
 
     def _completed(self, images: Tensor, masks: Tensor, seeds: Sequence[int], numbers: Sequence[int | None]) -> Tensor:
         """The samples of those numbers, None for the mean; the image is encoded once, no other sample is decoded."""
-        if any(side % CARD.multiple for side in images.shape[2:]):
-            height, width = images.shape[2:]
-            raise BadInput(f"picnet takes sides in multiples of {CARD.multiple} pixels, not {height} x {width}.")
         known = 1 - masks
         features = self.E(encode(images) * known)
         expected = self.E.expected(features[1])
@@ -296,11 +292,8 @@ def encode(images: Tensor) -> Tensor:
     return images * 2 - 1
 
 
-def model(variant: str = "", *, width: int = 32) -> PICNet:
+def model(variant: str = "sampled", *, width: int = 32) -> PICNet:
     """Build without weights."""
-    variant = variant or "sampled"
-    if variant not in CARD.variants:
-        raise BadInput(f"picnet has no variant '{variant}'. There are: {', '.join(CARD.variants)}.")
     return PICNet(variant, width)
 
 

@@ -45,7 +45,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.pconv import PConvUNet
-from bench.errors import BadInput
 from bench.training import base, data, features, initialise, losses
 from bench.training.adversarial import ORIGINAL
 from bench.training.base import Batch
@@ -136,18 +135,12 @@ class RNON(nn.Module):
 
     def __init__(self, levels: int, width: int, fine_width: int, blocks: int, fusion: int) -> None:
         super().__init__()
-        self.multiple = 2**levels
+        self.multiple = 2**levels  # as built; the card has that of the published size
         self.repair = Repair(levels, width)
         self.optimisation = Optimisation(fine_width, blocks, fusion)
 
     def predict(self, images: Tensor, masks: Tensor) -> Tensor:
-        """See `bench.contracts.Model`; raises `BadInput` for no image and for sides that cannot be halved so often."""
-        count, _, *sides = images.shape
-        if not count or any(side % self.multiple for side in sides):
-            given = f"{count} of {sides[0]} x {sides[1]}"
-            raise BadInput(
-                f"rnon takes one image or more, of sides in multiples of {self.multiple} pixels, not {given}."
-            )
+        """See `bench.contracts.Model`."""
         known = 1 - masks
         return self.optimisation(self.repair(images * known, known))
 
@@ -156,8 +149,6 @@ def model(
     variant: str = "", *, levels: int = 8, width: int = 64, fine_width: int = 32, blocks: int = 16, fusion: int = 3
 ) -> RNON:
     """Build without weights."""
-    if variant:
-        raise BadInput(f"rnon has no variants, so no '{variant}'.")
     return RNON(levels, width, fine_width, blocks, fusion)
 
 

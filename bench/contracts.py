@@ -32,7 +32,8 @@ class Dataset(ABC):
 class Model(Protocol):
     """An inpainting system. A file `baselines/NAME.py` holds `CARD` (a `ModelCard` literal) and
 
-    `def model(variant: str = "", **settings) -> Model`, which builds it without weights. Learned models are
+    `def model(variant: str = "", **settings) -> Model`, which builds it without weights; it is called with a variant of
+    the card, never with another. Learned models are
     `torch.nn.Module`s whose state dict is what their weights hold.
     """
 

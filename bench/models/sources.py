@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from bench import digest, plugins
-from bench.errors import BadInput, BenchError, ContractBroken, Unavailable
+from bench.errors import BadInput, BenchError, ContractBroken, Unavailable, UnknownName
 from bench.types import ModelCard
 
 GROUP = "bench.models"
@@ -104,7 +104,12 @@ def load(member: Member) -> ModuleType:
 
 
 def build(member: Member, variant: str = "", attribute: str = "model", **settings: Any) -> Any:
-    """A model without weights: `model(variant, **settings)` of its file, or `Class(**settings)`."""
+    """A model without weights: `model(variant, **settings)` of its file, or `Class(**settings)`.
+
+    The variant is one of the card's, the first of them where none is named; another raises `UnknownName`.
+    """
+    if attribute == "model":
+        variant = form(member, variant)
     module = load(member)
     maker = getattr(module, attribute, None)
     if maker is None:
@@ -121,6 +126,15 @@ def build(member: Member, variant: str = "", attribute: str = "model", **setting
         given = ", ".join(f"{key}={value!r}" for key, value in settings.items())
         what = f"{attribute}({', '.join(filter(None, [repr(variant) if attribute == 'model' else '', given]))})"
         raise ContractBroken(f"{member.file}: {what} fails: {type(fault).__name__}: {fault}") from fault
+
+
+def form(member: Member, variant: str) -> str:
+    """The variant that a name stands for: one of the card's, the first of them where none is named; "" without any."""
+    card = card_in(member.file)
+    known = card.variants if card else {}
+    if variant and variant not in known:
+        raise UnknownName(f"variant of {member.id}", [variant], known, f"bench models show {member.id}")
+    return variant or next(iter(known), "")
 
 
 def fingerprint(member: Member) -> dict[str, Any]:

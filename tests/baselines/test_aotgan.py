@@ -7,7 +7,6 @@ import torch
 from torch.nn import functional as F
 
 from baselines import aotgan
-from bench.errors import BadInput
 from bench.training.base import Batch
 from tests.fill import figures, fill, parametrised, picture, published
 
@@ -94,11 +93,6 @@ def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing
             output = small().predict(image * (1 - hole), hole)
         assert output.shape == image.shape
         assert 0 <= output.min() <= output.max() <= 1
-
-
-def test_an_unknown_variant_is_refused():
-    with pytest.raises(BadInput, match="mmagic"):
-        aotgan.model("mixed")
 
 
 def learning(name):

@@ -6,7 +6,6 @@ import torch
 from PIL import Image
 
 from baselines import ce
-from bench.errors import BadInput
 from bench.models import contract
 from bench.training.base import Batch
 from tests.fill import figures, fill, picture
@@ -133,11 +132,6 @@ def test_the_centre_variant_fills_the_square_and_leaves_the_rest_blank():
     assert output[..., WIDE, WIDE].std() > 0
     assert torch.allclose(output[0, :, 0, 0], torch.tensor(ce.FILL), atol=1e-6)
     assert torch.allclose(output[..., 100:, :], images[..., 100:, :], atol=1e-6)
-
-
-def test_an_unknown_variant_is_refused():
-    with pytest.raises(BadInput, match="random, centre"):
-        ce.model("corner")
 
 
 def test_the_ring_weighs_ten_times_and_the_mean_runs_over_all():

@@ -9,7 +9,6 @@ import torch
 from torch.nn import functional as F
 
 from baselines import crfill
-from bench.errors import BadInput
 from bench.training.base import Batch
 from tests.fill import figures, fill, parametrised, picture, published
 
@@ -115,11 +114,6 @@ def test_the_variant_for_large_images_has_its_coarse_stage_at_half_the_size():
             small().coarse(image[..., ::2, ::2], mask[..., ::2, ::2]),
         )
     assert torch.equal(large, coarse.repeat_interleave(2, 2).repeat_interleave(2, 3))
-
-
-def test_an_unknown_variant_is_refused():
-    with pytest.raises(BadInput, match="nearestx2"):
-        crfill.model("mixed")
 
 
 def test_shares_are_a_softmax_over_the_patches_that_are_better_known():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from baselines import deepfillv1
+from baselines.layers import two_stages
 from bench.training.base import Batch
 from tests.fill import figures, fill, picture
 
@@ -35,17 +36,11 @@ def test_both_stages_and_the_attention_agree_with_the_authors_graph():
     network.fine_generator.pmconv9.register_forward_pre_hook(lambda _, inputs: seen.update(attention_out=inputs[0]))
     image, mask = picture()
     with torch.inference_mode():
-        seen["stage1"], seen["stage2"] = network(deepfillv1.encode(image) * (1 - mask), mask)
+        seen["stage1"], seen["stage2"] = network(two_stages.encode(image) * (1 - mask), mask)
     for name, expected in arrays.items():
         step, channels = facts["outputs"][name]["stride_saved"], expected.shape[1]
         output = seen[name][:, :channels, ::step, ::step]
         torch.testing.assert_close(output, torch.from_numpy(expected), atol=1e-4, rtol=0)
-
-
-def test_prediction_undoes_range_and_channel_order():
-    image, _ = picture(64, 64)
-    torch.testing.assert_close(deepfillv1.decode(deepfillv1.encode(image)), image)
-    assert deepfillv1.encode(torch.tensor([0.0, 0.5, 1.0]).view(1, 3, 1, 1)).flatten().tolist() == [1.0, 0.0, -1.0]
 
 
 @pytest.mark.parametrize("size", [(8, 8), (64, 64), (40, 96), (72, 56)])

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from baselines import dualpath
-from bench.errors import BadInput
 from bench.training.base import Batch
 from tests.fill import picture
 
@@ -111,17 +110,6 @@ def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing
             output = small(variant).predict(image * (1 - hole), hole)
         assert output.shape == image.shape
         assert 0 <= output.min() <= output.max() <= 1
-
-
-@pytest.mark.parametrize("shape", [(1, 3, 48, 64), (1, 3, 64, 63), (0, 3, 64, 64)])
-def test_what_it_cannot_take_is_named(shape):
-    with pytest.raises(BadInput, match="multiples of 32 pixels, not"):
-        small().predict(torch.zeros(shape), torch.zeros(shape)[:, :1])
-
-
-def test_an_unknown_variant_is_refused():
-    with pytest.raises(BadInput, match="spectral"):
-        dualpath.model("mixed")
 
 
 def learning(name="paper", **options):

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.nn.utils.parametrizations import _SpectralNorm
 
+from bench.errors import UnknownName
 from bench.models import contract, sources, verify
 from bench.models import registry as model_registry
-from bench.models.predict import Predictor
+from bench.models.predict import Predictor, raw
 from bench.protocols import registry as protocols
 
 CARDS = model_registry.cards()
@@ -70,7 +71,7 @@ def test_the_harness_takes_any_size_and_gives_the_image_back_where_nothing_is_mi
 
 @pytest.mark.parametrize("name", CARDS)
 def test_the_card_is_complete(name):
-    assert verify.card_fault(CARDS[name]) is None
+    assert (verify.card_fault(CARDS[name]), verify.card_remark(CARDS[name])) == (None, "")
 
 
 @every_network
@@ -83,6 +84,20 @@ def test_the_default_variant_is_the_first(name, variant):
     if variant and variant == next(iter(CARDS[name].variants)):
         unnamed, named = (shapes(name, form).state_dict() for form in ("", variant))
         assert {key: value.shape for key, value in unnamed.items()} == {k: v.shape for k, v in named.items()}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_an_unknown_variant_is_refused_from_the_card(name):
+    with pytest.raises(UnknownName, match=f"No variant of {name} 'nonesuch'.*See: bench models show {name}"):
+        sources.build(sources.members()[name], "nonesuch")
+
+
+@pytest.mark.parametrize("name", [name for name in dict(LEARNED) if CARDS[name].multiple <= 128])
+@pytest.mark.parametrize("size", [(1, 1), (5, 40)])
+def test_the_harness_takes_the_smallest_images(name, size):
+    network = small(name, dict(FORMS)[name])
+    images, masks = contract.probe(*size, count=2)
+    assert raw(network, CARDS[name], images, masks, [0, 1]).shape == images.shape
 
 
 def test_no_alias_stands_for_two_models():

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from baselines import glcic
-from bench.errors import BadInput
 from bench.training.base import Batch
 from tests.fill import figures, fill, picture, weight
 
@@ -87,11 +86,6 @@ def test_blending_takes_the_border_from_the_surroundings():
     mask[..., 12:36, :30] = 1
     finished = glcic.blend(image, mask, torch.full_like(image, 0.75))
     torch.testing.assert_close(finished, image, atol=3 / 255, rtol=0)
-
-
-def test_an_unknown_variant_is_refused():
-    with pytest.raises(BadInput, match="blended"):
-        glcic.model("mixed")
 
 
 def test_training_holes_are_one_rectangle_of_the_papers_sides():

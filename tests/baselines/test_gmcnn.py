@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from baselines import gmcnn
-from bench.errors import BadInput
 from bench.training.base import Batch
 from tests.fill import figures, fill, picture, weight
 
@@ -82,11 +81,6 @@ def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing
             output = small(variant).predict(image * (1 - hole), hole)
         assert output.shape == image.shape
         assert 0 <= output.min() <= output.max() <= 1
-
-
-def test_an_unknown_variant_is_refused():
-    with pytest.raises(BadInput, match="pytorch"):
-        gmcnn.model("mixed")
 
 
 def recipe(name):

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from baselines import pgn
-from bench.errors import BadInput
 from bench.training.base import Batch
 from tests.fill import figures, fill, picture
 
@@ -82,11 +81,6 @@ def test_nothing_under_the_mask_is_read(variant):
 def test_a_file_of_several_devices_is_unwrapped():
     state = small().state_dict()
     assert pgn.convert({f"module.{name}": tensor for name, tensor in state.items()}, "mine").keys() == state.keys()
-
-
-def test_an_unknown_variant_is_refused():
-    with pytest.raises(BadInput, match="oval"):
-        pgn.model("round")
 
 
 def centre(size):

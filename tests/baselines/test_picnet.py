@@ -9,7 +9,6 @@ from torch.distributions import Normal
 from torch.nn import functional as F
 
 from baselines import picnet
-from bench.errors import BadInput
 from bench.run.main import run
 from bench.training.base import Batch
 from bench.types import Execution, RunSpec
@@ -190,17 +189,6 @@ def test_samples_follow_the_normal_law_of_the_prior(monkeypatch):
 
 def test_a_batch_of_none_gives_none():
     assert small().predict(torch.zeros(0, 3, 64, 64), torch.zeros(0, 1, 64, 64), []).shape == (0, 3, 64, 64)
-
-
-@pytest.mark.parametrize("shape", [(1, 3, 48, 64), (2, 3, 64, 63)])
-def test_a_size_that_does_not_fit_is_refused_in_a_sentence(shape):
-    with pytest.raises(BadInput, match=f"multiples of 32 pixels, not {shape[2]} x {shape[3]}"):
-        small().predict(torch.zeros(shape), torch.zeros(shape)[:, :1], [0, 1][: shape[0]])
-
-
-def test_an_unknown_variant_is_refused():
-    with pytest.raises(BadInput, match="mean"):
-        picnet.model("median")
 
 
 RECIPE = dataclasses.replace(picnet.RECIPES["starter"], settings={"width": 4}, options={"critic_width": 4})

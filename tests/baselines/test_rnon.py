@@ -9,7 +9,6 @@ from lightning_fabric import Fabric
 from torch.nn import functional as F
 
 from baselines import rnon
-from bench.errors import BadInput
 from bench.training import features
 from bench.training.base import Batch
 from bench.training.learner import Learner
@@ -127,17 +126,6 @@ def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing
             output = small().predict(image * (1 - hole), hole)
         assert output.shape == image.shape
         assert 0 <= output.min() <= output.max() <= 1
-
-
-@pytest.mark.parametrize("shape", [(1, 3, 48, 64), (1, 3, 64, 63), (0, 3, 64, 64)])
-def test_what_it_cannot_take_is_named(shape):
-    with pytest.raises(BadInput, match="multiples of 32 pixels, not"):
-        small().predict(torch.zeros(shape), torch.zeros(shape)[:, :1])
-
-
-def test_there_are_no_variants():
-    with pytest.raises(BadInput, match="no variants"):
-        rnon.model("repair")
 
 
 NO_FEATURES = dict.fromkeys(rnon.PAPER.features, 0.0)
