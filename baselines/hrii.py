@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines import deepfillv2
+from baselines.layers import two_stages
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
 from bench.training import base, initialise
@@ -102,13 +103,13 @@ class HRII(nn.Module):
 
     def predict(self, images: Tensor, masks: Tensor) -> Tensor:
         """See `bench.contracts.Model`; the guided variant fills a picture of half the size first."""
-        known = deepfillv2.encode(images) * (1 - masks)
+        known = two_stages.encode(images) * (1 - masks)
         if not self.guided:
-            return deepfillv2.decode(self.fill(known, masks))
+            return two_stages.decode(self.fill(known, masks))
         share = F.avg_pool2d(1 - masks, 2)
         small = F.avg_pool2d(known, 2) / share.clamp(min=0.25)
         holes = F.max_pool2d(masks, 2)
-        return deepfillv2.decode(upsample(self.fill(small * (1 - holes), holes), known, masks))
+        return two_stages.decode(upsample(self.fill(small * (1 - holes), holes), known, masks))
 
 
 def upsample(small: Tensor, images: Tensor, masks: Tensor) -> Tensor:
@@ -140,9 +141,8 @@ def _copied(small: Tensor, image: Tensor, hole: Tensor, doubled: Tensor) -> Tens
     return F.fold(filled[None], size, 4, padding=1, stride=2) / count
 
 
-def model(variant: str = "", *, width: int = 24) -> HRII:
+def model(variant: str = "plain", *, width: int = 24) -> HRII:
     """Build without weights."""
-    variant = variant or "plain"
     return HRII(width, ROUNDS[variant], guided=variant == "guided")
 
 
@@ -183,7 +183,7 @@ class Training(base.Training):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Truth, both stages, confidence."""
-        truth = deepfillv2.encode(batch.images)
+        truth = two_stages.encode(batch.images)
         return truth, *self.players["generator"](truth * (1 - batch.masks), batch.masks)
 
 

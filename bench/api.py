@@ -15,7 +15,7 @@ from bench.contracts import Model, PairMetric
 from bench.errors import BadInput
 from bench.masks import frozen, ratio
 from bench.metrics import registry as metric_registry
-from bench.models import opening
+from bench.models import contract, opening, predict
 from bench.models import registry as model_registry
 from bench.models.predict import Predictor
 from bench.protocols import registry as protocols
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 METRICS = ("psnr", "ssim-wang", "l1")
 PROTOCOL = "bench@1"
 BATCH = 8
-Fill = Callable[[Tensor, Tensor], Tensor]
-"""float32 images [B, 3, H, W] in 0..1, zero in the hole, and masks [B, 1, H, W], 1 = missing -> images in 0..1."""
+Fill = Callable[..., Tensor]
+"""float32 images [B, 3, H, W] in 0..1, zero in the hole, and masks [B, 1, H, W], 1 = missing -> images in 0..1.
+
+One that draws at random takes `seeds` as well, a list of one whole number an image.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,7 @@ class Loaded:
 
         seeds: one for each image, for models that draw; 0, 1, 2 ... unless given.
         """
-        predictor = Predictor(self.model, self.card, protocols.load(PROTOCOL), len(images))
-        return predictor.raw(images, masks, seeds or list(range(len(images))))
+        return predict.raw(self.model, self.card, images, masks, seeds or range(len(images)))
 
 
 def load_model(name: str, device: torch.device | str = "cpu") -> Loaded:
@@ -63,13 +65,26 @@ def load_masks(masks: str, bucket: str = "", images: int | Sequence[str] = 16, s
     images: ids of photographs, which get the masks that `bench run` gives them, or how many masks. Raises
     `UnknownName`, or `BadInput` where the set has no mask in the bucket.
     """
+    ids = _ids(images)
     (name,) = frozen.resolve((masks,), size_px)
     mask_set = frozen.load(name)
     if not bucket and mask_set.bucketed:
         raise BadInput(f"{name} is cut into buckets: name one, such as 20-30.")
     pool = mask_set.pool(_only(bucket or "none"))
-    ids = [str(index) for index in range(images)] if isinstance(images, int) else images
     return torch.from_numpy(pool.masks([pool.index(image_id) for image_id in ids]))[:, None]
+
+
+def _ids(images: int | Sequence[str]) -> Sequence[str]:
+    """Ids of photographs: as given, a lone one too, or so many numbers."""
+    if isinstance(images, str):
+        return [images]
+    if isinstance(images, int):
+        if images < 1:
+            raise BadInput(f"images must be 1 or more masks, or ids of photographs; this is {images}.")
+        return [str(index) for index in range(images)]
+    if isinstance(images, Sequence) and images and all(isinstance(image_id, str) for image_id in images):
+        return images
+    raise BadInput(f"images must be a whole number of masks, or ids of photographs as texts; this is {images!r}.")
 
 
 def _only(text: str) -> Bucket:
@@ -89,7 +104,7 @@ class Validation:
         self,
         images: Tensor,
         masks: Tensor,
-        metrics: Sequence[str] = METRICS,
+        metrics: str | Sequence[str] = METRICS,
         protocol: str = PROTOCOL,
         batch: int = BATCH,
     ) -> None:
@@ -98,10 +113,13 @@ class Validation:
         Raises `UnknownName` for metrics, `Unavailable` where a metric's network is missing, `BadInput` for other
         types or shapes and for metrics of whole sets, which this few images cannot give.
         """
+        check_images(images)
+        check_masks(masks, images)
         self.images, self.masks = images, masks.to(images.device)
         self.protocol: Protocol = protocols.load(protocol)
         self.batch = batch
-        names = metric_registry.choose(metrics)
+        self.checked: object = None
+        names = metric_registry.choose([metrics] if isinstance(metrics, str) else metrics)
         if sets := [name for name in names if metric_registry.kind(name) == "set"]:
             raise BadInput(f"{', '.join(sets)}: of whole sets; a validation gives one number an image.")
         self.metrics = {name: cast(PairMetric, metric_registry.open_metric(name, images.device)) for name in names}
@@ -110,12 +128,15 @@ class Validation:
     def __call__(self, model: Model | Fill) -> pd.DataFrame:
         """A row for each image, a column for each metric. `model`: see `evaluate`. Its training mode is left as it was.
 
-        Raises `ContractBroken` where the answer has another shape, is not finite, or lies outside 0..1.
+        A model is held to its contract when it comes first (`contract.require`): `ContractBroken` where its answer has
+        another shape, is not finite, lies outside 0..1, or is not the same for the same input.
         """
-        card = model.card if isinstance(model, Loaded) else ModelCard(title=type(model).__name__)
-        inner: Model = model.model if isinstance(model, Loaded) else _Called(model)
+        inner, card = _opened(model)
         predictor = Predictor(inner, card, self.protocol, self.batch, say=lambda _: None)
         with _resting(model):
+            if self.checked is not model:
+                contract.require(inner, card, min(self.images.shape[-2:]), self.images.device)
+                self.checked = model
             outputs = predictor.outputs(self.images, self.masks, [f"{index}//" for index in range(len(self.images))])
         self.batch = predictor.batch
         values = {
@@ -129,7 +150,7 @@ def evaluate(
     model: Model | Fill,
     images: Tensor,
     masks: Tensor,
-    metrics: Sequence[str] = METRICS,
+    metrics: str | Sequence[str] = METRICS,
     protocol: str = PROTOCOL,
 ) -> pd.DataFrame:
     """Score a model on photographs and masks, as `bench run` does: a row for each image, a column for each metric.
@@ -140,14 +161,58 @@ def evaluate(
     return Validation(images, masks, metrics, protocol)(model)
 
 
-@dataclass(frozen=True)
+def check_images(images: Tensor) -> None:
+    """Raise `BadInput` for anything but uint8 [N, 3, H, W]."""
+    if not isinstance(images, Tensor):
+        raise BadInput(f"images must be a torch tensor, uint8 [N, 3, H, W]; this is {_kind(images)}.")
+    if images.dtype != torch.uint8:
+        raise BadInput(
+            f"images must be uint8, 0 to 255, as a user would save them; these are {images.dtype}: round it to 8 bits "
+            "first, (images * 255).round().byte() where they are 0 to 1."
+        )
+    if images.dim() != 4 or images.shape[1] != 3 or not len(images):
+        hint = ": images.permute(0, 3, 1, 2)" if images.dim() == 4 and images.shape[-1] == 3 else ""
+        raise BadInput(f"images must be of shape [N, 3, H, W], N 1 or more; these are {list(images.shape)}{hint}.")
+
+
+def check_masks(masks: Tensor, images: Tensor) -> None:
+    """Raise `BadInput` for anything but bool [N, 1, H, W] with the N, H and W of the images."""
+    if not isinstance(masks, Tensor):
+        raise BadInput(f"masks must be a torch tensor, bool [N, 1, H, W], True = missing; this is {_kind(masks)}.")
+    if masks.dtype != torch.bool:
+        raise BadInput(f"masks must be bool, True = missing; these are {masks.dtype}: masks > 0, say.")
+    wanted = [len(images), 1, *images.shape[-2:]]
+    if list(masks.shape) != wanted:
+        raise BadInput(f"masks must be of shape {wanted}, one an image; these are {list(masks.shape)}.")
+
+
+def _kind(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+
+
+def _opened(model: Any) -> tuple[Model, ModelCard]:
+    """A loaded model, an object with `predict`, or a function or module that is called like it, and its card."""
+    card = ModelCard(title=type(model).__name__)
+    if isinstance(model, Loaded):
+        return model.model, model.card
+    if callable(getattr(model, "predict", None)):
+        return cast(Model, model), card
+    if not callable(model):
+        raise BadInput(
+            f"A model is an object with predict(images, masks), or a function; this is {model!r}.{_hint(model)}"
+        )
+    return _Called(model), card
+
+
+def _hint(model: object) -> str:
+    return f" Open it first: load_model('{model}')." if isinstance(model, str) else ""
+
+
 class _Called:
-    """A function or module as the contract's `predict`."""
+    """A function or module as the contract's model."""
 
-    function: Any
-
-    def predict(self, images: Tensor, masks: Tensor) -> Tensor:
-        return cast(Tensor, getattr(self.function, "predict", self.function)(images, masks))
+    def __init__(self, function: Fill) -> None:
+        self.predict = function
 
 
 @contextmanager

@@ -35,15 +35,20 @@ class Model(Protocol):
     `def model(variant: str = "", **settings) -> Model`, which builds it without weights; it is called with a variant of
     the card, never with another. Learned models are
     `torch.nn.Module`s whose state dict is what their weights hold.
+
+    Two attributes are read where a model has them. `imagewise = True`: it works on one image after the other, so that
+    no batch changes a bit and none is proven (`bench models verify` holds it to that). `multiple`: the multiple that
+    both sides must have as it was built, where that is not the card's.
     """
 
     def predict(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Fill the holes.
 
         images: float32 [B, 3, H, W], RGB in 0..1, zero under the mask. masks: float32 [B, 1, H, W], 1 = missing.
-        Returns the raw whole images, float32 [B, 3, H, W] in 0..1; the harness composites. Must not depend on what
-        stands under the mask, nor on the other images of the batch. Stochastic models (see the card) take
-        `seeds: list[int]` as a third argument.
+        Both are the model's own copies, of a size that its card allows: the harness blanks the hole and pads before,
+        crops and composites after. Returns the raw whole images, float32 [B, 3, H, W] in 0..1: the same bits for the
+        same input, whatever the other images of the batch are. Models that draw at random take `seeds: list[int]`,
+        one an image, as a third argument.
         """
         ...
 

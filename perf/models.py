@@ -25,7 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.layers.attention import contextual_attention, nearest
-from bench.models import contract, opening
+from bench.models import contract, opening, predict
 from bench.models import registry as model_registry
 
 SIZE = 256
@@ -70,7 +70,7 @@ def speed(name: str, batches: list[int], device: str) -> Speed:
 
     def predict(batch: int) -> object:
         images, masks = (tensor.to(device) for tensor in contract.probe(SIZE, count=batch))
-        return contract.call(model, images, masks, list(range(batch)) if reference.card.stochastic else None)
+        return predict.call(model, images, masks, list(range(batch)) if reference.card.stochastic else None)
 
     with FlopCounterMode(display=False) as counter:
         predict(1)
@@ -87,7 +87,7 @@ def compare_formats(name: str) -> None:
     first.to(memory_format=torch.contiguous_format)  # type: ignore[attr-defined]
     images, masks = contract.probe(SIZE, count=1)
     calls = [
-        partial(contract.call, one, images, masks, [0] if reference.card.stochastic else None) for one in (last, first)
+        partial(predict.call, one, images, masks, [0] if reference.card.stochastic else None) for one in (last, first)
     ]
     apart = (calls[0]() - calls[1]()).abs().max().item()
     rounds = [[seconds(call, "cpu").processor for call in calls] for _ in range(ROUNDS)]

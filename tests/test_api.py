@@ -98,6 +98,64 @@ def test_an_answer_that_is_no_image_is_refused(wrong, photos, masks):
         evaluate(wrong, photos, masks)
 
 
+def test_a_function_that_does_not_repeat_is_refused_as_in_a_run(photos, masks):
+    with pytest.raises(ContractBroken, match="not repeatable"):
+        evaluate(lambda images, _: torch.rand_like(images), photos, masks)
+
+
+def test_a_function_that_draws_from_seeds_is_scored(photos, masks):
+    def dice(images, _, seeds):
+        draws = [torch.rand(images.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.stack(draws)
+
+    assert evaluate(dice, photos, masks).equals(evaluate(dice, photos, masks))
+
+
+IMAGES = {
+    "NumPy": (lambda images: images.numpy(), "torch tensor, .* this is numpy.ndarray"),
+    "channels last": (lambda images: images.permute(0, 2, 3, 1), r"\[N, 3, H, W\].*permute\(0, 3, 1, 2\)"),
+    "one alone": (lambda images: images[0], r"\[N, 3, H, W\]"),
+    "grey": (lambda images: images[:, :1], r"\[N, 3, H, W\]"),
+    "none": (lambda images: images[:0], "N 1 or more"),
+}
+MASKS = {
+    "bytes": (lambda masks: masks.to(torch.uint8) * 255, "masks must be bool.* masks > 0"),
+    "floats": (lambda masks: masks.float(), "masks must be bool"),
+    "flat": (lambda masks: masks[:, 0], r"masks must be of shape \[3, 1, 256, 256\]"),
+    "too few": (lambda masks: masks[:1], r"one an image; these are \[1, 1, 256, 256\]"),
+    "another size": (lambda masks: masks[..., :128], r"\[3, 1, 256, 128\]"),
+    "NumPy": (lambda masks: masks.numpy(), "torch tensor"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "said"), IMAGES.values(), ids=IMAGES)
+def test_images_are_checked_at_the_door(wrong, said, photos, masks):
+    with pytest.raises(BadInput, match=said):
+        evaluate(Net(), wrong(photos), masks)
+
+
+@pytest.mark.parametrize(("wrong", "said"), MASKS.values(), ids=MASKS)
+def test_masks_are_checked_at_the_door(wrong, said, photos, masks):
+    with pytest.raises(BadInput, match=said):
+        evaluate(Net(), photos, wrong(masks))
+
+
+def test_a_lone_text_is_one_name(photos, masks):
+    assert list(evaluate(Net(), photos, masks, "psnr")) == ["psnr"]
+    assert torch.equal(load_masks("freeform", "20-30", "abc"), load_masks("freeform", "20-30", ["abc"]))
+
+
+@pytest.mark.parametrize("images", [0, -3, 2.0, [1, 2], []])
+def test_how_many_masks_is_a_whole_number_or_ids(images):
+    with pytest.raises(BadInput, match="images must be"):
+        load_masks("freeform", "20-30", images)
+
+
+def test_a_name_in_place_of_a_model_is_told_how_to_open_it(photos, masks):
+    with pytest.raises(BadInput, match=r"Open it first: load_model\('telea'\)"):
+        evaluate("telea", photos, masks)
+
+
 def test_float_images_are_refused(photos, masks):
     with pytest.raises(BadInput, match="round it to 8 bits first"):
         evaluate(Net(), photos / 255, masks)

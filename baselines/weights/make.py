@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from bench.errors import BadInput, BenchError
-from bench.models import contamination, contract, sources, weights
+from bench.models import contamination, contract, predict, sources, weights
 from bench.models import registry as model_registry
 
 HERE = Path(__file__).parent
@@ -105,7 +105,7 @@ def difference(name: str, record: dict[str, Any], state: weights.State, halved: 
     for tensors in (state, halved):
         model = sources.build(member, str(record["variant"]), **record["settings"]).eval()
         weights.apply(model, tensors, HERE, name)
-        outputs.append(contract.call(model, images, masks, [0] if card.stochastic else None))
+        outputs.append(predict.call(model, images, masks, [0] if card.stochastic else None))
     return float((outputs[0] - outputs[1]).abs().max())
 
 

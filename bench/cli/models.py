@@ -137,7 +137,8 @@ def verify(
 ) -> None:
     """Prove a contribution: card, weights, shapes, range, polarity, no leak, batch, determinism, training step, demo.
 
-    Prints what a pull request needs; exit status 1 if a check fails. Example: bench models verify my/model.py
+    Prints what a pull request needs; exit status 1 if a check fails; a note is no failure.
+    Example: bench models verify my/model.py
     """
     from bench.models import registry as model_registry
 
@@ -146,7 +147,7 @@ def verify(
     for finding in _checks(ref, name, size, options.device_name(device)):
         findings.append(finding)
         if not as_json:
-            print(f"FAIL  {finding.title}: {finding.fault}" if finding.fault else f"pass  {finding.title}")
+            print(_line(finding))
     failed = sum(1 for finding in findings if finding.fault)
     if as_json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
@@ -189,3 +190,8 @@ def _on_the_demo(name: str, model: str) -> Finding:
         if faults := sorted({sentence(fault) for fault in outcome.faults.values()}):
             return Finding("numbers on the demo", "; ".join(faults))
         return Finding(*regression.recorded(outcome.root, model))
+
+
+def _line(finding: Finding) -> str:
+    word = "FAIL" if finding.fault else "note" if finding.remark else "pass"
+    return ": ".join(filter(None, (f"{word}  {finding.title}", finding.fault, finding.remark)))

@@ -1,24 +1,26 @@
-"""Does a model keep its contract? Every check is one function that returns a sentence about the fault, or None."""
+"""Does a model keep its contract? Every check is one function that returns a sentence about the fault, or None.
+
+Checks see what a run sees: the hole is blanked and the sides are padded before `predict` (`predict.raw`).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 
-from bench.errors import BenchError
+from bench.contracts import Model
+from bench.errors import BadInput, ContractBroken
+from bench.models.predict import blank, built_multiple, call, imagewise, pad, padded, raw, takes_seeds
 from bench.types import ModelCard
 
-if TYPE_CHECKING:
-    from bench.contracts import Model
-
-RANGE_SLACK = 1e-3
-"""Outputs may leave 0..1 by this much: a quarter of an 8-bit step."""
 BATCH_SLACK = 1e-3
 """Images of one batch may move each other's output by this much: kernels sum in another order, no more."""
+GREY = 0.5
+UNUSUAL_PX = (-1, 1)
+"""Added to height and width: not square, no multiple, and padded to the very next multiple of whatever the width is."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Finding:
     title: str
     fault: str | None
     """None: passed."""
+    remark: str = ""
+    """What a contributor should know although it breaks nothing."""
 
 
 def probe(height: int, width: int = 0, *, count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,154 +53,175 @@ def probe(height: int, width: int = 0, *, count: int = 3) -> tuple[torch.Tensor,
     return (images * 255).round() / 255 * (1 - masks), masks
 
 
-def call(model: Model, images: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int] | None = None) -> torch.Tensor:
-    """`predict`, with one seed per image where the model takes them."""
-    return model.predict(images, masks) if seeds is None else model.predict(images, masks, list(seeds))  # type: ignore[call-arg]
+@dataclass(frozen=True)
+class Trial:
+    """A model and the stored input at one size: what the checks look at. Image i has the seed i."""
+
+    model: Model
+    card: ModelCard
+    images: torch.Tensor
+    masks: torch.Tensor
+
+    def answer(self, images: torch.Tensor | None = None, masks: torch.Tensor | None = None) -> torch.Tensor:
+        """What a run would get, for the stored input unless another is given."""
+        images, masks = self.images if images is None else images, self.masks if masks is None else masks
+        return raw(self.model, self.card, images, masks, range(len(images)))
+
+    def handed(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `predict` would be handed for images, holes left as they are: padded images and masks, both new."""
+        size = padded(self.model, self.card, *images.shape[-2:])
+        return pad(images, size).clone(), pad(self.masks, size).clone()
+
+    def predict(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """The model's answer without the harness."""
+        seeds = range(len(images)) if takes_seeds(self.model, self.card) else None
+        with torch.inference_mode():
+            return call(self.model, images, masks, seeds)
 
 
-def output_fault(output: object, images: torch.Tensor) -> str | None:
-    """Type, shape, finiteness and range of what `predict` gave back for `images`; one synchronisation."""
-    if not isinstance(output, torch.Tensor):
-        return f"predict returned {type(output).__name__} instead of a tensor"
-    for word in ("shape", "dtype", "device"):
-        given, asked = (str(getattr(tensor, word)) for tensor in (output, images))
-        if given != asked:
-            return f"predict returned the {word} {given} instead of {asked}"
-    low, high = torch.stack(torch.aminmax(output)).tolist()
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return "the output holds NaN or infinity"
-    if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
-        return f"the output runs from {low:.3g} to {high:.3g} instead of 0 to 1{_guess(low, high)}"
-    return None
+def trial(model: Model, card: ModelCard, size_px: int, device: torch.device | str = "cpu", *, count: int = 3) -> Trial:
+    """A model with `count` stored images of a size (the card's own where 0)."""
+    images, masks = (part.to(device) for part in probe(size_px or card.size_px or 256, count=count))
+    return Trial(model, card, images, masks)
 
 
-def _guess(low: float, high: float) -> str:
-    if high > 2 and low >= -1 and high <= 256:
-        return " (0..255? divide by 255)"
-    if low >= -1.05 and high <= 1.05:
-        return " (-1..1? return (x + 1) / 2)"
-    return " (clamp it in predict)"
+def require(model: Model, card: ModelCard, size_px: int = 0, device: torch.device | str = "cpu") -> None:
+    """What every model must pass before its numbers count: `ContractBroken` where an answer is no image, does not
 
-
-def blind(
-    model: Model,
-    images: torch.Tensor,
-    masks: torch.Tensor,
-    *,
-    blank: torch.Tensor | None = None,
-    seeds: Sequence[int] | None = None,
-) -> str | None:
-    """Whether anything under the mask reaches the output: the hole is filled with noise and the bits are compared.
-
-    `blank` is the output for the blanked images, where the caller has it already.
+    repeat, or is not blind. The same rule for `bench run`, `evaluate` and `models verify`; four passes of one image.
     """
-    if blank is None:
-        blank = call(model, images * (1 - masks), masks, seeds)
-    noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)).to(images.device)
-    filled = images * (1 - masks) + noise * masks
-    seen = call(model, filled, masks, seeds)
-    if torch.equal(seen, blank):
-        return None
-    inside = ((seen - noise).abs() * masks).sum() / masks.sum().clamp(min=1) / 3
-    outside = ((seen - images).abs() * (1 - masks)).sum() / (1 - masks).sum().clamp(min=1) / 3
-    if inside < 0.05 < outside:
-        return "the mask is read the wrong way round: the hole is kept and the known pixels are replaced (1 is missing)"
-    return (
-        "the output changes with what lies under the mask: blank the hole in predict, "
-        "and see that the mask is not read the wrong way round (1 is missing)"
-    )
+    given = trial(model, card, size_px, device, count=1)
+    first = given.answer()
+    if fault := repeats(given, first) or blind(given, first):
+        raise ContractBroken(fault)
 
 
-def repeats(
-    model: Model,
-    images: torch.Tensor,
-    masks: torch.Tensor,
-    *,
-    first: torch.Tensor | None = None,
-    seeds: Sequence[int] | None = None,
-) -> str | None:
-    """Whether a second call gives the same bits."""
-    first = call(model, images, masks, seeds) if first is None else first
-    again = call(model, images, masks, seeds)
+def repeats(given: Trial, first: torch.Tensor) -> str | None:
+    """Whether a second call with the same input gives the same bits."""
+    again = given.answer()
     if torch.equal(first, again):
         return None
-    hint = (
-        "one seed per image must decide" if seeds is not None else "fix its seed or declare it stochastic in the card"
-    )
-    return f"two calls with the same input differ by up to {(first - again).abs().max():.2g}: {hint}"
+    seeded = takes_seeds(given.model, given.card)
+    hint = "the seed of each image must decide" if seeded else "fix its seed, or let predict take `seeds`, one an image"
+    return f"not repeatable: two calls with the same input differ by up to {(first - again).abs().max():.2g}: {hint}"
 
 
-def alone(
-    model: Model,
-    images: torch.Tensor,
-    masks: torch.Tensor,
-    *,
-    together: torch.Tensor | None = None,
-    seeds: Sequence[int] | None = None,
-) -> str | None:
-    """Whether an image's output depends on the other images of its batch."""
-    together = call(model, images, masks, seeds) if together is None else together
-    for i in range(len(images)):
-        single = call(model, images[i : i + 1], masks[i : i + 1], None if seeds is None else seeds[i : i + 1])
+def blind(given: Trial, first: torch.Tensor) -> str | None:
+    """Whether the mask is read the right way round, and nothing but the known pixels decides the output.
+
+    What stands in the hole never reaches `predict`; an answer that changes with it all the same was got another way.
+    """
+    noise = torch.rand(given.images.shape, generator=torch.Generator().manual_seed(0)).to(given.images)
+    if not torch.equal(given.answer(torch.where(given.masks > 0, noise, given.images)), first):
+        return "the output changes with what lies under the mask, although predict was given a blank hole"
+    return INVERTED if _inverted(given, first) else None
+
+
+INVERTED = "the mask is read the wrong way round: the hole is kept and the known pixels are replaced (1 is missing)"
+
+
+def _inverted(given: Trial, first: torch.Tensor) -> bool:
+    """Whether the hole comes back as it was given, blank or grey, and the known pixels do not."""
+    hole = (given.masks > 0).expand_as(first)
+    known = blank(given.images, given.masks)
+    if not hole.any() or not torch.equal(first[hole], known[hole]) or (first - known)[~hole].abs().mean() < 0.05:
+        return False
+    grey = torch.where(hole, GREY, known)
+    height, width = grey.shape[-2:]
+    return torch.equal(given.predict(*given.handed(grey))[..., :height, :width][hole], grey[hole])
+
+
+def alone(given: Trial, together: torch.Tensor) -> str | None:
+    """Whether an image's output depends on the other images of its batch; an imagewise model may not move a bit."""
+    for i in range(len(together)):
+        single = raw(given.model, given.card, given.images[i : i + 1], given.masks[i : i + 1], [i])
         difference = float((single - together[i : i + 1]).abs().max())
+        if imagewise(given.model) and difference:
+            return f"it says that it works image by image, but alone an image differs by {difference:.2g}"
         if difference > BATCH_SLACK:
             return f"an image's output depends on its batch: alone it differs by up to {difference:.2g}"
     return None
 
 
-def extremes(
-    model: Model, images: torch.Tensor, masks: torch.Tensor, *, seeds: Sequence[int] | None = None
-) -> str | None:
+def extremes(given: Trial) -> str | None:
     """Whether a mask without a hole, and one without a known pixel, give an image."""
     for word, value in (("empty", 0.0), ("all-missing", 1.0)):
-        mask = torch.full_like(masks, value)
-        try:
-            fault = output_fault(call(model, images * (1 - mask), mask, seeds), images)
-        except Exception as error:  # noqa: BLE001 - whatever the model raises is the finding
-            fault = f"{type(error).__name__}: {error}"
-        if fault:
+        mask = torch.full_like(given.masks[:1], value)
+        if fault := _failure(lambda mask=mask: given.answer(given.images[:1], mask)):  # type: ignore[misc]
             return f"with an {word} mask: {fault}"
     return None
 
 
-def sizes(model: Model, card: ModelCard, size_px: int, device: torch.device | str, seeds: bool = False) -> str | None:
-    """Whether a picture that is not square, and of another multiple of what the card asks for, comes back whole."""
-    height, width = (math.ceil(size_px / card.multiple) + more for more in (0, 1))
-    images, masks = (part.to(device) for part in probe(height * card.multiple, width * card.multiple, count=1))
+def sizes(given: Trial) -> str | None:
+    """Whether a picture that is not square, of sides that are multiples of nothing, comes back whole."""
+    card, multiple = given.card, built_multiple(given.model, given.card)
+    images, masks = _unusual(given)
+    fault = _failure(lambda: given.answer(images, masks))
+    stated = f"at {images.shape[-2]} x {images.shape[-1]} pixels (the card's multiple is {multiple})"
+    return f"{stated}: {fault}{_advice(given, card)}" if fault else None
+
+
+def _unusual(given: Trial) -> tuple[torch.Tensor, ...]:
+    height, width = (given.images.shape[-1] + more for more in UNUSUAL_PX)
+    return tuple(part.to(given.images) for part in probe(height, width, count=1))
+
+
+def _advice(given: Trial, card: ModelCard) -> str:
+    """The smallest power of two whose multiples the model takes, in a clause; empty where there is none."""
+    images, masks = _unusual(given)
+    for multiple in (2**power for power in range(1, 9)):
+        tried = replace(given, card=replace(card, multiple=multiple))
+        if not _failure(lambda tried=tried: tried.answer(images, masks)):  # type: ignore[misc]
+            return f"; padded to multiples of {multiple} it passes: say multiple={multiple} in its card"
+    return ""
+
+
+def _failure(attempt: Callable[[], torch.Tensor]) -> str:
+    """How an attempt fails, in a clause; empty where it does not, or where a sentence says that the model cannot."""
     try:
-        fault = output_fault(call(model, images, masks, [0] if seeds else None), images)
-    except BenchError:
-        return None  # the model says in a sentence that it cannot
-    except Exception as error:  # noqa: BLE001
-        fault = f"{type(error).__name__}: {error}"
-    return (
-        fault and f"at {images.shape[-2]} x {images.shape[-1]} pixels (the card's multiple is {card.multiple}): {fault}"
-    )
+        attempt()
+    except BadInput:
+        return ""
+    except ContractBroken as fault:
+        return str(fault)
+    except Exception as fault:  # noqa: BLE001 - whatever the model raises is the finding
+        return f"{type(fault).__name__}: {fault}"
+    return ""
 
 
-def check(model: Model, card: ModelCard, size_px: int = 0, device: torch.device | str = "cpu") -> list[Finding]:
+def in_place(given: Trial) -> str:
+    """A remark on a model that writes into its input; a run hands out copies, so that no number depends on it."""
+    handed, untouched = (given.handed(blank(given.images, given.masks)) for _ in range(2))
+    given.predict(*handed)
+    written = [
+        name for name, *pair in zip(("images", "masks"), handed, untouched, strict=True) if not torch.equal(*pair)
+    ]
+    if not written:
+        return ""
+    return f"predict writes into the {' and '.join(written)} that it is given; a run hands out copies, others may not"
+
+
+def check(model: Model, card: ModelCard, size_px: int = 0, device: torch.device | str = "cpu") -> Iterator[Finding]:
     """All checks at one size (the card's own where 0), cheapest first; the ones after a fatal fault are left out.
 
     At most three images are predicted at once.
     """
-    return list(_findings(model, card, size_px or card.size_px or 256, device))
-
-
-@torch.inference_mode()
-def _findings(model: Model, card: ModelCard, size_px: int, device: torch.device | str) -> Iterator[Finding]:
-    images, masks = (part.to(device) for part in probe(size_px))
-    seeds = list(range(len(images))) if card.stochastic else None
+    given = trial(model, card, size_px, device)
     try:
-        output = call(model, images, masks, seeds)
-    except Exception as error:  # noqa: BLE001
-        yield Finding("output", f"predict fails: {type(error).__name__}: {error}")
+        first = given.answer()
+    except ContractBroken as fault:
+        yield Finding("output: shape, type, range", str(fault))
         return
-    fault = output_fault(output, images)
-    yield Finding("output: shape, type, range", fault)
-    if fault:
+    except Exception as fault:  # noqa: BLE001
+        yield Finding("output: shape, type, range", f"predict fails: {type(fault).__name__}: {fault}")
         return
-    yield Finding("repeats: same input, same bits", repeats(model, images, masks, first=output, seeds=seeds))
-    yield Finding("blind: nothing under the mask is seen", blind(model, images, masks, blank=output, seeds=seeds))
-    yield Finding("alone: the batch does not matter", alone(model, images, masks, together=output, seeds=seeds))
-    yield Finding("extremes: empty and full masks", extremes(model, images[:1], masks[:1], seeds=seeds and seeds[:1]))
-    yield Finding("sizes: not square, other multiple", sizes(model, card, size_px, device, seeds=card.stochastic))
+    yield Finding("output: shape, type, range", None)
+    different = repeats(given, first)
+    yield Finding("repeats: same input, same bits", different)
+    if different:
+        return
+    yield Finding("blind: nothing under the mask is seen", blind(given, first))
+    yield Finding("alone: the batch does not matter", alone(given, first))
+    yield Finding("extremes: empty and full masks", extremes(given))
+    yield Finding("sizes: not square, no multiple", sizes(given))
+    yield Finding("input: left as it was", None, in_place(given))

@@ -1,9 +1,15 @@
-"""One model on one batch: blank, pad, predict, crop, check, composite, round. The only way to an output."""
+"""One model on many images: blank, pad, call, check, crop, round, composite, in batches that change no bit.
+
+The only way to an output: runs, training's validation, `evaluate` and `models verify` all come through here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +19,14 @@ from bench import digest
 from bench import images as pictures
 from bench.batching import in_batches
 from bench.contracts import Model
-from bench.errors import ContractBroken
-from bench.models import contract, predictions
-from bench.models.batch import PROBES, proven_batch
+from bench.errors import BadInput, ContractBroken
+from bench.models.predictions import Folder
 from bench.types import ModelCard, Protocol
+
+PROBES = 3
+"""So many different images stand for all: a kernel sums in the same order whatever the values are."""
+RANGE_SLACK = 1e-3
+"""Outputs may leave 0..1 by this much: a quarter of an 8-bit step."""
 
 
 @dataclass
@@ -35,77 +45,201 @@ class Predictor:
     """Memory of one image beyond the weights, at its highest; 0: not counted."""
     say: Callable[[str], None] = print
 
-    def outputs(self, truth: torch.Tensor, masks: torch.Tensor, keys: list[str]) -> torch.Tensor:
-        """Complete images.
+    def outputs(self, truth: torch.Tensor, masks: torch.Tensor, keys: Sequence[str]) -> torch.Tensor:
+        """Complete images, uint8 [N, 3, H, W]: the answers, composited as the protocol says.
 
-        truth: uint8 [N, 3, H, W]; masks: bool [N, 1, H, W]; keys: the names `image/mask set/bucket`, from which
-        stochastic models have their seeds.
-        Returns uint8 [N, 3, H, W], composited and rounded as the protocol says. Raises `ContractBroken` where the model
-        returns something else than whole images in 0..1. Out of memory halves the batch; the numbers stay.
+        keys: the names `image/mask set/bucket`, from which models that draw have their seeds. Rest: see `answers`.
         """
+        return composite(self.answers(truth, masks, seeds_of(keys)), truth, masks, self.protocol)
+
+    def answers(self, truth: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
+        """The model's raw whole images as 8 bits, uint8 [N, 3, H, W]: known pixels too are what the model made of them.
+
+        truth: uint8 [N, 3, H, W]; masks: bool [N, 1, H, W], True = missing; seeds: one an image, for models that draw.
+        Raises what `raw` raises. Out of memory halves the batch; the numbers stay.
+        """
+        numbers = torch.tensor(list(seeds), dtype=torch.int64)
         self._prove(truth, masks)
-        while True:
-            try:
-                return self._run(truth, masks, keys)
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as fault:
-                if not out_of_memory(fault) or self.batch == 1:
-                    raise
+        if imagewise(self.model):
+            return self._batch(truth, masks, numbers)
+        while (
+            found := _unless_out_of_memory(lambda: in_batches(self._batch, self.batch, truth, masks, numbers))
+        ) is None:
+            if self.batch == 1:
+                raise torch.OutOfMemoryError(f"{self.card.title}: out of memory with a single image")
             self.batch, self.proven = self.batch // 2, False
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
             self.say(f"{self.card.title}: out of memory, going on with batches of {self.batch}")
             self._prove(truth, masks)
-
-    def _run(self, truth: torch.Tensor, masks: torch.Tensor, keys: list[str]) -> torch.Tensor:
-        seeds = torch.tensor(seeds_of(keys), dtype=torch.int64)
-        size = len(truth) if getattr(self.model, "imagewise", False) else self.batch
-        return in_batches(self._batch, size, truth, masks, seeds)
+        return found
 
     def _batch(self, truth: torch.Tensor, masks: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
-        images, holes = pictures.to_unit(truth), masks.float()
-        raw = self.raw(images, holes, seeds.tolist())
-        if fault := contract.output_fault(raw, images):
-            raise ContractBroken(fault)
-        output = pictures.to_bytes(raw, self.protocol.rounding)
-        return composite(output, truth, masks, self.protocol)
-
-    def raw(self, images: torch.Tensor, holes: torch.Tensor, seeds: list[int]) -> torch.Tensor:
-        """The model's own answer: the hole is blanked and the sides padded before it, and cropped after it."""
-        padded = [pad(tensor, self.card.multiple) for tensor in (images * (1 - holes), holes)]
-        extra = (seeds,) if self.card.stochastic else ()
-        with torch.inference_mode():
-            raw = self.model.predict(*padded, *extra)
-        whole = isinstance(raw, torch.Tensor) and raw.dim() == 4
-        return raw[..., : images.shape[-2], : images.shape[-1]] if whole else raw
+        answer = raw(self.model, self.card, pictures.to_unit(truth), masks.float(), seeds.tolist())
+        return pictures.to_bytes(answer, self.protocol.rounding)
 
     def _prove(self, truth: torch.Tensor, masks: torch.Tensor) -> None:
         """Shrink the batch to the largest size whose results equal those of one image at a time, bit for bit."""
-        if self.proven or self.batch == 1 or getattr(self.model, "imagewise", False):
-            self.proven = True
+        asked, proven, self.proven = self.batch, self.proven, True
+        if proven or asked == 1 or imagewise(self.model):
             return
-        asked, self.proven = self.batch, True
-        few, holes = pictures.to_unit(truth[:PROBES]), masks[:PROBES].float()
-        images, holes = (pad(tensor, self.card.multiple) for tensor in (few * (1 - holes), holes))
-        seeds = list(range(PROBES)) if self.card.stochastic else None
-        self.batch = proven_batch(self.model, images, holes, self.batch, seeds)
+        few = pictures.to_unit(truth[:PROBES]), masks[:PROBES].float()
+        self.batch = proven_batch(self.model, self.card, *few, asked)
         if self.batch != asked:
             self.say(f"{self.card.title}: batches of {self.batch}; larger ones change its bits here, or do not fit")
 
 
 @dataclass(frozen=True)
-class Reader:
+class Predictions:
     """Finished pictures in place of a model; they take the same way from there."""
 
-    pictures: predictions.Folder
+    pictures: Folder
     protocol: Protocol
     cells: tuple[str, ...]
 
-    def outputs(self, truth: torch.Tensor, masks: torch.Tensor, keys: list[str]) -> torch.Tensor:
+    def outputs(self, truth: torch.Tensor, masks: torch.Tensor, keys: Sequence[str]) -> torch.Tensor:
         """See `Predictor.outputs`; raises `BadInput` for a picture that is missing, damaged, or of another size."""
         height, width = truth.shape[-2:]
         read = self.pictures.read([self.pictures.place(key, self.cells) for key in keys], (height, width))
         output = torch.from_numpy(read).permute(0, 3, 1, 2).contiguous().to(truth.device)
         return composite(output, truth, masks, self.protocol)
+
+
+def raw(model: Model, card: ModelCard, images: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
+    """The model's own answer for one batch, float32 [B, 3, H, W] in 0..1, not rounded.
+
+    images: float32 [B, 3, H, W] in 0..1; masks: [B, 1, H, W], 1 = missing; seeds: one an image, for models that draw.
+    The hole is blanked and the sides are padded before the model sees them, and its answer is cropped; the tensors that
+    it is given are its own. Raises `ContractBroken` where the answer is no whole image in 0..1, `BadInput` for a size
+    that the model cannot take.
+    """
+    height, width = images.shape[-2:]
+    size = padded(model, card, height, width)
+    known, holes = pad(blank(images, masks), size), pad(masks.to(images.dtype, copy=True), size)
+    with torch.inference_mode():
+        answer = call(model, known, holes, seeds if takes_seeds(model, card) else None)
+    if fault := output_fault(answer, known):
+        raise ContractBroken(fault)
+    return answer[..., :height, :width]
+
+
+def proven_batch(model: Model, card: ModelCard, images: torch.Tensor, masks: torch.Tensor, wanted: int) -> int:
+    """The largest batch size among wanted, wanted / 2, ... 1 that gives bit for bit what one image at a time gives.
+
+    images: float32 [N, 3, H, W] in 0..1 and masks: [N, 1, H, W], of the size that will be used; they are repeated to
+    fill a batch. Models that work image by image (`imagewise`) need no proof. Sizes for which memory runs out are
+    halved too.
+    """
+    if imagewise(model):
+        return wanted
+    singles = [raw(model, card, images[i : i + 1], masks[i : i + 1], [i]) for i in range(len(images))]
+    while wanted > 1:
+        rows = [i % len(singles) for i in range(wanted)]
+        together = _unless_out_of_memory(lambda rows=rows: raw(model, card, images[rows], masks[rows], rows))  # type: ignore[misc]
+        if together is not None and all(
+            torch.equal(one, singles[row][0]) for one, row in zip(together, rows, strict=True)
+        ):
+            break
+        wanted //= 2
+    return wanted
+
+
+def _unless_out_of_memory(attempt: Callable[[], torch.Tensor]) -> torch.Tensor | None:
+    """A result, or None where memory does not suffice for it."""
+    try:
+        return attempt()
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as fault:
+        if not out_of_memory(fault):
+            raise
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return None
+
+
+def blank(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """The images with zeros where the mask is not 0: a new tensor, whatever stood there (NaN too)."""
+    return images.masked_fill(masks > 0, 0)
+
+
+def padded(model: Model, card: ModelCard, height: int, width: int) -> tuple[int, int]:
+    """Height and width that the network is given: see `multiple`, `minimum_px`, `largest_px`, `square` of `ModelCard`.
+
+    Raises `BadInput` where they exceed `largest_px`.
+    """
+    multiple = built_multiple(model, card)
+    down, across = (-(-max(side, card.minimum_px) // multiple) * multiple for side in (height, width))
+    if card.square:
+        down = across = max(down, across)
+    if card.largest_px and max(down, across) > card.largest_px:
+        raise BadInput(
+            f"{card.title} takes sides of at most {card.largest_px} pixels; this image has {height} x {width}. "
+            "Choose a protocol that prepares smaller images."
+        )
+    return down, across
+
+
+def built_multiple(model: Model, card: ModelCard) -> int:
+    """The multiple that a network's sides must have: its own `multiple`, where it was built with other levels, or the
+
+    card's.
+    """
+    own = getattr(model, "multiple", None)
+    return own if isinstance(own, int) and own > 0 else card.multiple
+
+
+def pad(tensor: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Pad [B, C, H, W] at the bottom and the right: by reflection, or repetition where it is too small."""
+    height, width = tensor.shape[-2:]
+    down, right = size[0] - height, size[1] - width
+    if not down and not right:
+        return tensor
+    mode = "reflect" if down < height and right < width else "replicate"
+    return functional.pad(tensor, (0, right, 0, down), mode=mode)
+
+
+def call(model: Model, images: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int] | None = None) -> torch.Tensor:
+    """`predict`, with one seed per image where the model takes them."""
+    return model.predict(images, masks) if seeds is None else model.predict(images, masks, list(seeds))  # type: ignore[call-arg]
+
+
+def imagewise(model: Model) -> bool:
+    """Whether a model says that it works on one image after the other, so that no batch can change its bits."""
+    return getattr(model, "imagewise", False) is True
+
+
+def takes_seeds(model: Model, card: ModelCard) -> bool:
+    """Whether `predict` is to be given a seed an image: its card says so, or it has an argument of that name."""
+    return card.stochastic or "seeds" in _arguments(model.predict)
+
+
+def _arguments(function: Any) -> Sequence[str]:
+    """Names of a function's arguments; none where Python cannot tell."""
+    try:
+        return list(inspect.signature(getattr(function, "forward", function)).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def output_fault(output: object, images: torch.Tensor) -> str | None:
+    """Type, shape, finiteness and range of what `predict` gave back for `images`; one synchronisation."""
+    if not isinstance(output, torch.Tensor):
+        return f"predict returned {type(output).__name__} instead of a tensor"
+    for word in ("shape", "dtype", "device"):
+        given, asked = (str(getattr(tensor, word)) for tensor in (output, images))
+        if given != asked:
+            return f"predict returned the {word} {given} instead of {asked}"
+    low, high = torch.stack(torch.aminmax(output)).tolist()
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "the output holds NaN or infinity"
+    if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
+        return f"the output runs from {low:.3g} to {high:.3g} instead of 0 to 1{_guess(low, high)}"
+    return None
+
+
+def _guess(low: float, high: float) -> str:
+    if high > 2 and low >= -1 and high <= 256:
+        return " (0..255? divide by 255)"
+    if low >= -1.05 and high <= 1.05:
+        return " (-1..1? return (x + 1) / 2)"
+    return " (clamp it in predict)"
 
 
 def composite(output: torch.Tensor, truth: torch.Tensor, masks: torch.Tensor, protocol: Protocol) -> torch.Tensor:
@@ -120,18 +254,8 @@ def out_of_memory(fault: BaseException) -> bool:
     return told or isinstance(fault, torch.OutOfMemoryError | MemoryError)
 
 
-def pad(tensor: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Pad [B, C, H, W] at the bottom and the right to multiples: by reflection, or repetition where it is too small."""
-    height, width = tensor.shape[-2:]
-    down, right = -height % multiple, -width % multiple
-    if not down and not right:
-        return tensor
-    mode = "reflect" if down < height and right < width else "replicate"
-    return functional.pad(tensor, (0, right, 0, down), mode=mode)
-
-
-def seeds_of(keys: list[str]) -> list[int]:
-    """One 31-bit seed for each name of image and cell, the same on every machine and in every batch."""
+def seeds_of(keys: Sequence[str]) -> list[int]:
+    """One 31-bit seed for each name `image/mask set/bucket`, the same on every machine and in every batch."""
     return [digest.number(key) & 0x7FFFFFFF for key in keys]
 
 

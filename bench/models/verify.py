@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
@@ -24,26 +25,37 @@ def verify(ref: model_registry.ModelRef, size_px: int = 0, device: torch.device 
 
     Without weights at hand a learned model is checked as it is built, untrained.
     """
-    yield Finding("card: complete", card_fault(ref.card))
+    yield Finding("card: complete", card_fault(ref.card), card_remark(ref.card))
     opened, fault = _open(ref, device)
     weights = f"weights: {ref.name}" if ref.file else "opens: no weights, as built"
     yield Finding(weights if ref.card.kind == "learned" else "opens", fault)
     if opened is None:
         return
-    if ref.card.kind == "learned":
+    if ref.card.parameters:
         yield Finding("card: parameter count", count_fault(ref, opened))
-    yield from contract.check(opened, ref.card, size_px, device)
+    for finding in contract.check(opened, ref.card, size_px, device):
+        yield finding if ref.attribute == "model" else _without_card(finding)
 
 
-def card_fault(card: ModelCard) -> str | None:
-    """Fields that a card leaves empty; a classical model needs no paper, but a whole citation if it names one."""
+def _without_card(finding: Finding) -> Finding:
+    """A finding on a class that has no card: what sizes it takes is a fact that it could not state."""
+    if not finding.title.startswith("sizes"):
+        return finding
+    return replace(finding, fault=None, remark=finding.fault or finding.remark)
+
+
+def card_remark(card: ModelCard) -> str:
+    """Which facts a card lacks; a classical model needs no paper, but a whole citation if it names one."""
     learned = card.kind == "learned"
     wanted = ALWAYS + PUBLISHED * (learned or bool(card.paper)) + LEARNED * learned
     empty = [name for name in wanted if not getattr(card, name)]
-    if empty:
-        return f"the card leaves empty: {', '.join(empty)}"
+    return f"the card leaves empty: {', '.join(empty)}" if empty else ""
+
+
+def card_fault(card: ModelCard) -> str | None:
+    """Whether the parameters that a card counts are those of its variants."""
     forms = set(card.variants or ("",))
-    if learned and set(card.parameters) != forms:
+    if card.parameters and set(card.parameters) != forms:
         return f"the card counts parameters for {sorted(card.parameters)}, but the variants are {sorted(forms)}"
     return None
 

@@ -206,13 +206,13 @@ def forward_digest(model: Any, card: ModelCard, source: Path) -> str:
     """Digest of the 8-bit output on the stored input; `ContractBroken` if not finite or not repeatable."""
     import torch
 
-    from bench.models import contract
+    from bench.models import contract, predict
 
     images, masks = contract.probe(card.size_px or 256, count=1)
     model.eval()
     with torch.inference_mode():
-        first, again = (contract.call(model, images, masks, seeds=[0] if card.stochastic else None) for _ in range(2))
-    if fault := contract.output_fault(first, images):
+        first, again = (predict.call(model, images, masks, seeds=[0] if card.stochastic else None) for _ in range(2))
+    if fault := predict.output_fault(first, images):
         raise ContractBroken(f"{source} was read, but the model's output on the stored input is wrong: {fault}")
     if not torch.equal(first, again):
         raise ContractBroken(f"{source} was read, but two passes on the same input differ.")

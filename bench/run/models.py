@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import BadInput, BenchError, ContractBroken
 from bench.models import contract, opening
-from bench.models.predict import Predictor, Reader, pad
+from bench.models.predict import Predictions, Predictor
 from bench.run.memory import Peak
 from bench.run.spec import Job
 from bench.runfolder.part import Costs
@@ -26,10 +26,10 @@ class Models:
     execution: Execution
     device: torch.device
     report: Callable[[str], None] = print
-    _opened: dict[str, Predictor | Reader | BenchError] = field(default_factory=dict)
+    _opened: dict[str, Predictor | Predictions | BenchError] = field(default_factory=dict)
 
-    def open(self, name: str) -> Predictor | Reader:
-        """A model; one that changes its answer with what lies under the mask is refused.
+    def open(self, name: str) -> Predictor | Predictions:
+        """A model, held to its contract (`contract.require`).
 
         Raises the same `BenchError` whenever it is asked for again.
         """
@@ -40,43 +40,35 @@ class Models:
                 self._opened[name] = fault
         found = self._opened[name]
         if isinstance(found, BenchError):
-            raise found
+            raise found.with_traceback(None)
         return found
 
-    def _open(self, name: str) -> Predictor | Reader:
+    def _open(self, name: str) -> Predictor | Predictions:
         ref = self.job.ref(name)
         if ref.pictures:
-            return Reader(ref.pictures, self.job.protocol, tuple(cell.label for cell in self.job.cells))
+            return Predictions(ref.pictures, self.job.protocol, tuple(cell.label for cell in self.job.cells))
+        size = self.job.protocol.preparation.size_px or 256
         try:
             model = opening.open_model(ref, self.device)
+            contract.require(model, ref.card, size, self.device)
             batch = min(self.execution.batch, self.execution.shard or self.execution.batch, len(self.job.ids))
             predictor = Predictor(model, ref.card, self.job.protocol, batch, say=self.report)
-            broken = self._first_look(predictor)
+            self._count(predictor, size)
+        except ContractBroken as fault:
+            raise ContractBroken(f"{name}: {fault}") from fault
         except BenchError:
             raise
         except Exception as fault:  # a stranger's code may raise anything; the run goes on without it
             raise ContractBroken(f"{name} could not be opened: {type(fault).__name__}: {fault}") from fault
-        if broken:
-            raise ContractBroken(f"{name}: {broken}")
         return predictor
 
-    def _first_look(self, predictor: Predictor) -> str | None:
-        """One drawn picture before the first photograph: is the answer whole, and blind to what the mask hides?
-
-        The operations and the memory that it takes are counted on the way.
-        """
-        size, card = self.job.protocol.preparation.size_px or 256, predictor.card
-        images, masks = (pad(tensor.to(self.device), card.multiple) for tensor in contract.probe(size, count=1))
-        seeds = [0] if card.stochastic else None
-        with torch.inference_mode():
-            known = images * (1 - masks)
-            blank = contract.call(predictor.model, known, masks, seeds)
-            with FlopCounterMode(display=False) as counter, Peak() as peak:  # apart, since counting changes last bits
-                contract.call(predictor.model, known, masks, seeds)
-            predictor.flops, predictor.peak_bytes = counter.get_total_flops(), peak.bytes
-            return contract.output_fault(blank, images) or contract.blind(
-                predictor.model, images, masks, blank=blank, seeds=seeds
-            )
+    def _count(self, predictor: Predictor, size: int) -> None:
+        """Count the operations and the memory of one image; a pass of its own, since counting changes last bits."""
+        given = contract.trial(predictor.model, predictor.card, size, self.device, count=1)
+        handed = given.handed(given.images)
+        with FlopCounterMode(display=False) as counter, Peak() as peak:
+            given.predict(*handed)
+        predictor.flops, predictor.peak_bytes = counter.get_total_flops(), peak.bytes
 
     def batch(self, name: str) -> int:
         """Images that a model sees at once; 0 where it did not open."""

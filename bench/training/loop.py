@@ -43,9 +43,7 @@ class Loop:
         if found:
             self.learner.restore(found["learner"])
         self.learned, held = data.split(job.photographs)
-        self.validation = validation.prepare(
-            job.photographs, held, job.sampler(VALIDATION), frozen=job.frozen_masks, stochastic=job.card.stochastic
-        )
+        self.validation = validation.prepare(job.photographs, held, job.sampler(VALIDATION), frozen=job.frozen_masks)
         self.log = logs.Log(job.out, fabric, resumed_at=self.step, tensorboard=job.tensorboard)
         self.seen, self.fresh = list(known["seen"]), list[str]()
         self.before, self.begin, self.saved = float(known["seconds"]), time.monotonic(), time.monotonic()
@@ -102,7 +100,7 @@ class Loop:
         eval_model = self.learner.eval_model
         training = [module for module in eval_model.modules() if module.training]
         eval_model.eval()
-        outputs = self.validation.outputs(eval_model, self.fabric.device)  # type: ignore[arg-type]
+        outputs = self.validation.outputs(eval_model, self.job.card, self.fabric.device)  # type: ignore[arg-type]
         for module in training:
             module.training = True
         scores = self.validation.scores(outputs)

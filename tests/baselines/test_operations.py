@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines import edgeconnect, glcic
-from bench.models import contract, opening
+from bench.models import contract, opening, predict
 from tests.baselines.test_every_model import CARDS, LEARNED, shapes
 
 SIDE_PX = 256
@@ -281,7 +281,7 @@ def counted(name, variant):
     network = opening.fold_parametrizations(shapes(name, variant).eval())
     images, masks = (part.to("meta") for part in contract.probe(SIDE_PX, count=1))
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        contract.call(network, images, masks, [0] if CARDS[name].stochastic else None)
+        predict.call(network, images, masks, [0] if CARDS[name].stochastic else None)
     return counter.get_total_flops()
 
 

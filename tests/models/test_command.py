@@ -70,16 +70,36 @@ def test_verify_passes_a_classical_model_check_by_check_and_shows_its_numbers_on
     text = bench("verify", "flat", "--size", 32)
     assert text.splitlines()[0] == "pass  card: complete"
     assert re.search(r"pass  numbers on the demo, none recorded yet: psnr \d\d\.\d\d, ssim-wang 0\.\d{4}, l1 0\.", text)
-    assert re.search(r"flat, digest [0-9a-f]{12}: 9 of 9 checks passed", text)
+    assert re.search(r"flat, digest [0-9a-f]{12}: 10 of 10 checks passed", text)
 
 
 def test_verify_tells_a_contributor_what_is_missing(tmp_path):
     text = TINY.replace('"plain": 111', '"plain": 112').replace('limits="blind"', 'limits=""')
     output = bench("verify", write(tmp_path / "mine.py", text), "--size", 32, status=1)
-    assert "FAIL  card: complete: the card leaves empty: limits" in output
+    assert "note  card: complete: the card leaves empty: limits" in output
     assert "FAIL  card: parameter count: the card says 112 parameters, the model has 111" in output
     assert "pass  blind" in output
     assert "FAIL  trains: a step of the starter recipe: the file brings no RECIPES['starter']" in output
+
+
+SNIPPET = """
+    import torch
+
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.ConvTranspose2d(8, 3, 4, 2, 1))
+
+    class Mine:
+        def predict(self, images, masks):
+            return network(images).sigmoid()
+"""
+
+
+@pytest.mark.slow
+def test_verify_takes_a_bare_class_as_it_is(tmp_path):
+    output = bench("verify", f"{write(tmp_path / 'mine.py', SNIPPET)}:Mine", "--size", 32)
+    assert "note  card: complete: the card leaves empty: code, licence, form, strengths, limits" in output
+    assert re.search("note  sizes.*padded to multiples of 2 it passes: say multiple=2", output)
+    assert "FAIL" not in output
 
 
 def test_verify_as_json_names_the_fault(tmp_path):

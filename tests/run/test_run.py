@@ -146,9 +146,13 @@ def test_a_failed_cell_is_tried_again_by_the_next_run(spec, tmp_path):
     assert outline(asked, tmp_path / "run", Execution())["models"][0]["done"] == 0
 
 
-def test_a_model_that_peeks_is_refused_by_name(spec, tmp_path):
-    outcome = run(spec("Peeking"), tmp_path / "run")
-    assert outcome.summary["reason"].str.contains("under the mask").all()
+def test_a_model_that_does_not_repeat_is_refused_by_name(spec, tmp_path):
+    outcome = run(spec("Restless"), tmp_path / "run")
+    assert outcome.summary["reason"].str.contains("Restless: not repeatable: two calls").all()
+
+
+def test_a_model_may_leave_the_blanking_to_the_harness(spec, tmp_path):
+    assert not run(spec("Trusting"), tmp_path / "run").faults
 
 
 @pytest.mark.parametrize(("model", "words"), [("Wrong", "shape"), ("Broken", "no such luck")])

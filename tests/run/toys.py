@@ -37,11 +37,18 @@ class Fragile(Grey):
         return super().predict(images, masks)
 
 
-class Peeking(Grey):
-    """Answers with what it was shown under the mask."""
+class Trusting(Grey):
+    """Leaves the hole to the harness, which blanks it."""
 
     def predict(self, images, masks):
         return images
+
+
+class Restless(Grey):
+    """Draws at random, from no seed."""
+
+    def predict(self, images, masks):
+        return torch.rand_like(images)
 
 
 class Wrong(Grey):
