@@ -6,6 +6,9 @@ import pytest
 
 from bench import cli, progress
 
+pytest_plugins = ("tests.fill", "tests.metrics.sets", "tests.metrics.stored")
+"""Fixtures that several rooms use; tests import nothing from one another."""
+
 
 @pytest.fixture(autouse=True)
 def _heard(monkeypatch):

@@ -6,13 +6,14 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch.nn.functional import normalize
 
 DATA = Path(__file__).parent / "data"
 
 
-def weight(name: str, shape: tuple[int, ...], gain: float = 1.0) -> torch.Tensor:
+def _weight(name: str, shape: tuple[int, ...], gain: float = 1.0) -> torch.Tensor:
     """The tensor that every implementation puts under a state-dict name.
 
     Standard normal numbers of a Philox generator keyed by the CRC-32 of the name. Kernels are scaled by gain over the
@@ -33,19 +34,19 @@ def weight(name: str, shape: tuple[int, ...], gain: float = 1.0) -> torch.Tensor
     return torch.from_numpy(np.asarray(drawn, dtype=np.float32).reshape(shape))
 
 
-def fill(module: torch.nn.Module, gain: float = 1.0) -> torch.nn.Module:
+def _fill(module: torch.nn.Module, gain: float = 1.0) -> torch.nn.Module:
     """Give every entry of the module's state dict its `weight`; returns the module in evaluation mode."""
     state = module.state_dict()
-    module.load_state_dict({name: weight(name, tuple(tensor.shape), gain) for name, tensor in state.items()})
+    module.load_state_dict({name: _weight(name, tuple(tensor.shape), gain) for name, tensor in state.items()})
     return module.eval()
 
 
-def published(shapes: list[tuple[str, list[int]]], gain: float = 1.0, share: float = 1.0) -> dict[str, torch.Tensor]:
+def _published(shapes: list[tuple[str, list[int]]], gain: float = 1.0, share: float = 1.0) -> dict[str, torch.Tensor]:
     """A network's state as other implementations of the stored figures had it, in the authors' names.
 
     Filled by name, 20 rounds of power iteration under every spectral norm (of an older PyTorch), then u times a share.
     """
-    state = {name: weight(name, tuple(shape), gain) for name, shape in shapes}
+    state = {name: _weight(name, tuple(shape), gain) for name, shape in shapes}
     for name in [name for name in state if name.endswith("weight_orig")]:
         start, kernel = name.removesuffix("orig"), state[name].double()
         u = state[f"{start}u"].double()
@@ -57,13 +58,13 @@ def published(shapes: list[tuple[str, list[int]]], gain: float = 1.0, share: flo
     return state
 
 
-def parametrised(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _parametrised(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Spectral norms of an older PyTorch (`weight_orig`, `weight_u`, `weight_v`) under today's names."""
     renamed = {name.replace("weight_orig", "parametrizations.weight.original"): value for name, value in state.items()}
     return {re.sub(r"weight_([uv])$", r"parametrizations.weight.0._\1", name): value for name, value in renamed.items()}
 
 
-def picture(height: int = 256, width: int = 256, key: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+def _picture(height: int = 256, width: int = 256, key: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
     """The input that the stored figures share: an RGB image [1, 3, H, W] in 0..1 and its mask [1, 1, H, W].
 
     Blocks of 8 x 8 pixels in random colours; the hole is a box in the left half and a three-pixel diagonal.
@@ -76,8 +77,44 @@ def picture(height: int = 256, width: int = 256, key: int = 7) -> tuple[torch.Te
     return torch.from_numpy(image.transpose(2, 0, 1)[None]), torch.from_numpy(hole[None, None].astype(np.float32))
 
 
-def figures(name: str) -> tuple[dict, dict[str, np.ndarray]]:
+def _figures(name: str) -> tuple[dict, dict[str, np.ndarray]]:
     """Facts and arrays that another implementation left in `tests/data/parity-NAME.json` and `.npz`."""
     facts = json.loads((DATA / f"parity-{name}.json").read_text())
     path = DATA / f"parity-{name}.npz"
     return facts, dict(np.load(path)) if path.exists() else {}
+
+
+@pytest.fixture(scope="session")
+def weight():
+    """`weight(name, shape, gain=1.0)`: the tensor that every implementation puts under a state-dict name."""
+    return _weight
+
+
+@pytest.fixture(scope="session")
+def fill():
+    """`fill(module, gain=1.0)`: the module with such weights, in evaluation mode."""
+    return _fill
+
+
+@pytest.fixture(scope="session")
+def published():
+    """`published(shapes, gain=1.0, share=1.0)`: a state dict of these (name, shape) as the authors' code stores it."""
+    return _published
+
+
+@pytest.fixture(scope="session")
+def parametrised():
+    """`parametrised(state)`: spectral norms of an older PyTorch under today's names."""
+    return _parametrised
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """`picture(height=256, width=256, key=7)`: image and mask that the stored figures share."""
+    return _picture
+
+
+@pytest.fixture(scope="session")
+def figures():
+    """`figures(name)`: facts and arrays that another implementation left in tests/data."""
+    return _figures

@@ -8,28 +8,36 @@ from torch.nn import functional as F
 
 from baselines import aotgan
 from bench.training.base import Batch
-from tests.fill import figures, fill, parametrised, picture, published
 
 STORED = {"published": "aotgan", "mmagic": "aotgan-mmagic"}
 
 
-def small():
-    return fill(aotgan.model(width=4, blocks=2), gain=1.25)
+@pytest.fixture(scope="session")
+def small(fill):
+    def make():
+        return fill(aotgan.model(width=4, blocks=2), gain=1.25)
+
+    return make
 
 
-def authors(variant):
+@pytest.fixture(scope="session")
+def authors(figures, published):
     """Facts, arrays, and the generator as the stored figures were made with."""
-    facts, arrays = figures(STORED[variant])
-    found = published(facts["state_dict"]["G"], facts["gain"])
-    if variant == "mmagic":
-        found = {"meta": {}, "state_dict": {f"generator.{name}": tensor for name, tensor in found.items()}}
-        found["state_dict"] |= {"disc.model.4.conv.bias": torch.zeros(1), "loss_percep.vgg.mean": torch.zeros(3)}
-    network = aotgan.model(variant).eval()
-    network.load_state_dict(aotgan.convert(found, "places2"))
-    return facts, arrays, network
+
+    def make(variant):
+        facts, arrays = figures(STORED[variant])
+        found = published(facts["state_dict"]["G"], facts["gain"])
+        if variant == "mmagic":
+            found = {"meta": {}, "state_dict": {f"generator.{name}": tensor for name, tensor in found.items()}}
+            found["state_dict"] |= {"disc.model.4.conv.bias": torch.zeros(1), "loss_percep.vgg.mean": torch.zeros(3)}
+        network = aotgan.model(variant).eval()
+        network.load_state_dict(aotgan.convert(found, "places2"))
+        return facts, arrays, network
+
+    return make
 
 
-def test_names_and_shapes_are_the_authors():
+def test_names_and_shapes_are_the_authors(figures, parametrised):
     facts, _ = figures("aotgan")
     with torch.device("meta"):
         players = {"G": aotgan.model(), "D": aotgan.Discriminator()}
@@ -47,7 +55,7 @@ def test_both_networks_have_the_authors_sizes():
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", STORED)
 @torch.inference_mode()
-def test_output_and_score_agree_with_the_stored_figures(variant):
+def test_output_and_score_agree_with_the_stored_figures(variant, authors, parametrised, picture, published):
     facts, arrays, network = authors(variant)
     critic = aotgan.Discriminator().eval()
     score = published(facts["state_dict"]["D"], facts["gain"])
@@ -63,7 +71,7 @@ def test_output_and_score_agree_with_the_stored_figures(variant):
     torch.testing.assert_close(judged, torch.from_numpy(arrays["score"]), atol=1e-4, rtol=0)
 
 
-def test_every_name_in_mmagics_file_finds_its_place():
+def test_every_name_in_mmagics_file_finds_its_place(figures):
     facts, _ = figures("aotgan-mmagic")
     with torch.device("meta"):
         found = {f"generator.{name}": torch.empty(shape) for name, shape in facts["state_dict"]["G"]}
@@ -78,7 +86,7 @@ def test_a_gate_has_mean_minus_five_and_deviation_ten():
     torch.testing.assert_close(aotgan.spread(x), expected.expand(1, 2, 2, 2))
 
 
-def test_nothing_under_the_mask_is_read():
+def test_nothing_under_the_mask_is_read(picture, small):
     image, mask = picture(64, 64)
     network = small()
     with torch.inference_mode():
@@ -86,7 +94,7 @@ def test_nothing_under_the_mask_is_read():
 
 
 @pytest.mark.parametrize("size", [(36, 36), (40, 96), (64, 64)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(size):
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(size, picture, small):
     image, mask = (tensor[..., : size[0], : size[1]] for tensor in picture(64, 96))
     for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
         with torch.inference_mode():

@@ -8,14 +8,17 @@ from PIL import Image
 from baselines import ce
 from bench.models import contract, predict
 from bench.training.base import Batch
-from tests.fill import figures, fill, picture
 
 WIDE = slice(36, 92)
 """Rows and columns of the hole in the stored figures: the centre less four pixels on each side."""
 
 
-def narrow(variant="random", **settings):
-    return fill(ce.model(variant, width=4, bottleneck=8, **settings), gain=1.4)
+@pytest.fixture(scope="session")
+def narrow(fill):
+    def make(variant="random", **settings):
+        return fill(ce.model(variant, width=4, bottleneck=8, **settings), gain=1.4)
+
+    return make
 
 
 def learner(variant, **changes):
@@ -33,7 +36,7 @@ def batch(count=3):
 
 
 @pytest.fixture(scope="module")
-def stored():
+def stored(figures):
     return figures("ce")
 
 
@@ -60,7 +63,7 @@ def test_without_biases_the_state_has_the_names_and_shapes_of_the_port(stored):
 
 
 @pytest.mark.slow
-def test_the_bias_free_network_gives_the_ports_numbers(stored):
+def test_the_bias_free_network_gives_the_ports_numbers(stored, fill, picture):
     facts, arrays = stored
     image, _ = picture(128, 128, facts["image_key"])
     hole = torch.zeros(1, 1, 128, 128)
@@ -74,7 +77,7 @@ def test_the_bias_free_network_gives_the_ports_numbers(stored):
     np.testing.assert_allclose(score.numpy(), arrays["score"], atol=1e-4)
 
 
-def test_the_ports_file_fits_after_its_key_map():
+def test_the_ports_file_fits_after_its_key_map(narrow):
     from bench.models import weights
 
     model = narrow("centre", bias=False)
@@ -82,7 +85,7 @@ def test_the_ports_file_fits_after_its_key_map():
     assert weights.misfit(narrow("centre"), ce.convert(file, "streetview-port")) == ""
 
 
-def test_the_authors_file_fits_after_its_key_map():
+def test_the_authors_file_fits_after_its_key_map(narrow):
     from bench.models import weights
 
     model = narrow("centre")
@@ -103,19 +106,19 @@ def test_the_authors_file_fits_after_its_key_map():
     assert torch.allclose(other.predict(images, masks), model.predict(images, masks), atol=1e-5)
 
 
-def test_nothing_under_the_mask_is_seen():
+def test_nothing_under_the_mask_is_seen(narrow):
     model, images, masks = narrow(), torch.rand(2, 3, 128, 128), batch(2).masks
     changed = torch.where(masks > 0, torch.rand_like(images), images)
     assert torch.equal(model.predict(images, masks), model.predict(changed, masks))
 
 
 @pytest.mark.parametrize("size", [(128, 128), (256, 256), (64, 64), (200, 140)])
-def test_any_size_comes_back_as_it_was(size):
+def test_any_size_comes_back_as_it_was(size, narrow):
     images, masks = contract.probe(*size, count=2)
     assert predict.output_fault(narrow().predict(images, masks), images) is None
 
 
-def test_a_small_pixel_is_a_hole_if_any_part_of_it_is():
+def test_a_small_pixel_is_a_hole_if_any_part_of_it_is(narrow):
     images, masks = torch.rand(1, 3, 256, 256), torch.zeros(1, 1, 256, 256)
     masks[..., 101, 57] = 1
     changed = images.clone()
@@ -124,7 +127,7 @@ def test_a_small_pixel_is_a_hole_if_any_part_of_it_is():
     assert torch.equal(model.predict(images * (1 - masks), masks), model.predict(changed * (1 - masks), masks))
 
 
-def test_the_centre_variant_fills_the_square_and_leaves_the_rest_blank():
+def test_the_centre_variant_fills_the_square_and_leaves_the_rest_blank(narrow):
     model, images = narrow("centre"), torch.rand(1, 3, 128, 128)
     masks = torch.zeros(1, 1, 128, 128)
     masks[..., 32:96, 32:96] = masks[..., :8, :8] = 1

@@ -12,24 +12,27 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from baselines import cfs
 from bench.errors import BadInput, Unavailable
 from bench.training.base import Batch
-from tests.baselines.test_every_model import shapes
-from tests.fill import figures, fill, parametrised, picture, published
 
 
-def small(variant="code", sketches="canny"):
+@pytest.fixture(scope="session")
+def small(fill):
     """Untrained, its kernels made stronger than their spectral norms leave them, so that every layer is felt."""
-    torch.manual_seed(0)
-    network = cfs.model(variant, width=4, sketches=sketches).eval()
-    for name, vector in network.named_buffers():
-        if name.endswith("_u"):
-            vector.mul_(0.15 if name.startswith("inpaint") else 0.75)
-    if network.hed is not None:
-        fill(network.hed, gain=0.8)
-    return network
+
+    def make(variant="code", sketches="canny"):
+        torch.manual_seed(0)
+        network = cfs.model(variant, width=4, sketches=sketches).eval()
+        for name, vector in network.named_buffers():
+            if name.endswith("_u"):
+                vector.mul_(0.15 if name.startswith("inpaint") else 0.75)
+        if network.hed is not None:
+            fill(network.hed, gain=0.8)
+        return network
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def guided():
+def guided(small):
     """Narrow generators, and HED in its full size."""
     return small(sketches="hed")
 
@@ -38,7 +41,7 @@ def size(network):
     return sum(p.numel() for p in network.parameters())
 
 
-def test_the_networks_have_the_authors_sizes():
+def test_the_networks_have_the_authors_sizes(shapes):
     network = shapes("cfs", "code")
     assert size(network.sketch) == 24_121_427
     assert size(network.inpaint) == 72_839_800
@@ -73,12 +76,16 @@ def test_a_block_gates_its_input_and_its_output_by_the_ungated_features():
     torch.testing.assert_close(block(x), f * s[:, :, None, None])
 
 
-def authors_state(facts, player, share=1.0):
-    return published(facts["state_dict"][player], facts["gain"], share)
+@pytest.fixture(scope="session")
+def authors_state(published):
+    def make(facts, player, share=1.0):
+        return published(facts["state_dict"][player], facts["gain"], share)
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def authors():
+def authors(authors_state, figures, picture):
     """The authors' networks as the figures were made with, on the stored input: image, mask, sketch and output."""
     facts, arrays = figures("cfs")
     with mock.patch.object(_SpectralNorm, "_power_method"):  # the state brings its own vectors
@@ -99,7 +106,7 @@ def authors():
 
 
 @pytest.mark.slow
-def test_sketch_and_colours_agree_with_the_stored_figures(authors):
+def test_sketch_and_colours_agree_with_the_stored_figures(authors, figures):
     """The figures hold every fourth pixel."""
     _, arrays = figures("cfs")
     _, mask, sketch, output = authors
@@ -110,7 +117,7 @@ def test_sketch_and_colours_agree_with_the_stored_figures(authors):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("player", "name"), [("sketch_D", "sketch_score"), ("inpaint_D", "inpaint_score")])
-def test_discriminators_agree_with_the_stored_figures(authors, player, name):
+def test_discriminators_agree_with_the_stored_figures(authors, player, name, authors_state, figures, parametrised):
     """The first layer stands twice in the authors' state; the last name holds what it was filled with."""
     facts, arrays = figures("cfs")
     image, _, sketch, output = authors
@@ -130,7 +137,7 @@ def filled_in(image, mask, seed=0):
 
 @pytest.mark.parametrize("sketches", cfs.SKETCHES)
 @torch.inference_mode()
-def test_nothing_under_the_mask_is_read(guided, sketches):
+def test_nothing_under_the_mask_is_read(guided, sketches, picture, small):
     image, mask = picture(64, 64)
     network = guided if sketches == "hed" else small()
     assert torch.equal(network.predict(image, mask), network.predict(filled_in(image, mask), mask))
@@ -138,7 +145,7 @@ def test_nothing_under_the_mask_is_read(guided, sketches):
 
 @pytest.mark.parametrize("sketches", cfs.SKETCHES)
 @torch.inference_mode()
-def test_the_sketch_is_made_of_the_masked_image_alone(guided, sketches):
+def test_the_sketch_is_made_of_the_masked_image_alone(guided, sketches, picture, small):
     """The authors' test blanks a sketch of the undamaged image, whose rim around the hole knows what lay in it."""
     image, mask = picture(64, 64)
     network = guided if sketches == "hed" else small()
@@ -155,7 +162,7 @@ def test_the_card_says_where_the_sketch_comes_from():
 
 
 @torch.inference_mode()
-def test_without_a_hole_the_colours_follow_the_known_sketch():
+def test_without_a_hole_the_colours_follow_the_known_sketch(picture, small):
     image, mask = picture(64, 64)
     network, empty = small(), torch.zeros_like(mask)
     known = network.outlines(image, empty)
@@ -165,7 +172,7 @@ def test_without_a_hole_the_colours_follow_the_known_sketch():
 
 @pytest.mark.parametrize("shape", [(16, 16), (17, 50), (45, 70)])
 @torch.inference_mode()
-def test_prediction_keeps_any_size_and_the_range_where_nothing_or_everything_is_missing_too(shape):
+def test_prediction_keeps_any_size_and_the_range_where_nothing_or_everything_is_missing_too(shape, picture, small):
     network, (image, mask) = small(), picture(64, 80)
     image, mask = image[..., : shape[0], : shape[1]], mask[..., : shape[0], : shape[1]]
     for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
@@ -176,7 +183,7 @@ def test_prediction_keeps_any_size_and_the_range_where_nothing_or_everything_is_
 
 @pytest.mark.parametrize("sketches", cfs.SKETCHES)
 @torch.inference_mode()
-def test_a_batch_of_none_gives_none(guided, sketches):
+def test_a_batch_of_none_gives_none(guided, sketches, small):
     network = guided if sketches == "hed" else small()
     assert network.predict(torch.zeros(0, 3, 32, 32), torch.zeros(0, 1, 32, 32)).shape == (0, 3, 32, 32)
 
@@ -197,13 +204,17 @@ def learning():
     return cfs.Training(cfs.model("code", width=4, sketches="canny"), RECIPE)
 
 
-def batch():
-    images, masks = picture(64, 64)
-    return Batch(images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1, 1))
+@pytest.fixture(scope="session")
+def batch(picture):
+    def make():
+        images, masks = picture(64, 64)
+        return Batch(images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1, 1))
+
+    return make
 
 
 @pytest.mark.parametrize("player", RECIPE.optimizers)
-def test_gradients_reach_every_parameter_of_the_player_at_turn(player):
+def test_gradients_reach_every_parameter_of_the_player_at_turn(player, batch):
     """But the channel weights of the last layer, which the authors' state holds and nothing uses."""
     learner = learning()
     for part in learner.modules():
@@ -216,19 +227,19 @@ def test_gradients_reach_every_parameter_of_the_player_at_turn(player):
     assert all(p.grad.any() for p in used.values() if p.dim() > 1)
 
 
-def test_the_colours_leave_the_sketches_alone():
+def test_the_colours_leave_the_sketches_alone(batch):
     learner = learning()
     learner.colours(batch(), WEIGHTS)["reconstruction"].backward()
     assert all(p.grad is None for p in learner.players["sketches"].parameters())
 
 
-def test_the_reconstruction_is_divided_by_the_share_of_the_hole():
+def test_the_reconstruction_is_divided_by_the_share_of_the_hole(batch):
     learner, seen = learning().eval(), batch()
     expected = (learner._painted(seen) - seen.images).abs().mean() / seen.masks.mean()
     torch.testing.assert_close(learner.colours(seen, WEIGHTS)["reconstruction"], expected)
 
 
-def test_the_critics_play_the_hinge_game(monkeypatch):
+def test_the_critics_play_the_hinge_game(monkeypatch, batch):
     learner, seen = learning(), batch()
     scores = iter([torch.tensor([-1.0, 0.5, 3.0]), torch.tensor([-3.0, 0.0, 1.0])])
     monkeypatch.setattr(learner.players["colour_critic"], "forward", lambda images: (next(scores), []))
@@ -237,7 +248,7 @@ def test_the_critics_play_the_hinge_game(monkeypatch):
     assert terms["fake"].item() == pytest.approx((0 + 1 + 2) / 3)
 
 
-def test_all_five_layers_of_the_critic_are_matched():
+def test_all_five_layers_of_the_critic_are_matched(batch):
     learner, seen = learning().eval(), batch()
     critic, output = learner.players["colour_critic"], learner._painted(seen)
     pairs = list(zip(critic(output)[1], critic(seen.images)[1], strict=True))
@@ -246,7 +257,7 @@ def test_all_five_layers_of_the_critic_are_matched():
     torch.testing.assert_close(learner.colours(seen, WEIGHTS)["matching"], expected)
 
 
-def test_perceptual_and_style_terms_add_layers_of_the_whole_output(monkeypatch):
+def test_perceptual_and_style_terms_add_layers_of_the_whole_output(monkeypatch, batch):
     """White truth, grey output; layers are the image itself, whose Gram matrices have entries of 1 / 3 and 0.25 / 3."""
     learner = learning()
     learner.vgg = lambda images: [images] * (len(cfs.PERCEPTUAL) + len(cfs.STYLE))
@@ -257,7 +268,7 @@ def test_perceptual_and_style_terms_add_layers_of_the_whole_output(monkeypatch):
     assert terms["style"].item() == pytest.approx(4 * 0.75 / 3)
 
 
-def test_sketches_are_judged_beside_the_grey_image_and_matched_in_five_layers(monkeypatch):
+def test_sketches_are_judged_beside_the_grey_image_and_matched_in_five_layers(monkeypatch, batch):
     learner, seen = learning().eval(), batch()
     greys, truth, fake = learner._drawn(seen)
     monkeypatch.setattr(learner, "_drawn", lambda _: (greys, truth, fake))
@@ -270,14 +281,14 @@ def test_sketches_are_judged_beside_the_grey_image_and_matched_in_five_layers(mo
     torch.testing.assert_close(terms["sketch matching"], expected)
 
 
-def test_the_network_is_shown_in_training_what_it_sees_at_test():
+def test_the_network_is_shown_in_training_what_it_sees_at_test(batch):
     learner, seen = learning(), batch()
     other = Batch(filled_in(seen.images, seen.masks), seen.masks)
     assert torch.equal(learner._known(seen), learner._known(other))
     assert not torch.equal(learner._drawn(seen)[1], learner._drawn(other)[1])
 
 
-def test_the_turns_of_a_step_share_their_sketches(monkeypatch):
+def test_the_turns_of_a_step_share_their_sketches(monkeypatch, batch):
     learner, seen, made = learning(), batch(), []
     outlines = learner.model[0].outlines
     monkeypatch.setattr(learner.model[0], "outlines", lambda *given: made.append(1) or outlines(*given))

@@ -7,7 +7,6 @@ import torch
 from torch.nn import functional as F
 
 from baselines.layers.attention import contextual_attention, nearest
-from tests.fill import figures
 
 
 def aligned(n_in, n_out):
@@ -71,7 +70,7 @@ def example(height, width, images=1, channels=3):
 
 
 @pytest.mark.parametrize(("name", "fuse"), [("y_fuse", True), ("y_nofuse", False)])
-def test_equals_the_authors_graph(name, fuse):
+def test_equals_the_authors_graph(name, fuse, figures):
     _, arrays = figures("contextual-attention")
     arrays = {key: torch.from_numpy(array) for key, array in arrays.items()}
     output = contextual_attention(arrays["f"], arrays["m"], fuse=fuse)

@@ -10,14 +10,17 @@ from torch.nn import functional as F
 
 from baselines import crfill
 from bench.training.base import Batch
-from tests.fill import figures, fill, parametrised, picture, published
 
 UNUSED = ("sconv1", "sconv2")
 """Convolutions of the authors' branch that no pass uses."""
 
 
-def small(variant="published"):
-    return fill(crfill.model(variant, width=4), gain=2.0)
+@pytest.fixture(scope="session")
+def small(fill):
+    def make(variant="published"):
+        return fill(crfill.model(variant, width=4), gain=2.0)
+
+    return make
 
 
 def branch(state):
@@ -25,7 +28,7 @@ def branch(state):
     return {name: tensor for name, tensor in state.items() if not name.startswith(("baseg.", *UNUSED))}
 
 
-def test_names_and_shapes_are_the_authors():
+def test_names_and_shapes_are_the_authors(figures, parametrised):
     facts, _ = figures("crfill")
     stored = dict(facts["state_dict"]["G"])
     with torch.device("meta"):
@@ -36,7 +39,7 @@ def test_names_and_shapes_are_the_authors():
     assert found[2] == parametrised(dict(facts["state_dict"]["D"]))
 
 
-def test_the_networks_have_the_authors_sizes():
+def test_the_networks_have_the_authors_sizes(figures):
     facts, _ = figures("crfill")
     with torch.device("meta"):
         networks = crfill.model(), crfill.Auxiliary(), crfill.Discriminator()
@@ -47,7 +50,7 @@ def test_the_networks_have_the_authors_sizes():
 
 
 @pytest.fixture(scope="module")
-def authors():
+def authors(figures, parametrised, picture, published):
     """Facts, arrays, and what the networks say with the weights that the stored figures were made with."""
     facts, arrays = figures("crfill")
     state = published(facts["state_dict"]["G"], facts["gain"])
@@ -75,7 +78,7 @@ def test_both_stages_the_branch_and_the_score_agree_with_the_stored_figures(auth
     torch.testing.assert_close(found[name], torch.from_numpy(stored[name]), atol=1e-4, rtol=0)
 
 
-def test_a_file_of_the_first_trainings_is_taken_as_it_is():
+def test_a_file_of_the_first_trainings_is_taken_as_it_is(small):
     state = small().state_dict()
     assert (
         crfill.convert({f"module.{name}": tensor for name, tensor in state.items()}, "places2").keys() == state.keys()
@@ -88,7 +91,7 @@ def test_the_decoder_of_the_branch_never_takes_the_coarse_stages_place():
 
 
 @pytest.mark.parametrize("variant", crfill.CARD.variants)
-def test_nothing_under_the_mask_is_read(variant):
+def test_nothing_under_the_mask_is_read(variant, picture, small):
     image, mask = picture(64, 64)
     network = small(variant)
     with torch.inference_mode():
@@ -97,7 +100,7 @@ def test_nothing_under_the_mask_is_read(variant):
 
 @pytest.mark.parametrize("variant", crfill.CARD.variants)
 @pytest.mark.parametrize("size", [(8, 8), (64, 64), (40, 96)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size):
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size, picture, small):
     image, mask = picture(*size)
     for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
         with torch.inference_mode():
@@ -106,7 +109,7 @@ def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing
         assert 0 <= output.min() <= output.max() <= 1
 
 
-def test_the_variant_for_large_images_has_its_coarse_stage_at_half_the_size():
+def test_the_variant_for_large_images_has_its_coarse_stage_at_half_the_size(picture, small):
     image, mask = picture(64, 48)
     with torch.inference_mode():
         large, coarse = (
@@ -170,7 +173,7 @@ def batch():
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
-def test_gradients_reach_every_parameter(player):
+def test_gradients_reach_every_parameter(player, fill):
     """But for biases behind which a real image and its composite are judged alike: there the two terms cancel."""
     learner = learning()
     fill(learner.players["generator"], gain=2.0)

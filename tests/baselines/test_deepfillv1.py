@@ -8,11 +8,14 @@ import torch
 from baselines import deepfillv1
 from baselines.layers import two_stages
 from bench.training.base import Batch
-from tests.fill import figures, fill, picture
 
 
-def small():
-    return fill(deepfillv1.model(width=4), gain=1.1)
+@pytest.fixture(scope="session")
+def small(fill):
+    def make():
+        return fill(deepfillv1.model(width=4), gain=1.1)
+
+    return make
 
 
 def test_the_card_counts_the_parameters():
@@ -21,7 +24,7 @@ def test_the_card_counts_the_parameters():
     assert sum(p.numel() for p in network.parameters()) == deepfillv1.CARD.parameters[""]
 
 
-def test_names_and_shapes_are_those_of_the_port():
+def test_names_and_shapes_are_those_of_the_port(figures):
     facts, _ = figures("deepfillv1")
     with torch.device("meta"):
         state = deepfillv1.model().state_dict()
@@ -29,7 +32,7 @@ def test_names_and_shapes_are_those_of_the_port():
 
 
 @pytest.mark.slow
-def test_both_stages_and_the_attention_agree_with_the_authors_graph():
+def test_both_stages_and_the_attention_agree_with_the_authors_graph(figures, fill, picture):
     facts, arrays = figures("deepfillv1")
     network = fill(deepfillv1.model(), gain=facts["gain"])
     seen = {}
@@ -44,25 +47,25 @@ def test_both_stages_and_the_attention_agree_with_the_authors_graph():
 
 
 @pytest.mark.parametrize("size", [(8, 8), (64, 64), (40, 96), (72, 56)])
-def test_prediction_keeps_shape_and_range(size):
+def test_prediction_keeps_shape_and_range(size, picture, small):
     image, mask = picture(*size)
     output = small().predict(image * (1 - mask), mask)
     assert output.shape == image.shape
     assert 0 <= output.min() <= output.max() <= 1
 
 
-def test_nothing_under_the_mask_is_read():
+def test_nothing_under_the_mask_is_read(picture, small):
     image, mask = picture(64, 64)
     network = small()
     assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
 
 
-def test_everything_missing_gives_finite_numbers():
+def test_everything_missing_gives_finite_numbers(picture, small):
     image, mask = picture(64, 64)
     assert small().predict(image * 0, torch.ones_like(mask)).isfinite().all()
 
 
-def test_an_image_does_not_depend_on_its_batch():
+def test_an_image_does_not_depend_on_its_batch(picture, small):
     """In double precision, since float32 sums of another shape differ by 5e-6 here."""
     image, mask = (tensor.double() for tensor in picture(64, 64))
     other, another = picture(64, 64, key=8)[0].double(), mask.flip(3)
@@ -71,13 +74,13 @@ def test_an_image_does_not_depend_on_its_batch():
     torch.testing.assert_close(together[1:], network.predict(image, mask), atol=1e-12, rtol=0)
 
 
-def test_a_published_trainer_is_reduced_to_its_generator():
+def test_a_published_trainer_is_reduced_to_its_generator(small):
     state = small().state_dict()
     trainer = {f"netG.{name}": tensor for name, tensor in state.items()} | {"localD.linear.weight": torch.zeros(1)}
     assert deepfillv1.convert(trainer, "imagenet").keys() == state.keys()
 
 
-def test_a_published_generator_is_taken_as_it_is():
+def test_a_published_generator_is_taken_as_it_is(small):
     state = small().state_dict()
     assert deepfillv1.convert(state, "imagenet") == state
 

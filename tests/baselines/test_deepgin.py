@@ -10,29 +10,40 @@ from baselines import deepgin
 from bench.models import registry as model_registry
 from bench.training.base import Batch
 from bench.training.masks import MaskSampler
-from tests.fill import figures, fill, picture, weight
 
 VARIANTS = list(deepgin.CARD.variants)
 
 
-def small(variant="spd-mssa-bp", **options):
-    return fill(deepgin.model(variant, width=4, **options), gain=1.1)
+@pytest.fixture(scope="session")
+def small(fill):
+    def make(variant="spd-mssa-bp", **options):
+        return fill(deepgin.model(variant, width=4, **options), gain=1.1)
+
+    return make
 
 
 def white(image, mask):
     return image * (1 - mask) + mask
 
 
-def stored(player):
-    facts, arrays = figures("deepgin")
-    return {key: weight(key, tuple(shape), facts["gain"]) for key, shape in facts["state_dict"][player]}, arrays
+@pytest.fixture(scope="session")
+def stored(figures, weight):
+    def make(player):
+        facts, arrays = figures("deepgin")
+        return {key: weight(key, tuple(shape), facts["gain"]) for key, shape in facts["state_dict"][player]}, arrays
+
+    return make
 
 
-def published():
-    state, arrays = stored("G")
-    network = deepgin.model().eval()
-    network.load_state_dict(deepgin.convert(state, "ade20k"))
-    return network, arrays
+@pytest.fixture(scope="session")
+def published(stored):
+    def make():
+        state, arrays = stored("G")
+        network = deepgin.model().eval()
+        network.load_state_dict(deepgin.convert(state, "ade20k"))
+        return network, arrays
+
+    return make
 
 
 def test_the_glob_runs_all_seven_variants_and_the_plain_name_is_the_full_model():
@@ -52,7 +63,7 @@ def test_critics_have_the_authors_size():
 
 
 @pytest.mark.slow
-def test_all_outputs_agree_with_the_stored_figures():
+def test_all_outputs_agree_with_the_stored_figures(picture, published):
     network, arrays = published()
     image, mask = picture()
     shown = white(image, mask)
@@ -66,7 +77,7 @@ def test_all_outputs_agree_with_the_stored_figures():
 
 
 @pytest.mark.slow
-def test_both_critics_agree_with_the_stored_figures():
+def test_both_critics_agree_with_the_stored_figures(picture, published, stored):
     """The authors' wrapper iterates once at every pass, here done by hand; of 256 channels four are kept."""
     state, arrays = stored("D")
     ours = {}
@@ -91,7 +102,7 @@ def test_both_critics_agree_with_the_stored_figures():
         torch.testing.assert_close(found[:, :4], torch.from_numpy(arrays[name]), atol=1e-4, rtol=0)
 
 
-def test_self_attention_is_a_softmax_over_all_places_without_a_scale():
+def test_self_attention_is_a_softmax_over_all_places_without_a_scale(fill):
     block, x = fill(deepgin.SelfAttention(8)), torch.randn(2, 8, 5, 6)
     query, key, value = (part(x).flatten(2) for part in (block.theta, block.phi, block.g))
     shares = (query.mT @ key).softmax(2)
@@ -100,7 +111,7 @@ def test_self_attention_is_a_softmax_over_all_places_without_a_scale():
 
 
 @pytest.mark.parametrize(("block", "reach"), [("std", 2), ("dilated", 3), ("spd", 11)])
-def test_a_block_reaches_as_far_as_its_widest_branch_and_the_fusion(block, reach):
+def test_a_block_reaches_as_far_as_its_widest_branch_and_the_fusion(block, reach, fill):
     first, _ = deepgin.DILATIONS[block]
     pyramid, x = fill(deepgin.Pyramid(8, first)), torch.zeros(1, 8, 41, 41, requires_grad=True)
     pyramid(x)[..., 20, 20].sum().backward()
@@ -108,7 +119,7 @@ def test_a_block_reaches_as_far_as_its_widest_branch_and_the_fusion(block, reach
     assert (int(rows[0]), int(rows[-1])) == (20 - reach, 20 + reach)
 
 
-def test_every_variant_gives_another_image():
+def test_every_variant_gives_another_image(picture, small):
     image, mask = picture(64, 64)
     with torch.inference_mode():
         outputs = [small(variant).predict(image * (1 - mask), mask) for variant in VARIANTS]
@@ -116,7 +127,7 @@ def test_every_variant_gives_another_image():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_nothing_under_the_mask_is_read(variant):
+def test_nothing_under_the_mask_is_read(variant, picture, small):
     image, mask = picture(64, 64)
     network = small(variant)
     with torch.inference_mode():
@@ -124,14 +135,14 @@ def test_nothing_under_the_mask_is_read(variant):
 
 
 @pytest.mark.parametrize("options", [{}, {"ensemble": True, "blur": True}])
-def test_nothing_under_the_mask_is_read_through_resizing_and_sub_images(options):
+def test_nothing_under_the_mask_is_read_through_resizing_and_sub_images(options, picture, small):
     image, mask = picture(400, 272)
     network = small("std", **options)
     with torch.inference_mode():
         assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(white(image, mask), mask))
 
 
-def test_the_network_sees_the_image_with_its_axes_swapped():
+def test_the_network_sees_the_image_with_its_axes_swapped(picture, small):
     image, mask = picture(64, 96)
     network = small()
     with torch.inference_mode():
@@ -140,7 +151,7 @@ def test_the_network_sees_the_image_with_its_axes_swapped():
 
 
 @pytest.mark.slow
-def test_a_large_image_is_completed_as_interleaved_sub_images():
+def test_a_large_image_is_completed_as_interleaved_sub_images(picture, small):
     image, mask = picture(512, 768)
     network = small()
     with torch.inference_mode():
@@ -153,7 +164,7 @@ def test_a_large_image_is_completed_as_interleaved_sub_images():
 @pytest.mark.parametrize(
     ("size", "whole"), [((384, 256), (512, 256)), ((640, 100), (512, 256)), ((896, 1152), (1024, 1024))]
 )
-def test_sides_go_to_the_nearest_multiple_of_256_halves_to_the_even_one(size, whole, monkeypatch):
+def test_sides_go_to_the_nearest_multiple_of_256_halves_to_the_even_one(size, whole, monkeypatch, small):
     network, asked = small("std-coarse"), []
     monkeypatch.setattr(network, "_complete", lambda shown, masks: asked.append(shown.shape) or shown)
     image = torch.rand(1, 3, *size)
@@ -162,7 +173,7 @@ def test_sides_go_to_the_nearest_multiple_of_256_halves_to_the_even_one(size, wh
     assert len(asked) == whole[0] * whole[1] // 256**2
 
 
-def test_enlarged_holes_cover_every_pixel_that_a_missing_one_touched(monkeypatch):
+def test_enlarged_holes_cover_every_pixel_that_a_missing_one_touched(monkeypatch, small):
     network, seen = small("std-coarse"), []
     monkeypatch.setattr(network, "_complete", lambda shown, masks: seen.append((shown, masks)) or shown)
     image, mask = torch.full((1, 3, 400, 256), 0.5), torch.zeros(1, 1, 400, 256)
@@ -173,7 +184,7 @@ def test_enlarged_holes_cover_every_pixel_that_a_missing_one_touched(monkeypatch
     assert all((shown[holes.expand_as(shown) > 0] == 1).all() for shown, holes in seen)
 
 
-def test_the_ensemble_is_the_mean_of_five_views_in_whole_levels():
+def test_the_ensemble_is_the_mean_of_five_views_in_whole_levels(picture, small):
     image, mask = picture(64, 64)
     shown, hole = white(image, mask).mT, mask.mT
     network = small(ensemble=True)
@@ -185,7 +196,7 @@ def test_the_ensemble_is_the_mean_of_five_views_in_whole_levels():
         torch.testing.assert_close(network.predict(image * (1 - mask), mask), expected)
 
 
-def test_the_blur_takes_the_finest_detail_and_keeps_the_mean():
+def test_the_blur_takes_the_finest_detail_and_keeps_the_mean(picture, small):
     image, mask = picture(64, 64)
     with torch.inference_mode():
         sharp, soft = (small(blur=blur).predict(image * (1 - mask), mask) for blur in (False, True))
@@ -202,7 +213,7 @@ def test_the_published_test_script_is_a_model_of_its_own():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("size", [(64, 64), (48, 96)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size):
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size, picture, small):
     image, mask = picture(*size)
     network = small(variant)
     for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
@@ -212,7 +223,7 @@ def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing
         assert 0 <= output.min() <= output.max() <= 1
 
 
-def test_a_batch_of_none_gives_none():
+def test_a_batch_of_none_gives_none(small):
     assert small().predict(torch.zeros(0, 3, 64, 64), torch.zeros(0, 1, 64, 64)).shape == (0, 3, 64, 64)
 
 
@@ -224,13 +235,17 @@ def learning(variant="spd-mssa-bp"):
     return deepgin.Training(deepgin.model(variant, width=4), STARTER)
 
 
-def batch():
-    images, masks = picture(64, 64)
-    return Batch(images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1, 1))
+@pytest.fixture(scope="session")
+def batch(picture):
+    def make():
+        images, masks = picture(64, 64)
+        return Batch(images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1, 1))
+
+    return make
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_gradients_reach_every_parameter(variant):
+def test_gradients_reach_every_parameter(variant, batch):
     learner, weights = learning(variant), STARTER.weights
     for player in ("generator", "discriminator"):
         terms = getattr(learner, player)(batch(), weights)
@@ -256,7 +271,7 @@ def test_variation_is_twice_the_mean_squared_step():
     assert float(deepgin.variation(ramp)) == 2.0
 
 
-def test_perceptual_and_style_look_at_the_output_and_at_the_completed_image():
+def test_perceptual_and_style_look_at_the_output_and_at_the_completed_image(batch):
     learner, seen = learning(), batch()
     learner.vgg = lambda images: [images] * 5
     terms = learner.generator(deepgin.turned(seen), STARTER.weights | {"perceptual": 1.0, "style": 1.0})
@@ -280,7 +295,7 @@ def test_style_is_the_squared_distance_of_gram_matrices_of_both_images(monkeypat
     assert float(terms["style"]) == pytest.approx(2 * share * 0.75**2, rel=1e-4)
 
 
-def test_the_hinge_game_adds_both_scales(monkeypatch):
+def test_the_hinge_game_adds_both_scales(monkeypatch, batch):
     learner = learning()
     scores = iter(
         [
@@ -295,7 +310,7 @@ def test_the_hinge_game_adds_both_scales(monkeypatch):
     assert float(learner.generator(batch(), STARTER.weights)["adversarial"]) == -2 + 1
 
 
-def test_the_critics_see_what_was_shown_beside_the_image():
+def test_the_critics_see_what_was_shown_beside_the_image(batch):
     learner, seen, asked = learning(), batch(), []
     learner.players["discriminator"].register_forward_pre_hook(lambda _, inputs: asked.append(inputs[0]))
     learner.discriminator(deepgin.turned(seen), STARTER.weights)

@@ -7,7 +7,6 @@ import torch
 
 from baselines import dualpath
 from bench.training.base import Batch
-from tests.fill import picture
 
 
 def small(variant="instance"):
@@ -94,7 +93,7 @@ def test_a_residual_module_by_hand():
 
 
 @pytest.mark.parametrize("variant", dualpath.CARD.variants)
-def test_nothing_under_the_mask_is_read(variant):
+def test_nothing_under_the_mask_is_read(variant, picture):
     image, mask = picture(64, 64)
     network = small(variant)
     with torch.inference_mode():
@@ -103,7 +102,7 @@ def test_nothing_under_the_mask_is_read(variant):
 
 @pytest.mark.parametrize("variant", dualpath.CARD.variants)
 @pytest.mark.parametrize("size", [(32, 32), (64, 160)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size):
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size, picture):
     image, mask = picture(*size)
     for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
         with torch.inference_mode():

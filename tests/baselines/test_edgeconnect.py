@@ -8,11 +8,14 @@ import torch
 
 from baselines import edgeconnect
 from bench.training.base import Batch
-from tests.fill import figures, fill, parametrised, picture, published
 
 
-def small(variant="published"):
-    return fill(edgeconnect.model(variant, width=4), gain=1.0)
+@pytest.fixture(scope="session")
+def small(fill):
+    def make(variant="published"):
+        return fill(edgeconnect.model(variant, width=4), gain=1.0)
+
+    return make
 
 
 @pytest.mark.parametrize("variant", edgeconnect.CARD.variants)
@@ -27,12 +30,16 @@ def test_discriminators_have_the_authors_sizes():
     assert counts == [2_762_752, 2_763_776]
 
 
-def authors_state(facts, player):
-    return published(facts["state_dict"][player], facts["gain"])
+@pytest.fixture(scope="session")
+def authors_state(published):
+    def make(facts, player):
+        return published(facts["state_dict"][player], facts["gain"])
+
+    return make
 
 
 @pytest.mark.slow
-def test_edges_and_colours_agree_with_the_stored_figures():
+def test_edges_and_colours_agree_with_the_stored_figures(authors_state, figures, picture):
     facts, arrays = figures("edgeconnect")
     network = edgeconnect.model().eval()
     found = {"edge": authors_state(facts, "edge_G"), "inpaint": {"generator": authors_state(facts, "inpaint_G")}}
@@ -48,7 +55,7 @@ def test_edges_and_colours_agree_with_the_stored_figures():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("player", "name"), [("edge_D", "edge_score"), ("inpaint_D", "inpaint_score")])
-def test_discriminators_agree_with_the_stored_figures(player, name):
+def test_discriminators_agree_with_the_stored_figures(player, name, authors_state, figures, parametrised, picture):
     """The first layer stands twice in the authors' state; the last name holds what it was filled with."""
     facts, arrays = figures("edgeconnect")
     state = authors_state(facts, player)
@@ -68,7 +75,7 @@ def test_discriminators_agree_with_the_stored_figures(player, name):
     torch.testing.assert_close(score, torch.from_numpy(arrays[name]), atol=1e-4, rtol=0)
 
 
-def test_canny_is_that_of_the_stored_figures_and_sees_nothing_under_the_mask():
+def test_canny_is_that_of_the_stored_figures_and_sees_nothing_under_the_mask(figures, picture):
     _, arrays = figures("edgeconnect")
     image, mask = picture()
     greys = edgeconnect.grey(image)
@@ -78,21 +85,21 @@ def test_canny_is_that_of_the_stored_figures_and_sees_nothing_under_the_mask():
 
 
 @pytest.mark.parametrize("variant", edgeconnect.CARD.variants)
-def test_nothing_under_the_mask_is_read(variant):
+def test_nothing_under_the_mask_is_read(variant, picture, small):
     image, mask = picture(64, 64)
     network = small(variant)
     with torch.inference_mode():
         assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
 
 
-def test_the_variants_differ_by_the_edges_outside_the_hole():
+def test_the_variants_differ_by_the_edges_outside_the_hole(picture, small):
     image, mask = picture(64, 64)
     with torch.inference_mode():
         assert not torch.equal(small().predict(image, mask), small("merged").predict(image, mask))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (40, 96)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(size):
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(size, picture, small):
     image, mask = picture(*size)
     for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
         with torch.inference_mode():
@@ -109,13 +116,17 @@ def learning():
     return edgeconnect.Training(edgeconnect.model(width=4), RECIPE)
 
 
-def batch():
-    images, masks = picture(64, 64)
-    return Batch(images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1, 1))
+@pytest.fixture(scope="session")
+def batch(picture):
+    def make():
+        images, masks = picture(64, 64)
+        return Batch(images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1, 1))
+
+    return make
 
 
 @pytest.mark.parametrize("player", ["edges", "edge_critic", "colours", "colour_critic"])
-def test_gradients_reach_every_parameter_of_the_player_at_turn(player):
+def test_gradients_reach_every_parameter_of_the_player_at_turn(player, batch):
     learner, stage = learning(), RECIPE.stages[-1]
     weights = RECIPE.stage_weights(stage)
     terms = getattr(learner, player)(batch(), weights)
@@ -123,7 +134,7 @@ def test_gradients_reach_every_parameter_of_the_player_at_turn(player):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in learner.players[player].parameters())
 
 
-def test_the_reconstruction_is_divided_by_the_share_of_the_hole():
+def test_the_reconstruction_is_divided_by_the_share_of_the_hole(batch):
     learner, seen = learning(), batch()
     weights = RECIPE.stage_weights(RECIPE.stages[1])
     output = learner._painted(seen, weights)
@@ -131,7 +142,7 @@ def test_the_reconstruction_is_divided_by_the_share_of_the_hole():
     torch.testing.assert_close(learner.colours(seen, weights)["reconstruction"], expected)
 
 
-def test_true_edges_come_first_then_predicted_ones():
+def test_true_edges_come_first_then_predicted_ones(batch):
     learner, seen = learning().eval(), batch()
     true, predicted = (learner._painted(seen, RECIPE.stage_weights(stage)) for stage in RECIPE.stages[1:3])
     assert not torch.equal(true, predicted)

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from baselines import gfc
 from bench.errors import Unavailable
 from bench.training.base import Batch
-from tests.fill import fill, picture
 
 
 def count(network):
@@ -62,14 +61,14 @@ def by_the_table(state, x):
     return F.conv2d(x, state["reconstruction_new.weight"], state["reconstruction_new.bias"], padding=1)
 
 
-def test_the_generator_agrees_with_the_table_taken_word_for_word():
+def test_the_generator_agrees_with_the_table_taken_word_for_word(fill):
     network = fill(gfc.Generator(4, 16)).double()
     x = torch.rand(1, 3, 128, 128, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         torch.testing.assert_close(network(x), by_the_table(network.state_dict(), x), atol=1e-9, rtol=0)
 
 
-def test_the_network_sees_images_with_their_axes_swapped():
+def test_the_network_sees_images_with_their_axes_swapped(fill, picture):
     network = fill(gfc.model(width=4, bottleneck=8))
     image, mask = picture(128, 128)
     noise = torch.zeros(1, 3, 128, 128)
@@ -80,19 +79,19 @@ def test_the_network_sees_images_with_their_axes_swapped():
 
 
 @pytest.fixture(scope="module")
-def small():
+def small(fill):
     return fill(gfc.model(width=4, bottleneck=8))
 
 
 @pytest.mark.parametrize("size", [(128, 128), (256, 256), (96, 160)])
-def test_prediction_keeps_shape_and_range(small, size):
+def test_prediction_keeps_shape_and_range(small, size, picture):
     image, mask = picture(*size)
     output = small.predict(image * (1 - mask), mask, [0])
     assert output.shape == image.shape
     assert 0 <= output.min() <= output.max() <= 1
 
 
-def test_nothing_under_the_mask_is_read(small):
+def test_nothing_under_the_mask_is_read(small, picture):
     image, mask = picture(256, 256)
     outputs = [small.predict(image * (1 - mask) + mask * value, mask, [3]) for value in (0, 0)]
     assert torch.equal(*outputs)
@@ -100,7 +99,7 @@ def test_nothing_under_the_mask_is_read(small):
     assert torch.equal(small.predict(image * (1 - mask), mask, [3]), small.predict(image, mask, [3]))
 
 
-def test_the_seed_decides_the_noise_and_nothing_else(small):
+def test_the_seed_decides_the_noise_and_nothing_else(small, picture):
     image, mask = (part.expand(2, -1, -1, -1) for part in picture(128, 128))
     same, other = small.predict(image, mask, [3, 3]), small.predict(image, mask, [3, 4])
     assert torch.equal(same[0], same[1])

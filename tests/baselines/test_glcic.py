@@ -8,11 +8,14 @@ import torch
 
 from baselines import glcic
 from bench.training.base import Batch
-from tests.fill import figures, fill, picture, weight
 
 
-def small(variant="authors"):
-    return fill(glcic.model(variant, width=4), gain=1.5)
+@pytest.fixture(scope="session")
+def small(fill):
+    def make(variant="authors"):
+        return fill(glcic.model(variant, width=4), gain=1.5)
+
+    return make
 
 
 @pytest.mark.parametrize("variant", glcic.CARD.variants)
@@ -30,7 +33,7 @@ def test_discriminators_have_the_ports_sizes():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "variant"), [("glcic", "authors"), ("glcic-otenim", "otenim")])
-def test_the_output_agrees_with_the_stored_figures(name, variant):
+def test_the_output_agrees_with_the_stored_figures(name, variant, figures, picture, weight):
     facts, arrays = figures(name)
     network = glcic.model(variant).eval()
     stored = {key: weight(key, tuple(shape), facts["gain"]) for key, shape in facts["state_dict"]}
@@ -41,13 +44,13 @@ def test_the_output_agrees_with_the_stored_figures(name, variant):
     torch.testing.assert_close(output, torch.from_numpy(arrays["pred"]), atol=1e-4, rtol=0)
 
 
-def test_the_two_orders_of_norm_and_activation_are_not_the_same_network():
+def test_the_two_orders_of_norm_and_activation_are_not_the_same_network(picture, small):
     image, mask = picture(64, 64)
     with torch.inference_mode():
         assert not torch.allclose(small()(image, mask), small("otenim")(image, mask), atol=1e-2)
 
 
-def test_a_torch7_table_becomes_the_networks_state():
+def test_a_torch7_table_becomes_the_networks_state(small):
     state = small().completion.state_dict()
     modules = {}
     for place in range(50):
@@ -61,7 +64,7 @@ def test_a_torch7_table_becomes_the_networks_state():
 
 
 @pytest.mark.parametrize("variant", glcic.CARD.variants)
-def test_nothing_under_the_mask_is_read(variant):
+def test_nothing_under_the_mask_is_read(variant, picture, small):
     image, mask = picture(64, 64)
     network = small(variant)
     with torch.inference_mode():
@@ -70,7 +73,7 @@ def test_nothing_under_the_mask_is_read(variant):
 
 @pytest.mark.parametrize("variant", glcic.CARD.variants)
 @pytest.mark.parametrize("size", [(64, 64), (40, 96)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size):
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size, picture, small):
     image, mask = picture(*size)
     for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
         with torch.inference_mode():

@@ -7,13 +7,16 @@ import torch
 
 from baselines import gmcnn
 from bench.training.base import Batch
-from tests.fill import figures, fill, picture, weight
 
 NAMES = {"tensorflow": "gmcnn-tf", "pytorch": "gmcnn"}
 
 
-def small(variant="tensorflow"):
-    return fill(gmcnn.model(variant, width=4), gain=1.1)
+@pytest.fixture(scope="session")
+def small(fill):
+    def make(variant="tensorflow"):
+        return fill(gmcnn.model(variant, width=4), gain=1.1)
+
+    return make
 
 
 @pytest.mark.parametrize("variant", NAMES)
@@ -30,7 +33,7 @@ def test_later_critics_have_the_authors_sizes():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", NAMES)
-def test_the_output_agrees_with_the_stored_figures(variant):
+def test_the_output_agrees_with_the_stored_figures(variant, figures, picture, weight):
     facts, arrays = figures(NAMES[variant])
     stored = {key: weight(key, tuple(shape), facts["gain"]) for key, shape in facts["state_dict"]}
     network = gmcnn.model(variant)
@@ -41,7 +44,7 @@ def test_the_output_agrees_with_the_stored_figures(variant):
     torch.testing.assert_close(output, torch.from_numpy(arrays["pred"]), atol=1e-4, rtol=0)
 
 
-def test_names_of_the_tensorflow_graph_and_its_kernels_are_turned():
+def test_names_of_the_tensorflow_graph_and_its_kernels_are_turned(figures):
     facts, _ = figures("gmcnn-tf")
     shapes = dict(facts["state_dict"])
     graph = {}
@@ -56,7 +59,7 @@ def test_names_of_the_tensorflow_graph_and_its_kernels_are_turned():
 
 
 @pytest.mark.parametrize("variant", NAMES)
-def test_confidence_masks_agree_with_the_stored_figures(variant):
+def test_confidence_masks_agree_with_the_stored_figures(variant, figures, picture):
     _, arrays = figures(NAMES[variant])
     _, mask = picture()
     found = gmcnn.confidence(mask, paper=variant == "tensorflow")
@@ -65,7 +68,7 @@ def test_confidence_masks_agree_with_the_stored_figures(variant):
 
 
 @pytest.mark.parametrize("variant", NAMES)
-def test_nothing_under_the_mask_is_read(variant):
+def test_nothing_under_the_mask_is_read(variant, picture, small):
     image, mask = picture(64, 64)
     network = small(variant)
     with torch.inference_mode():
@@ -74,7 +77,7 @@ def test_nothing_under_the_mask_is_read(variant):
 
 @pytest.mark.parametrize("variant", NAMES)
 @pytest.mark.parametrize("size", [(64, 64), (40, 96), (200, 208)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size):
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size, picture, small):
     image, mask = picture(*size)
     for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
         with torch.inference_mode():

@@ -8,15 +8,14 @@ import torch
 from baselines.layers import hed
 from bench import digest, downloads
 from bench.errors import Unavailable
-from tests.fill import figures, fill, picture
 
 
 @pytest.fixture(scope="module")
-def network():
+def network(figures, fill):
     return fill(hed.HED(), figures("hed")[0]["gain"])
 
 
-def test_names_and_shapes_are_those_of_the_port(network):
+def test_names_and_shapes_are_those_of_the_port(network, figures):
     state = network.state_dict()
     listed = {name: tuple(shape) for name, shape in figures("hed")[0]["state_dict"]["net"]}
     assert {name: tuple(tensor.shape) for name, tensor in state.items()} == listed
@@ -31,7 +30,7 @@ def test_the_older_names_of_the_file_become_those_of_the_port(network):
 
 
 @pytest.mark.slow
-def test_outlines_agree_with_the_stored_figures(network):
+def test_outlines_agree_with_the_stored_figures(network, figures, picture):
     """The figures hold every fourth pixel of 320 x 480."""
     image, _ = picture(320, 480)
     with torch.inference_mode():
@@ -39,7 +38,7 @@ def test_outlines_agree_with_the_stored_figures(network):
     torch.testing.assert_close(found, torch.from_numpy(figures("hed")[1]["edge"]), atol=1e-4, rtol=0)
 
 
-def test_channels_are_turned_to_bgr_inside(network):
+def test_channels_are_turned_to_bgr_inside(network, picture):
     image, _ = picture(32, 32)
     with torch.inference_mode():
         assert not torch.allclose(network(image), network(image.flip(1)), atol=1e-3)

@@ -6,11 +6,10 @@ from torch.nn import functional as F
 
 from baselines import hr
 from bench.errors import Unavailable
-from tests.fill import fill, picture
 
 
 @pytest.fixture(scope="module")
-def small():
+def small(fill):
     """A narrow network that looks with its own encoder."""
 
     def make(variant="random", iterations=2):
@@ -99,7 +98,7 @@ def test_pixels_move_towards_patches_of_the_source():
 
 
 @pytest.mark.parametrize("variant", hr.CARD.variants)
-def test_prediction_keeps_shape_and_range_without_gradients(small, variant):
+def test_prediction_keeps_shape_and_range_without_gradients(small, variant, picture):
     network = small(variant)
     image, mask = picture(128, 96)
     with torch.inference_mode():
@@ -108,7 +107,7 @@ def test_prediction_keeps_shape_and_range_without_gradients(small, variant):
     assert 0 <= output.min() <= output.max() <= 1
 
 
-def test_another_truth_under_the_mask_moves_no_bit(small):
+def test_another_truth_under_the_mask_moves_no_bit(small, picture):
     image, mask = picture(128, 128)
     network = small()
     found = [network.predict(one, mask) for one in (image * (1 - mask), image, image * (1 - mask) + mask * 0.3)]
@@ -116,7 +115,7 @@ def test_another_truth_under_the_mask_moves_no_bit(small):
     assert torch.equal(found[0], found[2])
 
 
-def test_an_image_does_not_depend_on_its_batch(small):
+def test_an_image_does_not_depend_on_its_batch(small, picture):
     image, mask = picture(128, 128)
     network, other = small(), picture(128, 128, key=8)[0]
     together = network.predict(torch.cat([other, image]), torch.cat([mask * 0, mask]))
@@ -129,7 +128,7 @@ def test_iterations_may_be_bounded_and_the_quick_variant_is_short():
     assert [(plan.iterations, plan.sizes) for plan in plans] == [(100, 3), (8, 2), (7, 3)]
 
 
-def test_without_vgg_the_answer_is_a_sentence(tmp_path, monkeypatch):
+def test_without_vgg_the_answer_is_a_sentence(tmp_path, monkeypatch, picture):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     network = hr.model("quick", width=2, bottleneck=2, bias=False).eval()

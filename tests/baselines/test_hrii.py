@@ -5,11 +5,10 @@ import torch
 
 from baselines import hrii
 from bench.training.base import Batch
-from tests.fill import fill, picture
 
 
 @pytest.fixture
-def small():
+def small(fill):
     return lambda variant="plain": fill(hrii.model(variant, width=4))
 
 
@@ -45,7 +44,7 @@ def test_what_a_round_is_sure_of_is_known_to_the_next():
 
 @pytest.mark.parametrize("variant", hrii.CARD.variants)
 @pytest.mark.parametrize("size", [(32, 64), (48, 32)])
-def test_prediction_keeps_shape_and_range(small, variant, size):
+def test_prediction_keeps_shape_and_range(small, variant, size, picture):
     image, mask = picture(*size)
     output = small(variant).predict(image * (1 - mask), mask)
     assert output.shape == image.shape
@@ -53,7 +52,7 @@ def test_prediction_keeps_shape_and_range(small, variant, size):
 
 
 @pytest.mark.parametrize("variant", hrii.CARD.variants)
-def test_nothing_under_the_mask_is_read(small, variant):
+def test_nothing_under_the_mask_is_read(small, variant, picture):
     image, mask = picture(32, 32)
     network = small(variant)
     assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image, mask))
@@ -61,12 +60,12 @@ def test_nothing_under_the_mask_is_read(small, variant):
 
 @pytest.mark.parametrize("variant", hrii.CARD.variants)
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_masks_without_a_hole_and_without_a_known_pixel_give_finite_pictures(small, variant, value):
+def test_masks_without_a_hole_and_without_a_known_pixel_give_finite_pictures(small, variant, value, picture):
     image, mask = picture(32, 32)
     assert small(variant).predict(image * (1 - value), torch.full_like(mask, value)).isfinite().all()
 
 
-def test_an_image_does_not_depend_on_its_batch(small):
+def test_an_image_does_not_depend_on_its_batch(small, picture):
     network = small("guided").double()
     image, mask = (tensor.double() for tensor in picture(32, 32))
     other = picture(32, 32, key=8)[0].double()
@@ -119,7 +118,7 @@ def test_confidence_pays_for_errors_in_the_hole_alone():
     assert terms["refined"].item() == pytest.approx(1)
 
 
-def test_the_loss_of_confidence_moves_the_picture_in_nothing():
+def test_the_loss_of_confidence_moves_the_picture_in_nothing(picture):
     torch.manual_seed(0)
     recipe = hrii.RECIPES["starter"]
     taught = hrii.Training(hrii.model(width=4), recipe)
@@ -130,7 +129,7 @@ def test_the_loss_of_confidence_moves_the_picture_in_nothing():
     assert network.sure_last.weight.grad.abs().max() > 0
 
 
-def test_gradients_reach_every_parameter_of_both_players():
+def test_gradients_reach_every_parameter_of_both_players(picture):
     torch.manual_seed(0)
     recipe = hrii.RECIPES["starter"]
     taught = hrii.Training(hrii.model(width=4), recipe)

@@ -7,22 +7,26 @@ import torch
 
 from baselines import lbam
 from bench.training.base import Batch
-from tests.fill import figures, fill, picture, weight
 
 CENTRES = {"a": 1.5, "mu": 0.5, "sigma1": 0.75, "sigma2": 0.75}
 
 
-def authors_state(facts, player):
+@pytest.fixture(scope="session")
+def authors_state(weight):
     """The stored rule: filled by name, the scalars of the Gaussians spread around and beyond their bounds."""
-    state = {name: weight(name, tuple(shape), facts["gain"]) for name, shape in facts["state_dict"][player]}
-    for name, tensor in state.items():
-        if "activationFuncG_A" in name:
-            state[name] = CENTRES[name.rpartition(".")[2]] + 10 * tensor
-    return state
+
+    def make(facts, player):
+        state = {name: weight(name, tuple(shape), facts["gain"]) for name, shape in facts["state_dict"][player]}
+        for name, tensor in state.items():
+            if "activationFuncG_A" in name:
+                state[name] = CENTRES[name.rpartition(".")[2]] + 10 * tensor
+        return state
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def authors():
+def authors(authors_state, figures):
     facts, arrays = figures("lbam")
     network, critic = lbam.model().eval(), lbam.Discriminator().eval()
     network.load_state_dict(lbam.convert(authors_state(facts, "G"), "places2"))
@@ -34,7 +38,7 @@ def close(found, expected, step=1):
     torch.testing.assert_close(found[..., ::step, ::step], torch.from_numpy(expected), atol=1e-4, rtol=0)
 
 
-def test_published_names_and_shapes_are_ours():
+def test_published_names_and_shapes_are_ours(figures):
     facts, _ = figures("lbam")
     with torch.device("meta"):
         networks = {"G": lbam.model(), "D": lbam.Discriminator()}
@@ -45,7 +49,7 @@ def test_published_names_and_shapes_are_ours():
 
 
 @pytest.mark.slow
-def test_the_output_agrees_with_the_authors_code(authors):
+def test_the_output_agrees_with_the_authors_code(authors, picture):
     network, _, arrays = authors
     image, mask = picture()
     with torch.inference_mode():
@@ -53,7 +57,7 @@ def test_the_output_agrees_with_the_authors_code(authors):
 
 
 @pytest.mark.slow
-def test_the_outermost_attention_maps_agree_with_the_authors_code(authors):
+def test_the_outermost_attention_maps_agree_with_the_authors_code(authors, picture):
     network, _, arrays = authors
     known = (1 - picture()[1]).expand(-1, 3, -1, -1)
     with torch.inference_mode():
@@ -64,7 +68,7 @@ def test_the_outermost_attention_maps_agree_with_the_authors_code(authors):
 
 
 @pytest.mark.slow
-def test_the_critic_agrees_with_the_authors_code(authors):
+def test_the_critic_agrees_with_the_authors_code(authors, picture):
     network, critic, arrays = authors
     image, mask = picture()
     with torch.inference_mode():
@@ -94,7 +98,7 @@ def test_scalars_outside_their_bounds_are_clamped_in_use_and_moved_in_training_a
 
 
 @pytest.mark.parametrize("size", [(128, 256), (256, 384)])
-def test_prediction_keeps_shape_and_range(size):
+def test_prediction_keeps_shape_and_range(size, fill, picture):
     network = fill(lbam.model(width=4))
     image, mask = picture(*size)
     output = network.predict(image * (1 - mask), mask)
@@ -102,7 +106,7 @@ def test_prediction_keeps_shape_and_range(size):
     assert 0 <= output.min() <= output.max() <= 1
 
 
-def test_nothing_under_the_mask_is_read():
+def test_nothing_under_the_mask_is_read(fill, picture):
     network = fill(lbam.model(width=4))
     image, mask = picture(128, 128)
     assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
@@ -159,7 +163,7 @@ def test_the_published_game_lowers_both_scores_and_the_papers_raises_the_real_on
 
 
 @pytest.mark.slow
-def test_gradients_reach_every_parameter_of_both_players():
+def test_gradients_reach_every_parameter_of_both_players(picture):
     torch.manual_seed(0)
     recipe = lbam.RECIPES["starter"]
     taught = lbam.Training(lbam.model(width=4), recipe)

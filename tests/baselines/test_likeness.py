@@ -6,7 +6,6 @@ import torch
 from baselines import deepgin, dualpath, picnet
 from baselines.layers import likeness
 from bench.run.memory import Peak
-from tests.fill import fill
 
 
 @pytest.mark.parametrize("rows", [3, 10, 1024])
@@ -42,7 +41,7 @@ LAYERS = {
 
 @pytest.mark.parametrize("name", LAYERS)
 @torch.inference_mode()
-def test_a_layer_holds_no_more_than_one_matrix_of_scores(name):
+def test_a_layer_holds_no_more_than_one_matrix_of_scores(name, fill):
     """Beside it stand some maps, each a 128th of the matrix; a second matrix would double it."""
     make, count = LAYERS[name]
     layer, maps = fill(make(WIDTH)), torch.randn(count, 1, WIDTH, SIDE, SIDE)

@@ -5,11 +5,10 @@ import torch
 
 from baselines import neo
 from bench.training.base import Batch
-from tests.fill import fill, picture
 
 
 @pytest.fixture(scope="module")
-def small():
+def small(fill):
     return fill(neo.model(width=4))
 
 
@@ -27,7 +26,7 @@ def test_spots_that_meet_do_not_add_up():
     assert neo.spots(points, 256, 256).max() <= 1
 
 
-def test_another_truth_under_the_mask_moves_neither_landmarks_nor_picture(small):
+def test_another_truth_under_the_mask_moves_neither_landmarks_nor_picture(small, picture):
     image, mask = picture()
     other = image * (1 - mask) + mask * 0.7
     assert torch.equal(small.predict(image * (1 - mask), mask), small.predict(other, mask))
@@ -35,7 +34,7 @@ def test_another_truth_under_the_mask_moves_neither_landmarks_nor_picture(small)
     assert torch.equal(*map(small.landmarks, shown))
 
 
-def test_landmarks_reach_the_picture(small):
+def test_landmarks_reach_the_picture(small, picture):
     image, mask = picture()
     known = (image * 2 - 1) * (1 - mask)
     maps = [neo.spots(torch.full((1, neo.POINTS, 2), place), 256, 256) for place in (0.2, 0.8)]
@@ -44,7 +43,7 @@ def test_landmarks_reach_the_picture(small):
 
 
 @pytest.mark.parametrize("size", [(256, 256), (256, 512)])
-def test_prediction_keeps_shape_and_range(small, size):
+def test_prediction_keeps_shape_and_range(small, size, picture):
     image, mask = picture(*size)
     output = small.predict(image * (1 - mask), mask)
     assert output.shape == image.shape
@@ -86,7 +85,7 @@ def test_losses_by_hand(terms):
 
 
 @pytest.mark.slow
-def test_gradients_reach_every_parameter_the_landmarks_too():
+def test_gradients_reach_every_parameter_the_landmarks_too(picture):
     torch.manual_seed(0)
     recipe = neo.RECIPES["starter"]
     taught = neo.Training(neo.model(width=4), recipe)

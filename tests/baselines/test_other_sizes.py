@@ -12,7 +12,6 @@ from torch.nn.utils import parametrize
 
 from baselines import aotgan, cfs, crfill, deepgin, pgn, picnet
 from baselines.layers import hed
-from tests.fill import fill
 
 
 def example(height, width, count=2):
@@ -107,7 +106,7 @@ def deepgin_by_table(s, shown, masks):
 
 @pytest.mark.parametrize("size", [(32, 80), (96, 48)])
 @torch.inference_mode()
-def test_deepgin(size):
+def test_deepgin(size, fill):
     network = fill(deepgin.model(width=4), gain=1.1)
     images, masks = example(*size)
     shown = images * (1 - masks) + masks
@@ -298,7 +297,7 @@ def pgn_by_table(s, x):
 
 @pytest.mark.parametrize("size", [(128, 256), (256, 128)])
 @torch.inference_mode()
-def test_pgn(size):
+def test_pgn(size, fill):
     network = fill(pgn.model(width=4, most=4))
     images, masks = example(*size)
     shown = images * (1 - masks) + masks * torch.tensor([117.0, 104.0, 123.0]).view(3, 1, 1) / 256
@@ -322,7 +321,7 @@ def hed_by_table(s, images):
 
 @pytest.mark.parametrize("size", [(37, 50), (64, 80)])
 @torch.inference_mode()
-def test_hed(size):
+def test_hed(size, fill):
     network = fill(hed.HED(), gain=0.8)
     images, _ = example(*size)
     torch.testing.assert_close(network(images), hed_by_table(weights(network), images), atol=1e-5, rtol=1e-4)
@@ -354,7 +353,7 @@ def aotgan_by_table(s, images, masks):
 
 @pytest.mark.parametrize("size", [(36, 84), (64, 52)])
 @torch.inference_mode()
-def test_aotgan(size):
+def test_aotgan(size, fill):
     network = fill(aotgan.model(width=4, blocks=3), gain=1.25)
     images, masks = example(*size)
     expected = aotgan_by_table(network.state_dict(), images, masks)
@@ -398,7 +397,7 @@ def crfill_by_table(s, images, masks, halved):
 @pytest.mark.parametrize(("variant", "halved"), [("published", False), ("nearestx2", True)])
 @pytest.mark.parametrize("size", [(48, 80), (88, 56)])
 @torch.inference_mode()
-def test_crfill(variant, halved, size):
+def test_crfill(variant, halved, size, fill):
     network = fill(crfill.model(variant, width=4), gain=2.0)
     images, masks = example(*size)
     expected = crfill_by_table(network.state_dict(), images, masks, halved)

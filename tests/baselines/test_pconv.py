@@ -8,18 +8,22 @@ from torch.nn import functional as F
 
 from baselines import pconv
 from bench.training.base import Batch
-from tests.fill import figures, fill, picture, weight
 
 VARIANTS = {"mmagic": "pconv", "naoto0804": "pconv-naoto"}
 
 
-def published(facts):
+@pytest.fixture(scope="session")
+def published(weight):
     """A file as its authors would have written it, with the mask kernels of ones."""
-    gain, ones = facts["gain"], ("weight_mask_updater", "mask_conv.weight")
-    return {
-        name: torch.ones(shape) if name.endswith(ones) else weight(name, tuple(shape), gain)
-        for name, shape in facts["state_dict"]
-    }
+
+    def make(facts):
+        gain, ones = facts["gain"], ("weight_mask_updater", "mask_conv.weight")
+        return {
+            name: torch.ones(shape) if name.endswith(ones) else weight(name, tuple(shape), gain)
+            for name, shape in facts["state_dict"]
+        }
+
+    return make
 
 
 def small(variant="", **settings):
@@ -45,7 +49,7 @@ def test_eight_levels_are_the_network_of_the_paper():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_published_names_and_shapes_are_ours_after_conversion(variant):
+def test_published_names_and_shapes_are_ours_after_conversion(variant, figures):
     facts, _ = figures(VARIANTS[variant])
     with torch.device("meta"):
         shapes = {name: list(tensor.shape) for name, tensor in pconv.model(variant).state_dict().items()}
@@ -60,7 +64,7 @@ def test_conversion_drops_wrapping_perceptual_network_and_prefix():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_outputs_agree_with_the_authors_code(variant):
+def test_outputs_agree_with_the_authors_code(variant, figures, picture, published):
     facts, arrays = figures(VARIANTS[variant])
     network = pconv.model(variant).eval()
     network.load_state_dict(pconv.convert(published(facts), ""))
@@ -99,7 +103,7 @@ def by_the_table(network, x, known):
 
 
 @pytest.mark.parametrize("size", [(128, 128), (128, 384), (256, 128)])
-def test_other_sizes_agree_with_the_table_taken_word_for_word(size):
+def test_other_sizes_agree_with_the_table_taken_word_for_word(size, fill, picture):
     network = fill(small())
     image, mask = picture(*size)
     output, known = network(network.encode(image), 1 - mask)
@@ -109,7 +113,7 @@ def test_other_sizes_agree_with_the_table_taken_word_for_word(size):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_prediction_undoes_the_networks_own_range_and_channel_order(variant):
+def test_prediction_undoes_the_networks_own_range_and_channel_order(variant, picture):
     network = small(variant)
     image, _ = picture(128, 128)
     torch.testing.assert_close(network.decode(network.encode(image)), image)
@@ -127,25 +131,25 @@ def test_naoto0804_sees_red_first_with_the_statistics_of_imagenet():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("size", [(128, 128), (128, 256)])
-def test_prediction_keeps_shape_and_range(variant, size):
+def test_prediction_keeps_shape_and_range(variant, size, picture):
     image, mask = picture(*size)
     output = small(variant).predict(image * (1 - mask), mask)
     assert output.shape == image.shape
     assert 0 <= output.min() <= output.max() <= 1
 
 
-def test_nothing_under_the_mask_is_read():
+def test_nothing_under_the_mask_is_read(picture):
     image, mask = picture(128, 128)
     network = small()
     assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
 
 
-def test_everything_missing_gives_finite_numbers():
+def test_everything_missing_gives_finite_numbers(picture):
     image, mask = picture(128, 128)
     assert small().predict(image * 0, torch.ones_like(mask)).isfinite().all()
 
 
-def test_an_image_does_not_depend_on_its_batch():
+def test_an_image_does_not_depend_on_its_batch(picture):
     """In double precision: float32 sums may differ with the shape of the batch."""
     image, mask = (tensor.double() for tensor in picture(128, 128))
     other, whole = picture(128, 128, key=8)[0].double(), torch.zeros_like(mask)
@@ -211,7 +215,7 @@ def test_mmagics_perceptual_network_is_fed_blue_first(order, first):
     assert taught._see(small().encode(red))[0, 0].item() == first
 
 
-def test_gradients_reach_every_parameter():
+def test_gradients_reach_every_parameter(picture):
     torch.manual_seed(0)
     recipe = pconv.RECIPES["starter"]
     taught = pconv.Training(pconv.model(width=4), recipe)

@@ -9,15 +9,18 @@ from torch.nn import functional as F
 
 from baselines import pennet
 from bench.training.base import Batch
-from tests.fill import figures, fill, parametrised, picture, published, weight
 
 
-def authors_state(facts, player):
-    return parametrised(published(facts["state_dict"][player], facts["gain"]))
+@pytest.fixture(scope="session")
+def authors_state(parametrised, published):
+    def make(facts, player):
+        return parametrised(published(facts["state_dict"][player], facts["gain"]))
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def authors():
+def authors(authors_state, figures):
     facts, arrays = figures("pennet")
     network, critic = pennet.model().eval(), pennet.Discriminator().eval()
     network.load_state_dict(pennet.convert({"netG": authors_state(facts, "G")}, "places2"))
@@ -29,7 +32,7 @@ def close(found, expected, step=1):
     torch.testing.assert_close(found[..., ::step, ::step], torch.from_numpy(expected), atol=1e-4, rtol=0)
 
 
-def test_published_names_and_shapes_are_ours():
+def test_published_names_and_shapes_are_ours(figures):
     facts, _ = figures("pennet")
     with torch.device("meta"):
         network = pennet.model()
@@ -40,7 +43,7 @@ def test_published_names_and_shapes_are_ours():
 
 
 @pytest.mark.slow
-def test_output_and_pyramid_agree_with_the_authors_code(authors):
+def test_output_and_pyramid_agree_with_the_authors_code(authors, picture):
     network, _, arrays = authors
     image, mask = picture()
     with torch.inference_mode():
@@ -51,7 +54,7 @@ def test_output_and_pyramid_agree_with_the_authors_code(authors):
 
 
 @pytest.mark.slow
-def test_the_critic_agrees_with_the_authors_code(authors):
+def test_the_critic_agrees_with_the_authors_code(authors, picture):
     network, critic, arrays = authors
     image, mask = picture()
     with torch.inference_mode():
@@ -59,7 +62,7 @@ def test_the_critic_agrees_with_the_authors_code(authors):
         close(critic(composite), arrays["score"])
 
 
-def test_the_attention_alone_agrees_with_the_authors_code():
+def test_the_attention_alone_agrees_with_the_authors_code(figures, picture, weight):
     """On small features, where the softmax is soft and the treatment of unusable places shows."""
     _, arrays = figures("pennet")
     h = w = 16
@@ -100,7 +103,7 @@ def test_the_attention_agrees_with_its_text_taken_word_for_word(kernel, missing)
 
 
 @pytest.mark.parametrize("size", [(64, 128), (192, 64)])
-def test_prediction_keeps_shape_and_range(size):
+def test_prediction_keeps_shape_and_range(size, fill, picture):
     network = fill(pennet.model(width=4))
     image, mask = picture(*size)
     output = network.predict(image * (1 - mask), mask)
@@ -108,13 +111,13 @@ def test_prediction_keeps_shape_and_range(size):
     assert 0 <= output.min() <= output.max() <= 1
 
 
-def test_nothing_under_the_mask_is_read():
+def test_nothing_under_the_mask_is_read(fill, picture):
     network = fill(pennet.model(width=4))
     image, mask = picture(64, 64)
     assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
 
 
-def test_an_image_does_not_depend_on_its_batch():
+def test_an_image_does_not_depend_on_its_batch(fill, picture):
     """In double precision: float32 sums may differ with the shape of the batch."""
     network = fill(pennet.model(width=4)).double()
     image, mask = (tensor.double() for tensor in picture(64, 64))
@@ -184,7 +187,7 @@ def test_training_squares_have_half_the_side_and_lie_inside():
     assert len({mask.tobytes() for mask in masks}) > 40
 
 
-def test_gradients_reach_every_parameter_of_both_players():
+def test_gradients_reach_every_parameter_of_both_players(picture):
     torch.manual_seed(0)
     recipe = pennet.RECIPES["starter"]
     taught = pennet.Training(pennet.model(width=4), recipe)

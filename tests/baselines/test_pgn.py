@@ -8,18 +8,21 @@ import torch
 
 from baselines import pgn
 from bench.training.base import Batch
-from tests.fill import figures, fill, picture
 
 
-def small(variant="square"):
-    return fill(pgn.model(variant, width=4, most=4))
+@pytest.fixture(scope="session")
+def small(fill):
+    def make(variant="square"):
+        return fill(pgn.model(variant, width=4, most=4))
+
+    return make
 
 
 def counted(network):
     return sum(p.numel() for p in network.parameters())
 
 
-def test_parts_have_the_parameters_of_the_authors():
+def test_parts_have_the_parameters_of_the_authors(figures):
     facts, _ = figures("pgn")
     with torch.device("meta"):
         network, critics = pgn.model(), pgn.critics()
@@ -31,7 +34,7 @@ def test_parts_have_the_parameters_of_the_authors():
 
 
 @pytest.mark.parametrize(("part", "build"), [("G", pgn.model), ("D", pgn.critics)])
-def test_names_and_shapes_are_those_of_the_authors(part, build):
+def test_names_and_shapes_are_those_of_the_authors(part, build, figures):
     facts, _ = figures("pgn")
     with torch.device("meta"):
         state = build().state_dict()
@@ -39,7 +42,7 @@ def test_names_and_shapes_are_those_of_the_authors(part, build):
 
 
 @pytest.mark.slow
-def test_every_stage_and_critic_agrees_with_the_stored_figures():
+def test_every_stage_and_critic_agrees_with_the_stored_figures(figures, fill, picture):
     facts, arrays = figures("pgn")
     network, critics = fill(pgn.model(), facts["gain"]), fill(pgn.critics(), facts["gain"])
     image, mask = picture(128, 128)
@@ -61,7 +64,7 @@ def test_the_hole_has_the_colour_of_the_authors():
 
 @pytest.mark.parametrize("variant", pgn.CARD.variants)
 @pytest.mark.parametrize("size", [(128, 128), (128, 256)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size):
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size, picture, small):
     image, mask = picture(*size)
     for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
         with torch.inference_mode():
@@ -71,14 +74,14 @@ def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing
 
 
 @pytest.mark.parametrize("variant", pgn.CARD.variants)
-def test_nothing_under_the_mask_is_read(variant):
+def test_nothing_under_the_mask_is_read(variant, picture, small):
     image, mask = picture(128, 128)
     network = small(variant)
     with torch.inference_mode():
         assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
 
 
-def test_a_file_of_several_devices_is_unwrapped():
+def test_a_file_of_several_devices_is_unwrapped(small):
     state = small().state_dict()
     assert pgn.convert({f"module.{name}": tensor for name, tensor in state.items()}, "mine").keys() == state.keys()
 
@@ -128,12 +131,16 @@ def learning():
     return pgn.Training(pgn.model(**recipe.settings), recipe)
 
 
-def batch():
-    images, _ = picture(128, 128)
-    return Batch(images.repeat(2, 1, 1, 1), centre(128).repeat(2, 1, 1, 1))
+@pytest.fixture(scope="session")
+def batch(picture):
+    def make():
+        images, _ = picture(128, 128)
+        return Batch(images.repeat(2, 1, 1, 1), centre(128).repeat(2, 1, 1, 1))
+
+    return make
 
 
-def test_a_target_is_the_truth_with_what_is_still_missing_blanked():
+def test_a_target_is_the_truth_with_what_is_still_missing_blanked(batch):
     seen = batch()
     targets, _ = learning().stages(seen)
     assert torch.equal(targets[3], seen.images)
@@ -145,7 +152,7 @@ def test_the_variation_is_of_squares():
     assert pgn.variation(image).item() == (0 + 4) / 2 + (1 + 9) / 2
 
 
-def test_terms_are_added_over_the_stages(monkeypatch):
+def test_terms_are_added_over_the_stages(monkeypatch, batch):
     """Outputs of a half, targets of zeros; every critic answers 0, where both cross-entropies are log 2."""
     learner = learning()
     half, zero = torch.full((2, 3, 128, 128), 0.5), torch.zeros(2, 3, 128, 128)
@@ -163,7 +170,7 @@ def test_terms_are_added_over_the_stages(monkeypatch):
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
-def test_gradients_reach_every_parameter(player):
+def test_gradients_reach_every_parameter(player, batch):
     learner, weights = learning(), pgn.PAPER.weights
     terms = getattr(learner, player)(batch(), weights)
     sum(weights[name] * term for name, term in terms.items()).backward()

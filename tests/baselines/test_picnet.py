@@ -12,31 +12,43 @@ from baselines import picnet
 from bench.run.main import run
 from bench.training.base import Batch
 from bench.types import Execution, RunSpec
-from tests.fill import figures, fill, picture, weight
 
 
-def small(variant="sampled"):
+@pytest.fixture(scope="session")
+def small(fill):
     """Filled by name, but for the vectors of the spectral norms, which belong to their kernels."""
-    network = fill(picnet.model(variant, width=4))
-    state = network.state_dict()
-    for name in [name for name in state if name.endswith("weight.original")]:
-        left, _, right = torch.linalg.svd(state[name].flatten(1), full_matrices=False)
-        stem = name.removesuffix("original")
-        state[f"{stem}0._u"].copy_(left[:, 0])
-        state[f"{stem}0._v"].copy_(right[0])
-    return network
+
+    def make(variant="sampled"):
+        network = fill(picnet.model(variant, width=4))
+        state = network.state_dict()
+        for name in [name for name in state if name.endswith("weight.original")]:
+            left, _, right = torch.linalg.svd(state[name].flatten(1), full_matrices=False)
+            stem = name.removesuffix("original")
+            state[f"{stem}0._u"].copy_(left[:, 0])
+            state[f"{stem}0._v"].copy_(right[0])
+        return network
+
+    return make
 
 
-def stored(player):
-    facts, arrays = figures("picnet")
-    return {key: weight(key, tuple(shape), facts["gain"]) for key, shape in facts["state_dict"][player]}, arrays
+@pytest.fixture(scope="session")
+def stored(figures, weight):
+    def make(player):
+        facts, arrays = figures("picnet")
+        return {key: weight(key, tuple(shape), facts["gain"]) for key, shape in facts["state_dict"][player]}, arrays
+
+    return make
 
 
-def published():
-    network = picnet.model("mean").eval()
-    found = {part: stored(part)[0] for part in ("E", "G")}
-    network.load_state_dict(picnet.convert(found, "places2-random"))
-    return network, stored("E")[1]
+@pytest.fixture(scope="session")
+def published(stored):
+    def make():
+        network = picnet.model("mean").eval()
+        found = {part: stored(part)[0] for part in ("E", "G")}
+        network.load_state_dict(picnet.convert(found, "places2-random"))
+        return network, stored("E")[1]
+
+    return make
 
 
 def test_both_networks_have_the_authors_sizes_and_the_critic_all_that_is_used():
@@ -50,7 +62,7 @@ def test_both_networks_have_the_authors_sizes_and_the_critic_all_that_is_used():
 
 
 @pytest.mark.slow
-def test_distributions_images_and_scores_agree_with_the_stored_figures():
+def test_distributions_images_and_scores_agree_with_the_stored_figures(picture, published, stored):
     network, arrays = published()
     state = picnet.settled(stored("D")[0])
     critic = picnet.Discriminator().eval()
@@ -69,7 +81,7 @@ def test_distributions_images_and_scores_agree_with_the_stored_figures():
 
 
 @pytest.mark.slow
-def test_the_mean_variant_predicts_what_the_stored_figures_show():
+def test_the_mean_variant_predicts_what_the_stored_figures_show(picture, published):
     network, arrays = published()
     image, mask = picture()
     with torch.inference_mode():
@@ -77,7 +89,7 @@ def test_the_mean_variant_predicts_what_the_stored_figures_show():
     torch.testing.assert_close(output[..., ::4, ::4] * 2 - 1, torch.from_numpy(arrays["out3"]), atol=1e-4, rtol=0)
 
 
-def test_files_of_several_devices_are_read_without_their_prefix():
+def test_files_of_several_devices_are_read_without_their_prefix(stored):
     state, _ = stored("G")
     prefixed = {f"module.{name}": tensor for name, tensor in state.items()}
     plain, bare = picnet.settled(state), picnet.settled(prefixed)
@@ -101,7 +113,7 @@ def test_transposed_convolutions_are_normed_along_their_first_axis():
     assert float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) == pytest.approx(1, abs=1e-3)
 
 
-def test_attention_is_short_term_and_reads_the_encoder_by_the_same_weights():
+def test_attention_is_short_term_and_reads_the_encoder_by_the_same_weights(fill):
     block, x, early = fill(picnet.LongAttention(8)), torch.randn(2, 8, 6, 5), torch.randn(2, 8, 6, 5)
     known = torch.rand(2, 1, 6, 5)
     query = block.query_conv(x).flatten(2)
@@ -113,7 +125,7 @@ def test_attention_is_short_term_and_reads_the_encoder_by_the_same_weights():
 
 
 @pytest.mark.parametrize("variant", picnet.CARD.variants)
-def test_nothing_under_the_mask_is_read(variant):
+def test_nothing_under_the_mask_is_read(variant, picture, small):
     image, mask = picture(64, 64)
     network = small(variant)
     with torch.inference_mode():
@@ -123,7 +135,7 @@ def test_nothing_under_the_mask_is_read(variant):
 
 @pytest.mark.parametrize("variant", picnet.CARD.variants)
 @pytest.mark.parametrize("size", [(32, 32), (64, 96)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size):
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size, picture, small):
     image, mask = picture(*size)
     for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
         with torch.inference_mode():
@@ -132,7 +144,7 @@ def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing
         assert 0 <= output.min() <= output.max() <= 1
 
 
-def test_a_seed_decides_a_sample_and_another_seed_gives_another():
+def test_a_seed_decides_a_sample_and_another_seed_gives_another(picture, small):
     image, mask = picture(64, 64)
     network = small()
     with torch.inference_mode():
@@ -141,13 +153,13 @@ def test_a_seed_decides_a_sample_and_another_seed_gives_another():
     assert not torch.equal(first, other)
 
 
-def test_the_mean_is_the_same_for_every_seed():
+def test_the_mean_is_the_same_for_every_seed(picture, small):
     image, mask = picture(64, 64)
     with torch.inference_mode():
         assert torch.equal(*(small("mean").predict(image, mask, [seed]) for seed in (1, 2)))
 
 
-def test_samples_do_not_depend_on_their_number_nor_on_the_batch():
+def test_samples_do_not_depend_on_their_number_nor_on_the_batch(picture, small):
     image, mask = picture(64, 64)
     network, both = small(), (image.repeat(2, 1, 1, 1), mask.repeat(2, 1, 1, 1))
     with torch.inference_mode():
@@ -158,7 +170,7 @@ def test_samples_do_not_depend_on_their_number_nor_on_the_batch():
     assert not torch.equal(three[0, 0], three[0, 1])
 
 
-def test_the_variants_are_the_samples_in_order():
+def test_the_variants_are_the_samples_in_order(picture, small):
     image, mask = picture(64, 64)
     with torch.inference_mode():
         five = small().samples(image, mask, [7], 5)
@@ -175,7 +187,7 @@ def test_a_run_gives_several_completions_of_an_image(tmp_path):
     assert pd.read_parquet(outcome.root / "results.parquet")["output_digest"].nunique() == 2
 
 
-def test_samples_follow_the_normal_law_of_the_prior(monkeypatch):
+def test_samples_follow_the_normal_law_of_the_prior(monkeypatch, picture, small):
     network, seen = small(), []
     image, mask = picture(64, 64)
     monkeypatch.setattr(network.G, "forward", lambda sample, *_: seen.append(sample) or [image])
@@ -187,7 +199,7 @@ def test_samples_follow_the_normal_law_of_the_prior(monkeypatch):
     torch.testing.assert_close(drawn.std(0), expected.stddev, atol=0.2, rtol=0)
 
 
-def test_a_batch_of_none_gives_none():
+def test_a_batch_of_none_gives_none(small):
     assert small().predict(torch.zeros(0, 3, 64, 64), torch.zeros(0, 1, 64, 64), []).shape == (0, 3, 64, 64)
 
 
@@ -199,12 +211,16 @@ def learning():
     return picnet.Training(picnet.model(width=4), RECIPE)
 
 
-def batch():
-    images, masks = picture(96, 96)
-    return Batch(images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1, 1))
+@pytest.fixture(scope="session")
+def batch(picture):
+    def make():
+        images, masks = picture(96, 96)
+        return Batch(images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1, 1))
+
+    return make
 
 
-def test_gradients_reach_every_parameter():
+def test_gradients_reach_every_parameter(batch):
     learner = learning()
     with torch.no_grad():
         learner.players["generator"].G.attn1.gamma.fill_(0.1)
@@ -227,7 +243,7 @@ def test_only_the_queries_of_the_attention_start_orthogonal_and_small():
     assert not query.bias.any()
 
 
-def test_the_generating_path_is_not_told_what_the_hole_holds():
+def test_the_generating_path_is_not_told_what_the_hole_holds(batch):
     learner, seen = learning().eval(), batch()
     other = Batch(seen.images * (1 - seen.masks), seen.masks)
     torch.manual_seed(1)
@@ -249,7 +265,7 @@ def test_a_larger_hole_may_hold_more():
     assert many == pytest.approx(1 / (1 + torch.e ** (8 * (0.1 - 0.8))), abs=1e-4)
 
 
-def test_divergences_are_those_of_normal_laws_and_the_first_does_not_teach_the_second(monkeypatch):
+def test_divergences_are_those_of_normal_laws_and_the_first_does_not_teach_the_second(monkeypatch, batch):
     learner, seen = learning(), batch()
     size = (2, 16, 3, 3)
     taught = Normal(torch.full(size, 0.3, requires_grad=True), torch.full(size, 0.5))
@@ -267,7 +283,7 @@ def test_divergences_are_those_of_normal_laws_and_the_first_does_not_teach_the_s
     assert expected.mean.grad.any()
 
 
-def test_the_critics_play_least_squares_and_scores_of_the_rebuilt_image_are_matched(monkeypatch):
+def test_the_critics_play_least_squares_and_scores_of_the_rebuilt_image_are_matched(monkeypatch, batch):
     """Critics that answer an image's mean; truth 0.5, rebuilt 0.25, generated -0.25."""
     learner, size = learning(), (2, 3, 96, 96)
     truth, rebuilt, generated = (torch.full(size, level) for level in (0.5, 0.25, -0.25))

@@ -12,13 +12,16 @@ from baselines import rnon
 from bench.training import features
 from bench.training.base import Batch
 from bench.training.learner import Learner
-from tests.fill import fill, picture
 
 SETTINGS = {"levels": 5, "width": 4, "fine_width": 4, "blocks": 2, "fusion": 3}
 
 
-def small():
-    return fill(rnon.model(**SETTINGS))
+@pytest.fixture(scope="session")
+def small(fill):
+    def make():
+        return fill(rnon.model(**SETTINGS))
+
+    return make
 
 
 def count(module):
@@ -68,7 +71,7 @@ def test_kernels_and_channels_of_the_repair_network_are_as_printed():
     assert [conv.out_channels for conv in up] == [512, 512, 512, 512, 256, 128, 64, 3]
 
 
-def test_all_layers_but_the_first_and_the_last_have_a_norm():
+def test_all_layers_but_the_first_and_the_last_have_a_norm(small):
     unet = small().repair.unet
     blocks = [*unet.encoder.values(), *unet.decoder.values()]
     normed = [isinstance(block.bn, torch.nn.BatchNorm2d) for block in blocks]
@@ -76,7 +79,7 @@ def test_all_layers_but_the_first_and_the_last_have_a_norm():
     assert [block.conv.bias is None for block in blocks] == normed
 
 
-def test_the_last_partial_layer_is_activated_before_the_single_pixel_convolution():
+def test_the_last_partial_layer_is_activated_before_the_single_pixel_convolution(picture, small):
     repair, (image, mask) = small().repair, picture(32, 32)
     last = repair.unet.decoder["dec1"]
     seen = []
@@ -87,7 +90,7 @@ def test_the_last_partial_layer_is_activated_before_the_single_pixel_convolution
     torch.testing.assert_close(output, expected)
 
 
-def test_a_block_adds_four_dilations_to_what_comes_in():
+def test_a_block_adds_four_dilations_to_what_comes_in(fill):
     block, x = fill(rnon.Multiscale(2, 3)), torch.rand(1, 2, 20, 20) - 0.5
     scales = [
         F.conv2d(x, conv.weight, conv.bias, padding=rate, dilation=rate).relu()
@@ -97,21 +100,21 @@ def test_a_block_adds_four_dilations_to_what_comes_in():
     torch.testing.assert_close(block(x), x + merged)
 
 
-def test_the_long_skip_goes_round_all_blocks():
+def test_the_long_skip_goes_round_all_blocks(fill):
     network, image = fill(rnon.Optimisation(2, 3, 3)), torch.rand(1, 3, 16, 16)
     torch.nn.init.zeros_(network.tail.weight)
     torch.nn.init.zeros_(network.tail.bias)
     torch.testing.assert_close(network(image), network.out(network.head(image).relu()).sigmoid())
 
 
-def test_the_second_network_sees_the_repaired_image_and_no_composite():
+def test_the_second_network_sees_the_repaired_image_and_no_composite(picture, small):
     network, (image, mask) = small(), picture(32, 32)
     with torch.inference_mode():
         repaired = network.repair(image * (1 - mask), 1 - mask)
         assert torch.equal(network.predict(image * (1 - mask), mask), network.optimisation(repaired))
 
 
-def test_nothing_under_the_mask_is_read():
+def test_nothing_under_the_mask_is_read(picture, small):
     image, mask = picture(64, 64)
     network = small()
     with torch.inference_mode():
@@ -119,7 +122,7 @@ def test_nothing_under_the_mask_is_read():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 96)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(size):
+def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(size, picture, small):
     image, mask = picture(*size)
     for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
         with torch.inference_mode():

@@ -1,12 +1,15 @@
 """Feature tables that were stored with the values other implementations gave for them, and tables drawn at random."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bench.contracts import Vectors
-from tests.fill import DATA
 
+DATA = Path(__file__).parent.parent / "data"
 FACTS = json.loads((DATA / "metrics-sets.json").read_text())
 TABLES = dict(np.load(DATA / "metrics-sets.npz"))
 PAIRED = ["d64_n_gt_d", "d64_n_lt_d", "d192_n_lt_d", "d192_n_gt_d"]
@@ -44,3 +47,15 @@ def interval(metric, truth: np.ndarray, rows: np.ndarray) -> tuple[float, float]
 def resamples(metric, truth: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
     """The bootstrap values behind it."""
     return metric.resamples(compare(metric, truth, rows))
+
+
+@pytest.fixture(scope="session")
+def feature_tables():
+    """All of this file: `stored(name)`, `drawn(seed, count, width)`, `value(metric, truth, rows)`, ..."""
+    return sys.modules[__name__]
+
+
+@pytest.fixture(params=PAIRED)
+def paired_name(request):
+    """The name of each stored case of equally many vectors in turn."""
+    return request.param

@@ -1,9 +1,11 @@
 """The stored pairs of pictures, the figures that other implementations gave for them, and pictures drawn at random."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 DATA = Path(__file__).parent.parent / "data"
@@ -53,3 +55,21 @@ def drawn(
 def value(metric, truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> float:
     """The metric's number for a batch of one."""
     return metric.compare(metric.prepare(truth), output, masks).item()
+
+
+@pytest.fixture(scope="session")
+def stored():
+    """All of this file: `pair(name)`, `figure(name, key)`, `drawn(seed)`, `value(metric, truth, output, masks)`, ..."""
+    return sys.modules[__name__]
+
+
+@pytest.fixture(params=NAMES)
+def pair_name(request):
+    """The name of each stored pair in turn."""
+    return request.param
+
+
+@pytest.fixture(params=[name for name in NAMES if name != "tiny"])
+def large_pair_name(request):
+    """The name of each stored pair in turn that is larger than a window of 51 pixels."""
+    return request.param

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -5,13 +7,13 @@ import torch
 from bench.errors import Unavailable
 from bench.metrics import registry as metric_registry
 from bench.metrics.features import dinov2
-from tests.fill import DATA, picture, weight
 
+DATA = Path(__file__).parent.parent / "data"
 SMALL = "vit_small_patch14_dinov2"
 
 
 @pytest.fixture(scope="module")
-def extractor():
+def extractor(weight):
     """The small network of the family, filled by name as Meta's file would name it."""
     pytest.importorskip("timm")
     net = dinov2.network(SMALL)
@@ -22,7 +24,7 @@ def extractor():
 
 
 @pytest.mark.slow
-def test_vectors_are_those_of_another_library_under_equal_weights(extractor):
+def test_vectors_are_those_of_another_library_under_equal_weights(extractor, picture):
     """The figure is the class token of transformers 5.23.0's Dinov2Model with the same weights and positions."""
     image = (picture(224, 224)[0] * 255).round().to(torch.uint8)
     expected = torch.from_numpy(np.load(DATA / "metrics-dinov2.npz")["vector"])

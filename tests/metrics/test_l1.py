@@ -6,14 +6,16 @@ import torch
 from sklearn.metrics import mean_absolute_error
 
 from bench.metrics import l1
-from tests.metrics import stored
 
 
-def of(name, *pair):
-    return stored.value(l1.metric(name, "cpu"), *pair)
+@pytest.fixture(scope="session")
+def of(stored):
+    def make(name, *pair):
+        return stored.value(l1.metric(name, "cpu"), *pair)
+
+    return make
 
 
-@pytest.mark.parametrize("name", stored.NAMES)
 @pytest.mark.parametrize(
     ("variant", "key"),
     [
@@ -26,13 +28,13 @@ def of(name, *pair):
         ("mae-aot", "l1.aot_mae_rgb"),
     ],
 )
-def test_agrees_with_the_stored_figures(variant, key, name):
-    expected = stored.figure(name, key)
-    assert of(variant, *stored.pair(name)) == pytest.approx(expected, abs=1e-9, rel=1e-9, nan_ok=True)
+def test_agrees_with_the_stored_figures(variant, key, pair_name, of, stored):
+    expected = stored.figure(pair_name, key)
+    assert of(variant, *stored.pair(pair_name)) == pytest.approx(expected, abs=1e-9, rel=1e-9, nan_ok=True)
 
 
 @pytest.mark.parametrize("name", ["constant", "tiny", "different", "inpaint_composite"])
-def test_deepgin_divides_the_channel_sum_by_the_valid_share(name):
+def test_deepgin_divides_the_channel_sum_by_the_valid_share(name, of, stored):
     truth, output, masks = stored.pair(name)
     valid = 1 - masks.double().mean().item()
     if valid:
@@ -41,28 +43,28 @@ def test_deepgin_divides_the_channel_sum_by_the_valid_share(name):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_agrees_with_scikit_learn_on_drawn_pairs(seed):
+def test_agrees_with_scikit_learn_on_drawn_pairs(seed, of, stored):
     truth, output, masks = stored.drawn(seed)
     theirs = mean_absolute_error(truth.flatten().double(), output.flatten().double())
     assert of("l1-255", truth, output, masks) == pytest.approx(theirs, rel=1e-12)
 
 
-def test_a_hole_metric_ignores_known_pixels():
+def test_a_hole_metric_ignores_known_pixels(of, stored):
     truth, output, masks = stored.drawn(1)
     changed = torch.where(masks, output, 255 - output)
     assert of("l1-hole", truth, output, masks) == of("l1-hole", truth, changed, masks)
 
 
-def test_a_hole_metric_is_undefined_where_nothing_is_missing():
+def test_a_hole_metric_is_undefined_where_nothing_is_missing(of, stored):
     truth, output, masks = stored.drawn(1)
     assert math.isnan(of("l1-hole", truth, output, torch.zeros_like(masks)))
 
 
-def test_deepgin_is_undefined_where_all_is_missing():
+def test_deepgin_is_undefined_where_all_is_missing(of, stored):
     truth, output, masks = stored.drawn(1)
     assert math.isnan(of("l1-deepgin", truth, output, torch.ones_like(masks)))
 
 
-def test_a_relative_error_is_undefined_for_a_black_truth():
+def test_a_relative_error_is_undefined_for_a_black_truth(of, stored):
     truth, output, masks = stored.drawn(1)
     assert not np.isfinite(of("l1-relative", torch.zeros_like(truth), output, masks))

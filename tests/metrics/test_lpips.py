@@ -9,81 +9,96 @@ from bench import digest
 from bench.errors import BadInput, Unavailable
 from bench.metrics import lpips
 from bench.metrics import registry as metric_registry
-from tests import fill
-from tests.metrics import stored
 
 NETS = list(lpips.BACKBONES)
 SLOW = {"vgg": [pytest.mark.slow]}
 every_net = pytest.mark.parametrize("net", [pytest.param(net, marks=SLOW.get(net, [])) for net in NETS])
 
 
-@functools.cache
-def state(net):
+@pytest.fixture(scope="session")
+def state(weight):
     """Weights by the rule of the stored figures."""
-    shapes = {f"features.{name}": tensor.shape for name, tensor in lpips.network(net).state_dict().items()}
-    return {name: fill.weight(name, tuple(shape), gain=1.5) for name, shape in shapes.items()}
+
+    @functools.cache
+    def make(net):
+        shapes = {f"features.{name}": tensor.shape for name, tensor in lpips.network(net).state_dict().items()}
+        return {name: weight(name, tuple(shape), gain=1.5) for name, shape in shapes.items()}
+
+    return make
 
 
-@functools.cache
-def ours(net):
-    return lpips.Perceptual(net, state(net), lpips.heads(net), torch.device("cpu"))
+@pytest.fixture(scope="session")
+def ours(state):
+    @functools.cache
+    def make(net):
+        return lpips.Perceptual(net, state(net), lpips.heads(net), torch.device("cpu"))
+
+    return make
 
 
-@functools.cache
-def theirs(net):
+@pytest.fixture(scope="session")
+def theirs(state):
     """The lpips package's own network under the same weights."""
-    with warnings.catch_warnings(action="ignore"):
-        metric = reference.LPIPS(net=net, pnet_rand=True, verbose=False)
-    own = metric.net.state_dict()
-    metric.net.load_state_dict({name: state(net)[f"features.{name.partition('.')[2]}"] for name in own})
-    return lambda truth, output: metric(truth.float() / 127.5 - 1, output.float() / 127.5 - 1).flatten().detach()
+
+    @functools.cache
+    def make(net):
+        with warnings.catch_warnings(action="ignore"):
+            metric = reference.LPIPS(net=net, pnet_rand=True, verbose=False)
+        own = metric.net.state_dict()
+        metric.net.load_state_dict({name: state(net)[f"features.{name.partition('.')[2]}"] for name in own})
+        return lambda truth, output: metric(truth.float() / 127.5 - 1, output.float() / 127.5 - 1).flatten().detach()
+
+    return make
 
 
-def values(net, truth, output, masks):
-    return ours(net).compare(ours(net).prepare(truth), output, masks)
+@pytest.fixture(scope="session")
+def values(ours):
+    def make(net, truth, output, masks):
+        return ours(net).compare(ours(net).prepare(truth), output, masks)
+
+    return make
 
 
 @every_net
-@pytest.mark.parametrize("name", stored.NAMES)
-def test_agrees_with_the_stored_figures(net, name):
-    expected = stored.FACTS["lpips"][net]["pairs"][name]
+def test_agrees_with_the_stored_figures(net, pair_name, stored, values):
+    expected = stored.FACTS["lpips"][net]["pairs"][pair_name]
     if "error" in expected:
         with pytest.raises(BadInput):
-            values(net, *stored.pair(name))
+            values(net, *stored.pair(pair_name))
         return
-    found = values(net, *stored.pair(name)).item()
+    found = values(net, *stored.pair(pair_name)).item()
     assert found == pytest.approx(expected["lpips"], abs=1e-5)
     assert found == pytest.approx(expected["lpips_f64"], rel=2e-4, abs=1e-6)
 
 
 @every_net
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (33, 71)])
-def test_agrees_with_the_packages_own_network_on_drawn_pairs(net, height, width):
+def test_agrees_with_the_packages_own_network_on_drawn_pairs(net, height, width, stored, theirs, values):
     truth, output, masks = stored.drawn(1, 2, height, width)
     assert values(net, truth, output, masks) == pytest.approx(theirs(net)(truth, output).double(), abs=1e-6)
 
 
 @every_net
-def test_images_are_not_fed_in_the_wrong_range(net):
+def test_images_are_not_fed_in_the_wrong_range(net, stored, values):
     wrong = stored.FACTS["lpips"][net]["pairs"]["different"]["wrong_input_range_01_without_normalize"]
     assert values(net, *stored.pair("different")).item() > 1.3 * wrong
 
 
 @every_net
-def test_equal_images_have_distance_zero(net):
+def test_equal_images_have_distance_zero(net, stored, values):
     truth, _, masks = stored.drawn(2)
     assert values(net, truth, truth, masks).item() == 0
 
 
 @every_net
-def test_truth_and_output_may_change_places(net):
+def test_truth_and_output_may_change_places(net, stored, values):
     truth, output, masks = stored.drawn(3)
     back = values(net, output, truth, masks).item()
     assert values(net, truth, output, masks).item() == pytest.approx(back, rel=1e-5)
 
 
 @every_net
-def test_more_noise_is_farther(net):
+def test_more_noise_is_farther(net, stored, values):
     truth, _, masks = stored.drawn(4)
     noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
     noisy = [(truth + level * noise).round().clamp(0, 255).to(torch.uint8) for level in (4, 12, 36)]
@@ -92,7 +107,7 @@ def test_more_noise_is_farther(net):
 
 
 @every_net
-def test_a_value_is_the_same_bits_in_any_batch_and_order(net):
+def test_a_value_is_the_same_bits_in_any_batch_and_order(net, stored, values):
     truth, output, masks = stored.drawn(5, count=6)
     together = values(net, truth, output, masks)
     order = [5, 0, 3]
@@ -102,7 +117,7 @@ def test_a_value_is_the_same_bits_in_any_batch_and_order(net):
     assert torch.equal(alone, together[order])
 
 
-def test_half_precision_is_off_even_inside_autocast():
+def test_half_precision_is_off_even_inside_autocast(stored, values):
     truth, output, masks = stored.drawn(6)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = values("alex", truth, output, masks)
@@ -110,7 +125,7 @@ def test_half_precision_is_off_even_inside_autocast():
 
 
 @every_net
-def test_an_image_below_the_smallest_side_is_refused_and_one_at_it_is_not(net):
+def test_an_image_below_the_smallest_side_is_refused_and_one_at_it_is_not(net, stored, ours, values):
     side = lpips.BACKBONES[net].smallest_px
     truth, output, masks = stored.drawn(7, 1, side, 40)
     assert values(net, truth, output, masks).isfinite()
@@ -118,7 +133,7 @@ def test_an_image_below_the_smallest_side_is_refused_and_one_at_it_is_not(net):
         ours(net).prepare(truth[..., :-1, :])
 
 
-def test_a_float_output_is_refused():
+def test_a_float_output_is_refused(stored, values):
     truth, output, masks = stored.drawn(7)
     with pytest.raises(BadInput, match="output is float32"):
         values("alex", truth, output.float() / 255, masks)
@@ -132,7 +147,7 @@ def test_a_missing_backbone_is_named_before_anything_is_read(name, tmp_path, mon
         metric_registry.open_metric(name, "cpu")
 
 
-def test_a_backbone_file_that_was_brought_is_used(tmp_path, monkeypatch):
+def test_a_backbone_file_that_was_brought_is_used(tmp_path, monkeypatch, stored, state, values):
     path = tmp_path / "own.pth"
     torch.save(state("squeeze") | {"classifier.1.weight": torch.zeros(1)}, path)
     monkeypatch.setattr(lpips.downloads, "locate", {"squeezenet-imagenet": path}.__getitem__)

@@ -4,22 +4,25 @@ import torch
 
 from bench.errors import BadInput
 from bench.metrics import ms_ssim, windows
-from tests.metrics import stored
 
 
-def of(*pair):
-    return stored.value(ms_ssim.metric("ms-ssim", "cpu"), *pair)
+@pytest.fixture(scope="session")
+def of(stored):
+    def make(*pair):
+        return stored.value(ms_ssim.metric("ms-ssim", "cpu"), *pair)
+
+    return make
 
 
 @pytest.mark.parametrize(("seed", "height", "width"), [(0, 161, 161), (1, 177, 200), (2, 250, 163)])
-def test_agrees_with_pytorch_msssim_given_our_window_in_float64(seed, height, width):
+def test_agrees_with_pytorch_msssim_given_our_window_in_float64(seed, height, width, of, stored):
     truth, output, masks = stored.drawn(seed, height=height, width=width)
     window = windows.gaussian().view(1, 1, 1, 11).repeat(3, 1, 1, 1)
     theirs = pytorch_msssim.ms_ssim(output.double(), truth.double(), data_range=255, win=window)
     assert of(truth, output, masks) == pytest.approx(theirs.item(), abs=1e-10)
 
 
-def test_agrees_with_pytorch_msssim_and_its_own_window():
+def test_agrees_with_pytorch_msssim_and_its_own_window(of, stored):
     truth, output, masks = stored.drawn(3, height=192, width=176)
     theirs = pytorch_msssim.ms_ssim(output.double(), truth.double(), data_range=255)
     assert of(truth, output, masks) == pytest.approx(theirs.item(), abs=1e-5)

@@ -8,7 +8,6 @@ from bench.contracts import SetMetric, Vectors
 from bench.errors import BadInput
 from bench.metrics import registry as metric_registry
 from bench.metrics import sets
-from tests.metrics.sets import drawn, interval, value
 
 
 class Counting(SetMetric):
@@ -52,19 +51,19 @@ def test_nothing_is_computed_before_it_is_asked_for(counting):
 
 
 @pytest.mark.parametrize("name", ["fid", "kid", "p-ids", "u-ids"])
-def test_together_metrics_give_what_each_gives_alone(name):
-    tables = drawn(3, 60, width=8)
+def test_together_metrics_give_what_each_gives_alone(name, feature_tables):
+    tables = feature_tables.drawn(3, 60, width=8)
     truth, output = map(Vectors, tables)
     pair = sets.Truth(["p-ids", "fid", "u-ids", "kid"], truth).against(output)
     metric = metric_registry.open_metric(name, "cpu")
-    assert pair.value(name) == value(metric, *tables)
-    assert pair.interval(name) == interval(metric, *tables)
+    assert pair.value(name) == feature_tables.value(metric, *tables)
+    assert pair.interval(name) == feature_tables.interval(metric, *tables)
 
 
-def test_one_classifier_is_fitted_for_both_scores_and_their_intervals(monkeypatch):
+def test_one_classifier_is_fitted_for_both_scores_and_their_intervals(monkeypatch, feature_tables):
     fits, fit = [], LinearSVC.fit
     monkeypatch.setattr(LinearSVC, "fit", lambda *given, **more: fits.append(1) or fit(*given, **more))
-    truth, output = map(Vectors, drawn(3, 60, width=8))
+    truth, output = map(Vectors, feature_tables.drawn(3, 60, width=8))
     pair = sets.Truth(["p-ids", "u-ids"], truth).against(output)
     for name in ("p-ids", "u-ids"):
         pair.value(name)
@@ -72,8 +71,8 @@ def test_one_classifier_is_fitted_for_both_scores_and_their_intervals(monkeypatc
     assert len(fits) == 1
 
 
-def test_what_cannot_be_compared_is_said_for_each_metric():
-    truth, output = map(Vectors, drawn(3, 40, width=8))
+def test_what_cannot_be_compared_is_said_for_each_metric(feature_tables):
+    truth, output = map(Vectors, feature_tables.drawn(3, 40, width=8))
     pair = sets.Truth(["kid-100x1000", "kid"], truth).against(output)
     with pytest.raises(BadInput, match="there are 40"):
         pair.value("kid-100x1000")

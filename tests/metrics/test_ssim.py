@@ -8,17 +8,19 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from bench.errors import BadInput
 from bench.metrics import ssim
-from tests.metrics import stored
 
 
-def of(name, *pair):
-    return stored.value(ssim.metric(name, "cpu"), *pair)
+@pytest.fixture(scope="session")
+def of(stored):
+    def make(name, *pair):
+        return stored.value(ssim.metric(name, "cpu"), *pair)
+
+    return make
 
 
 WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 
 
-@pytest.mark.parametrize("name", stored.NAMES)
 @pytest.mark.parametrize(
     ("variant", "key", "tolerance"),
     [
@@ -33,22 +35,23 @@ WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
         ("ssim-tm", "ssim.rgb.torchmetrics_f64_255", 1e-10),
     ],
 )
-def test_agrees_with_the_stored_figures(variant, key, tolerance, name):
-    assert of(variant, *stored.pair(name)) == pytest.approx(stored.figure(name, key), abs=tolerance)
+def test_agrees_with_the_stored_figures(variant, key, tolerance, pair_name, of, stored):
+    assert of(variant, *stored.pair(pair_name)) == pytest.approx(stored.figure(pair_name, key), abs=tolerance)
 
 
-@pytest.mark.parametrize("name", [name for name in stored.NAMES if name != "tiny"])
 @pytest.mark.parametrize(
     ("key", "tolerance"),
     [("ssim.gray.edgeconnect_uniform51_f64", 1e-10), ("ssim.gray.edgeconnect_script_uniform51_f32", 1e-6)],
 )
-def test_edgeconnects_window_agrees_with_the_stored_figures(key, tolerance, name):
-    assert of("ssim-ec51", *stored.pair(name)) == pytest.approx(stored.figure(name, key), abs=tolerance)
+def test_edgeconnects_window_agrees_with_the_stored_figures(key, tolerance, large_pair_name, of, stored):
+    assert of("ssim-ec51", *stored.pair(large_pair_name)) == pytest.approx(
+        stored.figure(large_pair_name, key), abs=tolerance
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("variant", "settings"), [("ssim-wang", WANG), ("ssim-sk7", {"win_size": 7})])
-def test_agrees_with_scikit_image_on_drawn_pairs(variant, settings, seed):
+def test_agrees_with_scikit_image_on_drawn_pairs(variant, settings, seed, of, stored):
     truth, output, masks = stored.drawn(seed, height=37 + seed, width=70 - seed)
     theirs = structural_similarity(stored.hwc(truth), stored.hwc(output), data_range=255, channel_axis=2, **settings)
     assert of(variant, truth, output, masks) == pytest.approx(theirs, abs=1e-10)
@@ -56,7 +59,7 @@ def test_agrees_with_scikit_image_on_drawn_pairs(variant, settings, seed):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("variant", "settings"), [("ssim-wang", WANG), ("ssim-sk7", {"win_size": 7})])
-def test_agrees_with_scikit_image_where_most_pixels_are_known(variant, settings, seed):
+def test_agrees_with_scikit_image_where_most_pixels_are_known(variant, settings, seed, of, stored):
     truth, output, masks = stored.drawn(seed, height=150, width=120)
     masks[:] = False
     masks[..., 20 * seed : 20 * seed + 30, 60:90] = masks[..., -9:, :9] = True
@@ -66,14 +69,14 @@ def test_agrees_with_scikit_image_where_most_pixels_are_known(variant, settings,
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_agrees_with_torchmetrics_on_drawn_pairs(seed):
+def test_agrees_with_torchmetrics_on_drawn_pairs(seed, of, stored):
     truth, output, masks = stored.drawn(seed)
     theirs = structural_similarity_index_measure(output.double(), truth.double(), data_range=255.0)
     assert of("ssim-tm", truth, output, masks) == pytest.approx(theirs.item(), abs=1e-10)
 
 
 @pytest.mark.parametrize(("grey", "other"), [(0, 1), (17, 19), (254, 255), (128, 128)])
-def test_flat_areas_have_the_closed_form(grey, other):
+def test_flat_areas_have_the_closed_form(grey, other, of):
     truth = torch.full((1, 3, 32, 32), grey, dtype=torch.uint8)
     output = torch.full_like(truth, other)
     expected = (2 * grey * other + ssim.C1) / (grey**2 + other**2 + ssim.C1)
@@ -81,7 +84,7 @@ def test_flat_areas_have_the_closed_form(grey, other):
     assert of("ssim-wang", truth, output, masks) == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_hole_is_the_mean_of_scikit_images_map_over_it():
+def test_the_hole_is_the_mean_of_scikit_images_map_over_it(of, stored):
     truth, output, masks = stored.drawn(5)
     _, theirs = structural_similarity(
         stored.hwc(truth), stored.hwc(output), data_range=255, channel_axis=2, full=True, **WANG
@@ -92,13 +95,13 @@ def test_the_hole_is_the_mean_of_scikit_images_map_over_it():
     assert of("ssim-wang-hole", truth, output, masks) == pytest.approx(expected, abs=1e-10)
 
 
-def test_a_hole_metric_is_undefined_where_nothing_is_missing():
+def test_a_hole_metric_is_undefined_where_nothing_is_missing(of, stored):
     truth, output, masks = stored.drawn(5)
     assert math.isnan(of("ssim-wang-hole", truth, output, torch.zeros_like(masks)))
 
 
 @pytest.mark.parametrize(("distance", "reached"), [(5, True), (6, False)])
-def test_the_gaussian_window_reaches_five_pixels(distance, reached):
+def test_the_gaussian_window_reaches_five_pixels(distance, reached, of):
     truth = torch.full((1, 3, 31, 31), 100, dtype=torch.uint8)
     output = truth.clone()
     output[..., 15, 15 + distance] = 200
@@ -115,7 +118,7 @@ def test_an_image_smaller_than_the_window_is_refused(variant, side):
 
 
 @pytest.mark.parametrize("variant", ssim.CARDS)
-def test_the_smallest_image_that_is_not_refused_has_a_value(variant):
+def test_the_smallest_image_that_is_not_refused_has_a_value(variant, of, stored):
     side = {"ssim-ec51": 51, "ssim-sk7": 7}.get(variant, 11)
     truth, output, masks = stored.drawn(1, height=side, width=side)
     masks[:] = True

@@ -5,11 +5,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from bench.errors import BadInput
 from bench.metrics import uqi
-from tests.metrics import stored
 
 
-def of(*pair):
-    return stored.value(uqi.metric("uqi", "cpu"), *pair)
+@pytest.fixture(scope="session")
+def of(stored):
+    def make(*pair):
+        return stored.value(uqi.metric("uqi", "cpu"), *pair)
+
+    return make
 
 
 def by_the_book(truth, output):
@@ -25,24 +28,23 @@ def by_the_book(truth, output):
     return np.where((variances == 0) & (squares == 0), 1, index).mean()
 
 
-@pytest.mark.parametrize("name", stored.NAMES)
-def test_agrees_with_the_stored_figures(name):
+def test_agrees_with_the_stored_figures(pair_name, of, stored):
     key = "uqi.rgb.wang_bovik_2002_block8_formula"
-    assert of(*stored.pair(name)) == pytest.approx(stored.figure(name, key), abs=1e-10)
+    assert of(*stored.pair(pair_name)) == pytest.approx(stored.figure(pair_name, key), abs=1e-10)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_agrees_with_the_formula_written_window_by_window(seed):
+def test_agrees_with_the_formula_written_window_by_window(seed, of, stored):
     truth, output, masks = stored.drawn(seed, height=33, width=27)
     assert of(truth, output, masks) == pytest.approx(by_the_book(truth, output), abs=1e-10)
 
 
-def test_a_pair_of_black_images_is_perfect():
+def test_a_pair_of_black_images_is_perfect(of):
     black = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
     assert of(black, black, torch.ones(1, 1, 16, 16, dtype=torch.bool)) == 1
 
 
-def test_flat_windows_are_judged_by_their_means():
+def test_flat_windows_are_judged_by_their_means(of):
     truth = torch.full((1, 3, 16, 16), 50, dtype=torch.uint8)
     output = torch.full_like(truth, 100)
     assert of(truth, output, torch.ones(1, 1, 16, 16, dtype=torch.bool)) == pytest.approx(0.8, abs=1e-12)

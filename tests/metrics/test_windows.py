@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bench.metrics import ms_ssim, pairs, ssim, uqi, windows
-from tests.metrics import stored
 
 
 def planes(seed=0, count=3, height=75, width=53):
@@ -41,7 +40,7 @@ def test_weights_have_sum_one_and_the_stated_length(size, taps):
 
 
 @pytest.mark.parametrize("variant", ssim.CARDS)
-def test_ssim_on_tensors_is_ssim_on_arrays(variant, monkeypatch):
+def test_ssim_on_tensors_is_ssim_on_arrays(variant, monkeypatch, stored):
     pair = stored.drawn(0, 2, 60, 57)
     arrays = _values(ssim.metric(variant, "cpu"), pair)
     tensors = _on_tensors(ssim, ssim.metric(variant, "cpu"), pair, monkeypatch)
@@ -49,7 +48,7 @@ def test_ssim_on_tensors_is_ssim_on_arrays(variant, monkeypatch):
 
 
 @pytest.mark.parametrize("variant", ssim.CARDS)
-def test_windows_that_see_no_difference_are_left_out_without_a_trace(variant, monkeypatch):
+def test_windows_that_see_no_difference_are_left_out_without_a_trace(variant, monkeypatch, stored):
     """Tensors compute every window, arrays those around the two holes."""
     truth, output, masks = stored.drawn(2, 2, 190, 140)
     masks[:] = False
@@ -75,13 +74,13 @@ def test_touched_windows_are_those_that_hold_a_difference_and_all_lie_in_boxes(s
     assert not left.any()
 
 
-def test_uqi_on_tensors_is_uqi_on_arrays(monkeypatch):
+def test_uqi_on_tensors_is_uqi_on_arrays(monkeypatch, stored):
     pair = stored.drawn(0, 2)
     arrays = _values(uqi.metric("uqi", "cpu"), pair)
     assert _on_tensors(uqi, uqi.metric("uqi", "cpu"), pair, monkeypatch) == pytest.approx(arrays, abs=1e-12)
 
 
-def test_ms_ssim_on_tensors_is_ms_ssim_on_arrays(monkeypatch):
+def test_ms_ssim_on_tensors_is_ms_ssim_on_arrays(monkeypatch, stored):
     pair = stored.drawn(0, 1, 163, 170)
     metric = ms_ssim.metric("ms-ssim", "cpu")
     arrays = _values(metric, pair)
@@ -90,7 +89,7 @@ def test_ms_ssim_on_tensors_is_ms_ssim_on_arrays(monkeypatch):
 
 
 @pytest.mark.parametrize(("power", "kind"), [(1, cv2.NORM_L1), (2, cv2.NORM_L2SQR)])
-def test_sums_of_errors_are_equal_to_the_last_bit(power, kind):
+def test_sums_of_errors_are_equal_to_the_last_bit(power, kind, stored):
     truth, output, masks = stored.drawn(1, 3, 61, 47)
     for b in (output, None):
         for hole in (masks, None):
@@ -115,7 +114,7 @@ def _on_tensors(module, metric, pair, monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("variant", ["ssim-wang", "ssim-zero", "ssim-ec51", "uqi", "psnr", "l1-hole"])
-def test_a_gpu_gives_what_a_cpu_gives(variant):
+def test_a_gpu_gives_what_a_cpu_gives(variant, stored):
     from bench.metrics import registry as metric_registry
 
     pair = stored.drawn(0, 3, 90, 101)

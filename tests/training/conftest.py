@@ -1,9 +1,24 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from bench import plugins, progress
 from bench.datasets.folder import Folder
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """A model's file with a recipe that has everything, loaded as any file that a user names."""
+    return plugins.load(Path(__file__).parent / "toy.py", "bench_toy_of_tests")
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """No progress."""
+    monkeypatch.setattr(progress, "quiet", True)
 
 
 @pytest.fixture(scope="session")

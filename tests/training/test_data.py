@@ -12,76 +12,87 @@ from bench.models import contamination
 from bench.training import data
 from bench.training.masks import MaskSampler
 from bench.training.recipe import MaskRecipe
-from tests.training.toy import MASKS, PAPER, SIZE
 
 
-def batches(photographs, recipe=PAPER, seed=0, **share):
-    return data.Batches(
-        photographs, list(photographs.ids), recipe, MaskSampler(recipe.masks, SIZE, seed, MASKS), **share
-    )
+@pytest.fixture(scope="session")
+def batches(toy):
+    def make(photographs, recipe=toy.PAPER, seed=0, **share):
+        return data.Batches(
+            photographs, list(photographs.ids), recipe, MaskSampler(recipe.masks, toy.SIZE, seed, toy.MASKS), **share
+        )
+
+    return make
 
 
-def with_preparation(**steps):
-    return dataclasses.replace(PAPER, preparation=steps)
+@pytest.fixture(scope="session")
+def with_preparation(toy):
+    def make(**steps):
+        return dataclasses.replace(toy.PAPER, preparation=steps)
+
+    return make
 
 
-def prepared(picture, **steps):
-    return np.asarray(data.preparation(with_preparation(**steps))(Image.fromarray(picture)))
+@pytest.fixture(scope="session")
+def prepared(with_preparation):
+    def make(picture, **steps):
+        return np.asarray(data.preparation(with_preparation(**steps))(Image.fromarray(picture)))
+
+    return make
 
 
 RAMP = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3)
 
 
-def test_a_batch_is_a_function_of_its_number(photographs):
+def test_a_batch_is_a_function_of_its_number(photographs, batches):
     first, again = batches(photographs)[3], batches(photographs)[3]
     assert torch.equal(first.images, again.images)
     assert torch.equal(first.masks, again.masks)
 
 
-def test_another_seed_gives_other_crops_and_holes(photographs):
+def test_another_seed_gives_other_crops_and_holes(photographs, batches):
     first, other = batches(photographs)[0], batches(photographs, seed=1)[0]
     assert not torch.equal(first.images, other.images)
     assert not torch.equal(first.masks, other.masks)
 
 
-def test_images_are_bytes_and_holes_are_ones(photographs):
+def test_images_are_bytes_and_holes_are_ones(photographs, batches, toy):
     samples = batches(photographs)[0]
     assert samples.images.dtype == torch.uint8
-    assert samples.images.shape == (4, 3, SIZE, SIZE)
-    assert samples.masks.shape == (4, 1, SIZE, SIZE)
+    assert samples.images.shape == (4, 3, toy.SIZE, toy.SIZE)
+    assert samples.masks.shape == (4, 1, toy.SIZE, toy.SIZE)
     assert samples.masks.unique().tolist() == [0, 1]
 
 
-def test_an_epoch_shows_every_photograph_once_and_notes_it(photographs):
+def test_an_epoch_shows_every_photograph_once_and_notes_it(photographs, batches):
     noted = [digest for number in range(2) for digest in batches(photographs)[number].digests]
     assert sorted(noted) == sorted(contamination.fingerprint(photographs.read(name)) for name in photographs.ids)
 
 
-def test_later_epochs_note_nothing(photographs):
+def test_later_epochs_note_nothing(photographs, batches):
     assert batches(photographs)[2].digests == ()
 
 
-def test_two_processes_share_what_one_would_see(photographs):
+def test_two_processes_share_what_one_would_see(photographs, batches):
     halves = [batches(photographs, rank=rank, world=2)[5] for rank in range(2)]
     whole = batches(photographs)[5]
     assert torch.equal(torch.cat([half.images for half in halves]), whole.images)
     assert torch.equal(torch.cat([half.masks for half in halves]), whole.masks)
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(photographs):
+def test_a_batch_that_cannot_be_shared_is_refused(photographs, batches):
     with pytest.raises(BadInput, match="batch of 4 cannot be shared by 3"):
         batches(photographs, rank=0, world=3)
 
 
 @pytest.mark.slow
-def test_worker_processes_change_nothing(photographs):
+def test_worker_processes_change_nothing(photographs, batches):
     source = batches(photographs)
     for alone, made in zip(data.load(source, 1, 5, workers=0), data.load(source, 1, 5, workers=2), strict=True):
         assert torch.equal(alone.images, made.images)
         assert torch.equal(alone.masks, made.masks)
 
 
-def test_a_batch_leaves_the_global_generator_alone(photographs):
+def test_a_batch_leaves_the_global_generator_alone(photographs, batches):
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -89,22 +100,22 @@ def test_a_batch_leaves_the_global_generator_alone(photographs):
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_each_photograph_stands_once_for_each_family(photographs):
-    recipe = dataclasses.replace(PAPER, masks=MaskRecipe(("left-half", "centre"), mix="each"))
+def test_each_photograph_stands_once_for_each_family(photographs, batches, toy):
+    recipe = dataclasses.replace(toy.PAPER, masks=MaskRecipe(("left-half", "centre"), mix="each"))
     samples = batches(photographs, recipe)[0]
     assert len(samples.images) == 8
     assert torch.equal(samples.images[0], samples.images[1])
     assert not torch.equal(samples.masks[0], samples.masks[1])
 
 
-def test_a_photograph_smaller_than_the_crop_is_named(photographs):
+def test_a_photograph_smaller_than_the_crop_is_named(photographs, batches, with_preparation):
     with pytest.raises(BadInput, match="48 x 40 pixels are too small"):
         batches(photographs, with_preparation(RandomCrop={"size": 64}))[0]
 
 
-def test_no_photographs_are_refused(photographs):
+def test_no_photographs_are_refused(photographs, toy):
     with pytest.raises(BadInput, match="No photographs"):
-        data.Batches(photographs, [], PAPER, MaskSampler(PAPER.masks, SIZE, 0, MASKS))
+        data.Batches(photographs, [], toy.PAPER, MaskSampler(toy.PAPER.masks, toy.SIZE, 0, toy.MASKS))
 
 
 def test_one_in_twenty_is_held_out_for_validation(tmp_path):
@@ -133,43 +144,43 @@ def test_held_out_photographs_meet_as_many_frozen_masks_as_others_do():
     assert len(masks) > 0.9 * len(held)
 
 
-def test_an_unknown_preparation_is_answered_with_near_ones():
+def test_an_unknown_preparation_is_answered_with_near_ones(with_preparation):
     with pytest.raises(UnknownName, match="RandomCrop"):
         data.preparation(with_preparation(RandomCorp={"size": 3}))
 
 
 @pytest.mark.parametrize("arguments", [{"sise": 3}, {"size": 3, "interpolation": "tricubic"}])
-def test_a_preparation_with_wrong_arguments_is_refused(arguments):
+def test_a_preparation_with_wrong_arguments_is_refused(arguments, with_preparation):
     with pytest.raises(BadInput, match="Resize does not take"):
         data.preparation(with_preparation(Resize=arguments))
 
 
-def test_a_preparation_must_end_in_a_square():
+def test_a_preparation_must_end_in_a_square(with_preparation):
     with pytest.raises(BadInput, match="16 x 8"):
         data.size_px(with_preparation(CenterCrop={"size": (8, 16)}))
 
 
-def test_only_smaller_images_are_enlarged():
+def test_only_smaller_images_are_enlarged(prepared):
     assert prepared(RAMP, EnlargeTo={"size": 8}).shape == (12, 8, 3)
     assert np.array_equal(prepared(RAMP, EnlargeTo={"size": 4}), RAMP)
 
 
-def test_the_centred_square_keeps_the_shorter_side():
+def test_the_centred_square_keeps_the_shorter_side(prepared):
     assert np.array_equal(prepared(RAMP, CentreSquare={}), RAMP[1:5])
 
 
-def test_a_phase_is_one_of_the_sub_images():
+def test_a_phase_is_one_of_the_sub_images(prepared):
     phases = [RAMP[top::2, left::2].tobytes() for top in range(2) for left in range(2)]
     found = {prepared(RAMP, Phase={"stride": 2}).tobytes() for _ in range(60)}
     assert found == set(phases)
 
 
-def test_quarter_turns_reach_all_four():
+def test_quarter_turns_reach_all_four(prepared):
     square = RAMP[:4]
     found = {prepared(square, QuarterTurn={}).tobytes() for _ in range(60)}
     assert found == {np.rot90(square, turns).tobytes() for turns in range(4)}
 
 
-def test_flips_really_happen():
+def test_flips_really_happen(prepared):
     found = {prepared(RAMP, RandomHorizontalFlip={"p": 0.5}).tobytes() for _ in range(40)}
     assert found == {RAMP.tobytes(), RAMP[:, ::-1].tobytes()}

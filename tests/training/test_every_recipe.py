@@ -6,7 +6,6 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from bench import progress
 from bench.datasets import registry as dataset_registry
 from bench.models import predict, sources
 from bench.models import registry as model_registry
@@ -42,9 +41,7 @@ def small(module, steps):
     return without_networks(recipes.shorten(starter, steps))
 
 
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch):
-    monkeypatch.setattr(progress, "quiet", True)
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.mark.parametrize("name", MODELS)

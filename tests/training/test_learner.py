@@ -9,14 +9,16 @@ from bench.training import learner as learners
 from bench.training.base import Batch
 from bench.training.learner import Learner
 from bench.training.recipe import MaskRecipe, Stage
-from tests.training import toy
-from tests.training.toy import PAPER
 
 
-def learner(recipe=PAPER, variant="plain"):
-    torch.manual_seed(0)
-    model = toy.model(variant)
-    return Learner(model, toy.Training(model, recipe), recipe, Fabric(accelerator="cpu", devices=1))
+@pytest.fixture(scope="session")
+def learner(toy):
+    def make(recipe=toy.PAPER, variant="plain"):
+        torch.manual_seed(0)
+        model = toy.model(variant)
+        return Learner(model, toy.Training(model, recipe), recipe, Fabric(accelerator="cpu", devices=1))
+
+    return make
 
 
 def batch():
@@ -24,69 +26,78 @@ def batch():
     return Batch(torch.rand(4, 3, 32, 32), (torch.rand(4, 1, 32, 32) > 0.7).float())
 
 
-def one_stage(**changes):
-    return dataclasses.replace(PAPER, stages=(Stage("only", 10, **changes),))
+@pytest.fixture(scope="session")
+def one_stage(toy):
+    def make(**changes):
+        return dataclasses.replace(toy.PAPER, stages=(Stage("only", 10, **changes),))
+
+    return make
 
 
-def play(recipe, player="generator", done=0.0, variant="plain"):
+@pytest.fixture(scope="session")
+def play(learner):
     """A learner after one turn, and its weights from before."""
-    found = learner(recipe, variant)
-    before = {name: value.clone() for name, value in found.players.state_dict().items()}
-    stage = recipe.stages[0]
-    found.enter(stage)
-    terms = found.turn(player, batch(), stage, done)
-    return found, before, terms
+
+    def make(recipe, player="generator", done=0.0, variant="plain"):
+        found = learner(recipe, variant)
+        before = {name: value.clone() for name, value in found.players.state_dict().items()}
+        stage = recipe.stages[0]
+        found.enter(stage)
+        terms = found.turn(player, batch(), stage, done)
+        return found, before, terms
+
+    return make
 
 
 def moved(found, before):
     return {name for name, value in found.players.state_dict().items() if not torch.equal(value, before[name])}
 
 
-def test_only_the_player_whose_turn_it_is_learns():
+def test_only_the_player_whose_turn_it_is_learns(one_stage, play):
     found, before, _ = play(one_stage(turns=("critic", "generator")), "critic")
     assert {name.split(".")[0] for name in moved(found, before)} == {"critic"}
 
 
-def test_a_stage_can_change_a_weight():
+def test_a_stage_can_change_a_weight(one_stage, play):
     _, _, terms = play(one_stage(weights={"fool": 0.0}))
     assert set(terms) == {"hole"}
 
 
-def test_frozen_modules_neither_learn_nor_count():
+def test_frozen_modules_neither_learn_nor_count(one_stage, play):
     found, before, _ = play(one_stage(frozen=("generator.norm",)), variant="normed")
     assert not [name for name in moved(found, before) if ".norm." in name]
     assert [name for name in moved(found, before) if ".first." in name]
 
 
-def test_a_batch_norm_counts_where_it_is_not_frozen():
+def test_a_batch_norm_counts_where_it_is_not_frozen(one_stage, play):
     found, before, _ = play(one_stage(), variant="normed")
     assert "generator.norm.running_mean" in moved(found, before)
 
 
-def test_a_pattern_that_meets_nothing_is_refused():
+def test_a_pattern_that_meets_nothing_is_refused(one_stage, play):
     with pytest.raises(BadInput, match=r"generator\.nrom"):
         play(one_stage(frozen=("generator.nrom",)))
 
 
 @pytest.mark.parametrize(("done", "factor"), [(0.0, 1.0), (0.5, 1.0), (0.75, 0.5), (1.0, 0.0)])
-def test_the_learning_rate_follows_the_schedule(done, factor):
+def test_the_learning_rate_follows_the_schedule(done, factor, one_stage, play):
     found, _, _ = play(one_stage(schedule=((0, 1), (0.5, 1), (1, 0))), done=done)
     assert found.optimizers["generator"].param_groups[0]["lr"] == pytest.approx(1e-2 * factor)
 
 
-def test_a_stage_can_set_its_own_learning_rate():
+def test_a_stage_can_set_its_own_learning_rate(one_stage, play):
     found, _, _ = play(one_stage(lr={"generator": 0.5}))
     assert found.optimizers["generator"].param_groups[0]["lr"] == 0.5
 
 
-def test_gradients_are_clipped_to_the_norm_asked_for():
-    strong = dataclasses.replace(one_stage(), weights={**PAPER.weights, "hole": 1e6})
+def test_gradients_are_clipped_to_the_norm_asked_for(one_stage, play, toy):
+    strong = dataclasses.replace(one_stage(), weights={**toy.PAPER.weights, "hole": 1e6})
     found, _, _ = play(strong)
     gradients = [parameter.grad for parameter in found.players["generator"].parameters()]
     assert torch.stack([item.norm() for item in gradients]).norm().item() == pytest.approx(1.0, rel=1e-3)
 
 
-def test_the_average_moves_by_its_share():
+def test_the_average_moves_by_its_share(one_stage, play):
     found, before, _ = play(one_stage())
     found.update_ema()
     name = "first.weight"
@@ -95,48 +106,48 @@ def test_the_average_moves_by_its_share():
     assert found.eval_model is found.average
 
 
-def test_without_an_average_the_model_itself_is_judged():
-    found = learner(dataclasses.replace(PAPER, ema=0.0))
+def test_without_an_average_the_model_itself_is_judged(learner, toy):
+    found = learner(dataclasses.replace(toy.PAPER, ema=0.0))
     assert found.eval_model is found.model
 
 
 @pytest.mark.parametrize("continues", [True, False])
-def test_optimizers_start_anew_with_a_stage_unless_it_continues(continues):
-    recipe = dataclasses.replace(PAPER, stages=(Stage("one", 5), Stage("two", 5, continues=continues)))
+def test_optimizers_start_anew_with_a_stage_unless_it_continues(continues, play, toy):
+    recipe = dataclasses.replace(toy.PAPER, stages=(Stage("one", 5), Stage("two", 5, continues=continues)))
     found, _, _ = play(recipe)
     found.enter(recipe.stages[1])
     assert bool(found.optimizers["generator"].state) is continues
 
 
-def test_a_term_without_a_weight_is_the_models_fault():
+def test_a_term_without_a_weight_is_the_models_fault(one_stage, play):
     unweighed = dataclasses.replace(one_stage(), weights={"fool": 1.0})
     with pytest.raises(ContractBroken, match="hole"):
         play(unweighed)
 
 
-def test_a_player_with_nothing_to_minimise_is_refused():
+def test_a_player_with_nothing_to_minimise_is_refused(one_stage, play, toy):
     with pytest.raises(BadInput, match="nothing to learn"):
-        play(dataclasses.replace(one_stage(), weights=dict.fromkeys(PAPER.weights, 0.0)))
+        play(dataclasses.replace(one_stage(), weights=dict.fromkeys(toy.PAPER.weights, 0.0)))
 
 
-def test_a_stage_of_unknown_players_is_the_models_fault():
+def test_a_stage_of_unknown_players_is_the_models_fault(one_stage, play):
     with pytest.raises(ContractBroken, match="painter"):
         play(one_stage(turns=("painter",)))
 
 
-def test_an_unknown_optimizer_is_refused():
-    wrong = dataclasses.replace(PAPER.optimizers["generator"], kind="Adamant")
+def test_an_unknown_optimizer_is_refused(one_stage, play, toy):
+    wrong = dataclasses.replace(toy.PAPER.optimizers["generator"], kind="Adamant")
     with pytest.raises(BadInput, match="Adamant"):
         play(dataclasses.replace(one_stage(), optimizers={"generator": wrong}))
 
 
-def test_wrong_arguments_of_an_optimizer_are_refused():
-    wrong = dataclasses.replace(PAPER.optimizers["generator"], settings={"betas": (0.5, 2.0)})
+def test_wrong_arguments_of_an_optimizer_are_refused(one_stage, play, toy):
+    wrong = dataclasses.replace(toy.PAPER.optimizers["generator"], settings={"betas": (0.5, 2.0)})
     with pytest.raises(BadInput, match="Adam does not take"):
         play(dataclasses.replace(one_stage(), optimizers={"generator": wrong}))
 
 
-def test_half_precision_gives_nearly_the_same_terms():
+def test_half_precision_gives_nearly_the_same_terms(one_stage, play, toy):
     recipe = one_stage()
     torch.manual_seed(0)
     model = toy.model()
@@ -149,16 +160,16 @@ def test_half_precision_gives_nearly_the_same_terms():
     assert terms["hole"].item() == pytest.approx(exact["hole"].item(), rel=0.02)
 
 
-def test_rounds_walk_through_the_stages():
-    found = [(step, stage.name, round(done, 2)) for step, stage, done in learners.rounds(PAPER, 8)][:4]
+def test_rounds_walk_through_the_stages(toy):
+    found = [(step, stage.name, round(done, 2)) for step, stage, done in learners.rounds(toy.PAPER, 8)][:4]
     assert found == [(8, "warm-up", 0.8), (9, "warm-up", 0.9), (10, "joint", 0.0), (11, "joint", 0.03)]
 
 
-def test_turns_of_a_fresh_stage_take_a_batch_each():
-    assert [learners.batches_until(PAPER, step) for step in (0, 4, 10, 11, 40)] == [0, 4, 10, 13, 100]
+def test_turns_of_a_fresh_stage_take_a_batch_each(toy):
+    assert [learners.batches_until(toy.PAPER, step) for step in (0, 4, 10, 11, 40)] == [0, 4, 10, 13, 100]
 
 
-def test_an_estimate_counts_players_time_and_memory():
+def test_an_estimate_counts_players_time_and_memory(learner):
     from bench.training import estimate
     from bench.training.masks import MaskSampler
 

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -7,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.training import losses
-from tests.fill import DATA
 
 
 def image(*rows):
@@ -76,19 +73,23 @@ def test_feature_matching_sends_no_gradient_to_the_real_side():
     assert real.grad is None
 
 
-def stored_features():
-    facts = json.loads((DATA / "parity-id-mrf.json").read_text())
-    draws = np.random.Generator(np.random.Philox(key=facts["key"]))
-    pair = [np.maximum(0, draws.standard_normal(facts["shape"]).astype(np.float32)) for _ in range(2)]
-    return *(torch.from_numpy(item) for item in pair), facts
+@pytest.fixture(scope="session")
+def stored_features(figures):
+    def make():
+        facts, _ = figures("id-mrf")
+        draws = np.random.Generator(np.random.Philox(key=facts["key"]))
+        pair = [np.maximum(0, draws.standard_normal(facts["shape"]).astype(np.float32)) for _ in range(2)]
+        return *(torch.from_numpy(item) for item in pair), facts
+
+    return make
 
 
-def test_id_mrf_equals_the_authors_pytorch_code():
+def test_id_mrf_equals_the_authors_pytorch_code(stored_features):
     generated, target, facts = stored_features()
     assert losses.id_mrf(generated, target).item() == pytest.approx(facts["pytorch"], rel=1e-6)
 
 
-def test_id_mrf_equals_the_authors_tensorflow_code():
+def test_id_mrf_equals_the_authors_tensorflow_code(stored_features):
     generated, target, facts = stored_features()
     assert losses.id_mrf_tensorflow(generated, target).item() == pytest.approx(facts["tensorflow"], rel=1e-6)
 

@@ -6,19 +6,22 @@ from bench.masks import philox
 from bench.masks import registry as mask_registry
 from bench.training.masks import MaskSampler
 from bench.training.recipe import MaskRecipe
-from tests.training.toy import MASKS
 
 
-def sampler(*families, seed=0, **how):
-    return MaskSampler(MaskRecipe(families, **how), 32, seed, MASKS)
+@pytest.fixture(scope="session")
+def sampler(toy):
+    def make(*families, seed=0, **how):
+        return MaskSampler(MaskRecipe(families, **how), 32, seed, toy.MASKS)
+
+    return make
 
 
-def test_a_hole_belongs_to_its_sample_whatever_the_batch():
+def test_a_hole_belongs_to_its_sample_whatever_the_batch(sampler):
     whole, parts = sampler("freeform").batch(0, range(4)), [sampler("freeform").batch(9, [n])[0] for n in range(4)]
     assert np.array_equal(whole, np.stack(parts))
 
 
-def test_holes_are_not_those_of_the_frozen_sets():
+def test_holes_are_not_those_of_the_frozen_sets(sampler):
     frozen = mask_registry.sample(
         mask_registry.find("deepgin-rectangular"),
         32,
@@ -29,48 +32,48 @@ def test_holes_are_not_those_of_the_frozen_sets():
     assert not any((mask == other).all() for mask in frozen for other in drawn)
 
 
-def test_a_shared_hole_is_the_same_for_the_whole_batch_and_new_for_the_next():
+def test_a_shared_hole_is_the_same_for_the_whole_batch_and_new_for_the_next(sampler):
     sharing = sampler("left-half", shared=True)
     first = sharing.batch(0, range(4))
     assert (first == first[0]).all()
     assert any((sharing.batch(number, range(4)) != first).any() for number in range(1, 9))
 
 
-def test_a_mix_of_one_takes_each_family_at_times():
+def test_a_mix_of_one_takes_each_family_at_times(sampler):
     drawn = sampler("left-half", "centre").batch(0, range(40))
     centred = [mask[8:24, 8:24].all() and not mask[0].any() for mask in drawn]
     assert 5 < sum(centred) < 35
 
 
-def test_a_union_holds_both():
+def test_a_union_holds_both(sampler):
     drawn = sampler("left-half", "centre", mix="union").batch(0, range(5))
     assert drawn[:, 8:24, 8:24].all()
     assert drawn[:, :, 0].all()
 
 
-def test_each_gives_every_family_of_every_sample():
+def test_each_gives_every_family_of_every_sample(sampler):
     drawn = sampler("left-half", "centre", mix="each").batch(0, range(3))
     assert len(drawn) == 6
     assert all(mask[:, 0].all() for mask in drawn[::2])
     assert not any(mask[:, 0].any() for mask in drawn[1::2])
 
 
-def test_the_ratio_is_kept():
+def test_the_ratio_is_kept(sampler):
     drawn = sampler("left-half", ratio=(0.1, 0.2)).batch(0, range(30))
     ratios = drawn.mean(axis=(1, 2))
     assert ((ratios > 0.1) & (ratios <= 0.2)).all()
 
 
-def test_a_ratio_out_of_reach_is_said():
+def test_a_ratio_out_of_reach_is_said(sampler):
     with pytest.raises(BadInput, match=r"left-half.*0.9"):
         sampler("left-half", ratio=(0.9, 1.0)).batch(0, [0])
 
 
-def test_an_unknown_family_is_answered_with_near_ones():
+def test_an_unknown_family_is_answered_with_near_ones(sampler):
     with pytest.raises(UnknownName, match="freeform"):
         sampler("freefrom")
 
 
-def test_an_unknown_mix_is_answered_with_near_ones():
+def test_an_unknown_mix_is_answered_with_near_ones(sampler):
     with pytest.raises(UnknownName, match="union"):
         sampler("centre", mix="unoin")

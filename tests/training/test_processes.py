@@ -20,7 +20,7 @@ from bench import progress
 from bench.datasets.folder import Folder
 from bench.training import trainer
 from bench.training.job import TrainingJob
-from tests.training import toy
+import toy
 
 torch.set_num_threads(1)
 progress.quiet = True
@@ -36,7 +36,12 @@ trainer.train(TrainingJob("toy", toy, "paper", recipe, Folder(Path(sys.argv[2]))
 def start(out, photographs, devices):
     script = out.with_suffix(".py")
     script.write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(HOUSE), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(HOUSE), str(Path(__file__).parent)]),
+        "OMP_NUM_THREADS": "1",
+        "MASTER_ADDR": "127.0.0.1",
+    }
     return subprocess.run(
         [sys.executable, str(script), str(devices), str(photographs.root), str(out)],
         env=environment, cwd=out.parent, timeout=300, capture_output=True, text=True, check=False,

@@ -10,7 +10,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from bench import progress
 from bench.cli import build
 from bench.disk import locked
 from bench.errors import BadInput, UnknownName
@@ -28,11 +27,10 @@ TINY = (
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch):
+def bench(tmp_path, monkeypatch, quiet):
     """Run the command line in an empty folder with an empty home."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(progress, "quiet", True)
 
     def run(*arguments):
         result = CliRunner().invoke(build(), ["train", *arguments], standalone_mode=False)

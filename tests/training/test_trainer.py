@@ -13,29 +13,37 @@ from bench.models import contamination, weights
 from bench.training import checkpoint, data, learner, trainer
 from bench.training import log as logs
 from bench.training.job import TrainingJob
-from tests.training import toy
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch):
-    monkeypatch.setattr(progress, "quiet", True)
+@pytest.fixture(scope="session")
+def job(toy):
+    def make(photographs, out, recipe=toy.PAPER, **changes):
+        chosen = {"model": "toy", "module": toy, "recipe_name": "paper", "recipe": recipe, "workers": 0, **changes}
+        return TrainingJob(photographs=photographs, out=out, **chosen)
+
+    return make
 
 
-def job(photographs, out, recipe=toy.PAPER, **changes):
-    chosen = {"model": "toy", "module": toy, "recipe_name": "paper", "recipe": recipe, "workers": 0, **changes}
-    return TrainingJob(photographs=photographs, out=out, **chosen)
+@pytest.fixture(scope="session")
+def train(job):
+    def make(*arguments, **changes):
+        return trainer.train(job(*arguments, **changes), Fabric(accelerator="cpu", devices=1))
+
+    return make
 
 
-def train(*arguments, **changes):
-    return trainer.train(job(*arguments, **changes), Fabric(accelerator="cpu", devices=1))
+@pytest.fixture(scope="session")
+def with_options(toy):
+    def make(**options):
+        return dataclasses.replace(toy.PAPER, options={**toy.PAPER.options, **options})
 
-
-def with_options(**options):
-    return dataclasses.replace(toy.PAPER, options={**toy.PAPER.options, **options})
+    return make
 
 
 @pytest.fixture(scope="module")
-def finished(photographs, tmp_path_factory):
+def finished(photographs, tmp_path_factory, train):
     """A whole training of 40 steps."""
     out = tmp_path_factory.mktemp("whole")
     progress.quiet = True
@@ -62,7 +70,7 @@ def same_tensors(one, other):
     return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_training_leaves_weights_that_the_zoo_reads(finished):
+def test_a_training_leaves_weights_that_the_zoo_reads(finished, toy):
     state, record = weights.read(finished / "best.safetensors")
     model = toy.model(record["variant"], **record["settings"])
     assert weights.misfit(model, state) == ""
@@ -88,14 +96,14 @@ def test_the_log_has_a_row_for_each_term_and_step(finished):
     assert [int(row["step"]) for row in rows] == list(range(11, 41))
 
 
-def test_the_sheet_shows_truth_input_output_and_composite(finished, photographs):
+def test_the_sheet_shows_truth_input_output_and_composite(finished, photographs, toy):
     from PIL import Image
 
     with Image.open(finished / "sheets" / "step-0000040.png") as sheet:
         assert sheet.size == (4 * toy.SIZE, len(data.split(photographs)[1]) * toy.SIZE)
 
 
-def test_a_stopped_training_goes_on_bit_for_bit(finished, photographs, tmp_path, monkeypatch):
+def test_a_stopped_training_goes_on_bit_for_bit(finished, photographs, tmp_path, monkeypatch, job, train):
     with monkeypatch.context() as patch:
         stop_at(patch, 20)
         with pytest.raises(KeyboardInterrupt):
@@ -108,7 +116,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(finished, photographs, tmp_path,
 
 
 @pytest.mark.slow
-def test_a_stop_in_the_warm_up_goes_on_too(finished, photographs, tmp_path, monkeypatch):
+def test_a_stop_in_the_warm_up_goes_on_too(finished, photographs, tmp_path, monkeypatch, train):
     with monkeypatch.context() as patch:
         stop_at(patch, 10)  # the last step of its stage
         with pytest.raises(KeyboardInterrupt):
@@ -117,12 +125,14 @@ def test_a_stop_in_the_warm_up_goes_on_too(finished, photographs, tmp_path, monk
     assert same_tensors(weights.read(tmp_path / "last.safetensors")[0], weights.read(finished / "last.safetensors")[0])
 
 
-def test_a_finished_training_is_not_done_again(finished, photographs, monkeypatch):
+def test_a_finished_training_is_not_done_again(finished, photographs, monkeypatch, train):
     monkeypatch.setattr(learner.Learner, "turn", lambda *_: pytest.fail("it trained again"))
     assert train(photographs, finished) == finished / "best.safetensors"
 
 
-def test_nan_stops_with_step_player_and_term_and_the_checkpoint_stands(photographs, tmp_path, monkeypatch):
+def test_nan_stops_with_step_player_and_term_and_the_checkpoint_stands(
+    photographs, tmp_path, monkeypatch, train, with_options
+):
     monkeypatch.setattr(trainer.Loop, "should_stop", lambda self, stop: self.step == 7 and self.save())
     with pytest.raises(logs.Diverged, match="Step 15: the term 'hole' of the player 'generator' is nan"):
         train(photographs, tmp_path, with_options(fault=14))
@@ -132,19 +142,19 @@ def test_nan_stops_with_step_player_and_term_and_the_checkpoint_stands(photograp
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"),
+    ("batch", "changes", "named"),
     [
-        ({"recipe": dataclasses.replace(toy.PAPER, batch=2)}, "recipe.batch is 4 there, 2 here"),
-        ({"model": "other"}, "model is 'toy' there, 'other' here"),
-        ({"seed": 1}, "seed is 0 there, 1 here"),
+        (2, {}, "recipe.batch is 4 there, 2 here"),
+        (4, {"model": "other"}, "model is 'toy' there, 'other' here"),
+        (4, {"seed": 1}, "seed is 0 there, 1 here"),
     ],
 )
-def test_a_checkpoint_of_another_training_is_refused(finished, photographs, changes, named):
+def test_a_checkpoint_of_another_training_is_refused(finished, photographs, batch, changes, named, train, toy):
     with pytest.raises(NotComparable, match=named):
-        train(photographs, finished, **changes)
+        train(photographs, finished, dataclasses.replace(toy.PAPER, batch=batch), **changes)
 
 
-def test_a_damaged_checkpoint_is_said(photographs, tmp_path):
+def test_a_damaged_checkpoint_is_said(photographs, tmp_path, train):
     (tmp_path / checkpoint.NAME).write_bytes(b"PK\x03\x04 half a file")
     with pytest.raises(BadInput, match="damaged"):
         train(photographs, tmp_path)
@@ -176,7 +186,7 @@ def test_a_checkpoint_with_code_in_it_is_never_run(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
-def test_missing_feature_networks_are_named_with_the_way_without(photographs, tmp_path, monkeypatch):
+def test_missing_feature_networks_are_named_with_the_way_without(photographs, tmp_path, monkeypatch, toy, train):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     needing = dataclasses.replace(toy.PAPER, features={"hole": "vgg16-imagenet"})
@@ -184,7 +194,7 @@ def test_missing_feature_networks_are_named_with_the_way_without(photographs, tm
         train(photographs, tmp_path / "out", needing)
 
 
-def test_installed_weights_are_found_by_their_tag(finished, photographs, tmp_path, monkeypatch):
+def test_installed_weights_are_found_by_their_tag(finished, photographs, tmp_path, monkeypatch, job):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path))
     scores = trainer.install(job(photographs, finished), finished / "best.safetensors", "mine")
     assert set(scores) == {"step", "psnr", "l1"}
@@ -193,7 +203,7 @@ def test_installed_weights_are_found_by_their_tag(finished, photographs, tmp_pat
 
 
 @pytest.mark.slow
-def test_tensorboard_gets_what_the_file_gets(photographs, tmp_path):
+def test_tensorboard_gets_what_the_file_gets(photographs, tmp_path, toy, train):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     from bench.training.recipe import shorten
@@ -205,14 +215,14 @@ def test_tensorboard_gets_what_the_file_gets(photographs, tmp_path):
     assert shown == [(int(row["step"]), pytest.approx(float(row["value"]), rel=1e-4)) for row in rows]
 
 
-def test_what_was_left_out_is_recorded(photographs, tmp_path):
+def test_what_was_left_out_is_recorded(photographs, tmp_path, toy, train):
     from bench.training.recipe import shorten, without
 
     train(photographs, tmp_path, without(shorten(toy.PAPER, 2), ["fool"]))
     assert json.loads((tmp_path / "last.json").read_text())["without"] == ["fool"]
 
 
-def test_a_frozen_mask_set_can_judge(photographs, tmp_path, monkeypatch):
+def test_a_frozen_mask_set_can_judge(photographs, tmp_path, monkeypatch, toy, train):
     import numpy as np
 
     from bench.training import masks as training_masks

@@ -13,7 +13,6 @@ from bench import cli
 from bench.errors import BadInput, Unavailable, UnknownName
 from bench.metrics import registry as metric_registry
 from bench.report.analysis import audit, audit_text
-from tests.metrics import stored
 
 MODELS = {"near": 8, "far@starter": 40}
 """Model -> how far its filling is off."""
@@ -25,7 +24,7 @@ def save(path, picture):
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def pictures(stored):
     truth, _, masks = stored.drawn(0, 3, 64, 64)
     noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(1))
     filled = {name: (truth + off * noise).clamp(0, 255).to(torch.uint8) for name, off in MODELS.items()}

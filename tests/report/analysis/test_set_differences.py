@@ -12,7 +12,6 @@ from bench.runfolder import record
 from bench.runfolder.part import Facts
 from bench.runfolder.parts import Parts
 from bench.runfolder.tables import DIGEST as DIGEST_TYPE
-from tests.metrics.sets import drawn, interval, resamples, value
 
 CELLS = ["freeform-256/10-20", "freeform-256/50-60"]
 CELL = CELLS[1]
@@ -44,11 +43,18 @@ def write(held, model, ids, start, vectors, cells):
     held.write(Facts(SETTINGS, model, start, start + len(vectors[0]), cells), rows, {"inception": vectors})
 
 
-def noisy(seed, count, width, *amounts):
+@pytest.fixture(scope="session")
+def noisy(feature_tables):
     """A truth, and outputs that are the truth with so much of their own noise."""
-    random = np.random.default_rng(seed)
-    truth = drawn(seed, count, width)[0]
-    return truth, *(truth + np.float32(amount) * random.standard_normal(truth.shape, np.float32) for amount in amounts)
+
+    def make(seed, count, width, *amounts):
+        random = np.random.default_rng(seed)
+        truth = feature_tables.drawn(seed, count, width)[0]
+        return truth, *(
+            truth + np.float32(amount) * random.standard_normal(truth.shape, np.float32) for amount in amounts
+        )
+
+    return make
 
 
 def difference(root, a, b, *names, other=None):
@@ -59,7 +65,7 @@ def difference(root, a, b, *names, other=None):
 
 
 @pytest.fixture(scope="module")
-def tables():
+def tables(noisy):
     return noisy(0, 400, 8, 0.2, 0.4)
 
 
@@ -69,18 +75,20 @@ def run(tables, tmp_path):
     return leave(tmp_path / "run", truth, {"near": near, "far": far})
 
 
-def test_less_noise_is_told_from_more_with_the_values_of_each(run, tables):
+def test_less_noise_is_told_from_more_with_the_values_of_each(run, tables, feature_tables):
     truth, near, far = tables
     found = difference(run, "near", "far", "fid")
     metric = fid.metric("fid", "cpu")
-    assert (found.a, found.b) == pytest.approx((value(metric, truth, near), value(metric, truth, far)), rel=1e-9)
+    assert (found.a, found.b) == pytest.approx(
+        (feature_tables.value(metric, truth, near), feature_tables.value(metric, truth, far)), rel=1e-9
+    )
     assert found.low < found.a - found.b < found.high < 0
     assert found.n == 400
     turned = difference(run, "far", "near", "fid")
     assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low), rel=1e-12)
 
 
-def test_equal_noise_is_not_told_apart(tmp_path):
+def test_equal_noise_is_not_told_apart(tmp_path, noisy):
     truth, one, other = noisy(1, 400, 8, 0.3, 0.3)
     found = difference(leave(tmp_path / "run", truth, {"one": one, "other": other}), "one", "other", "fid")
     assert found.low < 0 < found.high
@@ -111,7 +119,7 @@ def test_only_images_that_both_have_count(run, tables, tmp_path):
     assert difference(run, "near", "far", "fid", other=fewer).n == 300
 
 
-def test_the_interval_is_that_of_a_bootstrap_that_computes_every_fid_anew():
+def test_the_interval_is_that_of_a_bootstrap_that_computes_every_fid_anew(feature_tables, noisy):
     """Many images in few dimensions, where the bias of a resampled FID is small and the same for both."""
     truth, one, other = noisy(3, 600, 3, 0.5, 0.6)
     random = np.random.default_rng(4)
@@ -120,28 +128,33 @@ def test_the_interval_is_that_of_a_bootstrap_that_computes_every_fid_anew():
         chosen = random.integers(0, 600, 600)
         anew.append(fid.distance(truth[chosen], one[chosen]) - fid.distance(truth[chosen], other[chosen]))
     metric = fid.metric("fid", "cpu")
-    drawings = [resamples(metric, truth, rows) for rows in (one, other)]
+    drawings = [feature_tables.resamples(metric, truth, rows) for rows in (one, other)]
     paired = drawings[0] - drawings[1]
     assert np.std(paired) == pytest.approx(np.std(anew), rel=0.1)
     ends = np.quantile(anew, [0.025, 0.975])
     assert np.quantile(paired, [0.025, 0.975]) == pytest.approx(ends, abs=0.15 * np.ptp(ends))
 
 
-def test_pairing_makes_the_interval_narrower_than_that_of_either_fid(run, tables):
+def test_pairing_makes_the_interval_narrower_than_that_of_either_fid(run, tables, feature_tables):
     truth, near, _ = tables
-    low, high = interval(fid.metric("fid", "cpu"), truth, near)
+    low, high = feature_tables.interval(fid.metric("fid", "cpu"), truth, near)
     close = leave(run.parent / "close", truth, {"a": near, "b": near + np.float32(0.01) * near[::-1]})
     found = difference(close, "a", "b", "fid")
     assert found.high - found.low < 0.5 * (high - low)
 
 
 @pytest.mark.slow
-def test_the_interval_is_as_wide_as_the_differences_of_fresh_sets():
+def test_the_interval_is_as_wide_as_the_differences_of_fresh_sets(feature_tables, noisy):
     metric = fid.metric("fid", "cpu")
     truth, one, other = (table.reshape(150, 512, 16) for table in noisy(5, 150 * 512, 16, 0.4, 0.5))
-    gaps = [value(metric, *pair) for pair in zip(truth, one, strict=True)]
-    gaps = np.subtract(gaps, [value(metric, *pair) for pair in zip(truth, other, strict=True)])
-    widths = [np.std(resamples(metric, truth[i], one[i]) - resamples(metric, truth[i], other[i])) for i in range(20)]
+    gaps = [feature_tables.value(metric, *pair) for pair in zip(truth, one, strict=True)]
+    gaps = np.subtract(gaps, [feature_tables.value(metric, *pair) for pair in zip(truth, other, strict=True)])
+    widths = [
+        np.std(
+            feature_tables.resamples(metric, truth[i], one[i]) - feature_tables.resamples(metric, truth[i], other[i])
+        )
+        for i in range(20)
+    ]
     assert np.mean(widths) == pytest.approx(np.std(gaps), rel=0.2)
 
 
@@ -172,7 +185,7 @@ def test_a_run_without_vectors_says_so(run):
     assert "holds no feature vectors of near" in difference(run, "near", "far", "fid").reason
 
 
-def test_nine_images_are_too_few(tmp_path):
+def test_nine_images_are_too_few(tmp_path, noisy):
     truth, one, other = noisy(6, 9, 4, 0.1, 0.2)
     run = leave(tmp_path / "run", truth, {"one": one, "other": other})
     assert difference(run, "one", "other", "fid").reason == "9 images; 10 are needed"
