@@ -53,19 +53,21 @@ TextFile = Annotated[Path | None, typer.Option(help="Write to this file instead 
 
 def run_spec(
     given: Mapping[str, Any],
-    *,
-    models: str | None = None,
-    dataset: str | None = None,
-    root: Path | None = None,
-    split: str | None = None,
-    masks: str | None = None,
-    buckets: str | None = None,
-    metrics: str | None = None,
-    protocol: str | None = None,
-    limit: int | None = None,
-    keep_images: int | None = None,
+    models: str | None,
+    dataset: str | None,
+    root: Path | None,
+    split: str | None,
+    masks: str | None,
+    buckets: str | None,
+    metrics: str | None,
+    protocol: str | None,
+    limit: int | None,
+    keep_images: int | None,
 ) -> RunSpec:
-    """Options that were typed win over the fields that a file has given, these over the defaults of `RunSpec`."""
+    """Options that were typed win over the fields that a file has given, these over the defaults of `RunSpec`.
+
+    The options stand in the order of the fields; None: not typed, or no option of the command.
+    """
     typed = {
         "models": models if models is None else names(models),
         "dataset": dataset,

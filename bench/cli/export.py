@@ -34,16 +34,7 @@ def command(
     from bench.run import export
 
     progress.quiet = quiet
-    wanted = options.run_spec(
-        {},
-        dataset=dataset,
-        root=root,
-        split=split,
-        masks=masks,
-        buckets=buckets,
-        protocol=protocol,
-        limit=limit,
-    )
+    wanted = options.run_spec({}, None, dataset, root, split, masks, buckets, None, protocol, limit, None)
     written = export.export(wanted, out)
     if as_json:
         print(json.dumps(written, indent=1))

@@ -18,18 +18,23 @@ from bench.types import Execution, RunSpec
 if TYPE_CHECKING:
     from bench.run.main import Outcome
 
+Models = Annotated[
+    str | None,
+    typer.Option(
+        help="`all` (by default), names, globs, path/to/file.py:Class, a folder of pictures; comma-separated."
+    ),
+]
 Batch = Annotated[int, typer.Option(min=1, help="Images that a model sees at once; changes no number.")]
 Shard = Annotated[int | None, typer.Option(min=1, help="Images of a part; changes no number.")]
 Workers = Annotated[int, typer.Option(min=1, help="Decoding threads (or Ray workers).")]
+Executor = Annotated[str, typer.Option(help="local or ray.")]
+SpecFile = Annotated[Path | None, typer.Option(help="A TOML file with the fields of a run; options above win.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Print what would be done and how long it takes, then stop.")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed cell.")]
 
 
 def command(
-    models: Annotated[
-        str | None,
-        typer.Option(
-            help="`all` (by default), names, globs, path/to/file.py:Class, a folder of pictures; comma-separated."
-        ),
-    ] = None,
+    models: Models = None,
     dataset: options.Dataset = None,
     root: options.Root = None,
     split: options.Split = None,
@@ -44,12 +49,10 @@ def command(
     shard_size: Shard = None,
     workers: Workers = Execution.workers,
     keep_images: options.Kept = None,
-    executor: Annotated[str, typer.Option(help="local or ray.")] = "local",
-    spec: Annotated[Path | None, typer.Option(help="A TOML file with the fields of a run; options above win.")] = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Print what would be done and how long it takes, then stop.")
-    ] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed cell.")] = False,
+    executor: Executor = "local",
+    spec: SpecFile = None,
+    plan: Plan = False,
+    fail_fast: FailFast = False,
     any_count: options.AnyCount = False,
     as_json: options.SummaryJson = False,
     quiet: options.Quiet = False,
@@ -61,18 +64,9 @@ def command(
     bench run --models telea,ce --dataset places2 --root /data/places2 --masks freeform --buckets deciles
     """
     progress.quiet = quiet
+    given = _from_file(spec)
     wanted = options.run_spec(
-        _from_file(spec),
-        models=models,
-        dataset=dataset,
-        root=root,
-        split=split,
-        masks=masks,
-        buckets=buckets,
-        metrics=metrics,
-        protocol=protocol,
-        limit=limit,
-        keep_images=keep_images,
+        given, models, dataset, root, split, masks, buckets, metrics, protocol, limit, keep_images
     )
     execution = Execution(options.device_name(device), batch_size, shard_size, workers, fail_fast)
     if executor not in {"local", "ray"}:

@@ -12,14 +12,20 @@ from bench.cli import _options as options
 from bench.cli import run
 from bench.types import Execution
 
+Predictions = Annotated[
+    Path, typer.Option(help="A model's folder MASK SET/BUCKET/IMAGE.png, or a folder of such folders.")
+]
+Manifest = Annotated[
+    Path | None, typer.Option(help="What `bench export` wrote; stands for data set, masks, buckets and protocol.")
+]
+Kind = Annotated[
+    str, typer.Option("--format", help="What the files end in; jpg and webp lose information and are marked.")
+]
+
 
 def command(
-    predictions: Annotated[
-        Path, typer.Option(help="A model's folder MASK SET/BUCKET/IMAGE.png, or a folder of such folders.")
-    ],
-    manifest: Annotated[
-        Path | None, typer.Option(help="What `bench export` wrote; stands for data set, masks, buckets and protocol.")
-    ] = None,
+    predictions: Predictions,
+    manifest: Manifest = None,
     dataset: options.Dataset = None,
     root: options.Root = None,
     split: options.Split = None,
@@ -28,9 +34,7 @@ def command(
     metrics: options.Metrics = None,
     protocol: options.Protocol = None,
     limit: options.Limit = None,
-    kind: Annotated[
-        str, typer.Option("--format", help="What the files end in; jpg and webp lose information and are marked.")
-    ] = "png",
+    kind: Kind = "png",
     out: options.Out = None,
     device: options.Device = "auto",
     keep_images: options.Kept = None,
@@ -49,18 +53,8 @@ def command(
     from bench.run.main import run as measure
 
     progress.quiet = quiet
-    wanted = options.run_spec(
-        export.spec_from(manifest) if manifest else {},
-        dataset=dataset,
-        root=root,
-        split=split,
-        masks=masks,
-        buckets=buckets,
-        metrics=metrics,
-        protocol=protocol,
-        limit=limit,
-        keep_images=keep_images,
-    )
+    given = export.spec_from(manifest) if manifest else {}
+    wanted = options.run_spec(given, None, dataset, root, split, masks, buckets, metrics, protocol, limit, keep_images)
     spec = export.folders(wanted, predictions, "" if kind == "png" else kind)
     execution = Execution(options.device_name(device))
     outcome = measure(spec, out, execution, any_count=any_count, manifest=manifest)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench import progress
+from bench.cli import _options as options
 from bench.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     from bench.training.job import TrainingJob
     from bench.training.recipe import Recipe
 
+Plan = Annotated[bool, typer.Option("--plan", help="Print the recipe, estimated time and memory, then stop.")]
+
 
 def command(
     model: Annotated[str, typer.Argument(help="A name from `bench models list`, with :VARIANT if need be.")],
     dataset: Annotated[str, typer.Option(help="A name from `bench datasets list`, or `folder`.")] = "demo",
-    root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
+    root: options.Root = None,
     split: Annotated[str | None, typer.Option(help="Its part; `train` by default where there is one.")] = None,
     recipe: Annotated[str, typer.Option(help="paper, starter, or another that the model brings.")] = "paper",
     steps: Annotated[int | None, typer.Option(min=1, help="So many steps in all; stages keep their shares.")] = None,
@@ -39,9 +42,7 @@ def command(
     devices: Annotated[int, typer.Option(min=1, help="So many of them, one process each.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read photographs; changes no number.")] = 2,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard too.")] = False,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Print the recipe, estimated time and memory, then stop.")
-    ] = False,
+    plan: Plan = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
@@ -53,27 +54,25 @@ def command(
     """
     progress.quiet = quiet
     from bench.models import sources
-    from bench.training import estimate, trainer
     from bench.training.job import TrainingJob
 
     member, variant = _member(model)
     module = sources.load(member)
     chosen = _recipe(module, member.id, recipe, variant=variant, settings=settings, without=without, steps=steps)
+    photographs = _photographs(dataset, root, options.expanded(split) if split else None)
+    folder = out or Path("trainings") / f"{model.replace(':', '-')}-{recipe}"
     job = TrainingJob(
-        model=member.id,
-        module=module,
-        recipe_name=recipe,
-        recipe=chosen,
-        photographs=_photographs(dataset, root, split),
-        out=out or Path("trainings") / f"{model.replace(':', '-')}-{recipe}",
-        seed=seed,
-        workers=workers,
-        frozen_masks=validate,
-        tensorboard=tensorboard,
+        member.id, module, recipe, chosen, photographs, folder, seed, workers, validate, tensorboard=tensorboard
     )
     fabric = _fabric(device, devices, chosen.precision)
     progress.quiet = quiet or not fabric.is_global_zero
-    with estimate.out_of_memory(chosen.batch):
+    _train(job, fabric, tag, plan=plan, as_json=as_json)
+
+
+def _train(job: TrainingJob, fabric: Fabric, tag: str, *, plan: bool, as_json: bool) -> None:
+    from bench.training import estimate, trainer
+
+    with estimate.out_of_memory(job.recipe.batch):
         if plan:
             _print_plan(job, trainer.plan(job, fabric), as_json=as_json)
             return
@@ -110,8 +109,7 @@ def _recipe(
         raise UnknownName("recipe", [name], known, f"bench train {model} --plan")
     chosen = dataclasses.replace(known[name], **{"variant": variant} if variant else {})
     chosen = recipes.shorten(chosen, steps) if steps else chosen
-    terms = [term.strip() for term in without.split(",") if term.strip()]
-    return recipes.without(recipes.override(chosen, settings or []), terms)
+    return recipes.without(recipes.override(chosen, settings or []), list(options.names(without)))
 
 
 def _photographs(name: str, root: Path | None, split: str | None) -> Dataset:
