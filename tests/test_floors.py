@@ -27,7 +27,9 @@ WITHOUT_TORCH = (
         "bench.protocols.registry",
         "bench.models.registry",
     ),
-    *("bench.report", "bench.datasets.registry", "bench.training.recipe", "bench.cli"),
+    *("bench.report", "bench.report.fill", "bench.report.formats", "bench.report.figures", "bench.report.submission"),
+    *("bench.report.analysis.audit", "bench.report.analysis.compare", "bench.report.analysis.regression"),
+    *("bench.datasets.registry", "bench.training.recipe", "bench.cli"),
 )
 PER_FLOOR = {"ground": 0, **dict.fromkeys(ROOMS, 1), "run": 2, "training": 2, "report": 3, "api": 3, "cli": 4}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}

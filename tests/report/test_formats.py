@@ -196,3 +196,20 @@ def test_the_suffix_of_the_file_chooses_the_format(tmp_path):
 def test_an_unknown_format_names_the_nearest():
     with pytest.raises(UnknownName, match="Did you mean: markdown"):
         formats.choose("markdwon", None)
+
+
+def test_a_new_format_is_one_new_file(run, tmp_path, monkeypatch):
+    (tmp_path / "titles.py").write_text(
+        'SUFFIX = ".titles"\ndef render(report):\n    return report.tables[0].title + "\\n"\n'
+    )
+    monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(tmp_path)])
+    assert formats.choose(None, tmp_path / "out.titles") == "titles"
+    report = fill.report([run], "general")
+    assert formats.render(report, "titles") == report.tables[0].title + "\n"
+
+
+@pytest.mark.parametrize("name", ["[link](x)", "*star*", "日本"])
+def test_a_latex_row_that_begins_like_an_argument_is_none(name):
+    rows = [line for line in latex.render(one(name)).splitlines() if line.endswith(r"\\")]
+    assert rows
+    assert not [row for row in rows if row.startswith(("[", "*"))]
