@@ -201,7 +201,7 @@ class Training(base.Training):
 
         There its loss runs through a discriminator that is not frozen, whose own step then takes the sum.
         """
-        masks, (truth, output) = batch.masks, self._pass(batch)
+        masks, (truth, output) = batch.masks, self(batch)
         real, fake = self._scores(truth, masks), self._scores(_composite(output, truth, masks), masks)
         soft = soften(1 - masks if self.labels == "paper" else masks)
         terms = {"real": (real - float(self.labels != "code")).square().mean(), "fake": F.mse_loss(fake, soft)}
@@ -211,7 +211,7 @@ class Training(base.Training):
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """L1 in -1..1, perceptual and style terms of the raw output; the composite is judged."""
-        truth, output = self._pass(batch)
+        truth, output = self(batch)
         terms = {"reconstruction": losses.l1(output, truth)}
         if weights["adversarial"]:
             fake = self._scores(_composite(output, truth, batch.masks), batch.masks)
@@ -222,7 +222,7 @@ class Training(base.Training):
             terms["style"] = losses.style(seen[len(PERCEPTUAL) :], wanted[len(PERCEPTUAL) :])
         return terms
 
-    def _pass(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         truth = batch.images * 2 - 1
         return truth, self.players["generator"](truth, batch.masks)
 

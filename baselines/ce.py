@@ -189,7 +189,7 @@ class Training(base.Training):
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Weighted squared error over all elements, and the adversarial term."""
         truth, fake = self._pair(batch)
-        terms = {"reconstruction": (self._ring(fake) * (fake - truth).square()).mean()}
+        terms = {"reconstruction": (self.error_weights(fake) * (fake - truth).square()).mean()}
         if weights["adversarial"]:
             terms["adversarial"] = ORIGINAL.fool(self.players["discriminator"](fake))
         return terms
@@ -212,7 +212,7 @@ class Training(base.Training):
             if isinstance(part, nn.Conv2d | nn.ConvTranspose2d) and part.bias is not None:
                 part.bias.zero_()
 
-    def _ring(self, fake: Tensor) -> Tensor:
+    def error_weights(self, fake: Tensor) -> Tensor:
         """Weight of each pixel's error: `ring_weight` on the seen ring of the centre variant, 1 elsewhere."""
         ring = torch.ones_like(fake[:1, :1])
         if self.centre:
@@ -232,13 +232,13 @@ def random_region(chance: np.random.Generator, size_px: int) -> np.ndarray:
     while True:
         cells = int(size_px * spacing) + 5
         field, start = chance.random((cells, cells)), 1 + chance.random(2)
-        rows, columns = (_cubic(offset + np.arange(size_px) * spacing, cells) for offset in start)
+        rows, columns = (catmull_rom(offset + np.arange(size_px) * spacing, cells) for offset in start)
         hole = rows @ field @ columns.T < 0.25
         if 0.2 < hole.mean() < 0.3:
             return hole
 
 
-def _cubic(places: np.ndarray, cells: int) -> np.ndarray:
+def catmull_rom(places: np.ndarray, cells: int) -> np.ndarray:
     """Catmull-Rom weights of the cells at each place: [places, cells]."""
     away = abs(places[:, None] - np.arange(cells))
     near = 1.5 * away**3 - 2.5 * away**2 + 1

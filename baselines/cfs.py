@@ -301,14 +301,14 @@ class Training(base.Training):
 
     def sketch_critic(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Judges a sketch beside the undamaged grey image (equation 12)."""
-        greys, truth, fake = self._drawn(batch)
+        greys, truth, fake = self.draw(batch)
         critic = self.players["sketch_critic"]
         real_score, fake_score = critic(torch.cat([greys, truth], 1))[0], critic(torch.cat([greys, fake], 1))[0]
         return {"real": HINGE.real(real_score), "fake": HINGE.fake(fake_score)}
 
     def sketches(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Adversarial term, and matching of all five layers of the critic (equations 11 and 13)."""
-        greys, truth, fake = self._drawn(batch)
+        greys, truth, fake = self.draw(batch)
         critic = self.players["sketch_critic"]
         score, seen = critic(torch.cat([greys, fake], 1))
         _, wanted = critic(torch.cat([greys, truth], 1))
@@ -317,12 +317,12 @@ class Training(base.Training):
     def colour_critic(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Judges the raw output."""
         critic = self.players["colour_critic"]
-        real, fake = critic(batch.images)[0], critic(self._painted(batch))[0]
+        real, fake = critic(batch.images)[0], critic(self.paint(batch))[0]
         return {"real": HINGE.real(real), "fake": HINGE.fake(fake)}
 
     def colours(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Equation 14 on the raw output; L1 is divided by the share of the hole, as in the code."""
-        output, critic = self._painted(batch), self.players["colour_critic"]
+        output, critic = self.paint(batch), self.players["colour_critic"]
         terms = {"reconstruction": losses.l1(output, batch.images) / batch.masks.mean()}
         if weights["adversarial"] or weights["matching"]:
             score, seen = critic(output)
@@ -335,22 +335,24 @@ class Training(base.Training):
             terms["style"] = losses.style(found[split:], expected[split:])
         return terms
 
-    def _drawn(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Grey image, its sketch, and the predicted one."""
         greys, nothing = grey(batch.images), torch.zeros_like(batch.masks)
         truth = self._once("truth", batch, lambda: self.model[0].outlines(batch.images, nothing))
-        return greys, truth, self.model[0].draw(greys, self._known(batch), batch.masks)
+        return greys, truth, self.model[0].draw(greys, self.known_sketch(batch), batch.masks)
 
-    def _known(self, batch: Batch) -> Tensor:
+    def known_sketch(self, batch: Batch) -> Tensor:
+        """The sketch of the masked image [B, 1, H, W], which both networks are shown."""
         return self._once("known", batch, lambda: self.model[0].outlines(batch.images, batch.masks))
 
     @torch.no_grad()
     def _guide(self, batch: Batch) -> Tensor:
         """The sketch that the colours follow."""
-        known = self._known(batch)
+        known = self.known_sketch(batch)
         return merge(self.model[0].draw(grey(batch.images), known, batch.masks), known, batch.masks)
 
-    def _painted(self, batch: Batch) -> Tensor:
+    def paint(self, batch: Batch) -> Tensor:
+        """The raw output [B, 3, H, W] in 0..1, painted along the predicted sketch."""
         return self.model[0].paint(batch.images, self._once("guide", batch, lambda: self._guide(batch)), batch.masks)
 
     def _once(self, name: str, batch: Batch, make: Callable[[], Tensor]) -> Tensor:

@@ -285,7 +285,7 @@ class Training(base.Training):
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Composites and real images pass as one batch."""
-        truth, _, refined, auxiliary = self._pass(batch, weights)
+        truth, _, refined, auxiliary = self(batch, weights)
         terms = {}
         for name, output in (("base", refined), ("auxiliary", auxiliary)):
             if output is not None:
@@ -296,7 +296,7 @@ class Training(base.Training):
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """L1 of both stages and of the branch over the whole image; composites are judged."""
-        truth, coarse, refined, auxiliary = self._pass(batch, weights)
+        truth, coarse, refined, auxiliary = self(batch, weights)
         terms = {"coarse": losses.l1(coarse, truth)}
         for name, output in (("base", refined), ("auxiliary", auxiliary)):
             if output is not None:
@@ -306,7 +306,7 @@ class Training(base.Training):
                     terms[f"adversarial {name}"] = HINGE.fool(judged)
         return terms
 
-    def _pass(self, batch: Batch, weights: dict[str, float]) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    def forward(self, batch: Batch, weights: dict[str, float]) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         generator, truth = self.players["generator"], batch.images * 2 - 1
         coarse, refined, likeness = generator["base"](truth * (1 - batch.masks), batch.masks)  # type: ignore[index]
         auxiliary = None

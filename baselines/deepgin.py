@@ -340,7 +340,7 @@ class Training(base.Training):
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Judges real images and completed ones beside what was shown, at two scales."""
         batch = turned(batch)
-        shown, (output, _, _) = self._pass(batch)
+        shown, (output, _, _) = self(batch)
         completed = paste(output, batch.images, batch.masks)
         real, fake = self._scores(shown, batch.images), self._scores(shown, completed)
         return {
@@ -351,7 +351,7 @@ class Training(base.Training):
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """L1 of all outputs; the other terms look at the output or the completed image, some at both."""
         batch = turned(batch)
-        shown, outputs = self._pass(batch)
+        shown, outputs = self(batch)
         terms = distances(outputs, batch)
         output, completed = outputs[0], paste(outputs[0], batch.images, batch.masks)
         if weights["adversarial"]:
@@ -366,7 +366,8 @@ class Training(base.Training):
             terms |= {"perceptual": near[0] + near[1], "style": alike[0] + alike[1]}
         return terms
 
-    def _pass(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor | None, Tensor]]:
+    def forward(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor | None, Tensor]]:
+        """The image with a white hole [B, 3, H, W], and the generator's outputs on it."""
         shown = paste(torch.ones_like(batch.images), batch.images, batch.masks)
         return shown, self.players["generator"](shown, batch.masks)
 

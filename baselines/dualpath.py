@@ -236,7 +236,7 @@ class Training(base.Training):
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Wasserstein distance and penalty of both critics; the second one's fakes are raw and composite, half each."""
-        truth, rebuilt, generated = self._pass(batch)
+        truth, rebuilt, generated = self(batch)
         composite = generated * batch.masks + truth * (1 - batch.masks)
         seen = {
             "reconstruction": (truth, rebuilt),
@@ -255,7 +255,7 @@ class Training(base.Training):
 
         The term `hole`, which neither the paper nor PICNet has, ties the content of the hole to the truth.
         """
-        truth, rebuilt, generated = self._pass(batch)
+        truth, rebuilt, generated = self(batch)
         terms = {
             "reconstruction": losses.l1(rebuilt, truth),
             "known": losses.l1(generated, truth, 1 - batch.masks),
@@ -267,7 +267,7 @@ class Training(base.Training):
             terms["adversarial"] = WASSERSTEIN.fool(scores[0]) + WASSERSTEIN.fool(scores[1])
         return terms
 
-    def _pass(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Truth, raw output of the first path and of the second, in -1..1; the complement enters the first alone."""
         paths: dict[str, Path] = self.players["generator"]  # type: ignore[assignment]
         first, second = paths["reconstruction"], paths["generation"]

@@ -169,14 +169,14 @@ class Training(base.Training):
 
     def edge_critic(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Judges an edge map beside the undamaged grey image."""
-        greys, truth, fake = self._drawn(batch)
+        greys, truth, fake = self.draw(batch)
         critic = self.players["edge_critic"]
         real_score, fake_score = critic(torch.cat([greys, truth], 1))[0], critic(torch.cat([greys, fake], 1))[0]
         return {"real": ORIGINAL.real(real_score), "fake": ORIGINAL.fake(fake_score)}
 
     def edges(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Adversarial term, and matching of all five layers of the critic."""
-        greys, truth, fake = self._drawn(batch)
+        greys, truth, fake = self.draw(batch)
         critic = self.players["edge_critic"]
         score, seen = critic(torch.cat([greys, fake], 1))
         _, wanted = critic(torch.cat([greys, truth], 1))
@@ -190,23 +190,24 @@ class Training(base.Training):
     def colour_critic(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Judges the raw output."""
         critic = self.players["colour_critic"]
-        real, fake = critic(batch.images)[0], critic(self._painted(batch, weights))[0]
+        real, fake = critic(batch.images)[0], critic(self.paint(batch, weights))[0]
         return {"real": ORIGINAL.real(real), "fake": ORIGINAL.fake(fake)}
 
     def colours(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """L1 over the share of the hole, adversarial, perceptual and style terms, on the raw output."""
-        return self._colour_terms(batch, self._painted(batch, weights), weights)
+        return self._colour_terms(batch, self.paint(batch, weights), weights)
 
-    def _drawn(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Grey image, its true edges, and the predicted ones."""
         greys = grey(batch.images)
         truth = contours(greys)
         return greys, truth, self.model[0].edges(greys, truth, batch.masks)
 
-    def _painted(self, batch: Batch, weights: dict[str, float]) -> Tensor:
+    def paint(self, batch: Batch, weights: dict[str, float]) -> Tensor:
+        """The raw output [B, 3, H, W] in 0..1, painted along true edges, or predicted ones where the stage says so."""
         edges = contours(grey(batch.images))
         if weights["predicted"]:
-            _, truth, fake = self._drawn(batch)
+            _, truth, fake = self.draw(batch)
             edges = merge(fake.detach(), truth, batch.masks)
         return self.model[0].paint(batch.images, edges, batch.masks)
 

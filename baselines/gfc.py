@@ -213,17 +213,17 @@ class Training(base.Training):
 
     def local(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Judges the window around the hole, of the truth and of the raw output."""
-        truth, output = self._pass(batch)
+        truth, output = self(batch)
         return self._judged("local", *(self._window(batch, images) for images in (truth, output)))
 
     def whole(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Judges truth and composite."""
-        truth, output = self._pass(batch)
+        truth, output = self(batch)
         return self._judged("whole", truth, pasted(output, truth, batch.masks))
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """L1 of the whole raw image; both critics; the parser's cross-entropy, which reaches the hole alone."""
-        truth, output = self._pass(batch)
+        truth, output = self(batch)
         composite = pasted(output, truth, batch.masks)
         terms = {"reconstruction": ((output - truth).square() + 1e-24).sqrt().flatten(1).sum(1).mean()}
         if weights["local"]:
@@ -236,7 +236,7 @@ class Training(base.Training):
             terms["parsing"] = F.cross_entropy(self.parser(composite.mT), parts, reduction="sum") / len(truth)
         return terms
 
-    def _pass(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         truth = batch.images * 2 - 1
         return truth, self.players["generator"].fill(truth, batch.masks, torch.rand_like(truth) * 2 - 1)
 

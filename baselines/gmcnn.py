@@ -257,7 +257,7 @@ class Training(base.Training):
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Wasserstein distances and the penalty inside the hole (paper), or the hinge (later code), of both critics."""
-        truth, output = self._pass(batch)
+        truth, output = self(batch)
         fake = output * batch.masks + truth * (1 - batch.masks)
         game = WASSERSTEIN if self.paper else HINGE
         terms = {name: torch.zeros((), device=truth.device) for name in ("real", "fake", "penalty")}
@@ -271,7 +271,7 @@ class Training(base.Training):
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Confidence-driven L1 in the hole, L1 on the known part, and in fine-tuning ID-MRF and adversarial terms."""
-        truth, output = self._pass(batch)
+        truth, output = self(batch)
         holes, error = batch.masks, (output - truth).abs()
         driven = error * confidence(holes, paper=self.paper)
         terms = {
@@ -287,7 +287,8 @@ class Training(base.Training):
             terms["mrf"] = self._texture(*(self._view("window", part, holes) for part in (shown, truth)))
         return terms
 
-    def _pass(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Truth and raw output [B, 3, H, W] in the range of the variant's network."""
         network = self.players["generator"]
         truth = network.encode(batch.images)
         return truth, network(truth, batch.masks)

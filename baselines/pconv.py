@@ -180,12 +180,13 @@ class Training(base.Training):
             "variation": variation(filled, holes),
         }
         if weights["perceptual"] or weights["style"]:
-            seen, seen_filled, seen_truth = (self._see(images) for images in (output, filled, truth))
+            seen, seen_filled, seen_truth = (self.activations(images) for images in (output, filled, truth))
             terms["perceptual"] = losses.perceptual(seen, seen_truth) + losses.perceptual(seen_filled, seen_truth)
             terms["style"] = losses.style(seen, seen_truth) + losses.style(seen_filled, seen_truth)
         return terms
 
-    def _see(self, images: Tensor) -> list[Tensor]:
+    def activations(self, images: Tensor) -> list[Tensor]:
+        """Activations of VGG-16 for images as the network puts them out."""
         pictures = self.players["generator"].decode(images)
         return self.vgg(pictures.flip(1) if self.options["vgg_sees_bgr"] else pictures)
 

@@ -196,14 +196,14 @@ class Training(base.Training):
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Scores of truth and composite."""
-        truth, output, _ = self._pass(batch)
+        truth, output, _ = self(batch)
         critic = self.players["discriminator"]
         fake = critic(output * batch.masks + truth * (1 - batch.masks))
         return {"real": self.game.real(critic(truth)), "fake": self.game.fake(fake)}
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """L1 over hole and known part, each divided by its share of the image, and over the whole pyramid."""
-        truth, output, joined = self._pass(batch)
+        truth, output, joined = self(batch)
         holes, known = batch.masks, 1 - batch.masks
         terms = {
             "hole": losses.l1(output, truth, holes) / holes.mean().clamp(min=1e-8),
@@ -218,7 +218,7 @@ class Training(base.Training):
             terms["adversarial"] = self.game.fool(self.players["discriminator"](output * holes + truth * known))
         return terms
 
-    def _pass(self, batch: Batch) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Truth in -1..1, output and pyramid features."""
         truth = encode(batch.images)
         return truth, *self.players["generator"](shown(truth, batch.masks), batch.masks)

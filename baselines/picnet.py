@@ -77,12 +77,13 @@ NUMBERS = {"sampled": 0, "sample-2": 1, "sample-3": 2, "sample-4": 3, "sample-5"
 """Variant -> which of the draws of an image's seed; the others take the mean."""
 
 
-def _conv(before: int, after: int, kernel: int = 3, padding: int = 1) -> nn.Module:
+def normed_conv(before: int, after: int, kernel: int = 3, padding: int = 1) -> nn.Module:
+    """Convolution under a spectral norm: [B, before, H, W] -> [B, after, H, W] where the padding is half the kernel."""
     return spectral_norm(nn.Conv2d(before, after, kernel, padding=padding))
 
 
-def _doubling(before: int, after: int) -> nn.Module:
-    """Its spectral norm is that of the authors, over the first axis, which torch would take for the second."""
+def normed_doubling(before: int, after: int) -> nn.Module:
+    """Transposed convolution to twice the size; its spectral norm is over the first axis, as the authors'."""
     return spectral_norm(nn.ConvTranspose2d(before, after, 3, 2, 1, 1), dim=0)
 
 
@@ -91,8 +92,10 @@ class First(nn.Module):
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        self.model = nn.Sequential(_conv(before, after), nn.LeakyReLU(SLOPE), _conv(after, after), nn.AvgPool2d(2))
-        self.shortcut = nn.Sequential(nn.AvgPool2d(2), _conv(before, after, 1, 0))
+        self.model = nn.Sequential(
+            normed_conv(before, after), nn.LeakyReLU(SLOPE), normed_conv(after, after), nn.AvgPool2d(2)
+        )
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2), normed_conv(before, after, 1, 0))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x) + self.shortcut(x)
@@ -105,9 +108,9 @@ class Residual(nn.Module):
         super().__init__()
         self.down = down
         self.model = nn.Sequential(
-            nn.LeakyReLU(slope), _conv(before, hidden), nn.LeakyReLU(slope), _conv(hidden, after)
+            nn.LeakyReLU(slope), normed_conv(before, hidden), nn.LeakyReLU(slope), normed_conv(hidden, after)
         )
-        self.shortcut = nn.Sequential(_conv(before, after, 1, 0))
+        self.shortcut = nn.Sequential(normed_conv(before, after, 1, 0))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, c, H, W], or half of it."""
@@ -131,9 +134,9 @@ class Doubling(nn.Module):
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        first = (Norm(before), nn.LeakyReLU(SLOPE), _conv(before, after))
-        self.model = nn.Sequential(*first, Norm(after), nn.LeakyReLU(SLOPE), _doubling(after, after))
-        self.shortcut = nn.Sequential(_doubling(before, after))
+        first = (Norm(before), nn.LeakyReLU(SLOPE), normed_conv(before, after))
+        self.model = nn.Sequential(*first, Norm(after), nn.LeakyReLU(SLOPE), normed_doubling(after, after))
+        self.shortcut = nn.Sequential(normed_doubling(before, after))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, c, 2H, 2W]"""
@@ -145,7 +148,7 @@ class Picture(nn.Module):
 
     def __init__(self, before: int) -> None:
         super().__init__()
-        self.model = nn.Sequential(nn.LeakyReLU(SLOPE), nn.ReflectionPad2d(1), _conv(before, 3, padding=0))
+        self.model = nn.Sequential(nn.LeakyReLU(SLOPE), nn.ReflectionPad2d(1), normed_conv(before, 3, padding=0))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x).tanh()
@@ -341,7 +344,7 @@ class Discriminator(nn.Module):
         )
         self.attn2 = Attention(z)
         self.block1 = Residual(z, z, z)
-        self.conv = _conv(z, 1, padding=0)
+        self.conv = normed_conv(z, 1, padding=0)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.attn2(self.encoder[1](self.encoder[0](self.block0(x))))
@@ -365,7 +368,7 @@ class Training(base.Training):
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """One critic for each path, both on raw outputs."""
-        truth, (rebuilt, generated), _ = self._pass(batch)
+        truth, (rebuilt, generated), _ = self(batch)
         pairs = [(self._critic("generated"), generated[-1]), (self._critic("rebuilt"), rebuilt[-1])]
         return {
             "real": torch.stack([LEAST_SQUARES.real(critic(truth)) for critic, _ in pairs]).sum(),
@@ -374,7 +377,7 @@ class Training(base.Training):
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """L1 at four scales, of the generating path where pixels are known; divergences; adversarial terms."""
-        truth, (rebuilt, generated), (expected, taught) = self._pass(batch)
+        truth, (rebuilt, generated), (expected, taught) = self(batch)
         known = 1 - batch.masks
         held = Normal(expected.mean.new_zeros(()), spread(known), validate_args=False)
         fixed = Normal(taught.mean.detach(), taught.stddev.detach(), validate_args=False)
@@ -394,7 +397,7 @@ class Training(base.Training):
     def _critic(self, name: str) -> nn.Module:
         return self.players["discriminator"][name]  # type: ignore[index]
 
-    def _pass(self, batch: Batch) -> tuple[Tensor, list[list[Tensor]], tuple[Normal, Normal]]:
+    def forward(self, batch: Batch) -> tuple[Tensor, list[list[Tensor]], tuple[Normal, Normal]]:
         """Truth; images of both paths (rebuilding first) at four scales; distributions of known and missing part."""
         network: Any = self.players["generator"]
         truth, known = encode(batch.images), 1 - batch.masks

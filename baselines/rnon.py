@@ -196,18 +196,18 @@ class Training(base.Training):
 
     def repair_critic(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Cross-entropy on truth and raw output."""
-        return self._judged("repair_critic", batch.images, self._repaired(batch))
+        return self._judged("repair_critic", batch.images, self.repaired(batch))
 
     def repair(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Equations 1 to 10."""
-        truth, holes, output = batch.images, batch.masks, self._repaired(batch)
+        truth, holes, output = batch.images, batch.masks, self.repaired(batch)
         target = truth * (1 - holes) if self.options["damaged_target"] else truth
         composite = truth * (1 - holes) + output * holes
         real, fake = self._scores("repair_critic", truth, output)
         terms = {
             "valid": self._norm((output - target) * (1 - holes)),
             "hole": self._norm((output - target) * holes),
-            "variation": self._variation(composite, holes),
+            "variation": self.variation(composite, holes),
             "adversarial": (fake.sigmoid() - real.sigmoid()).abs().mean(),
         }
         for name in FIRST:
@@ -219,11 +219,11 @@ class Training(base.Training):
 
     def optimisation_critic(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Cross-entropy on truth and raw output."""
-        return self._judged("optimisation_critic", batch.images, self._optimised(batch))
+        return self._judged("optimisation_critic", batch.images, self.optimised(batch))
 
     def optimisation(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Equations 11 to 14."""
-        truth, holes, output = batch.images, batch.masks, self._optimised(batch)
+        truth, holes, output = batch.images, batch.masks, self.optimised(batch)
         composite = truth * (1 - holes) + output * holes
         real, fake = self._scores("optimisation_critic", truth, output)
         counted = torch.ones_like(holes) if self.options["whole_content"] else 1 - holes
@@ -236,13 +236,15 @@ class Training(base.Training):
                 terms[f"perceptual-{name}"] = self._distance(*self._seen(name, truth, output, composite))
         return terms
 
-    def _repaired(self, batch: Batch) -> Tensor:
+    def repaired(self, batch: Batch) -> Tensor:
+        """Raw output of the repair network [B, 3, H, W] in 0..1."""
         known = 1 - batch.masks
         return self.players["repair"](batch.images * known, known)
 
-    def _optimised(self, batch: Batch) -> Tensor:
+    def optimised(self, batch: Batch) -> Tensor:
+        """Output of the optimisation network on what the repair network puts out, which learns nothing from it."""
         with torch.no_grad():
-            repaired = self._repaired(batch)
+            repaired = self.repaired(batch)
         return self.players["optimisation"](repaired)
 
     def _judged(self, critic: str, truth: Tensor, output: Tensor) -> dict[str, Tensor]:
@@ -268,7 +270,7 @@ class Training(base.Training):
         size = difference.abs()
         return size.flatten(1).sum(1).mean() if self.options["sums"] else size.mean()
 
-    def _variation(self, images: Tensor, holes: Tensor) -> Tensor:
+    def variation(self, images: Tensor, holes: Tensor) -> Tensor:
         """Equation 10, along columns and rows."""
         total = images.new_zeros(())
         for axis in (2, 3):

@@ -38,11 +38,12 @@ class Training(nn.Module):
     scalar tensor without its weight; the trainer multiplies, adds and steps the player's optimizer. Every term it ever
     returns must be in the recipe's `weights`; a term whose weight is 0 need not be computed.
 
-    In a player's turn only its own parameters require gradients, so a fake made for a discriminator needs no
-    `detach()`. All players are in training mode, but for modules that the stage freezes. Random numbers come from
-    torch's global generator, which the trainer seeds anew for every turn. `__init__` gives the players the initial
-    weights of the paper. What is not a player (feature networks, fixed kernels) is an ordinary submodule or buffer: it
-    follows the device, never learns, and is not saved.
+    Where several players need one pass, `forward(batch)` gives what it puts out. In a player's turn only its own
+    parameters require gradients, so a fake made for a discriminator needs no `detach()`. All players are in training
+    mode, but for modules that the stage freezes. Random numbers come from torch's global generator, which the trainer
+    seeds anew for every turn. `__init__` gives the players the initial weights of the paper. What is not a player
+    (feature networks, fixed kernels) is an ordinary submodule or buffer: it follows the device, never learns, and is
+    not saved.
     """
 
     def __init__(self, **players: nn.Module) -> None:

@@ -140,14 +140,14 @@ def test_the_centre_variant_fills_the_square_and_leaves_the_rest_blank(narrow):
 def test_the_ring_weighs_ten_times_and_the_mean_runs_over_all():
     training = learner("centre")
     fake = torch.zeros(1, 3, 64, 64)
-    ring = training._ring(fake)
+    ring = training.error_weights(fake)
     assert ring[0, 0, 4, 4] == 1
     assert ring[0, 0, 3, 30] == ring[0, 0, 63, 63] == 10
     assert ring.sum().item() == 56**2 + 10 * (64**2 - 56**2)
 
 
 def test_the_random_variant_weighs_all_pixels_alike():
-    assert (learner("random")._ring(torch.zeros(1, 3, 128, 128)) == 1).all()
+    assert (learner("random").error_weights(torch.zeros(1, 3, 128, 128)) == 1).all()
 
 
 @pytest.mark.parametrize(("variant", "side"), [("random", 128), ("centre", 64)])
@@ -220,6 +220,6 @@ def test_random_regions_have_borders_as_long_as_the_authors():
 
 
 def test_cubic_weights_are_catmull_roms():
-    weights = ce._cubic(np.array([2.0, 2.5]), 6)
+    weights = ce.catmull_rom(np.array([2.0, 2.5]), 6)
     assert weights[0].tolist() == [0, 0, 1, 0, 0, 0]
     assert weights[1].tolist() == [0, -0.0625, 0.5625, 0.5625, -0.0625, 0]

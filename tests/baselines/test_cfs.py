@@ -235,7 +235,7 @@ def test_the_colours_leave_the_sketches_alone(batch):
 
 def test_the_reconstruction_is_divided_by_the_share_of_the_hole(batch):
     learner, seen = learning().eval(), batch()
-    expected = (learner._painted(seen) - seen.images).abs().mean() / seen.masks.mean()
+    expected = (learner.paint(seen) - seen.images).abs().mean() / seen.masks.mean()
     torch.testing.assert_close(learner.colours(seen, WEIGHTS)["reconstruction"], expected)
 
 
@@ -250,7 +250,7 @@ def test_the_critics_play_the_hinge_game(monkeypatch, batch):
 
 def test_all_five_layers_of_the_critic_are_matched(batch):
     learner, seen = learning().eval(), batch()
-    critic, output = learner.players["colour_critic"], learner._painted(seen)
+    critic, output = learner.players["colour_critic"], learner.paint(seen)
     pairs = list(zip(critic(output)[1], critic(seen.images)[1], strict=True))
     expected = sum((fake - real).abs().mean() for fake, real in pairs)
     assert len(pairs) == 5
@@ -262,7 +262,7 @@ def test_perceptual_and_style_terms_add_layers_of_the_whole_output(monkeypatch, 
     learner = learning()
     learner.vgg = lambda images: [images] * (len(cfs.PERCEPTUAL) + len(cfs.STYLE))
     white = Batch(torch.ones(2, 3, 64, 64), batch().masks)
-    monkeypatch.setattr(learner, "_painted", lambda _: torch.full((2, 3, 64, 64), 0.5))
+    monkeypatch.setattr(learner, "paint", lambda _: torch.full((2, 3, 64, 64), 0.5))
     terms = learner.colours(white, WEIGHTS)
     assert terms["perceptual"].item() == pytest.approx(5 * 0.5)
     assert terms["style"].item() == pytest.approx(4 * 0.75 / 3)
@@ -270,8 +270,8 @@ def test_perceptual_and_style_terms_add_layers_of_the_whole_output(monkeypatch, 
 
 def test_sketches_are_judged_beside_the_grey_image_and_matched_in_five_layers(monkeypatch, batch):
     learner, seen = learning().eval(), batch()
-    greys, truth, fake = learner._drawn(seen)
-    monkeypatch.setattr(learner, "_drawn", lambda _: (greys, truth, fake))
+    greys, truth, fake = learner.draw(seen)
+    monkeypatch.setattr(learner, "draw", lambda _: (greys, truth, fake))
     critic = learner.players["sketch_critic"]
     score, found = critic(torch.cat([greys, fake], 1))
     _, wanted = critic(torch.cat([greys, truth], 1))
@@ -284,8 +284,8 @@ def test_sketches_are_judged_beside_the_grey_image_and_matched_in_five_layers(mo
 def test_the_network_is_shown_in_training_what_it_sees_at_test(batch):
     learner, seen = learning(), batch()
     other = Batch(filled_in(seen.images, seen.masks), seen.masks)
-    assert torch.equal(learner._known(seen), learner._known(other))
-    assert not torch.equal(learner._drawn(seen)[1], learner._drawn(other)[1])
+    assert torch.equal(learner.known_sketch(seen), learner.known_sketch(other))
+    assert not torch.equal(learner.draw(seen)[1], learner.draw(other)[1])
 
 
 def test_the_turns_of_a_step_share_their_sketches(monkeypatch, batch):

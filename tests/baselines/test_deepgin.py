@@ -276,7 +276,7 @@ def test_perceptual_and_style_look_at_the_output_and_at_the_completed_image(batc
     learner.vgg = lambda images: [images] * 5
     terms = learner.generator(deepgin.turned(seen), STARTER.weights | {"perceptual": 1.0, "style": 1.0})
     with torch.no_grad():
-        _, (output, _, _) = learner._pass(seen)
+        _, (output, _, _) = learner(seen)
     size = {"size": [224, 224], "mode": "bilinear", "align_corners": True}
     both = [F.interpolate(x - seen.images, **size) for x in (output, deepgin.paste(output, seen.images, seen.masks))]
     share = 1 / 32 + 1 / 16 + 1 / 8 + 1 / 4 + 1
@@ -289,7 +289,7 @@ def test_style_is_the_squared_distance_of_gram_matrices_of_both_images(monkeypat
     learner, side = learning(), 64
     white, grey = torch.ones(1, 3, side, side), torch.full((1, 3, side, side), 0.5)
     learner.vgg = lambda images: [images * 3**0.5] * 5
-    monkeypatch.setattr(learner, "_pass", lambda _: (white, (grey, None, grey)))
+    monkeypatch.setattr(learner, "forward", lambda _: (white, (grey, None, grey)))
     terms = learner.generator(Batch(white, white[:, :1]), STARTER.weights | {"style": 1.0, "adversarial": 0.0})
     share = 1 / 32 + 1 / 16 + 1 / 8 + 1 / 4 + 1
     assert float(terms["style"]) == pytest.approx(2 * share * 0.75**2, rel=1e-4)

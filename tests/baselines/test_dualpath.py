@@ -133,7 +133,7 @@ def test_the_complement_reaches_the_first_path_alone():
     learner, _ = learning()
     seen = batch()
     seen.images.requires_grad_()
-    _, rebuilt, generated = learner._pass(seen)
+    _, rebuilt, generated = learner(seen)
     (through_first,) = torch.autograd.grad(rebuilt.sum(), seen.images, retain_graph=True)
     (through_second,) = torch.autograd.grad(generated.sum(), seen.images)
     assert (through_first * seen.masks).any()
@@ -145,7 +145,7 @@ def test_in_training_the_second_path_is_the_model():
     learner, _ = learning()
     learner.eval()
     seen = batch()
-    _, _, generated = learner._pass(seen)
+    _, _, generated = learner(seen)
     model = learner.players["generator"]["generation"]
     torch.testing.assert_close((generated + 1) / 2, model.predict(seen.images * (1 - seen.masks), seen.masks))
 
@@ -167,7 +167,7 @@ def test_terms_of_the_paths_by_hand():
     learner, recipe = learning()
     white = Batch(torch.ones(2, 3, 64, 64), batch().masks)
     halves = torch.full_like(white.images, 0.5)
-    learner._pass = lambda _: (white.images, halves, halves * 0)
+    learner.forward = lambda _: (white.images, halves, halves * 0)
     for judge in learner.players["discriminator"].values():
         torch.nn.init.zeros_(judge[-1].weight)
     terms = learner.generator(white, recipe.weights)
@@ -194,7 +194,7 @@ class Mean(torch.nn.Module):
 def test_the_critics_game_by_hand():
     learner, recipe = learning()
     seen = Batch(torch.ones(2, 3, 64, 64), batch().masks)
-    learner._pass = lambda _: (seen.images, 0.5 * seen.images, 0 * seen.images)
+    learner.forward = lambda _: (seen.images, 0.5 * seen.images, 0 * seen.images)
     learner.players["discriminator"] = torch.nn.ModuleDict({"reconstruction": Mean(2.0), "generation": Mean(4.0)})
     found = learner.discriminator(seen, recipe.weights)
     composite = 1 - 900 / 4096

@@ -137,12 +137,12 @@ def test_gradients_reach_every_parameter_of_the_player_at_turn(player, batch):
 def test_the_reconstruction_is_divided_by_the_share_of_the_hole(batch):
     learner, seen = learning(), batch()
     weights = RECIPE.stage_weights(RECIPE.stages[1])
-    output = learner._painted(seen, weights)
+    output = learner.paint(seen, weights)
     expected = (output - seen.images).abs().mean() / seen.masks.mean()
     torch.testing.assert_close(learner.colours(seen, weights)["reconstruction"], expected)
 
 
 def test_true_edges_come_first_then_predicted_ones(batch):
     learner, seen = learning().eval(), batch()
-    true, predicted = (learner._painted(seen, RECIPE.stage_weights(stage)) for stage in RECIPE.stages[1:3])
+    true, predicted = (learner.paint(seen, RECIPE.stage_weights(stage)) for stage in RECIPE.stages[1:3])
     assert not torch.equal(true, predicted)

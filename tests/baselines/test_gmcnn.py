@@ -123,7 +123,7 @@ def test_the_papers_term_is_averaged_over_the_window_the_later_one_over_the_hole
     seen = batch()
     for name in ("paper", "pytorch"):
         learner = learning(name)
-        truth, output = learner._pass(seen)
+        truth, output = learner(seen)
         driven = (output - truth).abs() * gmcnn.confidence(seen.masks, paper=name == "paper")
         expected = driven[..., 16:48, 12:44].mean() if name == "paper" else driven.mean() / seen.masks.mean()
         torch.testing.assert_close(learner.generator(seen, recipe(name).weights)["confidence"], expected)

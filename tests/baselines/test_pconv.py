@@ -212,7 +212,7 @@ def test_mmagics_perceptual_network_is_fed_blue_first(order, first):
     )
     taught.vgg = lambda images: images
     red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)
-    assert taught._see(small().encode(red))[0, 0].item() == first
+    assert taught.activations(small().encode(red))[0, 0].item() == first
 
 
 def test_gradients_reach_every_parameter(picture):

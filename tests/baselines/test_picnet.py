@@ -99,14 +99,14 @@ def test_files_of_several_devices_are_read_without_their_prefix(stored):
 
 def test_settled_norms_divide_by_the_largest_singular_value():
     state = {"conv.module.weight_bar": torch.randn(6, 4, 3, 3), "conv.module.bias": torch.zeros(6)}
-    layer = picnet._conv(4, 6).eval()
+    layer = picnet.normed_conv(4, 6).eval()
     names = picnet.settled(state | {"conv.module.weight_u": torch.ones(6), "conv.module.weight_v": torch.ones(36)})
     layer.load_state_dict({name.removeprefix("conv."): tensor for name, tensor in names.items()})
     assert float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) == pytest.approx(1, abs=1e-5)
 
 
 def test_transposed_convolutions_are_normed_along_their_first_axis():
-    layer = picnet._doubling(5, 3)
+    layer = picnet.normed_doubling(5, 3)
     for _ in range(200):
         layer(torch.zeros(1, 5, 2, 2))
     layer.eval()
@@ -247,9 +247,9 @@ def test_the_generating_path_is_not_told_what_the_hole_holds(batch):
     learner, seen = learning().eval(), batch()
     other = Batch(seen.images * (1 - seen.masks), seen.masks)
     torch.manual_seed(1)
-    _, (rebuilt, generated), (expected, taught) = learner._pass(seen)
+    _, (rebuilt, generated), (expected, taught) = learner(seen)
     torch.manual_seed(1)
-    _, (rebuilt_other, generated_other), (expected_other, taught_other) = learner._pass(other)
+    _, (rebuilt_other, generated_other), (expected_other, taught_other) = learner(other)
     assert torch.equal(expected.mean, expected_other.mean)
     assert torch.equal(generated[-1], generated_other[-1])
     assert not torch.equal(taught.mean, taught_other.mean)
@@ -271,7 +271,7 @@ def test_divergences_are_those_of_normal_laws_and_the_first_does_not_teach_the_s
     taught = Normal(torch.full(size, 0.3, requires_grad=True), torch.full(size, 0.5))
     expected = Normal(torch.full(size, -0.2, requires_grad=True), torch.full(size, 2.0))
     images = [torch.zeros(2, 3, 96, 96)]
-    monkeypatch.setattr(learner, "_pass", lambda _: (images[0], [images, images], (expected, taught)))
+    monkeypatch.setattr(learner, "forward", lambda _: (images[0], [images, images], (expected, taught)))
     terms = learner.generator(seen, RECIPE.weights)
     by_hand = torch.tensor(2.0 / 0.5).log() + (0.5**2 + 0.5**2) / (2 * 2.0**2) - 0.5
     torch.testing.assert_close(terms["prior"], by_hand)
@@ -288,7 +288,7 @@ def test_the_critics_play_least_squares_and_scores_of_the_rebuilt_image_are_matc
     learner, size = learning(), (2, 3, 96, 96)
     truth, rebuilt, generated = (torch.full(size, level) for level in (0.5, 0.25, -0.25))
     law = Normal(torch.zeros(2, 16, 3, 3), torch.ones(2, 16, 3, 3))
-    monkeypatch.setattr(learner, "_pass", lambda _: (truth, [[rebuilt], [generated]], (law, law)))
+    monkeypatch.setattr(learner, "forward", lambda _: (truth, [[rebuilt], [generated]], (law, law)))
     monkeypatch.setattr(learner, "_critic", lambda name: lambda images: images.mean((1, 2, 3)))
     judged = learner.discriminator(batch(), RECIPE.weights)
     assert {name: float(term) for name, term in judged.items()} == {"real": 2 * 0.5**2, "fake": 2 * 0.25**2}

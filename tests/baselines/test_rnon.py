@@ -164,7 +164,7 @@ def answering(value, *, scores=(0.0, 0.0), weights=NO_FEATURES, **options):
     learner, recipe = learning(weights, **options)
     seen = Batch(torch.ones(2, 3, SIDE, SIDE), batch().masks)
     answer = torch.full_like(seen.images, value)
-    learner._repaired = learner._optimised = lambda _: answer
+    learner.repaired = learner.optimised = lambda _: answer
     judge = torch.nn.Module()
     judge.forward = lambda images: torch.full((2, 1), scores[0] if images is seen.images else scores[1])
     for player in ("repair_critic", "optimisation_critic"):
@@ -205,14 +205,14 @@ def test_variation_counts_pairs_inside_the_hole(sums, expected):
     hole[..., 1:3, 1:3] = 1
     image[0, 0, 2, 2] = 1
     image[0, 2, 0, 0] = image[0, 1, 1, 3] = 9  # outside, and beside
-    assert learner._variation(image, hole).item() == pytest.approx(expected)
+    assert learner.variation(image, hole).item() == pytest.approx(expected)
 
 
 def test_variation_of_a_single_missing_pixel_is_zero():
     learner, _ = learning()
     hole = torch.zeros(1, 1, 4, 4)
     hole[..., 2, 2] = 1
-    assert learner._variation(torch.rand(1, 3, 4, 4), hole).item() == 0
+    assert learner.variation(torch.rand(1, 3, 4, 4), hole).item() == 0
 
 
 def test_the_first_adversarial_term_is_a_distance_of_chances():
