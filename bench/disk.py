@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,18 +38,21 @@ def write_text(path: Path, content: str) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder, made if it is missing, for this process; the lock goes with the process, however it ends."""
+    """Hold a folder, made if it is missing, for this process; the lock goes with the process, however it ends.
+
+    Raises `BadInput`, with the number of the process, where another holds it.
+    """
+    from filelock import FileLock, Timeout  # waits for its first use: much imports this module and locks nothing
+
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as fault:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise BadInput(
-                f"Another process (number {holder}) is at work on {folder}. Wait for it, or give --out another folder."
-            ) from fault
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+    place = folder / ".lock"
+    try:
+        held = FileLock(place).acquire(timeout=0)
+    except Timeout as fault:
+        holder = place.read_text(encoding="ascii").strip() or "unknown"
+        raise BadInput(
+            f"Another process (number {holder}) is at work on {folder}. Wait for it, or give --out another folder."
+        ) from fault
+    with held:
+        place.write_text(f"{os.getpid()}\n", encoding="ascii")
         yield

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bench.disk import whole_file
 from bench.errors import BenchError, Unavailable
 
 if TYPE_CHECKING:
@@ -77,12 +78,10 @@ class Log:
 def _keep_until(path: Path, step: int) -> None:
     """Start the file, or drop what an interrupted training wrote after its checkpoint."""
     kept = [row for row in rows(path) if int(row["step"]) <= step] if path.is_file() else []
-    draft = path.with_suffix(".part")
-    with draft.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(kept)
-    draft.replace(path)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
