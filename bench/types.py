@@ -132,7 +132,7 @@ class MetricCard:
     extractor: str = ""
     """Set metrics: the feature extractor whose vectors they read."""
     weights: tuple[str, ...] = ()
-    """Files of the network that it needs (names in `bench/downloads.py`)."""
+    """Files of the network that it needs (names in `bench/downloads/`)."""
     libraries: tuple[str, ...] = ()
     """Packages that it needs beyond the required ones, by import name."""
     minimum: int = 1

@@ -1,5 +1,7 @@
+import dataclasses
 import http.server
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -7,7 +9,8 @@ from bench import digest, downloads
 from bench.errors import BadInput, Unavailable, UnknownName
 
 CONTENT = b"weights" * 1000
-ENTRY = downloads.WeightFile(
+ENTRY = downloads.Download(
+    name="net",
     file="net-1234.pth",
     url="http://127.0.0.1:9/net-1234.pth",
     sha256=digest.of_bytes(CONTENT)[:8],
@@ -21,7 +24,7 @@ ENTRY = downloads.WeightFile(
 def _alone(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setitem(downloads.KNOWN, "net", ENTRY)
+    monkeypatch.setitem(downloads.entries(), "net", ENTRY)
 
 
 @pytest.fixture
@@ -29,11 +32,11 @@ def serve(monkeypatch):
     """A server on this machine that answers every request with the given bytes."""
     servers = []
 
-    def start(content):
+    def start(content, *, announced=None, status=200):
         class Answer(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
+                self.send_response(status)
+                self.send_header("Content-Length", str(announced or len(content)))
                 self.end_headers()
                 self.wfile.write(content)
 
@@ -43,8 +46,8 @@ def serve(monkeypatch):
         server = http.server.HTTPServer(("127.0.0.1", 0), Answer)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
-        fields = {**vars(ENTRY), "url": f"http://127.0.0.1:{server.server_port}/net"}
-        monkeypatch.setitem(downloads.KNOWN, "net", downloads.WeightFile(**fields))
+        entry = dataclasses.replace(ENTRY, url=f"http://127.0.0.1:{server.server_port}/net")
+        monkeypatch.setitem(downloads.entries(), "net", entry)
 
     yield start
     for server in servers:
@@ -69,12 +72,14 @@ def test_a_file_in_torchs_cache_is_found(tmp_path):
     assert downloads.locate("net") == path
 
 
-def test_torchs_cache_is_sought_where_torch_would_look(monkeypatch):
+@pytest.mark.parametrize("variable", ["TORCH_HOME", "XDG_CACHE_HOME"])
+def test_torchs_cache_is_sought_where_torch_would_look(tmp_path, monkeypatch, variable):
     torch_hub = pytest.importorskip("torch.hub")
-    assert str(downloads._torch_hub()) == torch_hub.get_dir() + "/checkpoints"
     monkeypatch.delenv("TORCH_HOME")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/nowhere")
-    assert str(downloads._torch_hub()) == torch_hub.get_dir() + "/checkpoints"
+    monkeypatch.setenv(variable, str(tmp_path / "elsewhere"))
+    path = _put(Path(torch_hub.get_dir()) / "checkpoints")
+    assert path.is_relative_to(tmp_path)
+    assert downloads.locate("net") == path
 
 
 def test_the_variable_goes_before_every_folder(tmp_path, monkeypatch):
@@ -127,6 +132,20 @@ def test_a_wrong_download_leaves_nothing_behind(tmp_path, serve, content):
     assert list((tmp_path / "home" / "weights").iterdir()) == []
 
 
+def test_a_transfer_that_breaks_off_leaves_nothing_behind(tmp_path, serve):
+    serve(CONTENT, announced=2 * len(CONTENT))
+    with pytest.raises(Unavailable, match="could not be fetched"):
+        downloads.locate("net", fetch=True)
+    assert list((tmp_path / "home" / "weights").iterdir()) == []
+
+
+def test_an_address_that_is_gone_is_told(tmp_path, serve):
+    serve(b"", status=404)
+    with pytest.raises(Unavailable, match=r"could not be fetched .*404.*put it into"):
+        downloads.locate("net", fetch=True)
+    assert list((tmp_path / "home" / "weights").iterdir()) == []
+
+
 def test_fetching_without_a_network_says_where_to_put_the_file(tmp_path):
     with pytest.raises(Unavailable, match=r"could not be fetched.*put it into"):
         downloads.locate("net", fetch=True)
@@ -152,7 +171,7 @@ def test_an_unknown_name_brings_the_nearest():
         downloads.locate("inception")
 
 
-@pytest.mark.parametrize("entry", downloads.KNOWN.values(), ids=downloads.KNOWN)
+@pytest.mark.parametrize("entry", downloads.entries().values(), ids=lambda entry: entry.name)
 def test_a_digest_is_whole_or_stands_in_the_name_as_torch_writes_it(entry):
     assert len(entry.sha256) == 64 or entry.file.endswith(f"-{entry.sha256}.pth")
     assert entry.url.endswith(f"/{entry.file}")

@@ -80,7 +80,7 @@ def fetch(
     from bench import downloads, plugins
     from bench.errors import BadInput
 
-    chosen = plugins.choose("weight file", names, list(downloads.KNOWN), "bench metrics fetch --help")
+    chosen = plugins.choose("weight file", names, list(downloads.entries()), "bench metrics fetch --help")
     if source and len(chosen) != 1:
         raise BadInput(f"--from brings one file, but {len(chosen)} are named.")
     for name in chosen:

@@ -67,8 +67,8 @@ def test_the_published_file_is_read_under_its_own_names(network, monkeypatch, tm
     state = network.state_dict()
     path = tmp_path / "network-bsds500.pth"
     torch.save({name.replace("net", "module", 1): tensor for name, tensor in state.items()}, path)
-    entry = dataclasses.replace(downloads.KNOWN["hed-bsds500"], sha256=digest.of_file(path))
-    monkeypatch.setitem(downloads.KNOWN, "hed-bsds500", entry)
+    entry = dataclasses.replace(downloads.entry("hed-bsds500"), sha256=digest.of_file(path))
+    monkeypatch.setitem(downloads.entries(), "hed-bsds500", entry)
     monkeypatch.setenv(downloads.variable("hed-bsds500"), str(path))
     found = hed.published()
     assert found.keys() == state.keys()

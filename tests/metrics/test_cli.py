@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 import tomllib
@@ -63,11 +64,11 @@ def test_an_unknown_metric_ends_with_status_2_and_one_line(bench):
 
 def test_a_brought_file_is_taken_over(bench, tmp_path, monkeypatch):
     content = b"weights"
-    entry = {**vars(downloads.KNOWN["inception-fid"]), "sha256": digest.of_bytes(content)}
-    monkeypatch.setitem(downloads.KNOWN, "inception-fid", downloads.WeightFile(**entry))
+    entry = dataclasses.replace(downloads.entry("inception-fid"), sha256=digest.of_bytes(content))
+    monkeypatch.setitem(downloads.entries(), "inception-fid", entry)
     (tmp_path / "brought.pth").write_bytes(content)
     status, out, _ = bench("metrics", "fetch", "inception-fid", "--from", tmp_path / "brought.pth")
-    assert (status, out.strip()) == (0, str(tmp_path / "home" / "weights" / entry["file"]))
+    assert (status, out.strip()) == (0, str(tmp_path / "home" / "weights" / entry.file))
     assert metric_registry.unavailable("fid") is None
 
 

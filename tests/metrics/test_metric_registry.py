@@ -23,7 +23,7 @@ def test_every_card_says_what_a_table_and_a_reader_need(name):
     assert card.better in ("higher", "lower")
     assert card.scope in ("whole", "hole")
     assert min(map(len, (card.title, card.formula, card.reference, card.tolerance))) > 0
-    assert set(metric_registry.weights(name)) <= set(downloads.KNOWN)
+    assert set(metric_registry.weights(name)) <= set(downloads.entries())
     assert not card.extractor or card.extractor in metric_registry.extractors()
 
 
@@ -69,7 +69,7 @@ def test_a_metric_without_its_networks_weights_says_which_file_to_bring():
 @pytest.mark.usefixtures("bare")
 def test_a_damaged_weight_file_makes_a_metric_unavailable(tmp_path):
     (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / downloads.KNOWN["inception-fid"].file).write_bytes(b"half")
+    (tmp_path / "weights" / downloads.entry("inception-fid").file).write_bytes(b"half")
     assert "SHA-256" in str(metric_registry.unavailable("kid"))
 
 
