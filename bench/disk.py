@@ -36,6 +36,26 @@ def write_text(path: Path, content: str) -> None:
         beside.write_text(content, encoding="utf-8", newline="\n")
 
 
+def holder(folder: Path) -> int | None:
+    """The number of the process that holds a folder by `locked`; None where nobody does, 0 where it is not known."""
+    try:
+        with (folder / ".lock").open("r") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                number = file.read().strip()
+                return int(number) if number.isdigit() else 0
+    except OSError:
+        pass
+    return None
+
+
+def sweep(folder: Path) -> None:
+    """Take away what killed processes had begun to write; whoever calls holds the folder."""
+    for path in folder.rglob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder, made if it is missing, for this process; the lock goes with the process, however it ends.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from typing import Literal
 
@@ -158,6 +157,26 @@ class Preparation:
 
 
 @dataclass(frozen=True)
+class ProtocolSettings:
+    """How every number of a run is made: what must be the same in two of them that are put side by side."""
+
+    preparation: Preparation
+    composite: bool
+    rounding: Literal["round", "truncate"]
+
+    def differences(self, other: ProtocolSettings) -> list[str]:
+        """A phrase for each field in which two differ: `composite is True and False`."""
+        pairs = [(field.name, getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
+        return [f"{name} is {_plain(one)} and {_plain(two)}" for name, one, two in pairs if one != two]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Preparation):
+        return ", ".join(f"{name} {part}" for name, part in asdict(value).items())
+    return str(value)
+
+
+@dataclass(frozen=True)
 class Protocol:
     """Everything that decides a number. Data in `bench/protocols/NAME@VERSION.toml`."""
 
@@ -186,10 +205,9 @@ class Protocol:
     """Why the protocol cannot be run as its source describes it; empty where it can."""
     notes: str = ""
 
-    def settings(self) -> dict[str, object]:
-        """The fields that decide a number, as plain data for the digest (titles, origins and notes are left out)."""
-        plain = dataclasses.asdict(self)
-        return {key: plain[key] for key in ("preparation", "composite", "rounding")}
+    def settings(self) -> ProtocolSettings:
+        """The fields that decide a number whatever is measured (masks and metrics are a run's own)."""
+        return ProtocolSettings(self.preparation, self.composite, self.rounding)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bench import paths
 from bench.report import fill, results
 from bench.report.formats import markdown
 from bench.report.table import Report, Row, TableCell
-from bench.runfolder.record import read_run
+from bench.runfolder import record
 
 HOUSE = Path(__file__).parent.parent
 README = HOUSE / "README.md"
@@ -35,7 +35,7 @@ REST = (
 def section(run: Path) -> str:
     """What stands between the two marks: the picture, the table, the command behind them."""
     table = markdown.render(excerpt(run)).replace(str(paths.home()), "BENCH_HOME")
-    command = read_run(run)["command"]
+    command = record.read(run).command
     parts = (f"![{alt(run)}](docs/images/demo.jpg)", table.strip(), f"Made by `{command}` and `make docs`. {REST}")
     return f"{BEGIN}\n" + "\n\n".join(parts) + f"\n{END}"
 
@@ -64,7 +64,7 @@ def _bare(row: Row) -> tuple[TableCell, ...]:
 def names(run: Path) -> list[str]:
     """The models that the picture has room for: those with the highest PSNR in its cells, best first."""
     loaded = results.load(run)
-    ready = [name for name, facts in loaded.facts["models"].items() if not facts["reason"]]
+    ready = [name for name, model in loaded.record.models.items() if model.digest]
     return sorted(ready, key=lambda name: -sum(loaded.numbers[name, *cell, "psnr"].value for cell in CELLS))[:ROOM]
 
 

@@ -48,7 +48,7 @@ DECILES = ("20-30", "30-40", "40-50", "50-60")
 def page(run: Path) -> str:
     """The whole page."""
     loaded = results.load(run)
-    parts = [HEAD, f"```\n{loaded.facts['command']}\n```\n"]
+    parts = [HEAD, f"```\n{loaded.record.command}\n```\n"]
     parts += ["## What the starters learned\n", *margins(loaded)]
     parts += ["\n## Where learning pays\n", *ahead(loaded)]
     parts += ["\n## Quality\n", quality(run)]
@@ -69,7 +69,7 @@ def margins(run: Run) -> Iterator[str]:
         "| beats the best classical in both |"
     )
     yield "|---|--:|--:|--:|--:|--:|--:|---|"
-    kinds = {name: facts["kind"] for name, facts in run.facts["models"].items() if not facts["reason"]}
+    kinds = {name: model.kind for name, model in run.record.models.items() if not model.reason}
     best = {
         metric: max(late(run, name, metric) for name in kinds if kinds[name] == "classical") for metric in SHOWN[:2]
     }
@@ -94,8 +94,8 @@ def margins(run: Run) -> Iterator[str]:
 
 def ahead(run: Run) -> Iterator[str]:
     """How many learned models pass the best classical one, cell by cell."""
-    buckets = tuple(dict.fromkeys(cell.partition("/")[2] for cell in run.facts["settings"]["cells"]))
-    kinds = {name: facts["kind"] for name, facts in run.facts["models"].items() if not facts["reason"]}
+    buckets = tuple(dict.fromkeys(cell.partition("/")[2] for cell in run.record.settings.cells))
+    kinds = {name: model.kind for name, model in run.record.models.items() if not model.reason}
     yield "Starters that pass the best classical model of a cell:\n"
     yield "| | | " + " | ".join(f"{bucket} %" for bucket in buckets) + " |"
     yield "|---|---|" + "--:|" * len(buckets)

@@ -1,10 +1,15 @@
 """Checks of a CUDA device are left out where there is none, and no test inherits the silence of another."""
 
+import json
 import sys
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench import cli, progress
+from bench.runfolder import record
+from bench.runfolder.record import Record
 
 pytest_plugins = ("tests.fill", "tests.metrics.sets", "tests.metrics.stored")
 """Fixtures that several rooms use; tests import nothing from one another."""
@@ -39,3 +44,17 @@ def pytest_collection_modifyitems(items):
         if not torch.cuda.is_available():
             for item in marked:
                 item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def edit_record():
+    """Change what a run folder's record says: `edit` gets it as plain data; the digest follows."""
+
+    def change(root: Path, edit):
+        plain = json.loads((root / "run.json").read_text())
+        del plain["digest"]
+        edit(plain)
+        (root / "run.json").write_text(record.text(msgspec.convert(plain, Record)))
+        return root
+
+    return change

@@ -13,6 +13,7 @@ import typer
 from bench import progress
 from bench.cli import _options as options
 from bench.errors import BadInput
+from bench.runfolder.names import RESULTS, SUMMARY
 from bench.types import Execution, RunSpec
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def report(outcome: Outcome, *, shown: bool, as_json: bool, quiet: bool) -> None
         print(outcome.summary.to_json(orient="records", indent=1))
     elif not quiet:
         tables = f"bench report {shlex.quote(str(outcome.root))}"
-        print(f"{outcome.root}: results.parquet, summary.parquet. Tables: {tables}")
+        print(f"{outcome.root}: {RESULTS}, {SUMMARY}. Tables: {tables}")
     raise typer.Exit(1 if outcome.faults else 0)
 
 

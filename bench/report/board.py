@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
+import pyarrow as pa
 
-from bench import digest
 from bench.errors import BadInput
 from bench.report import page as pages
 from bench.report import submission
 from bench.report.page import build
 from bench.report.results import Run
-from bench.runfolder.names import component
+from bench.runfolder import record, tables
+from bench.runfolder.names import RESULTS, SUMMARY
+from bench.runfolder.pictures import SHOWN, kept, output, shown
+from bench.runfolder.record import ModelRecord, Record
 
 PAGE = Path(pages.__file__).parent
 
@@ -66,7 +67,7 @@ def write(folder: Path, out: Path) -> Board:
 
 def _group(run: Run) -> str:
     """Runs of one group have the same images, masks, protocol and metric versions."""
-    return digest.of_settings([run.facts["settings"], run.facts["protocol"]["name"]])[:8]
+    return run.record.settings.digest[:8]
 
 
 def _part(name: str, runs: dict[str, Run], scratch: Path, out: Path) -> dict[str, Any]:
@@ -77,53 +78,66 @@ def _part(name: str, runs: dict[str, Run], scratch: Path, out: Path) -> dict[str
         {
             "archive": archive,
             "models": ", ".join(run.models),
-            "version": run.facts["versions"].get("inpainting-bench", ""),
-            "device": run.facts["device"],
-            "command": run.facts["command"],
+            "version": run.record.versions.get("inpainting-bench", ""),
+            "device": run.record.device,
+            "command": run.record.command,
         }
         for archive, run in runs.items()
     ]
-    facts = {"dataset": joined["spec"]["dataset"], "images": joined["images"], "protocol": joined["protocol"]["name"]}
-    return facts | {"path": f"{root.name}/index.html", "masks": ", ".join(joined["mask_sets"]), "rows": rows}
+    facts = {"dataset": joined.spec.dataset, "images": joined.images, "protocol": joined.protocol.name}
+    return facts | {"path": f"{root.name}/index.html", "masks": ", ".join(joined.mask_sets), "rows": rows}
 
 
-def join(runs: dict[str, Run], root: Path) -> dict[str, Any]:
-    """Write one run folder with the models of several runs of the same settings, and return its facts.
+def join(runs: dict[str, Run], root: Path) -> Record:
+    """Write one run folder with the models of several runs of the same settings, and return its record.
 
     A model that several runs hold with the same outputs stands once; with others, it carries its archive's name.
     """
-    seen: dict[str, tuple[str, ...]] = {}
-    tables: dict[str, list[pd.DataFrame]] = {"results.parquet": [], "summary.parquet": []}
-    first = next(iter(runs.values()))
-    facts = first.facts | {"models": {}, "digests": {"settings": first.facts["digests"]["settings"]}, "name": root.name}
+    root.mkdir(parents=True, exist_ok=True)
+    seen: dict[str, list[bytes]] = {}
+    held: dict[str, list[pa.Table]] = {RESULTS: [], SUMMARY: []}
+    models: dict[str, ModelRecord] = {}
     for archive, run in runs.items():
         named = {}
-        rows = pd.read_parquet(run.root / "results.parquet")
-        for model in run.models:
-            outputs = tuple(rows.loc[rows["model"] == model, "output_digest"])
+        for model, outputs in _outputs(run).items():
             if seen.get(model) == outputs:
                 continue
             named[model] = f"{model} [{archive}]" if model in seen else model
             seen[named[model]] = outputs
-            facts["models"][named[model]] = run.facts["models"].get(model, {})
-            facts["digests"][named[model]] = run.facts["digests"].get(model, "")
-        for table, parts in tables.items():
-            frame = pd.read_parquet(run.root / table)
-            frame = frame[frame["model"].isin(named)]
-            parts.append(frame.assign(model=frame["model"].map(named)))
+            models[named[model]] = run.record.models[model]
+        for name, joined in held.items():
+            joined.append(_renamed(tables.read(run.root / name), named))
         _copy_pictures(run, named, root)
-    root.mkdir(parents=True, exist_ok=True)
-    for table, parts in tables.items():
-        pd.concat(parts, ignore_index=True).to_parquet(root / table, index=False)
-    (root / "run.json").write_text(json.dumps(facts), encoding="utf-8")
-    return facts
+    for name, joined in held.items():
+        tables.write(root / name, joined[0].schema, joined)
+    first = next(iter(runs.values()))
+    pictures = dict.fromkeys(image for run in runs.values() for image in run.record.kept)
+    whole = replace(first.record, name=root.name, models=models, kept=tuple(pictures))
+    record.write(root, whole, record.read_images(first.root, first.record))
+    return whole
+
+
+def _outputs(run: Run) -> dict[str, list[bytes]]:
+    """Model -> digests of its outputs, in the order of its rows."""
+    found: dict[str, list[bytes]] = {model: [] for model in run.models}
+    rows = tables.read(run.root / RESULTS, ["model", "output_digest"])
+    for model, output_digest in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+        found[model].append(output_digest)
+    return found
+
+
+def _renamed(table: pa.Table, named: dict[str, str]) -> pa.Table:
+    """The rows of some models, under other names."""
+    models = table.column("model").to_pylist()
+    rows = table.filter(pa.array([model in named for model in models])).replace_schema_metadata()
+    place = table.schema.get_field_index("model")
+    return rows.set_column(place, "model", pa.array([named[model] for model in models if model in named], pa.string()))
 
 
 def _copy_pictures(run: Run, named: dict[str, str], root: Path) -> None:
-    renamed = {component(model): component(new) for model, new in named.items()}
-    renamed |= {name: name for name in ("truth", "mask", "masked")}
-    for path in (run.root / "images").rglob("*.png"):
-        if path.stem in renamed:
-            target = root / path.relative_to(run.root).with_name(f"{renamed[path.stem]}.png")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+    for one in kept(run.root, run.record):
+        names = {shown(*one.place, what): shown(*one.place, what) for what in SHOWN}
+        names |= {output(*one.place, old): output(*one.place, new) for old, new in named.items() if old in one.models}
+        for source, name in names.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(run.root / source, root / name)

@@ -18,7 +18,8 @@ from bench.report import fill, layout, results, series
 from bench.report.page.gallery import COMMON
 from bench.report.results import Run
 from bench.report.table import Row, Table
-from bench.runfolder.names import MODELS, component
+from bench.runfolder.names import RECORD
+from bench.runfolder.pictures import Kept, kept
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,7 +105,7 @@ def _table(run: Run, choice: Choice) -> tuple[str, Table, str]:
         raise BadInput(f"{run.root}: {reason}.")
     metric = choice.metric or run.metrics[0]
     if metric not in run.metrics:
-        raise UnknownName("metric", [metric], run.metrics, "run.json")
+        raise UnknownName("metric", [metric], run.metrics, RECORD)
     tables = fill.fill(layout.load("general"), [run], "none").tables
     table = tables[list(run.families).index(mask_set)]
     titles = {_key(row, "metric"): row.banner for row in table.rows}
@@ -121,7 +122,7 @@ def _models(run: Run, choice: Choice) -> list[str]:
     """The models that were named, as the run calls them."""
     found = {name: run.find_model(name)[0] for name in choice.models}
     if missed := [name for name, model in found.items() if not model]:
-        raise UnknownName("model", missed, run.models, str(run.root / "run.json"))
+        raise UnknownName("model", missed, run.models, str(run.root / RECORD))
     return list(found.values())
 
 
@@ -175,30 +176,25 @@ def _finished(figure: Figure, axes: Any) -> Figure:
 
 def grid(run: Run, choice: Choice, width: float) -> Figure:
     """Pictures that the run kept: a row an image; truth, masked image and a column for each model."""
-    from PIL import Image
-
     rows = _kept(run, choice)
-    columns = [*COMMON, *_shown(run, choice, rows)]
+    models = _shown(run, choice, rows)
+    columns = [*COMMON, *models]
     side = width / len(columns)
     figure = _sheet(width, side * len(rows), pad=0.01)
     places = figure.subplots(len(rows), len(columns), squeeze=False)
-    for folder, line in zip(rows, places, strict=True):
-        for name, axes in zip(columns, line, strict=True):
-            with Image.open(_file(folder, name)) as picture:
-                axes.imshow(picture, interpolation="lanczos", interpolation_stage="rgba")
+    for row, line in zip(rows, places, strict=True):
+        pictures = [*map(row.given, COMMON), *map(row.made, models)]
+        for picture, axes in zip(pictures, line, strict=True):
+            axes.imshow(picture, interpolation="lanczos", interpolation_stage="rgba")
             axes.set_axis_off()
     for name, axes in zip(columns, places[0], strict=True):
-        title = str(run.facts.get("models", {}).get(name, {}).get("title", name.capitalize()))
+        title = run.record.models[name].title if name in run.record.models else name.capitalize()
         axes.set_title(title, pad=2, fontsize=min(8.0, 100 * side / max(len(title), 10)))
     return figure
 
 
-def _file(folder: Path, name: str) -> Path:
-    return folder / f"{name}.png" if name in COMMON else folder / MODELS / f"{component(name)}.png"
-
-
-def _kept(run: Run, choice: Choice) -> list[Path]:
-    """Folders of the kept pictures of one cell."""
+def _kept(run: Run, choice: Choice) -> list[Kept]:
+    """The kept pictures of one cell."""
     mask_set, reason = (choice.masks and run.find_masks(choice.masks)) or (next(iter(run.families)), "")
     if reason:
         raise BadInput(f"{run.root}: {reason}.")
@@ -206,19 +202,18 @@ def _kept(run: Run, choice: Choice) -> list[Path]:
     bucket = choice.bucket or buckets[len(buckets) // 2]
     if bucket not in buckets:
         raise BadInput(f"{run.root} has no bucket {bucket} of {mask_set}; it has {', '.join(buckets)}.")
-    place = run.root / "images" / component(mask_set) / bucket
-    held = {folder.name: folder for folder in sorted(place.glob("*"))}
+    held = {one.image: one for one in kept(run.root, run.record) if one.place[:2] == (mask_set, bucket)}
     if not held:
         raise BadInput(f"{run.root} kept no pictures of {mask_set}, {bucket} %: bench run ... --keep-images 8")
-    if missed := [name for name in choice.images if component(name) not in held]:
-        raise UnknownName("kept image", missed, held, str(place))
-    return [held[component(name)] for name in choice.images] or list(held.values())[:4]
+    if missed := [name for name in choice.images if name not in held]:
+        raise UnknownName("kept image", missed, held, f"{run.root}, {mask_set} {bucket}")
+    return [held[name] for name in choice.images] or list(held.values())[:4]
 
 
-def _shown(run: Run, choice: Choice, rows: Sequence[Path]) -> list[str]:
+def _shown(run: Run, choice: Choice, rows: Sequence[Kept]) -> list[str]:
     """The models of a grid: those named, or all whose pictures are there in every row."""
     named = _models(run, choice)
-    there = [name for name in run.models if all(_file(row, name).is_file() for row in rows)]
+    there = [name for name in run.models if all(name in row.models for row in rows)]
     if bare := [name for name in named if name not in there]:
         raise BadInput(f"{run.root} kept no pictures of {', '.join(bare)} for these images.")
     return named or there

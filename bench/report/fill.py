@@ -147,21 +147,21 @@ class Filler:
             return "all ratios" if value == "0-100" else f"{value} %"
         if dimension == "metric":
             card = self.cells.card(value)
-            unit = f", {card['unit']}" if card.get("unit") else ""
-            return f"{card.get('title', value)}{unit} {ARROWS.get(str(card.get('better')), '')}".strip()
+            unit = f", {card.unit}" if card and card.unit else ""
+            return f"{card.title if card else value}{unit} {ARROWS.get(card.better if card else '', '')}".strip()
         if dimension == "model":
             return self.model(value)
         return value
 
     def model(self, name: str) -> str:
         """A model's title, with its name where several share the title, its weights unless official, and a dagger."""
-        models = [run.facts.get("models", {}) for run in self.cells.runs]
-        facts: dict[str, object] = next((known[name] for known in models if name in known), {})
-        title = str(facts.get("title") or name)
-        shared = any(key != name and other.get("title") == title for known in models for key, other in known.items())
-        weights = str(facts.get("weights") or "")
-        more = name if shared else weights if facts.get("kind") == "learned" and weights != "official" else ""
-        return title + (f" ({more})" if more else "") + ("†" if facts.get("contaminated") else "")
+        models = [run.record.models for run in self.cells.runs]
+        found = next((known[name] for known in models if name in known), None)
+        if found is None:
+            return name
+        shared = any(key != name and other.title == found.title for known in models for key, other in known.items())
+        more = name if shared else found.weights if found.kind == "learned" and found.weights != "official" else ""
+        return found.title + (f" ({more})" if more else "") + ("†" if found.contaminated else "")
 
     def under(self, ours: list[list[Values]], place: int) -> str:
         """The number of images below a column's head, where all its numbers share it."""
@@ -179,7 +179,8 @@ class Filler:
         out = [[list(values) for values in line] for line in ours]
         for key, places in rivals.items():
             rows = [ours[i][j][k] for i, j, k in places]
-            better = str(self.cells.card(dict(key).get("metric", "")).get("better", ""))
+            card = self.cells.card(dict(key).get("metric", ""))
+            better = card.better if card else ""
             found = highlight([self.rival(value) for value in rows], better, self.layout.marking)
             for (i, j, k), value, mark in zip(places, rows, found, strict=True):
                 out[i][j][k] = replace(value, bold=mark.bold, underlined=mark.underlined)

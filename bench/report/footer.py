@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from bench.report.layout import Layout
 from bench.report.results import Run
 from bench.report.table import DIFFERS, Table, Value
 from bench.stats import MINIMUM_IMAGES
+from bench.types import Preparation
 
 SHORT = 12
 """Digits of a digest that are shown."""
@@ -57,38 +57,24 @@ def _printed(layout: Layout, values: list[Value]) -> Iterator[str]:
 
 def origin(run: Run) -> Iterator[str]:
     """How a run was made: protocol, images, masks, command, digests."""
-    facts = run.facts
-    protocol, spec = facts["protocol"], facts["spec"]
+    made = run.record
+    protocol = made.protocol
     images = max((number.images for number in run.numbers.values()), default=0)
     yield (
-        f"Protocol {protocol['name']}: {protocol.get('title', '')}; {_preparation(protocol.get('preparation', {}))}, "
-        f"{'composited' if protocol.get('composite') else 'raw output'}, 8 bits by {protocol.get('rounding')}."
+        f"Protocol {protocol.name}: {protocol.title}; {_preparation(protocol.preparation)}, "
+        f"{'composited' if protocol.composite else 'raw output'}, 8 bits by {protocol.rounding}."
     )
-    split = f" {spec['split']}" if spec.get("split") else ""
-    yield f"Images: {run.dataset}{split}, {images}. Masks: {_masks(facts.get('mask_sets', {}))}."
-    for name, model in facts.get("models", {}).items():
-        if model.get("contaminated"):
-            yield f"† {name}: {model.get('reason') or 'its weights have seen this data set in training'}."
-    made = {"Made by": facts.get("command"), "on": facts.get("device"), "at": facts.get("created")}
-    yield " ".join(f"{word} {value}" for word, value in made.items() if value) + "."
-    if facts.get("digests"):
-        yield "Digests: " + ", ".join(f"{key} {str(value)[:SHORT]}" for key, value in _flat(facts["digests"])) + "."
+    split = f" {made.spec.split}" if made.spec.split else ""
+    masks = ", ".join(f"{name} ({one.digest[:SHORT]})" for name, one in made.mask_sets.items())
+    yield f"Images: {run.dataset}{split}, {images}. Masks: {masks}."
+    for name, model in made.models.items():
+        if model.contaminated:
+            yield f"† {name}: {model.reason or 'its weights have seen this data set in training'}."
+    yield f"Made by {made.command} on {made.device}."
+    yield "Digests: " + ", ".join(f"{name} {digest[:SHORT]}" for name, digest in made.digests.items()) + "."
 
 
-def _preparation(preparation: dict[str, Any]) -> str:
-    size = preparation.get("size_px")
-    if not size:
+def _preparation(preparation: Preparation) -> str:
+    if not preparation.size_px:
         return "original size"
-    return f"{size} px, crop {preparation.get('crop')}, {preparation.get('resample')}"
-
-
-def _masks(sets: dict[str, dict[str, Any]]) -> str:
-    return ", ".join(f"{name} ({facts.get('digest', '')[:SHORT]})" for name, facts in sets.items())
-
-
-def _flat(digests: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in digests.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{above}{key} ")
-        else:
-            yield f"{above}{key}", value
+    return f"{preparation.size_px} px, crop {preparation.crop}, {preparation.resample}"

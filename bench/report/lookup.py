@@ -10,6 +10,7 @@ from bench.report import cards, published
 from bench.report.layout import Layout
 from bench.report.results import Number, Run
 from bench.report.table import DIFFERS, EMPTY, MINUS, Value
+from bench.types import MetricCard
 
 FACTS = {
     "parameters": (1e6, 3, "M"),
@@ -17,7 +18,7 @@ FACTS = {
     "images_per_second": (1.0, 1, ""),
     "memory_bytes": (2.0**20, 0, " MiB"),
 }
-"""What `run.json` may say of a model that is no metric: the unit it is shown in, its decimals and its sign."""
+"""What a record may say of a model that is no metric: the unit it is shown in, its decimals and its sign."""
 Select = dict[str, str]
 """What picks a number: a selector of `layout.SELECTORS` -> its value."""
 
@@ -78,8 +79,8 @@ class Lookup:
 
     def decimals(self, name: str) -> int:
         """Digits behind the point of a metric as the layout calls it: the layout's, the card's, or those of a fact."""
-        metric = next((known for known in self.variants(name) if self.card(known)), name)
-        usual = FACTS[metric][1] if metric in FACTS else int(str(self.card(metric).get("decimals", 3)))
+        card = next((card for known in self.variants(name) if (card := self.card(known))), None)
+        usual = FACTS[name][1] if name in FACTS else card.decimals if card else 3
         return self.layout.decimals.get(name, usual)
 
     def format(self, value: float, name: str, sign: str = "") -> str:
@@ -132,9 +133,9 @@ class Lookup:
         text = self.format(gap, metric, "+") + (DIFFERS if other else "")
         return Value(text, source="difference", keys=mine.keys, number=gap)
 
-    def card(self, metric: str) -> dict[str, object]:
-        """The metric's card from a run, empty where no run has it."""
-        return next((run.facts["metrics"][metric] for run in self.runs if metric in run.facts.get("metrics", {})), {})
+    def card(self, metric: str) -> MetricCard | None:
+        """The metric's card from a run, None where no run has it."""
+        return next((run.record.metrics[metric] for run in self.runs if metric in run.record.metrics), None)
 
 
 def _in_run(run: Run, select: Select) -> Found:
@@ -154,8 +155,8 @@ def _in_run(run: Run, select: Select) -> Found:
 
 
 def _fact(run: Run, model: str, name: str) -> Found:
-    value = run.facts["models"].get(model, {}).get(name)
-    number = Number(reason=f"the run does not say {name} of its models") if value is None else Number(float(value))
+    value = getattr(run.record.models.get(model), name, None)
+    number = Number(float(value)) if value else Number(reason=f"the run does not say {name} of its models")
     return Found(number, run, (model, "", "", name))
 
 

@@ -1,8 +1,7 @@
-"""What a run left, as the report reads it: `run.json`, `summary.parquet` and, for paired tests, `results.parquet`."""
+"""What a run left, as the report reads it: its record, its summary and, for paired tests, its rows."""
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from bench.disk import holder
 from bench.errors import BadInput, NotComparable
 from bench.report.rows import ModelRows
+from bench.runfolder import record, tables
+from bench.runfolder.names import RESULTS, SUMMARY
+from bench.runfolder.record import Record
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder. `facts` is its `run.json`."""
+    """One run folder, as far as reports read it."""
 
     root: Path
-    facts: dict[str, Any]
+    record: Record
     numbers: dict[tuple[str, str, str, str], Number]
     """(model, mask set, bucket, metric) -> number."""
     families: dict[str, str]
@@ -53,24 +54,24 @@ class Run:
     @property
     def dataset(self) -> str:
         """The data set that was measured."""
-        return str(self.facts["spec"]["dataset"])
+        return self.record.spec.dataset
 
     @property
     def protocol(self) -> str:
         """The protocol's name without its version."""
-        return str(self.facts["protocol"]["name"]).partition("@")[0]
+        return self.record.protocol.name.partition("@")[0]
 
     @cached_property
     def models(self) -> tuple[str, ...]:
-        """As `run.json` orders them, then what only the summary knows."""
+        """As the record orders them, then what only the summary knows."""
         seen = (model for model, *_ in self.numbers)
-        return tuple(dict.fromkeys([*self.facts.get("models", {}), *seen]))
+        return tuple(dict.fromkeys([*self.record.models, *seen]))
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
         """In the protocol's order."""
         seen = (metric for *_, metric in self.numbers)
-        return tuple(dict.fromkeys([*self.facts.get("metrics", {}), *seen]))
+        return tuple(dict.fromkeys([*self.record.metrics, *seen]))
 
     def find_model(self, name: str) -> tuple[str, str]:
         """The run's own name for a model of a layout (`deepgin` finds `deepgin@starter`), or the reason why not."""
@@ -119,7 +120,7 @@ class Run:
 
     def rows_of(self, model: str) -> ModelRows | None:
         """A model's rows; None for a run that left none."""
-        path = self.root / "results.parquet"
+        path = self.root / RESULTS
         if model not in self._rows:
             self._rows[model] = rows = ModelRows(path, model) if path.is_file() else None
             if rows is not None:
@@ -129,29 +130,28 @@ class Run:
 
 def load(root: Path) -> Run:
     """Read a run folder; raises `BadInput` where it is none or has no results yet."""
-    try:
-        facts = json.loads((root / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{root} is not a run: it has no run.json. Make one with: bench run --out {root}") from None
-    except (OSError, ValueError) as fault:
-        raise BadInput(f"{root / 'run.json'} cannot be read: {fault}.") from fault
-    path = root / "summary.parquet"
+    made = record.read(root)
+    path = root / SUMMARY
     if not path.is_file():
-        again = facts.get("command") or f"bench run --out {root}"
-        raise BadInput(f"{root} has no results yet: the run was stopped before its end. Go on with: {again}")
-    try:
-        rows = pq.ParquetFile(path).read().to_pylist()
-    except (OSError, pa.ArrowInvalid) as fault:
-        raise BadInput(f"{path} cannot be read: {fault}.") from fault
+        raise BadInput(_unfinished(root, made))
+    rows = tables.read(path).to_pylist()
     ends = {row["bucket"]: (row["bucket_lo"], row["bucket_hi"], row["bucket"]) for row in rows}
     return Run(
         root=root,
-        facts=facts,
+        record=made,
         numbers={(r["model"], r["mask_set"], r["bucket"], r["metric"]): _number(r) for r in rows},
         families={row["mask_set"]: row["family"] for row in rows},
         buckets=tuple(sorted(ends, key=lambda label: ends[label])),
         middles={label: 50 * (lo + hi) for label, (lo, hi, _) in ends.items()},
     )
+
+
+def _unfinished(root: Path, made: Record) -> str:
+    number = holder(root)
+    if number is not None:
+        return f"{root} has no results yet: process {number} is at work on it. Wait for it to end."
+    again = made.command or f"bench run --out {root}"
+    return f"{root} has no results yet: the run was stopped before its end. Go on with: {again}"
 
 
 def _number(row: dict[str, Any]) -> Number:
@@ -174,7 +174,9 @@ def check_comparable(runs: list[Run]) -> None:
     """Runs that share a table must share the protocol and no cell; raises `NotComparable` naming the difference."""
     for other in runs[1:]:
         first = runs[0]
-        if differences := _differences(first.facts["protocol"], other.facts["protocol"]):
+        one, two = first.record.protocol, other.record.protocol
+        names = [f"protocol is {one.name} and {two.name}"] if one.name != two.name else []
+        if differences := names + one.settings().differences(two.settings()):
             raise NotComparable(
                 f"{first.root} and {other.root} were measured in different ways and cannot share a table: "
                 f"{'; '.join(differences)}."
@@ -188,17 +190,3 @@ def check_comparable(runs: list[Run]) -> None:
                     f"{seen[key].root} and {run.root} both hold {', '.join(key)}: leave one of them out."
                 )
             seen[key] = run
-
-
-DECIDES = ("name", "preparation", "composite", "rounding")
-
-
-def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    keys = [key for key in DECIDES if one.get(key) != other.get(key)]
-    return [f"{key} is {_plain(one.get(key))} in the first and {_plain(other.get(key))} in the second" for key in keys]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {part}" for key, part in value.items())
-    return str(value)

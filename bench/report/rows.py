@@ -1,4 +1,4 @@
-"""Rows of `results.parquet` as columns: what one model scored, cell by cell, without a Python object for a row."""
+"""Rows of the results as columns: what one model scored, cell by cell, without a Python object for a row."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from bench.errors import BadInput
+from bench.runfolder import tables
 
 Cell = tuple[str, str]
 """Mask set and bucket."""
@@ -38,12 +37,9 @@ class ModelRows:
     """
 
     def __init__(self, path: Path, model: str) -> None:
-        """Raises `BadInput` where the file cannot be read."""
+        """Raises `BadInput` where the file cannot be read, `Damaged` where it is not what was written."""
         self.path, self.model = path, model
-        try:
-            self._file = pq.ParquetFile(path, read_dictionary=list(NAMES))
-        except (OSError, pa.ArrowInvalid) as fault:
-            raise BadInput(f"{path} cannot be read: {fault}.") from fault
+        self._file = tables.opened(path, names=NAMES)
         self.columns: list[str] = self._file.schema_arrow.names
 
     @cached_property
@@ -59,10 +55,7 @@ class ModelRows:
         return found
 
     def _read(self, *names: str) -> pa.Table:
-        try:
-            return self._file.read_row_groups(self._groups, columns=list(names))
-        except (OSError, pa.ArrowInvalid) as fault:
-            raise BadInput(f"{self.path} cannot be read: {fault}.") from fault
+        return self._file.read_row_groups(self._groups, columns=list(names))
 
     @cached_property
     def _places(self) -> np.ndarray | None:

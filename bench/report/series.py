@@ -46,7 +46,7 @@ def trades(run: Run, table: Table, banner: str) -> list[Trade]:
     for row in table.rows:
         values = [cell.values[0] for cell in row.cells]
         name = dict(values[0].keys).get("model", "")
-        speed = run.facts.get("models", {}).get(name, {}).get("images_per_second") or math.nan
+        speed = (name in run.record.models and run.record.models[name].images_per_second) or math.nan
         mean = fmean(value.number for value in values)
         if row.banner == banner and math.isfinite(mean) and math.isfinite(speed):
             found.append(Trade(row.heads[0], 1 / speed, mean))

@@ -1,7 +1,7 @@
 """Submissions: a run in one archive that can be checked by whoever receives it.
 
-NAME.zip holds `run.json`, `images.txt`, `results.parquet`, `summary.parquet`, the kept pictures, and `digests.json`
-with the SHA-256 of each. Feature vectors stay behind. Equal runs give equal bytes.
+NAME.zip holds the record, the list of images, results, summary and kept pictures of a run, named as in its folder, and
+`digests.json` with the SHA-256 of each. Feature vectors stay behind. Equal runs give equal bytes.
 """
 
 from __future__ import annotations
@@ -9,45 +9,42 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from bench import digest, documents, images
+from bench import digest, documents
 from bench.disk import whole_file
 from bench.errors import BadInput, Unavailable, UnknownName
 from bench.masks import frozen
 from bench.metrics import registry as metric_registry
 from bench.report import results
 from bench.report.results import Run
-from bench.runfolder.names import MODELS, component, is_component
+from bench.runfolder import record, tables
+from bench.runfolder.names import IMAGES, PICTURES, RECORD, RESULTS, SUMMARY, Damaged, is_component
+from bench.runfolder.pictures import kept
 
 FORM = 1
 DIGESTS = "digests.json"
-WHOLE = ("run.json", "images.txt", "results.parquet", "summary.parquet")
-PICTURES = "images/"
+WHOLE = (RECORD, IMAGES, RESULTS, SUMMARY)
 MAX_BYTES = 4 << 30
 """Unpacked archives may not be larger."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 CLOSE = 1e-9
-PIXELS = 32
-"""Hexadecimal digits of a picture's digest in the results."""
 
 
 def pack(root: Path, out: Path) -> int:
     """Write a run's archive and check it; returns its size in bytes.
 
-    The folder of the photographs is left out of `run.json`. Raises `BadInput` for a run without results.
+    The folder of the photographs is left out of the record. Raises `BadInput` for a run without results.
     """
     run = results.load(root)
-    facts = run.facts | {"spec": run.facts["spec"] | {"root": None}}
-    held = {name: (root / name).read_bytes() for name in WHOLE[1:]}
-    held["run.json"] = (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()
-    pictures = sorted(path for path in (root / "images").rglob("*.png"))
-    held |= {path.relative_to(root).as_posix(): path.read_bytes() for path in pictures}
+    record.read_images(root, run.record)
+    pictures = [name for one in kept(root, run.record) for name in one.names()]
+    held = {name: (root / name).read_bytes() for name in (*WHOLE, *pictures)}
+    held[RECORD] = record.text(replace(run.record, spec=replace(run.record.spec, root=None))).encode()
     digests = {name: digest.of_bytes(content) for name, content in sorted(held.items())}
     held[DIGESTS] = (json.dumps({"form": FORM, "sha256": digests}, indent=1) + "\n").encode()
     with whole_file(out) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
@@ -69,7 +66,10 @@ def unpack(archive: Path, out: Path) -> Run:
         raise BadInput(f"it is no archive that can be read: {fault}") from fault
     try:
         run = results.load(out)
-        faults = [*_settings(run), *_summary(run), *_pictures(run)]
+        record.read_images(out, run.record)
+        faults = [*_mask_sets(run), *_summary(run), *_pictures(run)]
+    except Damaged as fault:
+        raise BadInput(f"its {fault.path.relative_to(out)} is damaged: {fault.why}") from fault
     except BadInput:
         raise
     except (KeyError, ValueError, TypeError, AttributeError, OSError) as fault:
@@ -120,20 +120,13 @@ def _digests(content: bytes) -> dict[str, str]:
 
 
 def _is_picture(name: str) -> bool:
-    parts = name.split("/")
-    return name.startswith(PICTURES) and len(parts) in (5, 6) and name.endswith(".png") and all(map(_plain, parts))
+    top, *parts = name.split("/")
+    return top == PICTURES and len(parts) in (4, 5) and name.endswith(".png") and all(map(is_component, parts))
 
 
-def _plain(part: str) -> bool:
-    return is_component(part)
-
-
-def _settings(run: Run) -> Iterator[str]:
-    """The settings have their digest, and the mask sets are those that this installation holds."""
-    settings = run.facts["settings"]
-    if digest.of_settings(settings) != run.facts["digests"]["settings"]:
-        yield "its settings do not have their digest"
-    for name, claimed in settings["mask sets"].items():
+def _mask_sets(run: Run) -> Iterator[str]:
+    """The mask sets are those that this installation holds."""
+    for name, claimed in run.record.settings.mask_sets.items():
         try:
             held = frozen.load(name).digest
         except UnknownName:
@@ -145,7 +138,7 @@ def _settings(run: Run) -> Iterator[str]:
 
 def _summary(run: Run) -> Iterator[str]:
     """Each value of a pair metric is what its rows give."""
-    table = pq.read_table(run.root / "results.parquet").to_pandas()
+    table = tables.read(run.root / RESULTS).to_pandas()
     cells: dict[Any, Any] = dict(iter(table.groupby(["model", "mask_set", "bucket"], sort=False)))
     for (model, mask_set, bucket, metric), number in run.numbers.items():
         if metric not in table.columns or not number.n:
@@ -166,17 +159,10 @@ def _reduced(metric: str, values: np.ndarray) -> float:
 
 
 def _pictures(run: Run) -> Iterator[str]:
-    """Kept pictures are those that were scored."""
-    names = ["image", "model", "mask_set", "bucket", "image_digest", "output_digest"]
-    known: dict[str, bytes] = {}
-    for row in pq.read_table(run.root / "results.parquet", columns=names).to_pylist():
-        place = f"{row['mask_set']}/{row['bucket']}/{component(row['image'])}"
-        known[f"{place}/truth.png"] = row["image_digest"]
-        known[f"{place}/{MODELS}/{component(row['model'])}.png"] = row["output_digest"]
-    for path in sorted((run.root / "images").rglob("*.png")):
-        name = path.relative_to(run.root / "images").as_posix()
-        if path.name in ("mask.png", "masked.png"):
-            continue
-        found = bytes.fromhex(images.digest(np.asarray(images.decode(path, name)))[:PIXELS])
-        if known.get(name) != found:
-            yield f"the picture {name} is not the one that was scored"
+    """Kept pictures are those that were scored, and there are no others."""
+    known: set[str] = set()
+    for one in kept(run.root, run.record):
+        one.check()
+        known |= set(one.names())
+    names = [path.relative_to(run.root).as_posix() for path in sorted((run.root / PICTURES).rglob("*.png"))]
+    yield from (f"the picture {name} is not one that was scored" for name in names if name not in known)

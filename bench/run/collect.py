@@ -166,7 +166,7 @@ def _row(job: Job, model: str, place: int, metric: str, **facts: Any) -> dict[st
         {
             "model": model,
             "mask_set": cell.mask_set,
-            "family": job.mask_sets[cell.mask_set]["family"],
+            "family": job.mask_sets[cell.mask_set].family,
             "bucket": cell.bucket.label,
             "bucket_lo": float(cell.bucket.lo),
             "bucket_hi": float(cell.bucket.hi),

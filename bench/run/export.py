@@ -18,13 +18,12 @@ import numpy as np
 
 from bench import documents
 from bench import images as pictures
-from bench.disk import whole_file
+from bench.disk import whole_file, write_text
 from bench.errors import BadInput, NotComparable
 from bench.models import predictions
 from bench.progress import track
 from bench.run.inputs import Inputs, Photographs
 from bench.run.spec import Job, resolve
-from bench.runfolder.record import write_json
 from bench.types import Cell, RunSpec
 
 MANIFEST = "manifest.json"
@@ -57,7 +56,7 @@ def export(spec: RunSpec, out: Path) -> dict[str, Any]:
             ticker.advance(stop - start)
     wanted = {field.name: getattr(job.spec, field.name) for field in fields(_Wanted)}
     written = {"spec": wanted, "settings": _settings(job), "missing": "0 in masked, 255 in masks", "images": digests}
-    write_json(out / MANIFEST, written)
+    write_text(out / MANIFEST, json.dumps(written, indent=1, ensure_ascii=False) + "\n")
     return written
 
 
@@ -115,7 +114,7 @@ def pinned_to(job: Job, path: Path) -> Job:
 
 
 def _same(job: Job, found: dict[str, Any], path: Path) -> None:
-    wanted = json.loads(json.dumps(_settings(job)))
+    wanted = _settings(job)
     if differ := [field for field in wanted if wanted[field] != found.get(field)]:
         raise NotComparable(
             f"{path} was written with other settings: {', '.join(differ)}. "
@@ -124,7 +123,7 @@ def _same(job: Job, found: dict[str, Any], path: Path) -> None:
 
 
 def _settings(job: Job) -> dict[str, Any]:
-    return {field: value for field, value in job.settings().items() if field != "metrics"}
+    return {field: value for field, value in job.settings.plain().items() if field != "metrics"}
 
 
 def check(job: Job) -> None:

@@ -62,9 +62,8 @@ class Inputs:
 
     @cached_property
     def kept(self) -> frozenset[str]:
-        """The images whose pictures are kept: those with the smallest digests, whatever the order of the work."""
-        count = self.job.spec.keep_images
-        return frozenset(dataset_registry.subset(self.job.ids, count)) if count else frozenset()
+        """The images whose pictures are kept."""
+        return frozenset(self.job.kept)
 
     def photographs(self, start: int, stop: int) -> Photographs:
         """The prepared photographs of a half-open range of the run's images."""

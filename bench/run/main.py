@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.datasets import registry as dataset_registry
-from bench.disk import locked
+from bench.disk import locked, sweep
+from bench.errors import NotComparable
 from bench.metrics import registry as metric_registry
+from bench.models.registry import ModelRef
 from bench.progress import Ticker, track
 from bench.run import collect, estimate, executors, export, plan, provenance
 from bench.run.faults import Faults
 from bench.run.spec import Job, resolve
-from bench.runfolder import record
-from bench.runfolder.names import IMAGES, RECORD, TRUTH, Damaged, component
+from bench.runfolder import record, tables
+from bench.runfolder.names import IMAGES, RESULTS, SUMMARY, TRUTH, Damaged, component
 from bench.runfolder.parts import Parts
+from bench.runfolder.record import ModelRecord, Record
 from bench.types import Execution, RunSpec
 
 
@@ -52,22 +54,44 @@ def run(
         job = export.pinned_to(job, manifest)
     export.check(job)
     execution = execution or Execution()
-    root = out or default_folder(job)
+    root = (out or default_folder(job)).expanduser().absolute()
     with locked(root):
-        record.same_settings(root, job.settings())
-        describe(job, root, execution)
+        before = _enter(job, root)
+        _describe(job, root, execution, before)
         faults: Faults = {}
         damaged: list[Path] = []
         while True:  # vectors may be found damaged only when they are collected
             try:
                 faults |= _fill(job, root, execution, executor)
-                return Outcome(root, _collect(job, root, execution, any_count=any_count), faults)
+                return Outcome(root, _collect(job, root, execution, before, any_count=any_count), faults)
             except Damaged as fault:
                 if fault.path in damaged:
                     raise
                 damaged.append(fault.path)
-                fault.set_aside()
-                Ticker().say(str(fault))
+                _set_aside(fault)
+
+
+def _enter(job: Job, root: Path) -> Record | None:
+    """The record of an earlier start; what a kill left half written is swept away, what is damaged set aside."""
+    sweep(root)
+    try:
+        before = record.read_own(root, job.settings, job.ids)
+        if before and (root / IMAGES).exists():
+            record.read_images(root, before)
+    except Damaged as fault:
+        _set_aside(fault)
+        before = record.read_own(root, job.settings, job.ids)
+    for name in (RESULTS, SUMMARY):
+        try:
+            tables.check(root / name)
+        except Damaged as fault:
+            _set_aside(fault)
+    return before
+
+
+def _set_aside(fault: Damaged) -> None:
+    fault.set_aside()
+    Ticker().say(str(fault))
 
 
 def _fill(job: Job, root: Path, execution: Execution, executor: str) -> Faults:
@@ -80,11 +104,17 @@ def _fill(job: Job, root: Path, execution: Execution, executor: str) -> Faults:
         return executors.choose(executor)(left, job, execution, parts, ticker) if left else {}
 
 
-def _collect(job: Job, root: Path, execution: Execution, *, any_count: bool) -> pd.DataFrame:
+def _collect(job: Job, root: Path, execution: Execution, before: Record | None, *, any_count: bool) -> pd.DataFrame:
     """From all parts, whoever wrote them, to results, summary and record."""
     parts = Parts(root, job.digest)
+    photographs = parts.photographs(len(job.ids))
+    if before and before.photographs not in {"", photographs}:
+        raise NotComparable(
+            f"The photographs of {job.spec.dataset} are not those that {root} was measured on: their prepared pixels "
+            "have another digest. Put the old files back, or give --out another folder."
+        )
     collect.results(job, parts)
-    describe(job, root, execution, collect.model_facts(job, parts))
+    _describe(job, root, execution, before, photographs, collect.model_facts(job, parts))
     return collect.summary(job, parts, any_count=any_count)
 
 
@@ -94,7 +124,7 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
     root = out or default_folder(job)
     parts = Parts(root, job.digest)
     if root.exists():
-        record.same_settings(root, job.settings())
+        record.read_own(root, job.settings, job.ids)
     tasks = remaining(job, parts, execution)
     per_image = estimate.seconds_per_image(job, parts, execution)
     left = estimate.left(tasks, per_image, len(job.cells))
@@ -132,38 +162,38 @@ def remaining(job: Job, parts: Parts, execution: Execution) -> list[plan.Task]:
     return plan.tasks(len(job.ids), shard, {name: parts.done(key) for name, key in keys.items()})
 
 
-def describe(job: Job, root: Path, execution: Execution, measured: dict[str, dict[str, Any]] | None = None) -> None:
-    """Write `run.json` and `images.txt`: what was asked for, what decided the numbers, what was found of the models."""
-    dataset_registry.write_list(root / IMAGES, job.ids)
-    record.write_json(root / RECORD, facts(job, root, execution, measured or {}))
-
-
-def facts(job: Job, root: Path, execution: Execution, measured: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The content of `run.json`."""
+def _describe(
+    job: Job,
+    root: Path,
+    execution: Execution,
+    before: Record | None,
+    photographs: str = "",
+    measured: Mapping[str, dict[str, Any]] | None = None,
+) -> None:
+    """Write the record. What an earlier start found of models and photographs stands until this one has found it."""
     cards = metric_registry.cards()
-    return {
-        "name": root.name,
-        "spec": dataclasses.asdict(job.spec),
-        "settings": job.settings(),
-        "protocol": dataclasses.asdict(job.protocol),
-        "digests": {"settings": job.digest} | {ref.name: ref.digest for ref in job.models},
-        "images": len(job.ids),
-        "models": {ref.name: _model_facts(ref) | measured.get(ref.name, {}) for ref in (*job.models, *job.absent)},
-        "metrics": {
-            name: dataclasses.asdict(cards[name]) for name in (*job.pair_metrics, *job.set_metrics, *job.missing)
-        },
-        "missing": job.missing,
-        "mask_sets": job.mask_sets,
-        "truth": TRUTH,
-    } | provenance.record(device_name=execution.device)
+    old = before.models if before and not measured else {}
+    models = {ref.name: _model_record(ref, (measured or {}).get(ref.name, {})) for ref in (*job.models, *job.absent)}
+    found = Record(
+        name=root.name,
+        spec=job.spec,
+        settings=job.settings,
+        protocol=job.protocol,
+        images=len(job.ids),
+        models={name: old[name] if name in old and old[name].digest == m.digest else m for name, m in models.items()},
+        metrics={name: cards[name] for name in (*job.pair_metrics, *job.set_metrics, *job.missing)},
+        mask_sets=job.mask_sets,
+        missing=job.missing,
+        kept=job.kept,
+        photographs=photographs or (before.photographs if before else ""),
+        **provenance.record(device_name=execution.device),
+    )
+    record.write(root, found, job.ids)
 
 
-def _model_facts(ref: Any) -> dict[str, Any]:
-    return {
-        "title": ref.card.title,
-        "kind": ref.card.kind,
-        "weights": ref.weights,
-        "digest": ref.digest,
-        "reason": ref.reason,
-        "contaminated": False,
-    }
+def _model_record(ref: ModelRef, measured: dict[str, Any]) -> ModelRecord:
+    return ModelRecord(
+        **{"title": ref.card.title, "kind": ref.card.kind, "weights": ref.weights, "digest": ref.digest}
+        | {"reason": ref.reason}
+        | measured
+    )

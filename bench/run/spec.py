@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bench.metrics import registry as metric_registry
 from bench.models import registry as model_registry
 from bench.models.registry import ModelRef
 from bench.protocols import registry as protocols
+from bench.runfolder.record import DatasetSettings, MaskSetRecord, Settings, model_key
 from bench.types import Bucket, Cell, Protocol, RunSpec
 
 
@@ -28,7 +30,7 @@ class Job:
     absent: tuple[ModelRef, ...]
     """Models that were asked for and cannot run here; `ref.reason` says why."""
     cells: tuple[Cell, ...]
-    mask_sets: dict[str, dict[str, Any]]
+    mask_sets: dict[str, MaskSetRecord]
     pair_metrics: tuple[str, ...]
     set_metrics: tuple[str, ...]
     missing: dict[str, str] = field(default_factory=dict)
@@ -42,21 +44,28 @@ class Job:
         cards = metric_registry.cards()
         return tuple(dict.fromkeys(cards[name].extractor for name in self.set_metrics))
 
-    def settings(self) -> dict[str, Any]:
+    @cached_property
+    def settings(self) -> Settings:
         """Everything but the model that decides a number; its digest names the folder of the parts."""
         cards = metric_registry.cards()
-        return {
-            "dataset": {"name": self.spec.dataset, "split": self.spec.split, "images": digest.of_lines(self.ids)},
-            "protocol": self.protocol.settings(),
-            "mask sets": {name: facts["digest"] for name, facts in self.mask_sets.items()},
-            "cells": [cell.label for cell in self.cells],
-            "metrics": {name: cards[name].version for name in (*self.pair_metrics, *self.set_metrics)},
-        }
+        return Settings(
+            dataset=DatasetSettings(self.spec.dataset, self.spec.split, digest.of_lines(self.ids)),
+            protocol=self.protocol.settings(),
+            mask_sets={name: mask_set.digest for name, mask_set in self.mask_sets.items()},
+            cells=tuple(cell.label for cell in self.cells),
+            metrics={name: cards[name].version for name in (*self.pair_metrics, *self.set_metrics)},
+        )
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Digest of `settings()`."""
-        return digest.of_settings(self.settings())
+        """Digest of the settings."""
+        return self.settings.digest
+
+    @cached_property
+    def kept(self) -> tuple[str, ...]:
+        """The images whose pictures are kept: those with the smallest digests, whatever the order of the work."""
+        count = self.spec.keep_images
+        return tuple(dataset_registry.subset(self.ids, count)) if count else ()
 
     def ref(self, name: str) -> ModelRef:
         """A model that can run, by name."""
@@ -64,7 +73,7 @@ class Job:
 
     def key(self, name: str) -> str:
         """The name under which a model's parts lie: its own, and the digest of its weights and code."""
-        return f"{name}@{self.ref(name).digest[:12]}"
+        return model_key(name, self.ref(name).digest)
 
 
 def from_file(path: Path) -> dict[str, Any]:
@@ -135,7 +144,7 @@ def _job(
         models=tuple(ref for ref in models if not ref.reason),
         absent=tuple(ref for ref in models if ref.reason),
         cells=tuple(cells),
-        mask_sets={n: {"family": s.family, "digest": s.digest, "size_px": s.size_px} for n, s in opened.items()},
+        mask_sets={n: MaskSetRecord(s.family, s.digest, s.size_px) for n, s in opened.items()},
         pair_metrics=tuple(name for name in ready if metric_registry.kind(name) == "pair"),
         set_metrics=tuple(name for name in ready if metric_registry.kind(name) == "set"),
         missing=missing,

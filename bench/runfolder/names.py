@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench import digest
@@ -44,6 +45,16 @@ def is_component(name: str) -> bool:
 def log(root: Path, model: str) -> Path:
     """Where what a model's own code prints is written."""
     return root / LOGS / f"{component(model)}.txt"
+
+
+SHOWN = 3
+"""Names that a message gives before it counts the rest."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 class Damaged(BadInput):

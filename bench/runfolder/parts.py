@@ -17,7 +17,7 @@ import pyarrow as pa
 from bench import digest
 from bench.errors import BadInput, NotComparable
 from bench.runfolder import tables
-from bench.runfolder.names import PARTS, TRUTH, Damaged, component
+from bench.runfolder.names import PARTS, TRUTH, Damaged, component, listed
 from bench.runfolder.part import (
     DIGITS,
     FACTS,
@@ -31,8 +31,6 @@ from bench.runfolder.part import (
     vectors_name,
 )
 
-SHOWN = 3
-"""Names that a message gives before it counts the rest."""
 _NAME = re.compile(r"(\d+)-(\d+)(\.again)?\.parquet")
 
 
@@ -160,12 +158,17 @@ class Parts:
             low, high = max(start, span.start), min(start + len(names), span.stop)
             held, given = self._photographs[span][low - span.start : high - span.start], digests[low - start :]
             if others := np.flatnonzero((held != given[: high - low]).any(axis=1)).tolist():
-                listed = _listed([names[low - start + place] for place in others])
+                replaced = listed([names[low - start + place] for place in others])
                 raise NotComparable(
                     f"{len(others)} of the {high - low} photographs that {who} and {self.path(TRUTH, span)} share are "
-                    f"not the same: {listed}. They were replaced after the run began: put the old files back, or give "
-                    "--out another folder."
+                    f"not the same: {replaced}. They were replaced after the run began: put the old files back, or "
+                    "give --out another folder."
                 )
+
+    def photographs(self, count: int) -> str:
+        """Digest over those of all photographs; empty where not all of `count` have a part yet."""
+        found = [part.image_digests for part in self.read(TRUTH)]
+        return digest.of_bytes(*map(bytes, found)) if sum(map(len, found)) == count else ""
 
     def inspect(self, models: Iterable[str]) -> Iterator[str]:
         """Look at all parts of these models and at their pictures; set aside what is damaged, a sentence for each.
@@ -210,8 +213,3 @@ def _lost(root: Path, pictures: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield name, "it is missing"
         elif digest.of_file(path)[:DIGITS] != expected:
             yield name, "it does not have the digest that its part gives"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

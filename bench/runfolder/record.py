@@ -2,39 +2,225 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from bench import digest
 from bench.disk import write_text
 from bench.errors import BadInput, NotComparable
+from bench.runfolder.names import IMAGES, PARTS, RECORD, Damaged, listed
+from bench.types import MetricCard, Protocol, ProtocolSettings, RunSpec
+
+FORMAT = 2
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write plain data as indented JSON, whole."""
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+@dataclass(frozen=True)
+class DatasetSettings:
+    """Which images a run is on."""
+
+    name: str
+    split: str | None
+    images: str
+    """Digest of the list of their ids."""
 
 
-def read_run(root: Path) -> dict[str, Any]:
-    """Read `run.json`; a folder without one is no run."""
+@dataclass(frozen=True)
+class Settings:
+    """Everything but the model that decides a number; its digest names the folder of the parts."""
+
+    dataset: DatasetSettings
+    protocol: ProtocolSettings
+    mask_sets: dict[str, str]
+    """Set -> its digest."""
+    cells: tuple[str, ...]
+    """Labels, in the order of rows."""
+    metrics: dict[str, int]
+    """Variant -> version of its card."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `plain`."""
+        return digest.of_settings(self.plain())
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data, under the names that digests are made from."""
+        plain = dataclasses.asdict(self)
+        return {name.replace("_", " "): json.loads(json.dumps(value)) for name, value in plain.items()}
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What a run knows of a model."""
+
+    title: str
+    kind: str = "learned"
+    weights: str = ""
+    """Tag of its weights."""
+    digest: str = ""
+    """Of its weights, source and libraries; empty where it could not run."""
+    reason: str = ""
+    """Why it could not run here, or how it is contaminated."""
+    contaminated: bool = False
+    """Whether its weights were trained on images of the run."""
+    parameters: int = 0
+    flops: int = 0
+    """Of one image, as `memory_bytes`; 0 where it is no network, or not known."""
+    memory_bytes: int = 0
+    images_per_second: float | None = None
+    """One image in one cell; None where nothing was timed."""
+
+
+@dataclass(frozen=True)
+class MaskSetRecord:
+    """A mask set of a run."""
+
+    family: str
+    digest: str
+    size_px: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """`run.json`."""
+
+    name: str
+    spec: RunSpec
+    settings: Settings
+    protocol: Protocol
+    images: int
+    models: dict[str, ModelRecord]
+    """In the order of tables; those that could not run are among them."""
+    metrics: dict[str, MetricCard]
+    mask_sets: dict[str, MaskSetRecord]
+    missing: dict[str, str] = field(default_factory=dict)
+    """Metric -> why it could not be computed."""
+    kept: tuple[str, ...] = ()
+    """Images of which pictures are kept."""
+    photographs: str = ""
+    """Digest over those of all prepared images; empty until the run is whole."""
+    versions: dict[str, str] = field(default_factory=dict)
+    device: str = ""
+    command: str = ""
+    format: int = FORMAT
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Of the settings, and of every model that could run."""
+        return {"settings": self.settings.digest} | {name: m.digest for name, m in self.models.items() if m.digest}
+
+    def key(self, model: str) -> str:
+        """The name under which a model's parts lie."""
+        return model_key(model, self.models[model].digest)
+
+
+def model_key(name: str, model_digest: str) -> str:
+    """A model's own name, and what stands for its weights and code."""
+    return f"{name}@{model_digest[:12]}"
+
+
+def text(record: Record) -> str:
+    """What `run.json` holds: its own digest first."""
+    plain = json.loads(msgspec.json.encode(record))
+    return json.dumps({"digest": digest.of_settings(plain)} | plain, indent=1, ensure_ascii=False) + "\n"
+
+
+def write(root: Path, record: Record, ids: Sequence[str]) -> None:
+    """Write `run.json`, which makes the folder a run, and then `images.txt`; each whole."""
+    write_text(root / RECORD, text(record))
+    write_text(root / IMAGES, "".join(f"{name}\n" for name in ids))
+
+
+def read(root: Path) -> Record:
+    """Read `run.json`.
+
+    Raises `BadInput` for a folder without one or with another version's, `Damaged` where it is not what was written.
+    """
+    path = root / RECORD
     try:
-        return dict(json.loads((root / "run.json").read_text(encoding="utf-8")))
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as fault:
+        raise BadInput(f"{root} is not a run: it has no {RECORD}. Make one with: bench run --out {root}") from fault
+    except OSError as fault:
+        raise BadInput(f"{path} cannot be read: {fault.strerror}.") from fault
+    try:
+        plain = json.loads(content)
+        stated = plain.pop("digest", None)
+        whole = stated == digest.of_settings(plain)
+    except (ValueError, AttributeError, RecursionError) as fault:
+        raise Damaged(path, "it is no JSON object" if content else "it is empty") from fault
+    if not whole and (stated or plain.get("format") == FORMAT):
+        raise Damaged(path, "its content does not have its digest")
+    try:
+        if plain.get("format") == FORMAT:
+            return msgspec.convert(plain, Record)
+    except msgspec.ValidationError:
+        pass
+    raise BadInput(f"{path} was written by another version of bench. Measure into a new --out.")
+
+
+def read_images(root: Path, record: Record) -> list[str]:
+    """Read `images.txt`: the ids in the run's order; `Damaged` where they are not those of the record."""
+    path = root / IMAGES
+    try:
+        ids = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError as fault:
-        raise BadInput(f"{root} is not a run: it has no run.json. Make one with: bench run --out {root}") from fault
-    except (json.JSONDecodeError, OSError) as fault:
-        raise BadInput(f"{root / 'run.json'} cannot be read: {fault}.") from fault
+        raise Damaged(path, "it is missing") from fault
+    except UnicodeDecodeError as fault:
+        raise Damaged(path, "it is not UTF-8") from fault
+    if digest.of_lines(ids) != record.settings.dataset.images:
+        raise Damaged(path, "it does not have the digest that the record gives")
+    return ids
 
 
-def same_settings(root: Path, settings: dict[str, Any]) -> None:
-    """Refuse a run folder whose numbers were made under other settings; the fields that differ are named."""
-    if not (root / "run.json").exists():
-        if any(path.name != ".lock" for path in root.iterdir()):
-            raise BadInput(f"{root} is not empty and is not a run. Give --out a new folder.")
-        return
-    before = read_run(root).get("settings", {})
-    if differ := [key for key in settings if before.get(key) != settings[key]]:
-        lines = "; ".join(f"{key}: {_short(before.get(key))} there, {_short(settings[key])} now" for key in differ)
-        raise NotComparable(f"{root} holds a run with other settings ({lines}). Give --out another folder.")
+def read_own(root: Path, settings: Settings, ids: Sequence[str]) -> Record | None:
+    """The record of a folder that a run with these settings may use; None for a new one.
+
+    Raises `BadInput` for a folder of other files, `NotComparable` for the run of other settings, naming what differs,
+    `Damaged` for a record that cannot be read.
+    """
+    names = [path.name for path in root.iterdir() if not path.name.startswith(".")] if root.is_dir() else []
+    if RECORD in names:
+        before = read(root)
+        if differ := _differences(root, before, settings, ids):
+            what = "; ".join(differ)
+            raise NotComparable(f"{root} holds a run with other settings: {what}. Give --out another folder.")
+        return before
+    if f"{RECORD}.damaged" not in names and names:
+        raise BadInput(f"{root} is not empty and is not a run. Give --out a new folder.")
+    held = [path.name for path in root.glob(f"{PARTS}/*")]
+    if held and settings.digest[:16] not in held:
+        raise NotComparable(f"{root} holds the parts of a run with other settings. Give --out another folder.")
+    return None
+
+
+def _differences(root: Path, before: Record, settings: Settings, ids: Sequence[str]) -> list[str]:
+    one, two = before.settings.plain(), settings.plain()
+    differ = [name for name in one if one[name] != two[name]]
+    texts = {name: f"{name}: {_short(one[name])} there, {_short(two[name])} now" for name in differ}
+    if "dataset" in differ and {**one["dataset"], "images": ""} == {**two["dataset"], "images": ""}:
+        texts["dataset"] = _images(root, before, ids)
+    return list(texts.values())
+
+
+def _images(root: Path, before: Record, ids: Sequence[str]) -> str:
+    """How the images differ, by number and, where the list can be read, by name."""
+    counts = f"{before.images} images there, {len(ids)} now"
+    try:
+        there = read_images(root, before)
+    except Damaged:
+        return counts
+    gone, new = _without(there, set(ids)), _without(ids, set(there))
+    return counts + "".join(f"; {word}: {listed(names)}" for word, names in (("gone", gone), ("new", new)) if names)
+
+
+def _without(names: Sequence[str], others: Collection[str]) -> list[str]:
+    return [name for name in names if name not in others]
 
 
 def _short(value: Any) -> str:

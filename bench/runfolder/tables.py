@@ -41,16 +41,25 @@ def write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
             _seal(file)
 
 
-def opened(path: Path) -> pq.ParquetFile:
-    """Open a file that `write` wrote; `Damaged` where a byte of it is another, `BadInput` where it is not there."""
+def opened(path: Path, names: Sequence[str] = ()) -> pq.ParquetFile:
+    """Open a file that `write` wrote; `names`: columns of texts to be read as numbers of a dictionary.
+
+    Raises `Damaged` where a byte of it is another, `BadInput` where it cannot be read at all.
+    """
     try:
         with path.open("rb") as file:
             fault = _fault(file)
         if not fault:
-            return pq.ParquetFile(path, page_checksum_verification=True)
+            return pq.ParquetFile(path, read_dictionary=list(names), page_checksum_verification=True)
     except OSError as lost:
         raise BadInput(f"{path} cannot be read: {lost.strerror or lost}.") from lost
     raise Damaged(path, fault)
+
+
+def check(path: Path) -> None:
+    """`Damaged` where a file that is there is not what was written."""
+    if path.exists():
+        opened(path)
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -151,22 +151,19 @@ def test_metrics_may_be_chosen(whole):
         compared(f"{whole}:toys.py:Smooth", f"{whole}:toys.py:Grey", "--metrics", "fidd")
 
 
-def edited(whole, path, edit):
-    shutil.copytree(whole, path)
-    facts = json.loads((path / "run.json").read_text())
-    edit(facts)
-    (path / "run.json").write_text(json.dumps(facts))
-    return path
+@pytest.fixture
+def edited(whole, edit_record, tmp_path):
+    return lambda edit: edit_record(shutil.copytree(whole, tmp_path / "other"), edit)
 
 
-def test_another_way_of_measuring_is_refused_by_name(whole, tmp_path):
-    other = edited(whole, tmp_path / "other", lambda facts: facts["protocol"].update(composite=False))
+def test_another_way_of_measuring_is_refused_by_name(whole, edited):
+    other = edited(lambda facts: facts["protocol"].update(composite=False))
     with pytest.raises(NotComparable, match="not measured alike: composite is True and False"):
         compared(f"{whole}:toys.py:Smooth", f"{other}:toys.py:Smooth")
 
 
-def test_a_metric_whose_definition_changed_is_left_out_by_name(whole, tmp_path):
-    other = edited(whole, tmp_path / "other", lambda facts: facts["settings"]["metrics"].update(psnr="2"))
+def test_a_metric_whose_definition_changed_is_left_out_by_name(whole, edited):
+    other = edited(lambda facts: facts["settings"]["metrics"].update(psnr=2))
     found = compared(f"{whole}:toys.py:Smooth", f"{other}:toys.py:Smooth")
     assert not rows(found, "psnr")
     assert any("its definition changed" in gap["reason"] for gap in found["not_compared"])

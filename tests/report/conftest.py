@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from bench import digest, images
+from bench.runfolder import pictures, record, tables
+from bench.runfolder.record import Record
+
 METRICS = {
-    "psnr": {"title": "PSNR", "better": "higher", "decimals": 2, "unit": "dB"},
-    "ssim-wang": {"title": "SSIM (wang)", "better": "higher", "decimals": 4, "unit": ""},
-    "fid": {"title": "FID", "better": "lower", "decimals": 2, "unit": ""},
+    name: {"title": title, "better": better, "decimals": decimals, "unit": unit, "extractor": extractor}
+    | dict.fromkeys(("formula", "reference", "tolerance"), "")
+    for name, title, better, decimals, unit, extractor in (
+        ("psnr", "PSNR", "higher", 2, "dB", ""),
+        ("ssim-wang", "SSIM (wang)", "higher", 4, "", ""),
+        ("fid", "FID", "lower", 2, "", "inception"),
+    )
 }
 SETS = {"freeform-256": "freeform", "rectangular-256": "rectangular"}
 BUCKETS = ("0-10", "10-20", "20-30", "30-40", "40-50", "50-60")
@@ -49,17 +60,22 @@ def write_run(
     """Write a run folder; `edit(summary, results, facts)` may change everything before it is written."""
     sets = SETS if sets is None else sets
     root.mkdir(parents=True, exist_ok=True)
+    preparation = {"size_px": 256, "crop": "centre", "resample": "bicubic", "upscale": False}
+    decides = {"preparation": preparation, "composite": True, "rounding": "round"}
+    ids = [f"photo{n:03d}" for n in range(images)]
     facts = {
         "name": root.name,
-        "spec": {"models": list(models), "dataset": dataset, "split": None, "protocol": protocol},
-        "protocol": {
-            "name": f"{protocol}@1",
-            "title": "House protocol",
-            "preparation": {"size_px": 256, "crop": "centre", "resample": "bicubic"},
-            "composite": True,
-            "rounding": "round",
+        "spec": {"models": list(models), "dataset": dataset, "protocol": protocol},
+        "settings": {
+            "dataset": {"name": dataset, "split": None, "images": digest.of_lines(ids)},
+            "protocol": json.loads(json.dumps(decides)),
+            "mask_sets": dict.fromkeys(sets, "cd" * 32),
+            "cells": [f"{name}/{bucket}" for name in sets for bucket in buckets],
+            "metrics": dict.fromkeys(metrics, 1),
         },
-        "digests": {"settings": "ab" * 32},
+        "protocol": decides
+        | {"name": f"{protocol}@1", "title": "House protocol", "dataset": "any", "masks": [], "buckets": "deciles"}
+        | {"metrics": list(metrics)},
         "images": images,
         "versions": {"python": "3.11"},
         "device": "a processor",
@@ -67,13 +83,22 @@ def write_run(
         "models": {m: {"title": m, "kind": "learned", "contaminated": False, "reason": ""} for m in models},
         "metrics": {metric: METRICS[metric] for metric in metrics},
         "mask_sets": {name: {"family": family, "digest": "cd" * 32, "size_px": 256} for name, family in sets.items()},
+        "format": record.FORMAT,
     }
     rows, cells = [], []
     for i, model in enumerate(models):
         for j, (mask_set, family) in enumerate(sets.items()):
             for k, bucket in enumerate(buckets):
-                frame = {"image": [f"photo{n:03d}" for n in range(images)], "model": model, "mask_set": mask_set}
-                frame |= {"bucket": bucket, "mask": "0", "ratio": 0.1}
+                frame = {
+                    "image": ids,
+                    "model": model,
+                    "mask_set": mask_set,
+                    "bucket": bucket,
+                    "mask": "0",
+                    "ratio": 0.1,
+                }
+                names = [name.encode().ljust(16) for name in ids]
+                frame |= {"image_digest": names, "mask_digest": names, "output_digest": [bytes(16)] * images}
                 for metric in metrics:
                     found = values(i, metric, 10 * j + k, images)
                     value = float(found.mean())
@@ -95,10 +120,46 @@ def write_run(
     summary, results = pd.DataFrame(cells), pd.concat(rows, ignore_index=True)
     if edit:
         summary, results = edit(summary, results, facts) or (summary, results)
-    (root / "run.json").write_text(json.dumps(facts), encoding="utf-8")
-    summary.to_parquet(root / "summary.parquet", index=False)
-    results.to_parquet(root / "results.parquet", index=False)
+    record.write(root, msgspec.convert(facts, Record), ids)
+    scored = [name for name in results if name in METRICS]
+    for name, frame, schema in (("summary", summary, None), ("results", results, tables.row_schema(scored))):
+        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        tables.write(root / f"{name}.parquet", table.schema, [table])
     return root
+
+
+def keep(root, cell, shots):
+    """Keep pictures of a cell as a run does: image -> truth uint8 [H, W, 3], mask bool [H, W], model -> output."""
+    place = tuple(cell.split("/"))
+    rows = tables.read(root / "results.parquet").to_pandas()
+    for image, (truth, mask, outputs) in shots.items():
+        white = np.repeat(mask[..., None], 3, axis=2) * np.uint8(255)
+        given = {"truth": truth, "mask": white, "masked": np.where(white, white, truth)}
+        files = {pictures.shown(*place, image, what): picture for what, picture in given.items()}
+        files |= {pictures.output(*place, image, model): picture for model, picture in outputs.items()}
+        for name, picture in files.items():
+            pictures.save(root, name, images.encode_png(picture))
+        here = (rows["image"] == image) & (rows["mask_set"] == place[0]) & (rows["bucket"] == place[1])
+        for model, picture in outputs.items():
+            row = rows.index[here & (rows["model"] == model)].item()
+            rows.at[row, "image_digest"] = bytes.fromhex(images.digest(truth)[:32])  # noqa: PD008 - bytes are no list
+            rows.at[row, "mask_digest"] = bytes.fromhex(digest.of_bytes(np.packbits(mask, axis=1).tobytes())[:32])  # noqa: PD008
+            rows.at[row, "output_digest"] = bytes.fromhex(images.digest(picture)[:32])  # noqa: PD008
+    table = pa.Table.from_pandas(rows, schema=tables.opened(root / "results.parquet").schema_arrow)
+    tables.write(root / "results.parquet", table.schema, [table])
+    made = record.read(root)
+    record.write(root, replace(made, kept=(*made.kept, *shots)), record.read_images(root, made))
+    return root
+
+
+@pytest.fixture(scope="session")
+def keep_pictures():
+    return keep
+
+
+@pytest.fixture(scope="session", name="write_run")
+def make_run_once():
+    return write_run
 
 
 @pytest.fixture

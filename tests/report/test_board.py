@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -14,6 +16,7 @@ from bench import cli
 from bench.errors import BadInput
 from bench.report import board, submission
 from bench.run.main import run
+from bench.runfolder import tables
 from bench.types import RunSpec
 
 
@@ -63,14 +66,10 @@ def fault(archive, tmp_path):
     return str(raised.value)
 
 
-def edited(**changes):
-    return lambda content: json.dumps(json.loads(content) | changes).encode()
-
-
 def test_a_run_comes_back_whole_but_for_the_place_of_its_photographs(archive, ours, tmp_path):
     found = submission.unpack(archive, tmp_path / "out")
     assert found.numbers.keys() == submission.results.load(ours).numbers.keys()
-    assert found.facts["spec"]["root"] is None
+    assert found.record.spec.root is None
     assert (tmp_path / "out" / "results.parquet").read_bytes() == (ours / "results.parquet").read_bytes()
     assert list((tmp_path / "out" / "images").rglob("telea.png"))
 
@@ -90,27 +89,42 @@ def test_numbers_that_do_not_follow_from_the_rows_are_refused(archive, tmp_path)
         path.write_bytes(content)
         frame = pd.read_parquet(path)
         frame.loc[frame["model"] == "telea", "value"] += 0.01
-        frame.to_parquet(path)
+        table = pa.Table.from_pandas(frame)
+        tables.write(path, table.schema, [table])
         return path.read_bytes()
 
     said = fault(rewritten(archive, honest=True, summary__parquet=better), tmp_path)
     assert said == "psnr of telea on freeform-256/20-30 is not what its rows give"
 
 
-def test_masks_of_another_set_are_refused(archive, tmp_path):
-    def other(content):
-        facts = json.loads(content)
-        facts["settings"]["mask sets"]["freeform-256"] = "00"
-        facts["digests"]["settings"] = submission.digest.of_settings(facts["settings"])
-        return json.dumps(facts).encode()
+@pytest.fixture
+def edited(edit_record, tmp_path):
+    """A change of the record's content, as `rewritten` takes it."""
 
-    said = fault(rewritten(archive, honest=True, run__json=other), tmp_path)
+    def change(edit):
+        def rewrite(content):
+            (tmp_path / "run.json").write_bytes(content)
+            return (edit_record(tmp_path, edit) / "run.json").read_bytes()
+
+        return rewrite
+
+    return change
+
+
+def test_masks_of_another_set_are_refused(archive, edited, tmp_path):
+    def other(plain):
+        plain["settings"]["mask_sets"]["freeform-256"] = "00"
+
+    said = fault(rewritten(archive, honest=True, run__json=edited(other)), tmp_path)
     assert said == "its mask set freeform-256 is not the one that is frozen here"
 
 
-def test_changed_settings_are_refused(archive, tmp_path):
-    said = fault(rewritten(archive, honest=True, run__json=edited(settings={"mask sets": {}, "metrics": {}})), tmp_path)
-    assert said == "its settings do not have their digest"
+def test_a_changed_record_is_refused(archive, tmp_path):
+    def forged(content):
+        return content.replace(b'"limit": 2', b'"limit": 3')
+
+    said = fault(rewritten(archive, honest=True, run__json=forged), tmp_path)
+    assert said == "its run.json is damaged: its content does not have its digest"
 
 
 def test_pictures_that_were_not_scored_are_refused(archive, tmp_path):
@@ -119,7 +133,19 @@ def test_pictures_that_were_not_scored_are_refused(archive, tmp_path):
         return (tmp_path / "nicer.png").read_bytes()
 
     said = fault(rewritten(archive, honest=True, telea__png=nicer), tmp_path)
-    assert re.fullmatch(r"the picture freeform-256/20-30/.*/telea.png is not the one that was scored", said)
+    assert re.fullmatch(
+        r"its images/freeform-256/20-30/.*/models/telea.png is damaged: it is not the picture that was scored", said
+    )
+
+
+def test_pictures_that_no_row_tells_of_are_refused(archive, tmp_path):
+    with zipfile.ZipFile(archive) as opened:
+        digests = json.loads(opened.read("digests.json"))
+    digests["sha256"]["images/a/b/c/d.png"] = submission.digest.of_bytes(b"x")
+    rewritten(archive, digests__json=lambda _: json.dumps(digests).encode())
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("images/a/b/c/d.png", b"x")
+    assert fault(archive, tmp_path) == "the picture images/a/b/c/d.png is not one that was scored"
 
 
 @pytest.mark.parametrize(
@@ -161,20 +187,19 @@ def test_the_board_names_what_it_refuses_and_shows_the_rest(archive, theirs, tmp
 
 def test_a_model_of_two_submissions_stands_once_if_its_outputs_are_equal(ours, theirs, tmp_path):
     runs = {"ours": submission.results.load(ours), "theirs": submission.results.load(theirs)}
-    facts = board.join(runs, tmp_path / "joined")
-    assert list(facts["models"]) == ["mean", "telea", "ns"]
+    joined = board.join(runs, tmp_path / "joined")
+    assert list(joined.models) == ["mean", "telea", "ns"]
     assert set(pd.read_parquet(tmp_path / "joined" / "results.parquet")["model"]) == {"mean", "telea", "ns"}
 
 
 def test_a_model_of_two_submissions_with_other_outputs_carries_the_archives_name(ours, theirs, tmp_path):
-    other = submission.results.load(theirs)
-    rows = pd.read_parquet(theirs / "results.parquet").assign(output_digest="other")
-    (tmp_path / "copy").mkdir()
-    for name in ("run.json", "summary.parquet"):
-        (tmp_path / "copy" / name).write_bytes((other.root / name).read_bytes())
-    rows.to_parquet(tmp_path / "copy" / "results.parquet")
+    copy = tmp_path / "copy"
+    shutil.copytree(theirs, copy, ignore=shutil.ignore_patterns("images"))
+    frame = pd.read_parquet(theirs / "results.parquet").assign(output_digest=bytes(16))
+    table = pa.Table.from_pandas(frame, schema=tables.opened(theirs / "results.parquet").schema_arrow)
+    tables.write(copy / "results.parquet", table.schema, [table])
     runs = {"ours": submission.results.load(ours), "theirs": submission.results.load(tmp_path / "copy")}
-    assert list(board.join(runs, tmp_path / "joined")["models"]) == ["mean", "telea", "mean [theirs]", "ns"]
+    assert list(board.join(runs, tmp_path / "joined").models) == ["mean", "telea", "mean [theirs]", "ns"]
 
 
 def test_runs_of_other_settings_share_no_table(archive, tmp_path):

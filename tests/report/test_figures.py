@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from bench.errors import BadInput, BenchError
 from bench.report import figures, results, series
 from bench.report.figures import Choice
 
 
+def grey(level):
+    return np.full((32, 32, 3), level, np.uint8)
+
+
 @pytest.fixture
-def measured(run):
-    """The synthetic run with speeds and pictures of two images."""
-    facts = json.loads((run / "run.json").read_text())
-    for place, model in enumerate(facts["models"].values()):
-        model["images_per_second"] = 10.0**place
-    (run / "run.json").write_text(json.dumps(facts))
-    for place in range(2):
-        folder = run / "images" / "freeform-256" / "30-40" / f"photo{place:03d}"
-        (folder / "models").mkdir(parents=True)
-        for grey, name in enumerate(("truth", "mask", "masked", "models/telea", "models/ns", "models/deepgin")):
-            Image.fromarray(np.full((32, 32, 3), 40 * grey, np.uint8)).save(folder / f"{name}.png")
+def measured(run, keep_pictures, edit_record):
+    """The synthetic run with speeds and pictures of two images, all of whose pixels are missing."""
+
+    def speeds(plain):
+        for place, model in enumerate(plain["models"].values()):
+            model["images_per_second"] = 10.0**place
+
+    edit_record(run, speeds)
+    outputs = {name: grey(40 * place) for place, name in enumerate(("telea", "ns", "deepgin"), start=3)}
+    shot = grey(0), np.ones((32, 32), bool), outputs
+    keep_pictures(run, "freeform-256/30-40", {f"photo{place:03d}": shot for place in range(2)})
     return run
 
 
@@ -72,7 +73,7 @@ def test_a_grid_has_the_pictures_that_were_asked_for(measured):
     choice = Choice(masks="freeform", models=("ns",), images=("photo001",))
     drawn = figures.grid(results.load(measured), choice, 3.0).axes
     assert [axes.get_title() for axes in drawn] == ["Truth", "Masked", "ns"]
-    assert [int(axes.images[0].get_array()[0, 0, 0]) for axes in drawn] == [0, 80, 160]
+    assert [int(axes.images[0].get_array()[0, 0, 0]) for axes in drawn] == [0, 255, 160]
 
 
 @pytest.mark.parametrize("draw", [figures.curves, figures.costs])

@@ -145,10 +145,9 @@ def test_the_same_protocol_and_data_set_carry_no_mark(pair):
     assert "≠" not in formats.render(fill.report(pair, "rnon-table3"))
 
 
-def test_another_protocol_is_marked_and_explained(tmp_path, make_run, pair):
+def test_another_protocol_is_marked_and_explained(edit_record, pair):
     for root in pair:
-        text = (root / "run.json").read_text().replace('"name": "rnon@1"', '"name": "bench@1"')
-        (root / "run.json").write_text(text)
+        edit_record(root, lambda plain: plain["protocol"].update(name="bench@1"))
     text = formats.render(fill.report(pair, "rnon-table3"))
     assert "≠" in text
     assert "the difference is no verdict" in text
@@ -267,7 +266,7 @@ def test_runs_of_two_protocols_are_refused_unless_the_layout_names_them(tmp_path
         for name in ("deepgin-os", "deepgin-256")
     ]
     runs = [results.load(root) for root in roots]
-    with pytest.raises(NotComparable, match="name is deepgin-os@1 in the first and deepgin-256@1 in the second"):
+    with pytest.raises(NotComparable, match="protocol is deepgin-os@1 and deepgin-256@1"):
         fill.fill(layout.load("general"), runs, "none")
     assert fill.fill(layout.load("deepgin-table2"), runs, "none").tables
 

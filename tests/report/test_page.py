@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from bench.errors import BadInput
 from bench.report import fill
@@ -22,18 +21,28 @@ from bench.report.series import Point, Trade
 IMAGES = 5
 
 
-def keep_pictures(run: Path) -> None:
-    """Pictures of five images in one cell, each model with its own grey."""
-    for place in range(IMAGES):
-        folder = run / "images" / "freeform-256" / "10-20" / f"photo{place:03d}"
-        (folder / "models").mkdir(parents=True)
-        for grey, name in enumerate(("truth", "mask", "masked", "models/telea", "models/ns", "models/deepgin")):
-            Image.fromarray(np.full((64, 64, 3), 40 * grey + place, np.uint8)).save(folder / f"{name}.png")
+@pytest.fixture
+def with_pictures(keep_pictures):
+    """Keep pictures of five images in one cell, each model with its own grey."""
+
+    def keep(run, models=("telea", "ns", "deepgin")):
+        mask = np.ones((64, 64), bool)
+        shots = {
+            f"photo{place:03d}": (grey(place), mask, {name: grey(40 * i + place) for i, name in enumerate(models, 3)})
+            for place in range(IMAGES)
+        }
+        return keep_pictures(run, "freeform-256/10-20", shots)
+
+    return keep
+
+
+def grey(level):
+    return np.full((64, 64, 3), level, np.uint8)
 
 
 @pytest.fixture
-def page(run, tmp_path):
-    keep_pictures(run)
+def page(run, with_pictures, tmp_path):
+    with_pictures(run)
     return build.write(run, tmp_path / "page")
 
 
@@ -87,7 +96,7 @@ def test_nothing_on_the_page_is_loaded_from_elsewhere(page):
         assert not re.search(r"https?://|//\w+\.\w+/", (page.parent / name).read_text(encoding="utf-8"))
 
 
-def test_names_with_markup_are_shown_as_they_are(tmp_path, make_run):
+def test_names_with_markup_are_shown_as_they_are(tmp_path, make_run, with_pictures):
     nasty = "<img src=x onerror=alert(1)>"
 
     def edit(summary, results, facts):
@@ -95,15 +104,15 @@ def test_names_with_markup_are_shown_as_they_are(tmp_path, make_run):
         facts["name"] = "</title>" + nasty
 
     run = make_run(tmp_path / "run", edit=edit)
-    keep_pictures(run)
+    with_pictures(run)
     text = build.write(run, tmp_path / "page").read_text(encoding="utf-8")
     assert nasty not in text
     assert "&lt;img src=x" in text
 
 
-def test_a_script_element_cannot_be_ended_by_a_name(tmp_path, make_run):
+def test_a_script_element_cannot_be_ended_by_a_name(tmp_path, make_run, with_pictures):
     run = make_run(tmp_path / "run", models=("</script><b>",))
-    keep_pictures(run)
+    with_pictures(run, ["</script><b>"])
     assert "</script>" not in (build.write(run, tmp_path / "page").parent / "gallery.js").read_text(encoding="utf-8")
 
 

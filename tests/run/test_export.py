@@ -13,7 +13,7 @@ from bench import cli
 from bench.errors import BadInput, NotComparable
 from bench.run import export
 from bench.run.main import run
-from bench.runfolder import pictures
+from bench.runfolder import pictures, record
 from bench.types import RunSpec
 from tests.run.test_run import toy
 
@@ -88,7 +88,7 @@ def test_a_model_and_a_folder_of_pictures_stand_in_one_run(outside, spec, tmp_pa
 
 def test_reading_pictures_is_not_counted_as_a_models_time(outside, spec, tmp_path):
     root = run(export.folders(spec, outside), tmp_path / "run").root
-    assert "images_per_second" not in (root / "run.json").read_text()
+    assert record.read(root).models["outside"].images_per_second is None
 
 
 def test_changed_pictures_are_scored_anew(outside, spec, tmp_path):

@@ -1,6 +1,5 @@
 """The main job end to end with toy models: the same numbers however the work is cut, stopped or spread."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 
 from bench.errors import BadInput, NotComparable
 from bench.run.main import outline, run
+from bench.runfolder import record
 from bench.types import Execution, RunSpec
 
 HERE = Path(__file__).parent
@@ -192,14 +192,14 @@ def test_other_buckets_need_another_folder(spec, reference):
 
 def test_a_network_is_counted_and_what_is_none_is_not(reference):
     """One 5 x 5 convolution from 4 planes to 3, with biases; a product and its addition are two operations."""
-    facts = json.loads((reference.root / "run.json").read_text())
-    size = facts["protocol"]["preparation"]["size_px"]
-    network, grey = facts["models"]["toys.py:Smooth"], facts["models"]["toys.py:Grey"]
-    assert network["parameters"] == 3 * (4 * 25 + 1)
-    assert network["flops"] == 2 * 3 * 4 * 25 * size**2
+    found = record.read(reference.root)
+    size = found.protocol.preparation.size_px
+    network, grey = found.models["toys.py:Smooth"], found.models["toys.py:Grey"]
+    assert network.parameters == 3 * (4 * 25 + 1)
+    assert network.flops == 2 * 3 * 4 * 25 * size**2
     planes = 4 + 3  # what the convolution reads and writes
-    assert network["memory_bytes"] == 4 * (network["parameters"] + planes * size**2)
-    assert grey.keys().isdisjoint({"parameters", "flops", "memory_bytes"})
+    assert network.memory_bytes == 4 * (network.parameters + planes * size**2)
+    assert (grey.parameters, grey.flops, grey.memory_bytes) == (0, 0, 0)
 
 
 def test_all_unknown_names_are_told_at_once(spec, tmp_path):

@@ -15,8 +15,9 @@ from bench.contracts import PairMetric
 from bench.errors import BadInput, Unavailable
 from bench.metrics import registry as metric_registry
 from bench.progress import Ticker, track
-from bench.runfolder.names import MODELS, component
-from bench.runfolder.record import read_run
+from bench.report import results
+from bench.runfolder.names import MASK, TRUTH
+from bench.runfolder.pictures import Kept, kept
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,15 +53,14 @@ class KeptCell(NamedTuple):
 
     mask_set: str
     bucket: str
-    images: tuple[str, ...]
-    """Folders of the images for which there is an output of every model."""
+    images: tuple[Kept, ...]
+    """Those for which there is an output of every model."""
     models: tuple[str, ...]
-    folder: Path
 
-    def blocks(self) -> Iterator[list[Path]]:
-        """Where the pictures of a few images at a time lie."""
+    def blocks(self) -> Iterator[tuple[Kept, ...]]:
+        """A few images at a time."""
         for start in range(0, len(self.images), AT_ONCE):
-            yield [self.folder / image for image in self.images[start : start + AT_ONCE]]
+            yield self.images[start : start + AT_ONCE]
 
 
 def families() -> dict[str, list[str]]:
@@ -107,37 +107,28 @@ def _opened(variants: list[str], ticker: Ticker) -> dict[str, PairMetric]:
 # --- the pictures -----------------------------------------------------------------------------------------------------
 
 
-def _cells(run: Path) -> list[KeptCell]:
-    names = {component(model): model for model in read_run(run)["models"]}
-    folders = sorted(path for path in (run / "images").glob("*/*") if path.is_dir())
-    cells = [cell for folder in folders if (cell := _cell(folder, names)).models and cell.images]
+def _cells(root: Path) -> list[KeptCell]:
+    held: dict[tuple[str, str], list[Kept]] = {}
+    for one in kept(root, results.load(root).record):
+        held.setdefault(one.place[:2], []).append(one)
+    cells = [cell for images in held.values() if (cell := _cell(images)).models]
     if not cells:
-        raise BadInput(f"{run} kept no pictures to look at. Run again with --keep-images 16, say, and another --out.")
+        raise BadInput(f"{root} kept no pictures to look at. Run again with --keep-images 16, say, and another --out.")
     return cells
 
 
-def _cell(folder: Path, names: dict[str, str]) -> KeptCell:
+def _cell(images: list[Kept]) -> KeptCell:
     """A model counts where it has a picture; an image counts where all such models have theirs."""
-    found = {
-        image.name: {file.stem for file in (image / MODELS).glob("*.png")} & set(names) for image in folder.iterdir()
-    }
-    models = set().union(*found.values())
-    images = tuple(sorted(image for image, files in found.items() if files == models))
-    return KeptCell(
-        folder.parent.name, folder.name, images, tuple(names[file] for file in names if file in models), folder
-    )
+    models = dict.fromkeys(model for one in images for model in one.models)
+    whole = tuple(one for one in images if one.models.keys() == models.keys())
+    return KeptCell(*images[0].place[:2], whole, tuple(models) if whole else ())
 
 
-def _stack(folders: list[Path], name: str) -> Tensor:
-    """One picture of every image: uint8 [N, 3, H, W]."""
+def _stack(pictures: list[np.ndarray]) -> Tensor:
+    """Pictures [H, W, 3] as uint8 [N, 3, H, W]."""
     import torch
 
-    from bench import images as pictures
-
-    shown = name in ("truth", "mask")
-    files = [folder / (f"{name}.png" if shown else f"{MODELS}/{component(name)}.png") for folder in folders]
-    planes = [np.asarray(pictures.decode(file, str(file))).transpose(2, 0, 1) for file in files]
-    return torch.from_numpy(np.stack(planes))
+    return torch.from_numpy(np.stack([picture.transpose(2, 0, 1) for picture in pictures]))
 
 
 # --- the numbers ------------------------------------------------------------------------------------------------------
@@ -146,13 +137,14 @@ def _stack(folders: list[Path], name: str) -> Tensor:
 def _measured(cell: KeptCell, metrics: dict[str, PairMetric], ticker: Ticker) -> dict[str, dict[str, float]]:
     """Variant -> model -> value over the cell's images."""
     found: dict[str, dict[str, list[np.ndarray]]] = {name: {model: [] for model in cell.models} for name in metrics}
-    for folders in cell.blocks():
-        truth, masks = _stack(folders, "truth"), _stack(folders, "mask")[:, :1] > 127
-        outputs = {model: _stack(folders, model) for model in cell.models}
+    for images in cell.blocks():
+        truth, white = (_stack([one.given(what) for one in images]) for what in (TRUTH, MASK))
+        masks = white[:, :1] > 127
+        outputs = {model: _stack([one.made(model) for one in images]) for model in cell.models}
         for name, metric in metrics.items():
             for model, values in _compared(metric, truth, outputs, masks).items():
                 found[name][model].append(values)
-        ticker.advance(len(folders))
+        ticker.advance(len(images))
     return {
         name: {model: _reduced(metrics[name], np.concatenate(values)) for model, values in models.items()}
         for name, models in found.items()

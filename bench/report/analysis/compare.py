@@ -15,12 +15,11 @@ from bench.errors import BadInput, NotComparable, UnknownName
 from bench.report import results
 from bench.report.results import Number, Run
 from bench.report.rows import Cell, ModelRows, integers
+from bench.runfolder.names import RECORD, RESULTS
 from bench.runfolder.pictures import output
 from bench.types import SetDifference
 
 LEVEL = 0.05
-DECIDES = ("preparation", "composite", "rounding")
-"""Fields of a protocol that must be the same on both sides."""
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
@@ -124,7 +123,7 @@ def side(text: str, other: str = "") -> Side:
         )
     found, reason = run.find_model(model)
     if reason:
-        raise UnknownName("model", [model], measured, str(Path(root) / "run.json"))
+        raise UnknownName("model", [model], measured, str(Path(root) / RECORD))
     if found not in measured:
         reasons = (number.reason for key, number in run.numbers.items() if key[0] == found)
         raise BadInput(f"{root} holds no number of {found}: {next(reasons, 'every cell is empty')}")
@@ -133,7 +132,7 @@ def side(text: str, other: str = "") -> Side:
 
 def _run(root: Path) -> Run:
     """A run; a folder of pictures is told how to become one."""
-    files = root.rglob("*") if root.is_dir() and not (root / "run.json").exists() else ()
+    files = root.rglob("*") if root.is_dir() and not (root / RECORD).exists() else ()
     if any(path.suffix.lower() in PICTURES for path in files):
         raise BadInput(
             f"{root} holds pictures, not a run. Score them first, then compare the two runs: "
@@ -154,7 +153,7 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = (), *, moved: int = 3) ->
     """
     _same_protocol(a, b)
     names, gaps = _metrics(a, b, metrics)
-    wholes = [name for name in names if a.run.facts["metrics"][name].get("extractor")]
+    wholes = [name for name in names if a.run.record.metrics[name].extractor]
     names = [name for name in names if name not in wholes]
     pairs = _pair(a, b)
     cells = list(pairs.cells)
@@ -207,33 +206,32 @@ def _set_row(one: SetDifference, *, lower: bool) -> Row:
 
 
 def _same_protocol(a: Side, b: Side) -> None:
-    one, other = a.run.facts["protocol"], b.run.facts["protocol"]
-    if differ := [f"{key} is {one.get(key)} and {other.get(key)}" for key in DECIDES if one.get(key) != other.get(key)]:
+    one, other = (side.run.record.protocol.settings() for side in (a, b))
+    if differ := one.differences(other):
         raise NotComparable(f"{a.name} and {b.name} were not measured alike: {'; '.join(differ)}.")
 
 
 def _metrics(a: Side, b: Side, wanted: Sequence[str]) -> tuple[list[str], list[Gap]]:
     """The metrics to compare; and of those that could be expected, which are not."""
     both = [name for name in a.run.metrics if name in b.run.metrics]
-    names = plugins.choose("metric", wanted, both, f"{a.run.root / 'run.json'} and {b.run.root / 'run.json'}")
+    names = plugins.choose("metric", wanted, both, f"the records of {a.run.root} and {b.run.root}")
     gaps = []
     if not wanted:
         names = both
         for one, other in ((a, b), (b, a)):
             gaps += [Gap(name, "", f"{other.run.root} lacks it") for name in one.run.metrics if name not in both]
-    versions = [one.run.facts.get("settings", {}).get("metrics", {}) for one in (a, b)]
+    versions = [side.run.record.settings.metrics for side in (a, b)]
     for name in names:
-        one, other = (held.get(name) for held in versions)
-        if one and other and one != other:
-            gaps.append(
-                Gap(name, "", f"its definition changed: version {one} in {a.run.root}, {other} in {b.run.root}")
-            )
+        ours, theirs = (held.get(name) for held in versions)
+        if ours and theirs and ours != theirs:
+            why = f"its definition changed: version {ours} in {a.run.root}, {theirs} in {b.run.root}"
+            gaps.append(Gap(name, "", why))
     changed = [gap.metric for gap in gaps]
     return [name for name in names if name not in changed], gaps
 
 
 def _lower(one: Side, metric: str) -> bool:
-    return bool(one.run.facts["metrics"][metric].get("better") == "lower")
+    return one.run.record.metrics[metric].better == "lower"
 
 
 def _why(a: Side, b: Side, metric: str, cell: Cell) -> str:
@@ -271,7 +269,7 @@ class Pairs:
 
 def _pair(a: Side, b: Side) -> Pairs:
     """Pair all rows; truth and mask of a pair must be the same bits."""
-    one, other = (ModelRows(side.run.root / "results.parquet", side.model) for side in (a, b))
+    one, other = (ModelRows(side.run.root / RESULTS, side.model) for side in (a, b))
     numbers: dict[str, int] = {}
     left, right = (rows.images.numbered(numbers) for rows in (one, other))
     cells = {}

@@ -15,7 +15,7 @@ HEADS = ("metric", "cell", "n", "a", "b", "a - b", "95 % interval", "p (Holm)", 
 
 def texts(found: Comparison) -> list[tuple[str, ...]]:
     """A row for each metric and cell, as texts under `HEADS`."""
-    return [_texts(row, max(4, found.a.run.facts["metrics"][row.metric].get("decimals", 4))) for row in found.rows]
+    return [_texts(row, max(4, found.a.run.record.metrics[row.metric].decimals)) for row in found.rows]
 
 
 def _texts(row: Row, digits: int) -> tuple[str, ...]:

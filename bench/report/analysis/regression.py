@@ -16,6 +16,7 @@ from bench.models import registry as model_registry
 from bench.paths import shipped
 from bench.report import results
 from bench.report.results import Number, Run
+from bench.runfolder.names import RECORD
 
 FORM = 1
 """Version of the file."""
@@ -71,13 +72,12 @@ def expectations(root: Path, tolerances: Mapping[str, float] | None = None) -> d
         raise BadInput(f"{root} holds no number to write down.")
     metrics = list(dict.fromkeys(value["metric"] for value in values))
     if missed := [name for name in tolerances or {} if name not in metrics]:
-        raise UnknownName("metric", missed, metrics, str(root / "run.json"))
-    cards = run.facts["metrics"]
-    usual = {name: 10.0 ** -int(cards.get(name, {}).get("decimals", 3)) for name in metrics}
+        raise UnknownName("metric", missed, metrics, str(root / RECORD))
+    usual = {name: 10.0 ** -run.record.metrics[name].decimals for name in metrics}
     return {
         "form": FORM,
-        "made_by": run.facts.get("command", ""),
-        "settings": run.facts["settings"],
+        "made_by": run.record.command,
+        "settings": run.record.settings.plain(),
         "digests": _digests(run),
         "tolerances": usual | dict(tolerances or {}),
         "stochastic": [name for name in run.models if _stochastic(name)],
@@ -92,7 +92,7 @@ def _value(key: Key, number: Number) -> dict[str, Any]:
 
 
 def _digests(run: Run) -> dict[str, str]:
-    return {name: digest for name, digest in run.facts["digests"].items() if name != "settings"}
+    return {name: digest for name, digest in run.record.digests.items() if name != "settings"}
 
 
 def _stochastic(model: str) -> bool:
@@ -151,7 +151,7 @@ def check(root: Path, held: Mapping[str, Any]) -> Verdict:
     Metrics that the run has beyond those of the file do not matter.
     """
     run = results.load(root)
-    settings = run.facts["settings"]
+    settings = run.record.settings.plain()
     known = held["settings"]["metrics"]
     settings |= {"metrics": {name: version for name, version in settings["metrics"].items() if name in known}}
     if differences := list(_differences(held["settings"], settings)):
@@ -183,7 +183,7 @@ def _means(run: Run) -> str:
         found = [number.value for key, number in run.numbers.items() if key[3] == metric]
         mean = sum(found) / len(found)
         if math.isfinite(mean):
-            means.append(f"{metric} {mean:.{run.facts['metrics'][metric]['decimals']}f}")
+            means.append(f"{metric} {mean:.{run.record.metrics[metric].decimals}f}")
     return ", ".join(means)
 
 
@@ -219,7 +219,7 @@ def _find(run: Run, value: Mapping[str, Any], held: Mapping[str, Any]) -> Checke
         reason = f"over {number.n} images, {value['n']} in the file"
         return CheckedNumber(*key, WORSE, before, number.value, allowed, reason)
     gain = number.value - before
-    if run.facts["metrics"].get(value["metric"], {}).get("better") == "lower":
+    if run.record.metrics[value["metric"]].better == "lower":
         gain = -gain
     verdict = EQUAL if abs(gain) <= allowed else BETTER if gain > 0 else WORSE
     return CheckedNumber(*key, verdict, before, number.value, allowed)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from bench.contracts import Vectors
 from bench.metrics import registry as metric_registry
 from bench.metrics import sets
 from bench.progress import track
+from bench.runfolder import record
 from bench.runfolder.names import TRUTH
 from bench.runfolder.parts import Parts
-from bench.runfolder.record import read_run
+from bench.runfolder.record import Record
 from bench.types import SetDifference
 
 
@@ -43,19 +44,18 @@ class Source:
     model: str
 
     @cached_property
-    def _facts(self) -> dict[str, Any]:
-        return read_run(self.root)
+    def _record(self) -> Record:
+        return record.read(self.root)
 
     def vectors(self, extractor: str, cell: str) -> list[Table]:
         """Those of the truth and those of the output; the latter without images where the run stored none."""
-        place, digests = self._facts["settings"]["cells"].index(cell), self._facts["digests"]
-        keys = {TRUTH: 0, f"{self.model}@{digests[self.model][:12]}": place}
+        keys = {TRUTH: 0, self._record.key(self.model): self._record.settings.cells.index(cell)}
         return [self._read(key, extractor, place) for key, place in keys.items()]
 
     def _read(self, key: str, extractor: str, place: int) -> Table:
         images: list[str] = []
         rows: list[np.ndarray] = [np.empty((0, 0), np.float32)]
-        for part in Parts(self.root, self._facts["digests"]["settings"]).read(key):
+        for part in Parts(self.root, self._record.settings.digest).read(key):
             if any(part.facts.vectors.get(extractor, ())[place : place + 1]):
                 images += part.names
                 rows.append(part.vectors(extractor, place))

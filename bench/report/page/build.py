@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,16 @@ def write(root: Path, out: Path) -> Path:
     page = out / "index.html"
     template = jinja2.Template((HERE / "index.html.j2").read_text(encoding="utf-8"), autoescape=True)
     sections = [_section(run, mask_set, table) for mask_set, table in zip(run.families, report.tables, strict=True)]
-    facts = json.dumps({key: run.facts.get(key) for key in ("protocol", "digests", "versions")}, indent=1)
-    text = template.render(run=run.facts, sections=sections, footer=report.footer, facts=facts, shots=len(shots))
+    made = run.record
+    shown = {"protocol": asdict(made.protocol), "digests": made.digests, "versions": made.versions}
+    facts = json.dumps(shown, indent=1)
+    text = template.render(run=made, sections=sections, footer=report.footer, facts=facts, shots=len(shots))
     page.write_text(text + "\n", encoding="utf-8")
     return page
 
 
 def _gallery(run: Run, shots: list[dict[str, Any]]) -> dict[str, Any]:
-    better = {name: card.get("better", "") for name, card in run.facts.get("metrics", {}).items()}
+    better = {name: card.better for name, card in run.record.metrics.items()}
     return {"shots": shots, "models": list(run.models), "better": better}
 
 

@@ -33,7 +33,7 @@ function gallery(data) {
   const part = name => document.getElementById(name);
   const unique = values => [...new Set(values)];
   const address = (kind, shot, file) =>
-    `${kind}/${shot.path.split("/").map(encodeURIComponent).join("/")}/${encodeURIComponent(file)}`;
+    `${kind}/${shot.path.split("/").map(encodeURIComponent).join("/")}/${file.split("/").map(encodeURIComponent).join("/")}`;
   let chosen = [], shown = 0, current = 0;
 
   function options(select, values) {

@@ -2,25 +2,23 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from typer.testing import CliRunner
 
-from bench import cli
+from bench import cli, images
 from bench.errors import BadInput, Unavailable, UnknownName
 from bench.metrics import registry as metric_registry
 from bench.report.analysis import audit, audit_text
+from bench.runfolder import record
+from bench.runfolder.names import Damaged
+from bench.runfolder.pictures import kept
 
 MODELS = {"near": 8, "far@starter": 40}
 """Model -> how far its filling is off."""
-
-
-def save(path, picture):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture.permute(1, 2, 0).numpy()).save(path)
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +30,19 @@ def pictures(stored):
 
 
 @pytest.fixture(scope="module")
-def run(pictures, tmp_path_factory):
+def run(pictures, write_run, keep_pictures, tmp_path_factory):
     """A folder as a run leaves it, with one cell and three kept images."""
-    root = tmp_path_factory.mktemp("run")
-    (root / "run.json").write_text(json.dumps({"models": {name: {} for name in MODELS}}))
     truth, masks, outputs = pictures
+    root = write_run(tmp_path_factory.mktemp("run") / "run", models=MODELS, buckets=("30-40",), images=len(truth))
+    shots = {}
     for index in range(len(truth)):
-        folder = root / "images" / "freeform-256" / "30-40" / f"photo{index}"
-        save(folder / "truth.png", truth[index])
-        save(folder / "masked.png", truth[index])
-        save(folder / "mask.png", masks[index].expand(3, -1, -1).to(torch.uint8) * 255)
-        for name, output in outputs.items():
-            save(folder / "models" / f"{name}.png", output[index])
-    return root
+        made = {name: pixels(output[index]) for name, output in outputs.items()}
+        shots[f"photo{index:03d}"] = pixels(truth[index]), masks[index, 0].numpy(), made
+    return keep_pictures(root, "freeform-256/30-40", shots)
+
+
+def pixels(picture):
+    return picture.permute(1, 2, 0).numpy()
 
 
 def test_values_are_those_of_the_metric_on_the_pictures(run, pictures):
@@ -94,7 +92,7 @@ def test_hole_variants_are_shown_but_do_not_count_as_another_definition(run):
 
 def test_a_variant_whose_window_does_not_fit_is_undefined(run, monkeypatch):
     whole = audit._stack
-    monkeypatch.setattr(audit, "_stack", lambda folders, name: whole(folders, name)[..., :40, :40])
+    monkeypatch.setattr(audit, "_stack", lambda held: whole(held)[..., :40, :40])
     lines = {line.variant: line for line in audit.audit(run, ["ssim"])}
     assert all(map(math.isnan, lines["ssim-ec51"].values.values()))
     assert "undefined for some" in audit_text.text(list(lines.values()))
@@ -112,12 +110,20 @@ def test_an_unknown_family_meets_the_nearest_names(run):
         audit.audit(run, ["sim"])
 
 
-def test_a_folder_without_pictures_or_without_a_run_is_refused(tmp_path):
+def test_a_folder_without_pictures_or_without_a_run_is_refused(make_run, tmp_path):
     with pytest.raises(BadInput, match="is not a run"):
         audit.audit(tmp_path, ["ssim"])
-    (tmp_path / "run.json").write_text('{"models": {}}')
     with pytest.raises(BadInput, match="--keep-images"):
-        audit.audit(tmp_path, ["ssim"])
+        audit.audit(make_run(tmp_path / "run"), ["ssim"])
+
+
+@pytest.mark.parametrize("name", ["truth.png", "mask.png", "masked.png", "models/near.png"])
+def test_a_picture_that_was_not_scored_is_refused_by_name(run, tmp_path, name):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    other = np.full((64, 64, 3), 7, np.uint8)
+    (copy / "images/freeform-256/30-40/photo001" / name).write_bytes(images.encode_png(other))
+    with pytest.raises(Damaged, match=rf"photo001/{name} is damaged: it is not the picture that was scored"):
+        kept(copy, record.read(copy))[1].check()
 
 
 def test_the_command_prints_a_block_for_each_cell_and_json_for_machines(run):

@@ -20,8 +20,8 @@ from bench.types import RunSpec
 
 
 def settings(facts, **changes):
-    facts["settings"] = {"mask sets": {"freeform-256": "cd" * 32}, "metrics": {"psnr": 1}} | changes
-    facts["digests"] |= {"telea": "aa" * 32}
+    facts["settings"] |= {"mask_sets": {"freeform-256": "cd" * 32}, "metrics": {"psnr": 1}} | changes
+    facts["models"]["telea"]["digest"] = "aa" * 32
 
 
 def shift(model, metric, by):
@@ -97,7 +97,7 @@ def test_fewer_images_trip_the_gate(make, held):
 
 
 def test_other_masks_are_not_comparable_and_named(make, held):
-    other = make(lambda _s, _r, facts: settings(facts, **{"mask sets": {"freeform-256": "ef" * 32}}))
+    other = make(lambda _s, _r, facts: settings(facts, mask_sets={"freeform-256": "ef" * 32}))
     with pytest.raises(NotComparable, match="mask sets, freeform-256"):
         regression.check(other, held)
 
@@ -214,7 +214,7 @@ def test_the_exit_status_says_what_happened(make, tmp_path):
 def test_the_shell_sees_the_status(make, tmp_path, monkeypatch, capsys, by, status):
     """None: masks that are not those of the file."""
     regression.write(tmp_path / "gate.json", regression.expectations(make(shift("telea", "psnr", 0))))
-    other = {"mask sets": {"freeform-256": "ef" * 32}}
+    other = {"mask_sets": {"freeform-256": "ef" * 32}}
     run = make(shift("telea", "psnr", by) if by is not None else lambda _s, _r, facts: settings(facts, **other))
     monkeypatch.setattr("sys.argv", ["bench", "check", str(run), "--against", str(tmp_path / "gate.json")])
     with pytest.raises(SystemExit) as left:

@@ -11,36 +11,37 @@ from bench.report.analysis import set_differences
 from bench.runfolder import record
 from bench.runfolder.part import Facts
 from bench.runfolder.parts import Parts
-from bench.runfolder.tables import DIGEST as DIGEST_TYPE
+from bench.runfolder.tables import DIGEST
 
 CELLS = ["freeform-256/10-20", "freeform-256/50-60"]
 CELL = CELLS[1]
-SETTINGS, DIGEST = "ab" * 32, "cd" * 32
 
 
-def leave(root, truth, outputs, *, ids=None, cut=50):
+@pytest.fixture(scope="session")
+def leave(write_run):
     """A run folder as far as vectors go: `outputs` holds a table for each model, the other cell holds zeros."""
-    ids = ids or [f"photo{place:04d}" for place in range(len(truth))]
-    root.mkdir()
-    record.write_json(
-        root / "run.json",
-        {"digests": {"settings": SETTINGS} | dict.fromkeys(outputs, DIGEST), "settings": {"cells": CELLS}},
-    )
-    held = Parts(root, SETTINGS)
-    for start in range(0, len(ids), 64):
-        write(held, "truth", ids, start, [truth[start : start + 64]], cells=())
-    for model, rows in outputs.items():
-        for start in range(0, len(ids), cut):
-            part = rows[start : start + cut]
-            write(held, f"{model}@{DIGEST[:12]}", ids, start, [np.zeros_like(part), part], cells=tuple(CELLS))
-    return root
+
+    def write(root, truth, outputs, *, ids=None, cut=50):
+        ids = ids or [f"photo{place:04d}" for place in range(len(truth))]
+        write_run(root, models=outputs, sets={"freeform-256": "freeform"}, buckets=("10-20", "50-60"), images=1)
+        made = record.read(root)
+        held = Parts(root, made.settings.digest)
+        for start in range(0, len(ids), 64):
+            part(held, "truth", ids, start, [truth[start : start + 64]], cells=())
+        for model, rows in outputs.items():
+            for start in range(0, len(ids), cut):
+                found = rows[start : start + cut]
+                part(held, made.key(model), ids, start, [np.zeros_like(found), found], cells=tuple(CELLS))
+        return root
+
+    return write
 
 
-def write(held, model, ids, start, vectors, cells):
+def part(held, model, ids, start, vectors, cells):
     """A part with vectors; every photograph has the same digest."""
     names = [name for name in ids[start : start + len(vectors[0])] for _ in cells or [""]]
-    rows = pa.table({"image": names, "image_digest": pa.array([bytes(16)] * len(names), DIGEST_TYPE)})
-    held.write(Facts(SETTINGS, model, start, start + len(vectors[0]), cells), rows, {"inception": vectors})
+    rows = pa.table({"image": names, "image_digest": pa.array([bytes(16)] * len(names), DIGEST)})
+    held.write(Facts(held.run, model, start, start + len(vectors[0]), cells), rows, {"inception": vectors})
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +71,7 @@ def tables(noisy):
 
 
 @pytest.fixture
-def run(tables, tmp_path):
+def run(tables, tmp_path, leave):
     truth, near, far = tables
     return leave(tmp_path / "run", truth, {"near": near, "far": far})
 
@@ -88,7 +89,7 @@ def test_less_noise_is_told_from_more_with_the_values_of_each(run, tables, featu
     assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low), rel=1e-12)
 
 
-def test_equal_noise_is_not_told_apart(tmp_path, noisy):
+def test_equal_noise_is_not_told_apart(tmp_path, noisy, leave):
     truth, one, other = noisy(1, 400, 8, 0.3, 0.3)
     found = difference(leave(tmp_path / "run", truth, {"one": one, "other": other}), "one", "other", "fid")
     assert found.low < 0 < found.high
@@ -103,7 +104,7 @@ def test_a_model_against_itself_differs_by_exactly_nothing(run, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["fid", "kid", "p-ids", "u-ids"])
-def test_images_are_paired_by_name_whatever_their_order_and_parts(run, tables, tmp_path, name):
+def test_images_are_paired_by_name_whatever_their_order_and_parts(run, tables, tmp_path, name, leave):
     turned = np.random.default_rng(2).permutation(400)
     truth, near, far = (table[turned] for table in tables)
     ids = [f"photo{place:04d}" for place in turned]
@@ -112,7 +113,7 @@ def test_images_are_paired_by_name_whatever_their_order_and_parts(run, tables, t
     assert difference(run, "near", "far", name, other=other) == difference(run, "near", "far", name)
 
 
-def test_only_images_that_both_have_count(run, tables, tmp_path):
+def test_only_images_that_both_have_count(run, tables, tmp_path, leave):
     fewer = leave(tmp_path / "fewer", tables[0][:300], {"far": tables[2][:300]})
     alone = leave(tmp_path / "alone", tables[0][:300], {"near": tables[1][:300], "far": tables[2][:300]})
     assert difference(run, "near", "far", "fid", other=fewer) == difference(alone, "near", "far", "fid")
@@ -135,7 +136,7 @@ def test_the_interval_is_that_of_a_bootstrap_that_computes_every_fid_anew(featur
     assert np.quantile(paired, [0.025, 0.975]) == pytest.approx(ends, abs=0.15 * np.ptp(ends))
 
 
-def test_pairing_makes_the_interval_narrower_than_that_of_either_fid(run, tables, feature_tables):
+def test_pairing_makes_the_interval_narrower_than_that_of_either_fid(run, tables, feature_tables, leave):
     truth, near, _ = tables
     low, high = feature_tables.interval(fid.metric("fid", "cpu"), truth, near)
     close = leave(run.parent / "close", truth, {"a": near, "b": near + np.float32(0.01) * near[::-1]})
@@ -185,7 +186,7 @@ def test_a_run_without_vectors_says_so(run):
     assert "holds no feature vectors of near" in difference(run, "near", "far", "fid").reason
 
 
-def test_nine_images_are_too_few(tmp_path, noisy):
+def test_nine_images_are_too_few(tmp_path, noisy, leave):
     truth, one, other = noisy(6, 9, 4, 0.1, 0.2)
     run = leave(tmp_path / "run", truth, {"one": one, "other": other})
     assert difference(run, "one", "other", "fid").reason == "9 images; 10 are needed"
