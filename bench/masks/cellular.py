@@ -32,7 +32,7 @@ def cellular(stream: Stream, size_px: int, scales: list[int], rounds: list[int],
         step = max(1, _CELLS_AT_ONCE // (size_px // scale) ** 2)
         for some in (chosen[start : start + step] for start in range(0, len(chosen), step)):
             cells = _noise(stream.only(some), size_px // scale, None if own is None else own[some])
-            masks[some] = _enlarged(_settled(cells, rounds[0] + kind[some] // len(scales)), size_px, scale)
+            masks[some] = enlarge(majority(cells, rounds[0] + kind[some] // len(scales)), size_px, scale)
     return masks
 
 
@@ -49,9 +49,10 @@ def _bytes(stream: Stream, words: int) -> Cells:
     return np.ascontiguousarray(stream.words(words), dtype="<u4").view(np.uint8)
 
 
-def _settled(cells: Cells, rounds: npt.NDArray[np.int64]) -> Cells:
-    """The cells after rounds of 3 x 3 majority (the median), nothing outside the frame; most rounds stand first.
+def majority(cells: Cells, rounds: npt.NDArray[np.int64]) -> Cells:
+    """Cells uint8 [N, side, side] of 0 and 1 after rounds of 3 x 3 majority (the median), nothing outside the frame.
 
+    rounds: int64 [N], falling.
     All cells lie in one line with an empty cell after each row and an empty row after each mask, so that neighbours are
     fixed steps away and nothing but the line is walked.
     """
@@ -73,7 +74,7 @@ def _settled(cells: Cells, rounds: npt.NDArray[np.int64]) -> Cells:
     return framed[:, :side, :side]
 
 
-def _enlarged(cells: Cells, size_px: int, scale: int) -> Masks:
+def enlarge(cells: Cells, size_px: int, scale: int) -> Masks:
     """Each pixel takes the cell under its centre; above scale 1 the holes then grow by their four neighbours."""
     if scale == 1:
         return cells.view(bool)

@@ -12,8 +12,9 @@ import numpy as np
 from bench import digest, paths
 from bench.errors import BadInput
 from bench.masks import frozen, manifests, ratio
+from bench.masks import registry as mask_registry
 from bench.masks.philox import key_of
-from bench.masks.registry import Family, families, find, sample
+from bench.masks.registry import Family, find, sample
 from bench.progress import Ticker, track
 from bench.types import Bucket
 
@@ -38,7 +39,7 @@ class StratumTask:
 
 def frozen_families() -> dict[str, Family]:
     """Name -> family, of those that are frozen and not only drawn on the fly."""
-    return {name: family for name, family in families().items() if family.count}
+    return {name: family for name, family in mask_registry.families().items() if family.count}
 
 
 def tasks(family: Family, size_px: int) -> list[StratumTask]:

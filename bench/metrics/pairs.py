@@ -67,22 +67,24 @@ def _shape(tensor: torch.Tensor) -> list[int]:
 
 def absolute(a: torch.Tensor, b: torch.Tensor | None = None, masks: torch.Tensor | None = None) -> torch.Tensor:
     """Sum of |a| or |a - b| over pixels and channels, of each image, float64 [B]; exact for 8-bit values."""
-    return _by_opencv(cv2.NORM_L1, a, b, masks) if a.device.type == "cpu" else _by_torch(1, a, b, masks)
+    return opencv_sums(cv2.NORM_L1, a, b, masks) if a.device.type == "cpu" else torch_sums(1, a, b, masks)
 
 
 def squares(a: torch.Tensor, b: torch.Tensor | None = None, masks: torch.Tensor | None = None) -> torch.Tensor:
     """Sum of a^2 or (a - b)^2 over pixels and channels, of each image, float64 [B]; exact for 8-bit values."""
-    return _by_opencv(cv2.NORM_L2SQR, a, b, masks) if a.device.type == "cpu" else _by_torch(2, a, b, masks)
+    return opencv_sums(cv2.NORM_L2SQR, a, b, masks) if a.device.type == "cpu" else torch_sums(2, a, b, masks)
 
 
-def _by_torch(power: int, a: torch.Tensor, b: torch.Tensor | None, masks: torch.Tensor | None) -> torch.Tensor:
+def torch_sums(power: int, a: torch.Tensor, b: torch.Tensor | None, masks: torch.Tensor | None) -> torch.Tensor:
+    """Sum of |a|^power or |a - b|^power over pixels and channels inside the masks, on any device: float64 [B]."""
     gap = a.double() if b is None else a.double() - b.double()
     if masks is not None:
         gap *= masks.double()
     return gap.abs_().pow_(power).flatten(1).sum(1)
 
 
-def _by_opencv(kind: int, a: torch.Tensor, b: torch.Tensor | None, masks: torch.Tensor | None) -> torch.Tensor:
+def opencv_sums(kind: int, a: torch.Tensor, b: torch.Tensor | None, masks: torch.Tensor | None) -> torch.Tensor:
+    """What `torch_sums` gives, by OpenCV on a CPU; `kind`: `NORM_L1` or `NORM_L2SQR`."""
     holes = [None] * len(a) if masks is None else masks.expand_as(a).flatten(1, 2).numpy().view(np.uint8)
     firsts = a.flatten(1, 2).numpy()
     if b is None:

@@ -90,7 +90,7 @@ def densenet121(state: dict[str, Tensor] | None = None) -> dict[str, nn.Module]:
 
     network = models.densenet121(weights=None)
     if state:
-        network.load_state_dict(_modern_names(state))
+        network.load_state_dict(modern_names(state))
     named: dict[str, nn.Module] = {"conv0": network.features.conv0, "norm0": network.features.norm0, "relu0": nn.ReLU()}
     for name, layer in network.features.named_children():
         if name.startswith("transition"):
@@ -101,8 +101,8 @@ def densenet121(state: dict[str, Tensor] | None = None) -> dict[str, nn.Module]:
     return named
 
 
-def _modern_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The published file names `norm.1.weight` what today's modules call `norm1.weight`."""
+def modern_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """DenseNet-121's published state under today's names: `norm.1.weight` -> `norm1.weight`."""
     renamed = {}
     for key, value in state.items():
         for part in ("norm", "conv"):

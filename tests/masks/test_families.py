@@ -127,20 +127,20 @@ def test_cells_follow_the_majority_of_nine_with_nothing_outside(rounds):
         wanted = np.array(
             [[[framed[n, y : y + 3, x : x + 3].sum() > 4 for x in range(9)] for y in range(9)] for n in range(3)]
         ).astype(np.uint8)
-    assert np.array_equal(cellular._settled(cells, np.full(3, rounds)), wanted)
+    assert np.array_equal(cellular.majority(cells, np.full(3, rounds)), wanted)
 
 
 def test_cells_with_fewer_rounds_stop_earlier():
     cells = np.random.default_rng(1).integers(0, 2, (2, 16, 16)).astype(np.uint8)
-    mixed = cellular._settled(cells, np.array([4, 1]))
-    assert np.array_equal(mixed[0], cellular._settled(cells[:1], np.array([4]))[0])
-    assert np.array_equal(mixed[1], cellular._settled(cells[1:], np.array([1]))[0])
+    mixed = cellular.majority(cells, np.array([4, 1]))
+    assert np.array_equal(mixed[0], cellular.majority(cells[:1], np.array([4]))[0])
+    assert np.array_equal(mixed[1], cellular.majority(cells[1:], np.array([1]))[0])
 
 
 def test_an_enlarged_cell_grows_by_its_four_neighbours():
     cells = np.zeros((1, 4, 4), np.uint8)
     cells[0, 1, 1] = 1
-    (mask,) = cellular._enlarged(cells, 8, 2)
+    (mask,) = cellular.enlarge(cells, 8, 2)
     assert np.argwhere(mask).tolist() == [
         [1, 2], [1, 3], [2, 1], [2, 2], [2, 3], [2, 4], [3, 1], [3, 2], [3, 3], [3, 4], [4, 2], [4, 3],
     ]  # fmt: skip

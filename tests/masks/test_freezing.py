@@ -10,7 +10,7 @@ import pytest
 
 from bench import digest
 from bench.errors import BadInput
-from bench.masks import freezing, frozen, manifests, ratio
+from bench.masks import freezing, frozen, ratio
 from bench.masks import registry as mask_registry
 from bench.progress import Ticker
 
@@ -26,21 +26,17 @@ def small(home, monkeypatch):
     """A family of few small rectangles, frozen in strata."""
     member = dataclasses.replace(mask_registry.find("rectangular"), name="small", count=5, sizes=(32, 64))
     monkeypatch.setattr(mask_registry, "families", lambda: {"small": member})
-    monkeypatch.setattr(freezing, "families", lambda: {"small": member})
     return member
 
 
-def flip(folder, name, place, row, column):
-    """Flip one pixel of a stored mask and make file digest and manifest fit, as a forger would."""
-    (part,) = frozen.MaskSet(folder, json.loads((folder / "manifest.json").read_text())).open([name])
-    masks = frozen.unpack(part.bits(range(len(part.streams))), part.size_px).copy()
-    masks[place, row, column] ^= True
+def forge(folder, name, change):
+    """Change a stored stratum and make file digests and manifest fit, as a forger would."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    changed = frozen.stratum(name, frozen.pack(masks), part.size_px)
-    manifest["strata"][name] |= {"file_sha256": frozen._store(folder, changed)}
-    manifest["strata"][name] |= frozen.describe(changed, part.size_px)
-    manifest["sha256"] = manifests.whole_digest(part.size_px, manifest["strata"])
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    parts = frozen.MaskSet(folder, manifest).open(list(manifest["strata"]))
+    size_px = manifest["size_px"]
+    strata = [frozen.stratum(part.name, part.bits(range(len(part.streams))), size_px) for part in parts]
+    changed = [change(stratum) if stratum.name == name else stratum for stratum in strata]
+    frozen.write(folder, changed, size_px, {}, manifest)
 
 
 @pytest.mark.parametrize("set_id", ["centre-256", "deepgin-rectangular-256"])
@@ -85,19 +81,20 @@ def test_every_stratum_of_a_frozen_set_is_within_its_ends(small):
 
 def test_verify_finds_a_single_flipped_bit(small, home):
     freezing.freeze("small", 32)
-    flip(home / "small-32", "20-25", 3, 7, 9)
+
+    def flip(stratum):
+        bits = stratum.bits.copy()
+        bits[3, 7, 1] ^= 1 << 6
+        return frozen.stratum(stratum.name, bits, 32)
+
+    forge(home / "small-32", "20-25", flip)
     (fault,) = [line for line in freezing.verify("small-32") if "differs" in line]
     assert "20-25.npz: mask 3 differs in 1 pixels" in fault
 
 
 def test_verify_finds_counts_that_do_not_fit(small, home):
-    held = freezing.freeze("small", 32)
-    (part,) = held.open(["20-25"])
-    bits = part.bits(range(5))
-    forged = frozen.Stratum("20-25", bits, part.missing + 1, part.border)
-    manifest = json.loads((home / "small-32" / "manifest.json").read_text())
-    manifest["strata"]["20-25"]["file_sha256"] = frozen._store(home / "small-32", forged)
-    (home / "small-32" / "manifest.json").write_text(json.dumps(manifest))
+    freezing.freeze("small", 32)
+    forge(home / "small-32", "20-25", lambda stratum: dataclasses.replace(stratum, missing=stratum.missing + 1))
     assert any("counts" in line for line in freezing.verify("small-32"))
 
 

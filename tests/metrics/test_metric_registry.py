@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -78,21 +79,19 @@ def test_an_unknown_extractor_is_named():
         metric_registry.open_extractor("inceptoin", "cpu")
 
 
-def test_another_package_brings_a_metric(tmp_path, monkeypatch):
+def test_another_package_brings_a_metric(tmp_path):
     card = "MetricCard(title='Mine', better='lower', decimals=1, formula='f', reference='r', tolerance='t')"
     source = f"from bench.types import MetricCard\nCARDS = {{'mine': {card}}}\n"
     source += "def metric(name, device):\n    return name + device\n"
     (tmp_path / "mine_metric.py").write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
-    point = type("Point", (), {"name": "mine", "value": "mine_metric"})
-    monkeypatch.setattr(metric_registry, "entry_points", lambda group: [point] if group == "bench.metrics" else [])
-    metric_registry._metrics.cache_clear()
-    try:
-        assert metric_registry.cards()["mine"].title == "Mine"
-        assert "mine_metric" not in sys.modules
-        assert metric_registry.open_metric("mine", "cpu") == "minecpu"
-    finally:
-        metric_registry._metrics.cache_clear()
+    about = tmp_path / "mine-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[bench.metrics]\nmine = mine_metric\n")
+    code = "import sys; from bench.metrics import registry as r; assert r.cards()['mine'].title == 'Mine'"
+    code += "; assert 'mine_metric' not in sys.modules; assert r.open_metric('mine', 'cpu') == 'minecpu'"
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, check=True)
 
 
 def test_lists_and_availability_need_no_torch():

@@ -93,7 +93,7 @@ def test_sums_of_errors_are_equal_to_the_last_bit(power, kind, stored):
     truth, output, masks = stored.drawn(1, 3, 61, 47)
     for b in (output, None):
         for hole in (masks, None):
-            arrays, tensors = pairs._by_opencv(kind, truth, b, hole), pairs._by_torch(power, truth, b, hole)
+            arrays, tensors = pairs.opencv_sums(kind, truth, b, hole), pairs.torch_sums(power, truth, b, hole)
             assert torch.equal(arrays, tensors)
 
 

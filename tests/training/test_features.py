@@ -68,7 +68,7 @@ def test_densenet_gives_the_layers_that_rnon_names():
 
 def test_densenets_published_names_become_todays():
     assert list(
-        features._modern_names({"a.denselayer1.norm.1.weight": 0, "b.conv.2.weight": 0, "c.norm.weight": 0})
+        features.modern_names({"a.denselayer1.norm.1.weight": 0, "b.conv.2.weight": 0, "c.norm.weight": 0})
     ) == [
         "a.denselayer1.norm1.weight",
         "b.conv2.weight",
