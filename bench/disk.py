@@ -39,16 +39,17 @@ def write_text(path: Path, content: str) -> None:
 
 def holder(folder: Path) -> int | None:
     """The number of the process that holds a folder by `locked`; None where nobody does, 0 where it is not known."""
+    import fcntl
+
     try:
-        with (folder / ".lock").open("r") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                number = file.read().strip()
-                return int(number) if number.isdigit() else 0
+        with (folder / ".lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return None
+    except BlockingIOError:
+        number = (folder / ".lock").read_text(encoding="ascii").strip()
+        return int(number) if number.isdigit() else 0
     except OSError:
-        pass
-    return None
+        return None
 
 
 def sweep(folder: Path) -> None:
@@ -70,9 +71,9 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         held = FileLock(place).acquire(timeout=0)
     except Timeout as fault:
-        holder = place.read_text(encoding="ascii").strip() or "unknown"
+        number = holder(folder) or "unknown"
         raise BadInput(
-            f"Another process (number {holder}) is at work on {folder}. Wait for it, or give --out another folder."
+            f"Another process (number {number}) is at work on {folder}. Wait for it, or give --out another folder."
         ) from fault
     with held:
         place.write_text(f"{os.getpid()}\n", encoding="ascii")

@@ -1,9 +1,10 @@
 import multiprocessing
+import os
 import time
 
 import pytest
 
-from bench.disk import locked, whole_file, write_text
+from bench.disk import holder, locked, whole_file, write_text
 from bench.errors import BadInput
 
 
@@ -52,3 +53,10 @@ def test_the_lock_goes_with_a_killed_process(tmp_path, holder):
 def test_a_text_for_a_folder_that_is_missing_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no folder"):
         write_text(tmp_path / "no" / "x", "")
+
+
+def test_who_holds_a_folder_is_known_to_others_and_to_nobody_afterwards(tmp_path):
+    assert holder(tmp_path) is None
+    with locked(tmp_path):
+        assert holder(tmp_path) == os.getpid()
+    assert holder(tmp_path) is None
