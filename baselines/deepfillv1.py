@@ -236,7 +236,7 @@ class Training(base.Training):
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Wasserstein distances of both critics, and the penalty on gradients inside the hole."""
-        truth, _, refined = taught(self.players["generator"], batch)
+        truth, _, refined = self(batch)
         fake = refined * batch.masks + truth * (1 - batch.masks)
         terms = {name: torch.zeros((), device=truth.device) for name in ("real", "fake", "gradient_penalty")}
         views = zip(*(self._views(images, batch.masks) for images in (truth, fake, batch.masks)), strict=True)
@@ -248,7 +248,7 @@ class Training(base.Training):
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Discounted L1 in the window, L1 on the known part, both of both stages; the composite is judged."""
-        truth, coarse, refined = taught(self.players["generator"], batch)
+        truth, coarse, refined = self(batch)
         error = self.coarse_weight * (coarse - truth).abs() + (refined - truth).abs()
         known = 1 - batch.masks
         terms = {
@@ -260,6 +260,10 @@ class Training(base.Training):
             scores = [WASSERSTEIN.fool(critic(view)) for critic, view in zip(self._critics(), views, strict=True)]
             terms["adversarial"] = scores[0] + scores[1]
         return terms
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Truth, output of the coarse stage and of the refinement: [B, 3, H, W] in -1..1."""
+        return taught(self.players["generator"], batch)
 
     def _critics(self) -> tuple[nn.Module, nn.Module]:
         return self.players["discriminator"]["whole"], self.players["discriminator"]["window"]

@@ -240,7 +240,7 @@ class Training(base.Training):
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Real images and composites pass as one batch."""
-        truth, _, refined = taught(self.players["generator"], batch)
+        truth, _, refined = self(batch)
         both = torch.cat([truth, _composite(refined, truth, batch.masks)])
         scores = self.players["discriminator"](torch.cat([both, batch.masks.repeat(2, 1, 1, 1)], dim=1))
         real, fake = scores.chunk(2)
@@ -248,12 +248,16 @@ class Training(base.Training):
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """L1 of both stages over the whole image; the composite is judged."""
-        truth, coarse, refined = taught(self.players["generator"], batch)
+        truth, coarse, refined = self(batch)
         terms = {"coarse": F.l1_loss(coarse, truth), "refined": F.l1_loss(refined, truth)}
         if weights["adversarial"]:
             fake = torch.cat([_composite(refined, truth, batch.masks), batch.masks], dim=1)
             terms["adversarial"] = HINGE.fool(self.players["discriminator"](fake))
         return terms
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Truth, output of the coarse stage and of the refinement: [B, 3, H, W] in -1..1."""
+        return taught(self.players["generator"], batch)
 
 
 def _composite(output: Tensor, truth: Tensor, masks: Tensor) -> Tensor:
