@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from bench.disk import holder, locked, whole_file, write_text
+from bench import disk
+from bench.disk import locked, whole_file, write_text
 from bench.errors import BadInput
 
 
@@ -56,7 +57,7 @@ def test_a_text_for_a_folder_that_is_missing_is_refused(tmp_path):
 
 
 def test_who_holds_a_folder_is_known_to_others_and_to_nobody_afterwards(tmp_path):
-    assert holder(tmp_path) is None
+    assert disk.holder(tmp_path) is None
     with locked(tmp_path):
-        assert holder(tmp_path) == os.getpid()
-    assert holder(tmp_path) is None
+        assert disk.holder(tmp_path) == os.getpid()
+    assert disk.holder(tmp_path) is None
