@@ -39,8 +39,6 @@ def write_text(path: Path, content: str) -> None:
 
 def holder(folder: Path) -> int | None:
     """The number of the process that holds a folder by `locked`; None where nobody does, 0 where it is not known."""
-    import fcntl
-
     try:
         with (folder / ".lock").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
