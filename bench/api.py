@@ -19,6 +19,7 @@ from bench.models import contract, opening, predict
 from bench.models import registry as model_registry
 from bench.models.predict import Predictor
 from bench.protocols import registry as protocols
+from bench.run.models import choose_device
 from bench.types import ModelCard, Protocol
 
 if TYPE_CHECKING:
@@ -52,10 +53,12 @@ class Loaded:
 def load_model(name: str, device: torch.device | str = "cpu") -> Loaded:
     """Open one model by its name (`telea`, `pconv@starter`, `path/to/file.py:Class`), with weights, for inference.
 
-    Raises `UnknownName`, or `Unavailable` with what to type where its weights are missing.
+    device: as `--device` takes it, `auto` too. Raises `UnknownName`, `BadInput` for a device that is not here, or
+    `Unavailable` with what to type where its weights are missing.
     """
     ref = model_registry.only(name)
-    return Loaded(opening.open_model(ref, device), ref.card)
+    place = choose_device(device) if isinstance(device, str) else device
+    return Loaded(opening.open_model(ref, place), ref.card)
 
 
 def load_masks(masks: str, bucket: str = "", images: int | Sequence[str] = 16, size_px: int = 256) -> Tensor:

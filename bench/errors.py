@@ -38,12 +38,17 @@ class UnknownName(BenchError):
     """One or several names that a registry does not hold; all of them are named at once."""
 
     def __init__(self, kind: str, names: Sequence[str], known: Iterable[str], see: str) -> None:
-        """`kind` is the word for the thing ("model"), `see` the command that lists what there is."""
-        known = sorted(known)
+        """`kind` is the word for the thing ("model"), `see` the command that lists what there is.
+
+        Of the known names that begin as the wrong one does, those that come first are suggested first.
+        """
+        known = list(known)
         super().__init__(" ".join(_miss(kind, name, known) for name in names) + f" See: {see}")
         self.names = tuple(names)
 
 
 def _miss(kind: str, name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = [one for one in known if name and one.lower().startswith(name.lower())]
+    near += difflib.get_close_matches(name.lower(), sorted(known), n=3, cutoff=0.5)
+    near = list(dict.fromkeys(near))[:3]
     return f"No {kind} '{name}'." + (f" Did you mean: {', '.join(near)}?" if near else "")

@@ -178,3 +178,9 @@ def test_unknown_names_meet_the_nearest():
 def test_a_model_without_weights_says_what_to_type():
     with pytest.raises(Unavailable, match="bench models show deepgin"):
         load_model("deepgin:std")
+
+
+@pytest.mark.parametrize("device", ["mps", "cuda:99", "warp"])
+def test_a_device_that_is_not_here_is_refused(device):
+    with pytest.raises(BadInput, match=f"No device '{device}'"):
+        load_model("telea", device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -150,7 +151,7 @@ def _unfinished(root: Path, made: Record) -> str:
     number = holder(root)
     if number is not None:
         return f"{root} has no results yet: process {number} is at work on it. Wait for it to end."
-    again = made.command or f"bench run --out {root}"
+    again = made.command or shlex.join(["bench", "run", "--out", str(root)])
     return f"{root} has no results yet: the run was stopped before its end. Go on with: {again}"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BadInput, BenchError
-from bench.report import figures, results, series
+from bench.report import figures, results
 from bench.report.figures import Choice
 
 
@@ -65,8 +65,8 @@ def test_a_model_without_a_number_in_every_bucket_has_no_place_among_the_costs(t
             model["images_per_second"] = 1.0
 
     run = results.load(make_run(tmp_path / "run", edit=one_missing))
-    _, table, title = figures._table(run, Choice("psnr", "freeform"))
-    assert [one.model for one in series.trades(run, table, title)] == ["telea", "deepgin"]
+    drawn = figures.costs(run, Choice("psnr", "freeform"), 3.0).axes[0]
+    assert [line.get_label() for line in drawn.get_lines()] == ["telea", "deepgin"]
 
 
 def test_a_grid_has_the_pictures_that_were_asked_for(measured):

@@ -168,7 +168,7 @@ def test_slower_models_stand_further_right_and_dots_keep_the_colours_of_the_curv
 
 @pytest.mark.parametrize(("low", "high"), [(20.1, 31.7), (0.61, 0.98), (-3, -3), (0, 0), (1e-6, 2e-6), (5, 900)])
 def test_ticks_are_few_and_enclose_the_values(low, high):
-    ticks = drawing._ticks(low, high)
+    ticks = drawing.Frame((0, 1), [low, high]).ticks
     assert 1 <= len(ticks) <= 9
     assert ticks[0] <= low
     assert ticks[-1] >= high

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -136,7 +137,8 @@ def _run(root: Path) -> Run:
     if any(path.suffix.lower() in PICTURES for path in files):
         raise BadInput(
             f"{root} holds pictures, not a run. Score them first, then compare the two runs: "
-            f"bench score --predictions {root} --dataset NAME --out runs/{root.resolve().name}"
+            + shlex.join(["bench", "score", "--predictions", str(root), "--dataset", "NAME"])
+            + f" --out {shlex.quote(f'runs/{root.resolve().name}')}"
         )
     return results.load(root)
 

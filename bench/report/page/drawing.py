@@ -14,7 +14,7 @@ COLOURS = 8
 """Colours of the style sheet; models beyond them get another dash."""
 
 
-def look(place: int) -> str:
+def colour_class(place: int) -> str:
     """Classes of the model at a place: a colour, and a dash once the colours are used up."""
     return f"c{place % COLOURS} d{place // COLOURS % 4}"
 
@@ -31,7 +31,7 @@ def curves(title: str, lines: Sequence[tuple[str, Sequence[Point]]]) -> str:
     parts += [frame.mark(tick, str(tick)) for tick in range(0, int(right) + 1, 10)]
     parts.append(frame.legend("mask ratio in per cent"))
     for place, (model, line) in enumerate(lines):
-        parts += _line(frame, model, look(place), [point for point in line if not math.isnan(point.value)])
+        parts += _line(frame, model, colour_class(place), [point for point in line if not math.isnan(point.value)])
     return "".join(parts) + "</svg>"
 
 
@@ -57,8 +57,8 @@ def trade(title: str, models: Sequence[str], found: Sequence[Trade]) -> str:
     parts += [frame.mark(decade, f"{10.0**decade:g}") for decade in range(first, last + 1)]
     parts.append(frame.legend("seconds an image on this device, mean quality of all ratios"))
     for one, decade in zip(found, decades, strict=True):
-        said = f"{one.model}: {one.value:.4g}, {one.seconds:.2g} s"
-        parts.append(frame.dot(decade, one.value, look(models.index(one.model)), said, radius=6))
+        label = f"{one.model}: {one.value:.4g}, {one.seconds:.2g} s"
+        parts.append(frame.dot(decade, one.value, colour_class(models.index(one.model)), label, radius=6))
     return "".join(parts) + "</svg>"
 
 
@@ -95,10 +95,10 @@ class Frame:
         """What runs from left to right."""
         return f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 4}" text-anchor="middle">{text}</text>'
 
-    def dot(self, across: float, value: float, classes: str, said: str, radius: int = 3) -> str:
-        """A dot that says what it is."""
+    def dot(self, across: float, value: float, classes: str, label: str, radius: int = 3) -> str:
+        """A dot; its label shows when it is pointed at."""
         place = f'cx="{self.x(across):.1f}" cy="{self.y(value):.1f}" r="{radius}"'
-        return f'<circle class="dot {classes}" {place}><title>{escape(said)}</title></circle>'
+        return f'<circle class="dot {classes}" {place}><title>{escape(label)}</title></circle>'
 
     def _rule(self, tick: float) -> str:
         y = self.y(tick)

@@ -1,0 +1,19 @@
+"""Unknown names meet the nearest known ones."""
+
+import pytest
+
+from bench.errors import UnknownName
+from bench.metrics import registry as metric_registry
+
+
+@pytest.mark.parametrize(
+    ("name", "standard"), [("ssim", "ssim-wang"), ("SSIM", "ssim-wang"), ("PSNR", "psnr"), ("FID", "fid")]
+)
+def test_a_bare_name_in_any_case_leads_to_the_standard_variant(name, standard):
+    with pytest.raises(UnknownName, match=rf"No metric '{name}'\. Did you mean: {standard}[,?]"):
+        metric_registry.choose([name])
+
+
+def test_a_misspelt_name_meets_its_neighbour():
+    with pytest.raises(UnknownName, match="Did you mean: telea"):
+        raise UnknownName("model", ["tela"], ["mean", "telea"], "bench models list")
