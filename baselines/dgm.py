@@ -245,9 +245,9 @@ def _blend(image: Tensor, hole: Tensor, made: Tensor) -> Tensor:
     return torch.from_numpy(result).permute(2, 0, 1)
 
 
-def model(variant: str = "", *, width: int = 64, steps: int = 0) -> DGM:
+def model(variant: str = "paper", *, width: int = 64, steps: int = 0) -> DGM:
     """Build without weights; `steps` of the search, 0 for the variant's own number."""
-    search = SEARCHES[variant or "paper"]
+    search = SEARCHES[variant]
     return DGM(width, dataclasses.replace(search, steps=steps) if steps else search)
 
 

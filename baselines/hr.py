@@ -191,7 +191,7 @@ def nearest(features_of: Tensor, patches: Tensor, usable: Tensor) -> Tensor:
 
 
 def model(
-    variant: str = "",
+    variant: str = "random",
     *,
     width: int = 64,
     bottleneck: int = 4000,
@@ -203,7 +203,6 @@ def model(
 
     level, 0 for the variant's own number.
     """
-    variant = variant or "random"
     content = ce.model("centre" if variant == "centre" else "random", width, bottleneck, bias)
     plan = PLANS[variant]
     return HR(content, dataclasses.replace(plan, iterations=iterations) if iterations else plan, texture)

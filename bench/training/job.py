@@ -67,7 +67,7 @@ def new_learner(job: TrainingJob, fabric: Fabric) -> Learner:
     """
     require_features(job.recipe)
     torch.manual_seed(job.seed)
-    model = job.module.model(job.recipe.variant, **job.recipe.settings)
+    model = job.module.model(job.variant, **job.recipe.settings)
     return Learner(model, job.module.Training(model, job.recipe), job.recipe, fabric)
 
 

@@ -6,7 +6,6 @@ import torch
 from torch.nn import functional as F
 
 from baselines import dgm
-from tests.fill import fill, picture
 
 VARIABLES = {
     "generator/g_h0_lin/Matrix": (100, 8192),
@@ -25,7 +24,7 @@ VARIABLES = {
 
 
 @pytest.fixture
-def small():
+def small(fill):
     """A narrow network whose pictures vary, and a search of a few steps."""
 
     def make(variant="paper", steps=5):
@@ -95,7 +94,7 @@ def test_the_cost_by_hand(small, prior, value):
 
 
 @pytest.mark.parametrize("variant", ["paper", "code", "bamos"])
-def test_the_search_lowers_the_cost_and_keeps_within_its_bounds(small, variant):
+def test_the_search_lowers_the_cost_and_keeps_within_its_bounds(small, variant, picture):
     network = small(variant, steps=60)
     image, mask = picture(64, 64)
     known, start = (image * 2 - 1) * (1 - mask), network.first([7])
@@ -105,7 +104,7 @@ def test_the_search_lowers_the_cost_and_keeps_within_its_bounds(small, variant):
     assert z.abs().max() <= 1
 
 
-def test_a_search_does_not_depend_on_what_stands_beside_it(small):
+def test_a_search_does_not_depend_on_what_stands_beside_it(small, picture):
     network = small().double()
     image, mask = (part.double() for part in picture(64, 64))
     other = picture(64, 64, key=8)[0].double()
@@ -113,7 +112,7 @@ def test_a_search_does_not_depend_on_what_stands_beside_it(small):
     torch.testing.assert_close(together[1:], network.predict(image, mask, [6]), atol=1e-9, rtol=0)
 
 
-def test_the_seed_decides_where_the_search_begins(small):
+def test_the_seed_decides_where_the_search_begins(small, picture):
     network = small()
     image, mask = picture(64, 64)
     outputs = [network.predict(image, mask, [seed]) for seed in (1, 1, 2)]
@@ -129,7 +128,7 @@ def test_steps_may_be_bounded_and_the_quick_variant_is_short():
 
 
 @pytest.mark.parametrize("size", [(64, 64), (256, 256), (96, 160)])
-def test_prediction_keeps_shape_and_range_without_gradients(small, size):
+def test_prediction_keeps_shape_and_range_without_gradients(small, size, picture):
     image, mask = picture(*size)
     network = small()
     with torch.inference_mode():
@@ -138,14 +137,14 @@ def test_prediction_keeps_shape_and_range_without_gradients(small, size):
     assert 0 <= output.min() <= output.max() <= 1
 
 
-def test_nothing_under_the_mask_is_read(small):
+def test_nothing_under_the_mask_is_read(small, picture):
     image, mask = picture(64, 64)
     assert torch.equal(small().predict(image * (1 - mask), mask, [3]), small().predict(image, mask, [3]))
 
 
 @pytest.mark.parametrize("variant", ["paper", "bamos"])
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_masks_without_a_hole_and_without_a_known_pixel_give_finite_pictures(small, variant, value):
+def test_masks_without_a_hole_and_without_a_known_pixel_give_finite_pictures(small, variant, value, picture):
     image, mask = picture(64, 64)
     output = small(variant).predict(image * (1 - value), torch.full_like(mask, value), [0])
     assert output.isfinite().all()
