@@ -206,7 +206,10 @@ def _pick(model_id: str, card: ModelCard, variant: str, tag: str) -> tuple[str, 
     if tag in at_hand:
         return tag, at_hand[tag], ""
     label = _label(model_id, card, variant)
-    records = {name: weights.record(path) for name, path in at_hand.items()}
+    try:
+        records = {name: weights.record(path) for name, path in at_hand.items()}
+    except BadInput as fault:  # which weights are meant cannot be known; other models run
+        return tag, None, str(fault)
     fitting = {name: known for name, known in records.items() if (known.get("variant") or _default(card)) == variant}
     for kind in [tag] if tag else KINDS:
         meant = [name for name, known in fitting.items() if known.get("kind") == kind]

@@ -275,8 +275,10 @@ def test_a_file_by_path_has_a_digest_that_its_place_does_not_move(tmp_path):
     assert model_registry.only(f"{write(tmp_path / 'b' / 'mine.py', text + '#')}:Mine").digest != first
 
 
-def test_a_record_that_is_no_object_is_named(toyzoo):
+def test_a_damaged_record_is_the_reason_why_its_model_cannot_run(toyzoo):
     give("trained", "trained")
     (weights.folder("tiny") / "trained.json").write_text(json.dumps(7))
-    with pytest.raises(BadInput, match=r"trained\.json must hold a table of fields, not 7.*again"):
-        model_registry.choose(["tiny"])
+    (ref,) = model_registry.choose(["tiny"])
+    assert "trained.json must hold a table of fields, not 7. Import or train these weights again." in ref.reason
+    with pytest.raises(BadInput, match=r"trained\.json must hold"):
+        model_registry.weights_digest(model_registry.choose(["tiny@trained"])[0])
