@@ -315,7 +315,7 @@ RECIPES = {
         PAPER,
         note="Narrow, any photograph, holes of all kinds, without the parser; a wider start of the last layer.",
         stages=(
-            Stage("reconstruction", 3000, weights={"local": 0.0, "whole": 0.0, "parsing": 0.0}, schedule=FALLING),
+            Stage("reconstruction", 700, weights={"local": 0.0, "whole": 0.0, "parsing": 0.0}, schedule=FALLING),
             Stage(
                 "whole",
                 20,

@@ -199,7 +199,7 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128: first without the critic, then with a light one.",
         stages=(
-            Stage("reconstruction", 900, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("reconstruction", 450, weights={"adversarial": 0.0}, schedule=FALLING),
             Stage("joint", 20, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={

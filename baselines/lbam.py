@@ -311,7 +311,7 @@ RECIPES = {
         note="Narrow, at the size of the frozen masks, without the terms that need VGG; the critic joins at the end, "
         "in the paper's game. Kernels start by He's rule: at this width nothing reaches the depth from N(0, 0.02).",
         stages=(
-            Stage("reconstruction", 2400, schedule=FALLING, weights={"adversarial": 0.0}),
+            Stage("reconstruction", 900, schedule=FALLING, weights={"adversarial": 0.0}),
             Stage("joint", 12, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers=PAPER.optimizers | {"generator": Optimizer(2e-3)},

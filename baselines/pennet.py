@@ -277,7 +277,7 @@ RECIPES = {
         PAPER,
         note="Narrow, on 128 x 128, holes of all kinds; the critic joins at the end.",
         stages=(
-            Stage("reconstruction", 1500, schedule=FALLING, weights={"adversarial": 0.0}),
+            Stage("reconstruction", 800, schedule=FALLING, weights={"adversarial": 0.0}),
             Stage("joint", 20, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers=PAPER.optimizers | {"generator": Optimizer(2e-3, settings=ADAM)},
