@@ -1,11 +1,13 @@
-"""Feature networks of the perceptual losses: torchvision's VGG-16, VGG-19 and DenseNet-121 with ImageNet weights.
+"""Feature networks of the perceptual losses: torchvision's VGG-16, VGG-19 and DenseNet-121 with ImageNet weights, and
 
-Layers go by the names of the field: `relu3_1`, `conv5_1` (before its ReLU), `pool2`; for DenseNet `relu0` (after the
-first convolution, norm and ReLU), `transition1.conv` and `transition1` (after its pooling).
+the dilated ResNet-50 of CSAILVision/semantic-segmentation-pytorch (6d83839) with ADE20K's. Layers go by the names of
+the field: `relu3_1`, `conv5_1` (before its ReLU), `pool2`; for DenseNet `relu0` (after the first convolution, norm and
+ReLU), `transition1.conv` and `transition1` (after its pooling); for ResNet `stem`, `layer1` to `layer4`.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -50,7 +52,7 @@ class FeatureNetwork(nn.Module):
 
 
 def load(name: str, layers: Sequence[str], *, normalised: bool = True) -> FeatureNetwork:
-    """A feature network (`vgg16-imagenet`, `vgg19-imagenet`, `densenet121-imagenet`) from its checked file.
+    """A feature network (a name in `BUILDERS`) from its checked file.
 
     Raises `Unavailable` where the file is not on this machine.
     """
@@ -112,8 +114,34 @@ def modern_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
+def resnet50_dilated(state: dict[str, Tensor] | None = None) -> dict[str, nn.Module]:
+    """Layer name -> module of a ResNet-50 that keeps an eighth of the size, its stem of three 3 x 3 convolutions.
+
+    Without a state its weights are random. Entries of a state that it does not know (a classifier's) are left out.
+    """
+    from torchvision import models
+
+    network = models.resnet50(weights=None, replace_stride_with_dilation=[False, True, True])
+    stem: list[tuple[str, nn.Module]] = []
+    for place, (before, after) in enumerate(((3, 64), (64, 64), (64, 128)), start=1):
+        convolution = nn.Conv2d(before, after, 3, 2 if place == 1 else 1, 1, bias=False)
+        stem += [(f"conv{place}", convolution), (f"bn{place}", nn.BatchNorm2d(after)), (f"relu{place}", nn.ReLU())]
+    network.layer1[0].conv1 = nn.Conv2d(128, 64, 1, bias=False)
+    network.layer1[0].downsample[0] = nn.Conv2d(128, 256, 1, bias=False)
+    named: dict[str, nn.Module] = {"stem": nn.Sequential(OrderedDict([*stem, ("pool", nn.MaxPool2d(3, 2, 1))]))}
+    named |= {f"layer{place}": network.get_submodule(f"layer{place}") for place in (1, 2, 3, 4)}
+    if state:
+        holder = nn.ModuleDict(named)
+        own = holder.state_dict()
+        counters = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
+        found = {f"stem.{key}" if f"stem.{key}" in own else key: value for key, value in state.items()}
+        holder.load_state_dict(counters | {key: value for key, value in found.items() if key in own})
+    return named
+
+
 BUILDERS = {
     "vgg16-imagenet": lambda state: vgg(16, state),
     "vgg19-imagenet": lambda state: vgg(19, state),
     "densenet121-imagenet": densenet121,
+    "resnet50-ade20k": resnet50_dilated,
 }

@@ -252,6 +252,15 @@ def gfc(_):
     return convolutions + 2 * layer(1, 16384, 4096, 1)
 
 
+def lama(variant):
+    """Three quarters of a block's channels are global; the transforms themselves count nothing."""
+    ends = layer(7, 4, 64, 256) + layer(7, 64, 3, 256)
+    ways = layer(3, 128, 128, 32) + 2 * layer(3, 128, 384, 32)
+    spectral = 2 * layer(1, 384, 192, 32) + 2 * 384 * 384 * 32 * 17
+    blocks = 2 * {"big": 18, "fourier": 9}[variant] * (ways + spectral)
+    return ends + 2 * chain(3, (64, 128, 256, 512), (128, 64, 32)) + blocks
+
+
 TABLES = {
     "aotgan": aotgan,
     "ce": ce,
@@ -265,6 +274,7 @@ TABLES = {
     "gfc": gfc,
     "glcic": completion,
     "gmcnn": gmcnn,
+    "lama": lama,
     "lbam": lbam,
     "pconv": pconv,
     "pgn": pgn,

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from baselines import aotgan, cfs, crfill, deepgin, pgn, picnet
+from baselines import aotgan, cfs, crfill, deepgin, lama, pgn, picnet
 from baselines.layers import hed
 
 
@@ -401,4 +401,67 @@ def test_crfill(variant, halved, size, fill):
     network = fill(crfill.model(variant, width=4), gain=2.0)
     images, masks = example(*size)
     expected = crfill_by_table(network.state_dict(), images, masks, halved)
+    torch.testing.assert_close(network.predict(images, masks), expected, atol=1e-5, rtol=1e-4)
+
+
+def norm(s, name, x):
+    """A batch norm in evaluation."""
+    mean, var, scale, shift = (
+        s[f"{name}.{part}"][:, None, None] for part in ("running_mean", "running_var", "weight", "bias")
+    )
+    return (x - mean) / (var + 1e-5).sqrt() * scale + shift
+
+
+def fourier(n):
+    """The matrix of the discrete Fourier transform."""
+    turns = torch.outer(torch.arange(n), torch.arange(n)) * (-2j * torch.pi / n)
+    return turns.to(torch.complex128).exp() / n**0.5
+
+
+def through_frequencies(s, name, x):
+    """The half of the columns that a real picture needs; all but the first and the middle one stand for two."""
+    (height, width), half = x.shape[2:], x.shape[3] // 2 + 1
+    waves = (fourier(height) @ x.to(torch.complex128) @ fourier(width))[..., :half]
+    pairs = torch.stack([waves.real, waves.imag], 2).flatten(1, 2).float()
+    pairs = norm(s, f"{name}.bn", F.conv2d(pairs, s[f"{name}.conv_layer.weight"])).relu().double()
+    counts = torch.full((half,), 2.0, dtype=torch.float64)
+    counts[[0, -1] if width % 2 == 0 else [0]] = 1
+    rows = fourier(height).conj() @ torch.complex(pairs[:, ::2], pairs[:, 1::2]) * counts
+    return (rows @ fourier(width).conj()[:half]).real.float()
+
+
+def lama_by_table(s, x, blocks):
+    def conv(name, x, pad=1, stride=1):
+        return F.conv2d(F.pad(x, [pad] * 4, mode="reflect"), s[f"{name}.weight"], s.get(f"{name}.bias"), stride)
+
+    def spectral(name, x):
+        x = norm(s, f"{name}.conv1.1", F.conv2d(x, s[f"{name}.conv1.0.weight"])).relu()
+        return F.conv2d(x + through_frequencies(s, f"{name}.fu", x), s[f"{name}.conv2.weight"])
+
+    def layer(name, near, wide):
+        n = conv(f"{name}.ffc.convl2l", near) + conv(f"{name}.ffc.convg2l", wide)
+        w = conv(f"{name}.ffc.convl2g", near) + spectral(f"{name}.ffc.convg2g", wide)
+        return norm(s, f"{name}.bn_l", n).relu(), norm(s, f"{name}.bn_g", w).relu()
+
+    x = norm(s, "model.1.bn_l", conv("model.1.ffc.convl2l", x, 3)).relu()
+    for place in (2, 3):
+        x = norm(s, f"model.{place}.bn_l", conv(f"model.{place}.ffc.convl2l", x, 1, 2)).relu()
+    near = norm(s, "model.4.bn_l", conv("model.4.ffc.convl2l", x, 1, 2)).relu()
+    wide = norm(s, "model.4.bn_g", conv("model.4.ffc.convl2g", x, 1, 2)).relu()
+    for place in range(5, 5 + blocks):
+        n, w = layer(f"model.{place}.conv2", *layer(f"model.{place}.conv1", near, wide))
+        near, wide = near + n, wide + w
+    x = torch.cat([near, wide], 1)
+    for place in range(6 + blocks, 15 + blocks, 3):
+        x = F.conv_transpose2d(x, s[f"model.{place}.weight"], s[f"model.{place}.bias"], 2, 1, 1)
+        x = norm(s, f"model.{place + 1}", x).relu()
+    return conv(f"model.{16 + blocks}", x, 3).sigmoid()
+
+
+@pytest.mark.parametrize("size", [(40, 72), (64, 16)])
+@torch.inference_mode()
+def test_lama(size):
+    network = fill(lama.model(width=4, blocks=3), gain=0.8)
+    images, masks = example(*size)
+    expected = lama_by_table(network.state_dict(), torch.cat([images * (1 - masks), masks], 1), 3)
     torch.testing.assert_close(network.predict(images, masks), expected, atol=1e-5, rtol=1e-4)

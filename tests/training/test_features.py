@@ -92,3 +92,22 @@ def test_a_network_is_read_from_its_file(tmp_path, monkeypatch):
     monkeypatch.setattr(features.downloads, "locate", lambda name: path)
     (found,) = features.load("vgg16-imagenet", ("pool1",), normalised=False)(image := torch.rand(1, 3, 16, 16))
     assert torch.allclose(found, network[:5](image))
+
+
+def test_the_dilated_resnet_keeps_an_eighth_of_the_size():
+    network = features.FeatureNetwork(features.resnet50_dilated(), [f"layer{place}" for place in (1, 2, 3, 4)])
+    shapes = [tuple(item.shape[1:]) for item in network.eval()(torch.rand(1, 3, 64, 64))]
+    assert shapes == [(256, 16, 16), (512, 8, 8), (1024, 8, 8), (2048, 8, 8)]
+
+
+def test_the_dilated_resnet_is_read_whole_or_not_at_all():
+    """Names as the published encoder has them: those of the stem stand beside the stages; no counters of norms."""
+    named = torch.nn.ModuleDict(features.resnet50_dilated())
+    state = {name.removeprefix("stem."): value + 1 for name, value in named.state_dict().items()}
+    state = {name: value for name, value in state.items() if "num_batches" not in name} | {"fc.bias": torch.zeros(1)}
+    found = torch.nn.ModuleDict(features.resnet50_dilated(state)).state_dict()
+    assert torch.equal(found["stem.conv1.weight"], state["conv1.weight"])
+    assert torch.equal(found["layer4.2.bn3.running_var"], state["layer4.2.bn3.running_var"])
+    del state["conv2.weight"]
+    with pytest.raises(RuntimeError, match=r"stem\.conv2\.weight"):
+        features.resnet50_dilated(state)
