@@ -166,12 +166,23 @@ def test_a_brought_file_with_another_digest_is_not_copied(tmp_path):
     assert downloads.find("net") is None
 
 
+def test_a_file_whose_digest_nobody_states_is_brought_and_never_fetched(tmp_path, serve, monkeypatch):
+    serve(CONTENT)
+    monkeypatch.setitem(downloads.entries(), "net", dataclasses.replace(downloads.entry("net"), sha256=""))
+    with pytest.raises(Unavailable, match="fetch net --from FILE"):
+        downloads.locate("net", fetch=True)
+    source = tmp_path / "brought.pth"
+    source.write_bytes(CONTENT)
+    downloads.bring("net", source)
+    assert downloads.locate("net").read_bytes() == CONTENT
+
+
 def test_an_unknown_name_brings_the_nearest():
     with pytest.raises(UnknownName, match="Did you mean: inception-fid"):
         downloads.locate("inception")
 
 
 @pytest.mark.parametrize("entry", downloads.entries().values(), ids=lambda entry: entry.name)
-def test_a_digest_is_whole_or_stands_in_the_name_as_torch_writes_it(entry):
-    assert len(entry.sha256) == 64 or entry.file.endswith(f"-{entry.sha256}.pth")
+def test_a_digest_is_whole_or_stands_in_the_name_as_torch_writes_it_or_nobody_states_any(entry):
+    assert len(entry.sha256) in {0, 64} or entry.file.endswith(f"-{entry.sha256}.pth")
     assert entry.url.endswith(f"/{entry.file}")

@@ -83,5 +83,5 @@ def fetch(
     chosen = plugins.choose("weight file", names, list(downloads.entries()), "bench metrics fetch --help")
     if source and len(chosen) != 1:
         raise BadInput(f"--from brings one file, but {len(chosen)} are named.")
-    for name in chosen:
+    for name in sorted(chosen, key=lambda name: not downloads.entry(name).sha256):  # what cannot be fetched comes last
         print(downloads.bring(name, source) if source else downloads.locate(name, fetch=True))

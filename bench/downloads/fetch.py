@@ -39,6 +39,11 @@ def missing(name: str) -> str | None:
     if find(name):
         return None
     wanted = entry(name)
+    if not wanted.sha256:
+        return (
+            f"{wanted.file} ({wanted.size_mib:g} MiB) is not on this machine. Nobody states its digest, so it is not "
+            f"fetched: get it from {wanted.url}, then `bench metrics fetch {name} --from FILE`."
+        )
     return (
         f"{wanted.file} ({wanted.size_mib:g} MiB) is not on this machine: `bench metrics fetch {name}` gets it, "
         f"or put it into {_store()} (from {wanted.url})."
@@ -51,7 +56,7 @@ def locate(name: str, fetch: bool = False) -> Path:
     Raises `Unavailable` where it is missing and was not to be fetched, `BadInput` where its digest is wrong.
     """
     path = find(name)
-    if path is None and fetch:
+    if path is None and fetch and entry(name).sha256:
         path = _fetch(entry(name))
     if path is None:
         raise Unavailable(str(missing(name)))

@@ -19,7 +19,10 @@ class Download:
     """What it is called where it lies, the same everywhere."""
     url: str
     sha256: str
-    """Digest in hexadecimal, or its first digits where the publisher states no more than these."""
+    """Digest in hexadecimal, or its first digits where the publisher states no more than these. Empty where nobody
+
+    states any: such a file is brought by the user, never fetched.
+    """
     size_mib: float
     licence: str
     needed_by: str

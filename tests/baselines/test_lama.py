@@ -9,15 +9,14 @@ import torch
 from baselines import lama
 from bench.models import weights
 from bench.training.base import Batch
-from tests.fill import figures, fill, picture
 
 
 @pytest.fixture(scope="module")
-def small():
+def small(fill):
     return fill(lama.model(width=8, blocks=2), gain=0.8)
 
 
-def test_names_shapes_and_counts_are_the_authors():
+def test_names_shapes_and_counts_are_the_authors(figures):
     facts, _ = figures("lama")
     with torch.device("meta"):
         network, critic = lama.model(), lama.Discriminator()
@@ -27,7 +26,7 @@ def test_names_shapes_and_counts_are_the_authors():
 
 @pytest.mark.slow
 @torch.inference_mode()
-def test_output_agrees_with_the_authors_code():
+def test_output_agrees_with_the_authors_code(figures, fill, picture):
     facts, arrays = figures("lama")
     image, mask = picture()
     output = fill(lama.model(), facts["gain"])(image, mask)
@@ -57,7 +56,7 @@ def test_a_file_of_another_model_is_refused(tmp_path, bench, monkeypatch):
 
 
 @torch.inference_mode()
-def test_a_pixel_in_one_corner_reaches_the_other(small):
+def test_a_pixel_in_one_corner_reaches_the_other(small, picture):
     image, mask = picture(128, 128)
     other = image.clone()
     other[..., -1, 0] = 1 - other[..., -1, 0]
@@ -66,7 +65,7 @@ def test_a_pixel_in_one_corner_reaches_the_other(small):
 
 
 @torch.inference_mode()
-def test_in_evaluation_images_of_a_batch_are_independent_and_in_training_they_are_not():
+def test_in_evaluation_images_of_a_batch_are_independent_and_in_training_they_are_not(fill, picture):
     network = fill(lama.model(width=4, blocks=2), gain=0.8)
     images, masks = picture(64, 64)
     other = torch.cat([images, 1 - images])
@@ -131,7 +130,7 @@ def test_the_penalty_is_the_squared_gradient_at_the_truth(learner):
     assert terms["penalty"].item() == pytest.approx(slope**2 * 3 * 64 * 64, rel=1e-4)
 
 
-def test_gradients_reach_every_parameter():
+def test_gradients_reach_every_parameter(picture):
     torch.manual_seed(0)
     recipe = lama.RECIPES["starter"]
     taught = lama.Training(lama.model(width=4, blocks=2), recipe)

@@ -460,7 +460,7 @@ def lama_by_table(s, x, blocks):
 
 @pytest.mark.parametrize("size", [(40, 72), (64, 16)])
 @torch.inference_mode()
-def test_lama(size):
+def test_lama(size, fill):
     network = fill(lama.model(width=4, blocks=3), gain=0.8)
     images, masks = example(*size)
     expected = lama_by_table(network.state_dict(), torch.cat([images * (1 - masks), masks], 1), 3)
