@@ -36,6 +36,12 @@ def bench(monkeypatch, capsys):
     return call
 
 
+@pytest.fixture(scope="session")
+def toys():
+    """`toys("Grey", "Smooth")`: models of tests/run/toys.py as the command line names them."""
+    return lambda *names: tuple(f"{Path(__file__).parent / 'run' / 'toys.py'}:{name}" for name in names)
+
+
 def pytest_collection_modifyitems(items):
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked:

@@ -16,7 +16,6 @@ from bench.metrics import registry as metric_registry
 from bench.run import export
 from bench.run.main import run
 from bench.types import RunSpec
-from tests.run.test_run import toy
 
 CELL = "freeform-256/50-60"
 COUNT = 14
@@ -42,13 +41,13 @@ def patched():
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory):
+def spec(tmp_path_factory, toys):
     root, random = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
     for place in range(COUNT):
         small = Image.fromarray(random.integers(0, 256, (6, 6, 3), dtype=np.uint8))
         small.resize((256, 256), Image.Resampling.BICUBIC).save(root / f"photo{place:02d}.png")
     return RunSpec(
-        toy("Grey", "Smooth"), "folder", str(root), None, ("freeform",), "50-60",
+        toys("Grey", "Smooth"), "folder", str(root), None, ("freeform",), "50-60",
         ("psnr", "fid", "kid", "kid-100x1000"), "bench@1", None, 99,
     )  # fmt: skip
 
@@ -99,9 +98,9 @@ def test_the_values_are_those_of_the_summary(whole):
     assert (row["a"], row["b"]) == pytest.approx((summary["toys.py:Smooth"], summary["toys.py:Grey"]), rel=1e-9)
 
 
-def test_a_model_against_itself_in_another_run_is_not_separable(patched, whole, spec, tmp_path):
+def test_a_model_against_itself_in_another_run_is_not_separable(patched, whole, spec, tmp_path, toys):
     fewer = run(
-        spec.__class__(**vars(spec) | {"models": toy("Smooth"), "limit": 12}), tmp_path / "fewer", any_count=True
+        spec.__class__(**vars(spec) | {"models": toys("Smooth"), "limit": 12}), tmp_path / "fewer", any_count=True
     )
     found = compared(fewer.root, f"{whole}:toys.py:Smooth")
     assert {(row["n"], row["difference"], row["verdict"]) for row in found["rows"]} == {(12, 0.0, "not separable")}
@@ -169,7 +168,7 @@ def test_a_metric_whose_definition_changed_is_left_out_by_name(whole, edited):
     assert any("its definition changed" in gap["reason"] for gap in found["not_compared"])
 
 
-def test_a_model_without_numbers_is_named_with_the_reason(patched, whole, spec, tmp_path):
-    broken = run(spec.__class__(**vars(spec) | {"models": toy("Broken", "Grey"), "limit": 2}), tmp_path / "run").root
+def test_a_model_without_numbers_is_named_with_the_reason(patched, whole, spec, tmp_path, toys):
+    broken = run(spec.__class__(**vars(spec) | {"models": toys("Broken", "Grey"), "limit": 2}), tmp_path / "run").root
     with pytest.raises(BadInput, match=r"holds no number of toys\.py:Broken: .*no such luck"):
         compared(f"{broken}:toys.py:Broken", f"{whole}:toys.py:Grey")

@@ -9,7 +9,6 @@ from bench.contracts import Extractor
 from bench.metrics import registry as metric_registry
 from bench.run.main import run
 from bench.types import RunSpec
-from tests.run.test_run import toy
 
 COUNT = 4
 
@@ -39,7 +38,7 @@ def extractor(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def spec(tmp_path):
+def spec(tmp_path, toys):
     """Photographs of one grey each; 128 is the one that the model fills in."""
 
     def make(model="Grey", *, greys=(128, 40, 128, 50), metric="fid", limit=None):
@@ -47,7 +46,7 @@ def spec(tmp_path):
         root.mkdir(exist_ok=True)
         for place, grey in enumerate(greys):
             Image.fromarray(np.full((256, 256, 3), grey, np.uint8)).save(root / f"{place}.png")
-        return RunSpec(toy(model), "folder", str(root), None, ("freeform",), "10-20", (metric,), "bench@1", limit, 0)
+        return RunSpec(toys(model), "folder", str(root), None, ("freeform",), "10-20", (metric,), "bench@1", limit, 0)
 
     return make
 

@@ -9,9 +9,8 @@ from typer.testing import CliRunner
 
 from bench.cli.models import app
 from bench.errors import BenchError
-from tests.models.toyzoo import TINY, write
 
-pytestmark = pytest.mark.usefixtures("toyzoo")
+pytestmark = pytest.mark.usefixtures("toymodels")
 
 
 def bench(*words, status=0):
@@ -73,8 +72,8 @@ def test_verify_passes_a_classical_model_check_by_check_and_shows_its_numbers_on
     assert re.search(r"flat, digest [0-9a-f]{12}: 10 of 10 checks passed", text)
 
 
-def test_verify_tells_a_contributor_what_is_missing(tmp_path):
-    text = TINY.replace('"plain": 111', '"plain": 112').replace('limits="blind"', 'limits=""')
+def test_verify_tells_a_contributor_what_is_missing(tmp_path, tiny, write):
+    text = tiny.replace('"plain": 111', '"plain": 112').replace('limits="blind"', 'limits=""')
     output = bench("verify", write(tmp_path / "mine.py", text), "--size", 32, status=1)
     assert "note  card: complete: the card leaves empty: limits" in output
     assert "FAIL  card: parameter count: the card says 112 parameters, the model has 111" in output
@@ -95,14 +94,14 @@ SNIPPET = """
 
 
 @pytest.mark.slow
-def test_verify_takes_a_bare_class_as_it_is(tmp_path):
+def test_verify_takes_a_bare_class_as_it_is(tmp_path, write):
     output = bench("verify", f"{write(tmp_path / 'mine.py', SNIPPET)}:Mine", "--size", 32)
     assert "note  card: complete: the card leaves empty: code, licence, form, strengths, limits" in output
     assert re.search("note  sizes.*padded to multiples of 2 it passes: say multiple=2", output)
     assert "FAIL" not in output
 
 
-def test_verify_as_json_names_the_fault(tmp_path):
+def test_verify_as_json_names_the_fault(tmp_path, write):
     file = write(
         tmp_path / "mine.py", "class Mine:\n    def predict(self, images, masks):\n        return images * 255\n"
     )

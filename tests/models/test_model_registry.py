@@ -9,9 +9,8 @@ import torch
 from bench.errors import BadInput, Unavailable, UnknownName
 from bench.models import opening, weights
 from bench.models import registry as model_registry
-from tests.models.toyzoo import TINY, write
 
-pytestmark = pytest.mark.usefixtures("toyzoo")
+pytestmark = pytest.mark.usefixtures("toymodels")
 
 
 def names(*wanted):
@@ -59,8 +58,8 @@ def test_every_miss_is_named_at_once_with_what_is_near():
     assert "tiny:deep" in str(caught.value)
 
 
-def test_an_alias_of_two_models_is_refused_with_both(install):
-    install("toyzoo2", {"other.py": TINY.replace("toyzoo.", "")})
+def test_an_alias_of_two_models_is_refused_with_both(install, tiny):
+    install("toymodels2", {"other.py": tiny.replace("toymodels.", "")})
     with pytest.raises(BadInput, match="'TN' stands for several models: other, tiny"):
         model_registry.choose(["TN"])
 
@@ -108,10 +107,10 @@ def test_weights_of_one_variant_are_not_taken_for_another():
     assert "at hand: tiny@trained" in model_registry.only("tiny").reason
 
 
-def test_weights_shipped_with_the_package_are_found_and_the_users_own_win(toyzoo):
+def test_weights_shipped_with_the_package_are_found_and_the_users_own_win(toymodels):
     give("starter", "starter")
     mine = weights.folder("tiny") / "starter.safetensors"
-    shipped = toyzoo / "weights" / "tiny" / "starter.safetensors"
+    shipped = toymodels / "weights" / "tiny" / "starter.safetensors"
     shipped.parent.mkdir(parents=True)
     for suffix in (".safetensors", ".json"):
         shipped.with_suffix(suffix).write_bytes(mine.with_suffix(suffix).read_bytes())
@@ -127,7 +126,7 @@ def test_an_opened_model_is_in_evaluation_mode_without_gradients():
     assert all(not item.requires_grad and bool((item == 0.5).all()) for item in model.parameters())
 
 
-def test_spectral_norms_are_worked_out_once_and_change_no_bit(tmp_path):
+def test_spectral_norms_are_worked_out_once_and_change_no_bit(tmp_path, write):
     file = write(
         tmp_path / "bounded.py",
         """
@@ -185,8 +184,8 @@ def test_a_ref_survives_the_way_to_another_process():
     assert pickle.loads(pickle.dumps(ref)) == ref
 
 
-def test_a_file_by_path_opens_with_foreign_weights(tmp_path):
-    file = write(tmp_path / "mine.py", TINY)
+def test_a_file_by_path_opens_with_foreign_weights(tmp_path, tiny, write):
+    file = write(tmp_path / "mine.py", tiny)
     model = opening.open_model(model_registry.only(f"{file}:deep@untrained"))
     torch.save(model.state_dict(), tmp_path / "mine.pth")
     ref = model_registry.only(f"{file}:deep@{tmp_path / 'mine.pth'}")
@@ -195,7 +194,7 @@ def test_a_file_by_path_opens_with_foreign_weights(tmp_path):
     assert "name them" in model_registry.only(str(file)).reason
 
 
-def test_a_class_that_takes_weights_is_given_their_path(tmp_path):
+def test_a_class_that_takes_weights_is_given_their_path(tmp_path, write):
     file = write(
         tmp_path / "mine.py",
         """
@@ -234,18 +233,18 @@ def test_other_weights_move_the_digest(fresh):
 
 
 @pytest.mark.parametrize("file", ["tiny.py", "layers/joint.py"])
-def test_a_change_of_the_models_own_code_moves_the_digest(fresh, toyzoo, file):
+def test_a_change_of_the_models_own_code_moves_the_digest(fresh, toymodels, file):
     give("trained", "trained")
     before = digest(fresh)
-    with (toyzoo / file).open("a") as opened:
+    with (toymodels / file).open("a") as opened:
         opened.write("\nMORE = 1\n")
     assert digest(fresh) != before
 
 
-def test_a_change_of_another_model_leaves_the_digest(fresh, toyzoo):
+def test_a_change_of_another_model_leaves_the_digest(fresh, toymodels):
     give("trained", "trained")
     before = digest(fresh)
-    with (toyzoo / "flat.py").open("a") as opened:
+    with (toymodels / "flat.py").open("a") as opened:
         opened.write("\nMORE = 1\n")
     assert digest(fresh) == before
 
@@ -268,14 +267,14 @@ def test_libraries_are_found_from_the_imports():
     assert "baselines.layers.imagewise" in found["sources"]
 
 
-def test_a_file_by_path_has_a_digest_that_its_place_does_not_move(tmp_path):
+def test_a_file_by_path_has_a_digest_that_its_place_does_not_move(tmp_path, write):
     text = "class Mine:\n    def predict(self, images, masks): ...\n"
     first = model_registry.only(f"{write(tmp_path / 'a' / 'mine.py', text)}:Mine").digest
     assert model_registry.only(f"{write(tmp_path / 'b' / 'mine.py', text)}:Mine").digest == first
     assert model_registry.only(f"{write(tmp_path / 'b' / 'mine.py', text + '#')}:Mine").digest != first
 
 
-def test_a_damaged_record_is_the_reason_why_its_model_cannot_run(toyzoo):
+def test_a_damaged_record_is_the_reason_why_its_model_cannot_run(toymodels):
     give("trained", "trained")
     (weights.folder("tiny") / "trained.json").write_text(json.dumps(7))
     (ref,) = model_registry.choose(["tiny"])

@@ -8,14 +8,13 @@ import pytest
 from bench.errors import BadInput, ContractBroken, Unavailable
 from bench.models import opening, sources
 from bench.models import registry as model_registry
-from tests.models.toyzoo import FLAT, write
 
 
 def test_the_projects_own_models_are_found_through_their_entry_point():
     assert sources.members()["telea"].module == "baselines.telea"
 
 
-def test_an_installed_package_brings_its_models(toyzoo):
+def test_an_installed_package_brings_its_models(toymodels):
     assert {"tiny", "flat", "telea"} <= set(model_registry.cards())
 
 
@@ -26,42 +25,42 @@ sys.exit(bool({"torch", "cv2", "baselines.telea"} & {*sys.modules}))"""
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_an_entry_point_may_name_a_single_module(install):
-    install("toyzoo", {"only.py": FLAT.replace("Flat", "Only")}, target="toyzoo.only")
+def test_an_entry_point_may_name_a_single_module(install, flat):
+    install("toymodels", {"only.py": flat.replace("Flat", "Only")}, target="toymodels.only")
     assert model_registry.cards()["only"].title == "Only"
 
 
-def test_two_models_of_one_name_are_refused_with_both_files(install):
-    install("toyzoo", {"telea.py": FLAT})
+def test_two_models_of_one_name_are_refused_with_both_files(install, flat):
+    install("toymodels", {"telea.py": flat})
     with pytest.raises(BadInput, match=r"Two model files are called 'telea': .*telea\.py and .*telea\.py"):
         model_registry.cards()
 
 
 def test_an_entry_point_without_its_package_is_named(install):
-    install("toyzoo", {}, target="gone")
+    install("toymodels", {}, target="gone")
     with pytest.raises(BadInput, match="plug-in 'gone'"):
         model_registry.cards()
 
 
 def test_a_file_that_is_not_python_is_named_with_its_line(install):
-    install("toyzoo", {"bad.py": "x = 1\ndef model(:\n"})
+    install("toymodels", {"bad.py": "x = 1\ndef model(:\n"})
     with pytest.raises(BadInput, match=r"bad\.py:2: .*not valid Python"):
         model_registry.cards()
 
 
 def test_a_card_that_is_no_literal_is_named_with_its_line(install):
-    install("toyzoo", {"bad.py": "from bench.types import ModelCard\nCARD = ModelCard(title=str(1))\n"})
+    install("toymodels", {"bad.py": "from bench.types import ModelCard\nCARD = ModelCard(title=str(1))\n"})
     with pytest.raises(BadInput, match=r"bad\.py:2: a card must be"):
         model_registry.cards()
 
 
-def test_a_missing_library_is_a_sentence_not_a_crash(install):
-    install("toyzoo", {"needy.py": FLAT.replace("import cv2", "import no_such_library")})
+def test_a_missing_library_is_a_sentence_not_a_crash(install, flat):
+    install("toymodels", {"needy.py": flat.replace("import cv2", "import no_such_library")})
     with pytest.raises(Unavailable, match=r"Model 'needy' needs a library .*no_such_library"):
         opening.open_model(model_registry.only("needy"))
 
 
-def test_a_model_by_path_may_import_its_neighbours(tmp_path, fresh):
+def test_a_model_by_path_may_import_its_neighbours(tmp_path, fresh, write):
     write(tmp_path / "neighbour.py", "LEVEL = 0.25\n")
     mine = write(
         tmp_path / "mine.py",
@@ -94,7 +93,7 @@ def test_a_model_by_path_may_import_its_neighbours(tmp_path, fresh):
     ],
     ids=["constructor", "no-predict", "no-class", "import", "syntax", "library"],
 )
-def test_a_broken_file_meets_one_sentence(tmp_path, fresh, text, error, sentence):
+def test_a_broken_file_meets_one_sentence(tmp_path, fresh, text, error, sentence, write):
     file = write(tmp_path / "bad.py", text)
     with pytest.raises(error, match=sentence) as caught:
         opening.open_model(model_registry.only(f"{file}:Net"))
@@ -106,7 +105,7 @@ def test_a_file_that_does_not_exist_is_named():
         model_registry.choose(["/tmp/nowhere.py:Net"])
 
 
-def test_a_file_without_a_card_asks_for_its_class(tmp_path, fresh):
+def test_a_file_without_a_card_asks_for_its_class(tmp_path, fresh, write):
     file = write(tmp_path / "bare.py", "class Net: ...\n")
     with pytest.raises(BadInput, match=r"name the class as well, .*bare\.py:Class"):
         model_registry.choose([str(file)])

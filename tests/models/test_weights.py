@@ -10,9 +10,8 @@ from bench import digest
 from bench.errors import BadInput, ContractBroken
 from bench.models import opening, weights
 from bench.models import registry as model_registry
-from tests.models.toyzoo import TINY
 
-pytestmark = pytest.mark.usefixtures("toyzoo")
+pytestmark = pytest.mark.usefixtures("toymodels")
 
 
 @pytest.fixture
@@ -106,10 +105,10 @@ def test_several_checkpoints_stand_beside_each_other(theirs):
     assert sorted(weights.find("tiny")) == ["faces", "places2"]
 
 
-def test_a_safetensors_file_is_imported_as_well(theirs, install):
+def test_a_safetensors_file_is_imported_as_well(theirs, install, tiny):
     from safetensors.torch import save_file
 
-    install("toyzoo2", {"bare.py": TINY.partition("    def convert")[0].replace("toyzoo.", "toyzoo.")})
+    install("toymodels2", {"bare.py": tiny.partition("    def convert")[0].replace("toymodels.", "toymodels.")})
     state = opening.open_model(model_registry.only("bare@untrained")).state_dict()
     save_file({key: value.contiguous() for key, value in state.items()}, theirs.with_suffix(".safetensors"))
     assert weights.import_checkpoint("bare", theirs.with_suffix(".safetensors"))["kind"] == "official"
@@ -199,7 +198,7 @@ def test_a_classical_model_takes_no_weights(theirs):
         weights.import_checkpoint("flat", theirs)
 
 
-def test_weights_under_a_tag_that_is_taken_are_refused(toyzoo, theirs):
+def test_weights_under_a_tag_that_is_taken_are_refused(toymodels, theirs):
     weights.import_checkpoint("tiny", theirs, "places2")
     before = weights.find("tiny")["places2"].read_bytes()
     with pytest.raises(BadInput, match=r"There are weights tiny@places2 already .*--force"):

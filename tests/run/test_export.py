@@ -15,7 +15,6 @@ from bench.run import export
 from bench.run.main import run
 from bench.runfolder import pictures, record
 from bench.types import RunSpec
-from tests.run.test_run import toy
 
 CELLS = ("freeform-256/10-20", "freeform-256/50-60", "centre-256/0-100")
 
@@ -32,9 +31,9 @@ def photographs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def spec(photographs):
+def spec(photographs, toys):
     return RunSpec(
-        toy("Smooth"), "folder", str(photographs), None, ("freeform", "centre"), "10-20,50-60",
+        toys("Smooth"), "folder", str(photographs), None, ("freeform", "centre"), "10-20,50-60",
         ("psnr", "ssim-wang", "l1"), "bench@1", None, 99,
     )  # fmt: skip
 
@@ -78,8 +77,8 @@ def test_a_folder_of_folders_holds_one_model_each(outside, spec):
     assert found.models == (str(outside),)
 
 
-def test_a_model_and_a_folder_of_pictures_stand_in_one_run(outside, spec, tmp_path):
-    both = dataclasses.replace(spec, models=(*toy("Grey"), str(outside)))
+def test_a_model_and_a_folder_of_pictures_stand_in_one_run(outside, spec, tmp_path, toys):
+    both = dataclasses.replace(spec, models=(*toys("Grey"), str(outside)))
     assert set(pd.read_parquet(run(both, tmp_path / "run").root / "results.parquet")["model"]) == {
         "toys.py:Grey",
         "outside",

@@ -16,10 +16,6 @@ HERE = Path(__file__).parent
 COUNT = 10
 
 
-def toy(*names):
-    return tuple(f"{HERE / 'toys.py'}:{name}" for name in names)
-
-
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
     root = tmp_path_factory.mktemp("photographs")
@@ -31,10 +27,10 @@ def photographs(tmp_path_factory):
 
 
 @pytest.fixture
-def spec(photographs):
+def spec(photographs, toys):
     def make(*models, **changes):
         settings = {
-            "models": toy(*(models or ("Grey", "Smooth"))),
+            "models": toys(*(models or ("Grey", "Smooth"))),
             "dataset": "folder",
             "root": str(photographs),
             "split": None,
@@ -51,10 +47,10 @@ def spec(photographs):
 
 
 @pytest.fixture(scope="module")
-def reference(photographs, tmp_path_factory):
+def reference(photographs, tmp_path_factory, toys):
     """An undisturbed run."""
     spec = RunSpec(
-        toy("Grey", "Smooth"), "folder", str(photographs), None, ("freeform", "centre"), "10-20,50-60",
+        toys("Grey", "Smooth"), "folder", str(photographs), None, ("freeform", "centre"), "10-20,50-60",
         ("psnr", "ssim-wang", "l1"), "bench@1", None, 1,
     )  # fmt: skip
     return run(spec, tmp_path_factory.mktemp("reference") / "run")

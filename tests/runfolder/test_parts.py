@@ -144,16 +144,13 @@ def test_a_lost_picture_makes_its_part_again(leave, tmp_path, reopened, lost):
     assert reopened().done("m@1") == []
 
 
-def _write_for_ever(root):
-    from tests.runfolder.conftest import RUN, facts, rows, vectors
-
-    folder = Parts(root, RUN)
+def _write_for_ever(leave):
     while True:
-        folder.write(facts(stop=999), rows(0, 999), {"net": vectors(0, 999)})
+        leave(0, 999)
 
 
-def test_a_process_killed_while_writing_leaves_no_half_part(tmp_path, reopened):
-    process = multiprocessing.get_context("fork").Process(target=_write_for_ever, args=(tmp_path,))
+def test_a_process_killed_while_writing_leaves_no_half_part(leave, reopened):
+    process = multiprocessing.get_context("fork").Process(target=_write_for_ever, args=(leave,))
     process.start()
     time.sleep(0.5)
     os.kill(process.pid, signal.SIGKILL)

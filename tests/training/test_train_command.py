@@ -42,7 +42,7 @@ def bench(tmp_path, monkeypatch, quiet):
 
 
 @pytest.mark.slow
-def test_a_short_training_ends_in_weights_that_the_zoo_finds(bench, tmp_path):
+def test_a_short_training_ends_in_weights_that_a_run_finds(bench, tmp_path):
     from bench.models import opening
     from bench.models import registry as model_registry
 

@@ -70,7 +70,7 @@ def same_tensors(one, other):
     return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_training_leaves_weights_that_the_zoo_reads(finished, toy):
+def test_a_training_leaves_weights_that_are_read_again(finished, toy):
     state, record = weights.read(finished / "best.safetensors")
     model = toy.model(record["variant"], **record["settings"])
     assert weights.misfit(model, state) == ""

@@ -5,7 +5,6 @@ import pytest
 from bench.report import results
 from bench.report.analysis import ranks
 from bench.report.published import Printed
-from tests.report.conftest import write_run
 
 BLANK = dict.fromkeys(Printed.__dataclass_fields__, "")
 
@@ -17,7 +16,7 @@ def printed(model, value, **facts):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, write_run):
     """Later models are better: telea, ns, deepgin."""
     return results.load(write_run(tmp_path / "run"))
 
@@ -86,7 +85,7 @@ def test_buckets_that_only_touch_do_not_overlap():
     assert ranks.overlap("10-20", "")
 
 
-def test_the_shipped_numbers_make_a_table_with_its_caveats(tmp_path):
+def test_the_shipped_numbers_make_a_table_with_its_caveats(tmp_path, write_run):
     run = results.load(write_run(tmp_path / "run", models=("glcic", "pconv", "edgeconnect")))
     report = ranks.report(run)
     heads = {row.heads[0] for row in report.tables[0].rows}
