@@ -84,6 +84,11 @@ def test_no_file_has_a_name_that_says_nothing(path):
     assert path.stem not in FORBIDDEN_NAMES
 
 
+@pytest.mark.parametrize("path", files("tests"), ids=name)
+def test_tests_import_nothing_from_one_another(path):
+    assert not [line for line in imports(path) if line.partition(".")[0] == "tests"], "take helpers as fixtures"
+
+
 @pytest.mark.parametrize("module", WITHOUT_TORCH)
 def test_lists_and_words_load_no_torch(module):
     code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
