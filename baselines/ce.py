@@ -36,6 +36,7 @@ CARD = ModelCard(
     data=("paris-streetview", "imagenet"),
     form="encoder-decoder with a one-pixel bottleneck, DCGAN discriminator",
     losses="L2, adversarial",
+    evidence="equal to published code",
     strengths="learns features without labels; one pass; any hole (random-region build)",
     limits="no mask channel; 128 x 128 only: other sizes are resized to it, filled, resized back: soft fills",
     tables=("dualpath-table1", "survey-table2", "rnon-table3"),

@@ -49,6 +49,7 @@ CARD = ModelCard(
     "features and squeeze-and-excitation",
     losses="sketches: adversarial (hinge), feature matching; colours: L1, adversarial (hinge), perceptual, style, "
     "feature matching",
+    evidence="equal to published code",
     strengths="Outlines go on through the hole before colour is laid in; the network weighs image, sketch and mask.",
     limits="A wrong sketch is painted out faithfully; 112 to 169 million parameters. Sketches come from the masked "
     "image only, whose grey hole HED may outline; the published numbers used sketches of the undamaged image.",

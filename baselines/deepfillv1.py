@@ -38,6 +38,7 @@ CARD = ModelCard(
     data=("places2", "celeba", "celeba-hq", "imagenet"),
     form="coarse network, then a refinement of two branches, one with contextual attention",
     losses="discounted L1 of both stages, WGAN-GP (whole image and window)",
+    evidence="equal to published code",
     strengths="Copies texture from far away; sharp in rectangular holes.",
     limits="Trained on one rectangle of up to 128 pixels, weak on free-form holes; attention needs 8 * (HW / 64)^2 "
     "bytes an image: 8 MiB at 256, 2 GiB at 1024.",

@@ -38,6 +38,7 @@ CARD = ModelCard(
     data=("places2", "celeba-hq"),
     form="coarse network, then a refinement of two branches; gated convolutions, contextual attention",
     losses="L1 of both stages, hinge SN-PatchGAN",
+    evidence="equal to published code",
     strengths="Free-form holes; copies texture from far away; few parameters.",
     limits="Holes over half of the image; attention needs 8 * (HW / 64)^2 bytes an image: 8 MiB at 256, 2 GiB at 1024.",
     tables=("deepgin-table2",),

@@ -38,6 +38,7 @@ CARD = ModelCard(
     form="coarse network, then a refinement; pyramids of dilated convolutions, self-attention at three scales, back "
     "projection from a quarter of the size; two conditional critics",
     losses="L1 of three outputs, hinge, perceptual, style, total variation",
+    evidence="equal to published code",
     strengths="Many kinds and sizes of holes with one set of weights; large images as interleaved sub-images.",
     limits="Sub-images do not see one another, which leaves a fine grid; 42.9 million parameters; strokes were trained "
     "at one size in pixels.",

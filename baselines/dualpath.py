@@ -61,6 +61,7 @@ CARD = ModelCard(
     form="residual encoder and decoder with short and long term attention; a second path, for training only, "
     "rebuilds the image from its complement",
     losses="WGAN-GP with patch critics, L1",
+    evidence="from the paper",
     strengths="Few parameters; the answer to the complement image guides the features while it learns.",
     limits="Nothing but a critic ties the hole's content to the truth; the encoder is not told the mask; attention "
     "takes (HW / 64)^2 products an image: a million at 256, 268 million at 1024.",

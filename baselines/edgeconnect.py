@@ -37,6 +37,7 @@ CARD = ModelCard(
     data=("places2", "celeba", "paris-streetview"),
     form="two generators with dilated residual blocks: edges first, then colours along them",
     losses="edges: adversarial, feature matching; colours: L1, adversarial, perceptual, style",
+    evidence="equal to published code",
     strengths="Contours go on through the hole before colour is laid in; sharp outlines.",
     limits="A wrong edge map is painted out faithfully; textured regions confuse Canny; large holes lack edges.",
     tables=("cfs-table1",),

@@ -39,6 +39,7 @@ CARD = ModelCard(
     data=("places2", "celeba"),
     form="fully convolutional network with dilated convolutions; a global and a local discriminator, fused",
     losses="L2 in the hole, adversarial",
+    evidence="equal to published code",
     strengths="Any size; details agree with the hole's surroundings (local critic) and with the scene (global critic).",
     limits="Holes wider than about 200 pixels or at the border stay grey; no texture from far away.",
     tables=("dualpath-table1", "rnon-table3", "cfs-table1"),

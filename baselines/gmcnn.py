@@ -40,6 +40,7 @@ CARD = ModelCard(
     data=("paris-streetview", "celeba-hq", "places2", "imagenet"),
     form="three columns with kernels of 7, 5 and 3 pixels side by side, one decoder; global and local critic",
     losses="confidence-driven L1, ID-MRF, adversarial",
+    evidence="equal to published code",
     strengths="Sees structure at three scales at once; the ID-MRF term keeps texture varied; no second stage.",
     limits="Fails on scenes of many objects; large kernels make it slow; the public Places2 weights are free-form.",
     tables=("dualpath-table1",),

@@ -35,6 +35,7 @@ CARD = ModelCard(
     data=("places2", "celeba-hq"),
     form="U-Net of partial convolutions, 7 levels",
     losses="L1 on hole and known part, perceptual, style, total variation",
+    evidence="equal to published code",
     strengths="Irregular holes at any place; no adversary; the hole's colour cannot leak into the result.",
     limits="Large holes blur; structures that the hole cuts are not continued; side lengths in steps of 128.",
     tables=("rnon-table3", "cfs-table1"),

@@ -39,6 +39,7 @@ CARD = ModelCard(
     form="a prior of what may lie in the hole, sampled and decoded at four scales with short and long term attention; "
     "a second path through the missing part teaches it",
     losses="L1 of both paths, two Kullback-Leibler terms, least-squares adversarial, matching of scores",
+    evidence="equal to published code",
     strengths="Many completions of one image; only 6 million parameters.",
     limits="Single samples vary in quality: published figures are the best of many, chosen with the truth. Attention "
     "needs (HW / 64)^2 products.",

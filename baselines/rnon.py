@@ -66,6 +66,7 @@ CARD = ModelCard(
     data=("places2", "celeba"),
     form="partial-convolution U-Net of 8 levels, then a residual network of dilated convolutions; two discriminators",
     losses="L1 on hole and known part, perceptual and style (VGG, DenseNet), total variation, adversarial",
+    evidence="from the paper",
     strengths="Irregular holes; the second network evens out colours between hole and surroundings.",
     limits="Large holes and busy backgrounds; sides in steps of 256; the second network works at full resolution and "
     "changes known pixels too.",

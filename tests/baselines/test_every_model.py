@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -103,3 +104,13 @@ def test_no_alias_stands_for_two_models():
 @pytest.mark.parametrize("name", CARDS)
 def test_the_card_in_the_file_is_what_the_module_holds(name):
     assert CARDS[name] == importlib.import_module(sources.members()[name].module).CARD
+
+
+EVIDENCE = ("equal to published code", "from the paper", "from the survey only")
+
+
+@pytest.mark.parametrize("name", dict(LEARNED))
+def test_a_card_that_claims_equality_has_stored_figures_and_no_other_claim_is_known(name):
+    assert CARDS[name].evidence in EVIDENCE
+    stored = list((Path(__file__).parents[1] / "data").glob(f"parity-{name}*.json"))
+    assert bool(stored) == (CARDS[name].evidence == EVIDENCE[0])
