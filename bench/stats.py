@@ -16,14 +16,14 @@ at 5 about 85 % (measured on normal data, `tests/test_stats.py`), and a paired t
 """
 
 SEED = 20240229
-BLOCK = 1 << 20
+BLOCK = 1 << 19
 """Draws worked on at once: beside what `Resamples` holds, memory stays near 16 bytes x max(BLOCK, N)."""
 
 HELD = 1 << 28
 """Draws that are held, a byte each; more of them are drawn again, the same ones, whenever they are asked for."""
 
-TOGETHER = 8
-"""Rows of one matrix product: always as many, so that a row's last bits do not depend on the rows beside it."""
+TOGETHER = (8, 32)
+"""Rows of one matrix product, by N alone: so no row's last bits depend on the rows beside it."""
 
 EXACT_PAIRS = 50
 """Up to so many untied differences the Wilcoxon distribution is counted out; above, it is as good as normal."""
@@ -82,14 +82,15 @@ class Resamples:
 
     def _means(self, values: np.ndarray, finite: np.ndarray) -> np.ndarray:
         """Sums under the counts with which images were drawn, as matrix products."""
+        step = max(TOGETHER[0], min(TOGETHER[1], BLOCK // self.images))
         holed = np.flatnonzero(~finite.all(axis=1))
         rows = np.concatenate([np.where(finite, values, 0), finite[holed]])
-        rows = np.concatenate([rows, np.zeros((-len(rows) % TOGETHER, self.images))])
+        rows = np.concatenate([rows, np.zeros((-len(rows) % step, self.images))])
         found = np.empty((len(rows), self.resamples))
         for block, counts in self._counts():
             drawn = counts.astype(np.float64).T
-            for start in range(0, len(rows), TOGETHER):
-                found[start : start + TOGETHER, block] = rows[start : start + TOGETHER] @ drawn
+            for start in range(0, len(rows), step):
+                found[start : start + step, block] = rows[start : start + step] @ drawn
         kept = np.full((len(values), 1), float(self.images)).repeat(self.resamples, axis=1)
         kept[holed] = found[len(values) : len(values) + len(holed)]
         return found[: len(values)] / np.where(kept > 0, kept, np.nan)

@@ -59,9 +59,13 @@ def _tied(rivals: list[Rival], ranked: list[int], sign: float) -> set[int]:
 
 def _compare(other: Rival, best: Rival, sign: float) -> tuple[float, float]:
     """p, and the rank correlation counted so that above 0 the best is ahead."""
-    _, mine, theirs = np.intersect1d(other.images, best.images, assume_unique=True, return_indices=True)
-    both = np.isfinite(other.scores[mine]) & np.isfinite(best.scores[theirs])
-    differences = (other.scores[mine] - best.scores[theirs])[both]
+    if np.array_equal(other.images, best.images):
+        scores, rivals = other.scores, best.scores
+    else:
+        _, mine, theirs = np.intersect1d(other.images, best.images, assume_unique=True, return_indices=True)
+        scores, rivals = other.scores[mine], best.scores[theirs]
+    both = np.isfinite(scores) & np.isfinite(rivals)
+    differences = scores[both] - rivals[both]
     if len(differences) < stats.MINIMUM_IMAGES:
         return math.nan, math.nan
     p, correlation = stats.wilcoxon(differences)

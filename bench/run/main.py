@@ -57,7 +57,7 @@ def run(
     root = (out or default_folder(job)).expanduser().absolute()
     with locked(root):
         before = _enter(job, root)
-        _describe(job, root, execution, before)
+        describe(job, root, execution, before)
         faults: Faults = {}
         damaged: list[Path] = []
         while True:  # vectors may be found damaged only when they are collected
@@ -113,9 +113,9 @@ def _collect(job: Job, root: Path, execution: Execution, before: Record | None, 
             f"The photographs of {job.spec.dataset} are not those that {root} was measured on: their prepared pixels "
             "have another digest. Put the old files back, or give --out another folder."
         )
-    collect.results(job, parts)
-    _describe(job, root, execution, before, photographs, collect.model_facts(job, parts))
-    return collect.summary(job, parts, any_count=any_count)
+    collected = collect.collect(job, parts, any_count=any_count)
+    describe(job, root, execution, before, photographs, collected.models)
+    return collected.summary
 
 
 def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def remaining(job: Job, parts: Parts, execution: Execution) -> list[plan.Task]:
     return plan.tasks(len(job.ids), shard, {name: parts.done(key) for name, key in keys.items()})
 
 
-def _describe(
+def describe(
     job: Job,
     root: Path,
     execution: Execution,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +27,9 @@ DIGITS = 32
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
+
+
+_NOTHING = pa.table({})
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,10 @@ class Part:
     facts: Facts
     rows: pa.Table
     """Columns of `tables.row_schema`: image by image, in each the cells in order. Photographs have two columns."""
+
+    def bare(self) -> Part:
+        """The same without its rows: what it says of itself, and its vectors."""
+        return replace(self, rows=_NOTHING)
 
     @property
     def images(self) -> int:

@@ -61,7 +61,7 @@ class Parts:
         self.root, self.run = root, run
         self.folder = root / PARTS / run[:16]
         self._spans: dict[str, list[Span]] = {}
-        self._photographs: dict[Span, Bytes] = {}
+        self._photographs: dict[Span, Part] = {}
 
     def path(self, model: str, span: Span) -> Path:
         """Where a part's rows lie."""
@@ -130,10 +130,16 @@ class Parts:
         place, `NotComparable` for one that was made from other photographs than the run's.
         """
         for span in self.spans(model):
-            part = self.open(model, span)
+            part = self._photograph(span) if model == TRUTH else self.open(model, span)
             if model != TRUTH:
                 self.check_photographs(str(part.path), span.start, part.names, part.image_digests)
             yield part
+
+    def _photograph(self, span: Span) -> Part:
+        """A part of the photographs, opened once for all that are made from them."""
+        if span not in self._photographs:
+            self._photographs[span] = self.open(TRUTH, span)
+        return self._photographs[span]
 
     def open(self, model: str, span: Span) -> Part:
         """Open one part; raises as `read` does, but for the photographs."""
@@ -145,7 +151,7 @@ class Parts:
                 f"{path} does not belong there: it holds {facts.model} on images {facts.start} to {facts.stop - 1} of "
                 f"the run {facts.run[:8]}. Take it away; `bench run` makes again what is missing then."
             )
-        return Part(path, facts, file.read())
+        return Part(path, facts, file.read(use_threads=False))
 
     def check_photographs(self, who: str, start: int, names: Sequence[str], digests: Bytes) -> None:
         """Refuse photographs that are not those of the run, as far as its parts tell.
@@ -153,10 +159,9 @@ class Parts:
         who: what was made from them; digests: uint8 [images, 16] from place `start` of the run's list on.
         """
         for span in _touching(Span(start, start + len(names), again=False), self.spans(TRUTH)):
-            if span not in self._photographs:
-                self._photographs[span] = self.open(TRUTH, span).image_digests
             low, high = max(start, span.start), min(start + len(names), span.stop)
-            held, given = self._photographs[span][low - span.start : high - span.start], digests[low - start :]
+            held = self._photograph(span).image_digests[low - span.start : high - span.start]
+            given = digests[low - start :]
             if others := np.flatnonzero((held != given[: high - low]).any(axis=1)).tolist():
                 replaced = listed([names[low - start + place] for place in others])
                 raise NotComparable(

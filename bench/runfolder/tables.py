@@ -22,23 +22,32 @@ SEAL, TAIL = 32, 8
 """Bytes of the digest; of the footer's length and the magic word."""
 CHUNK = 1 << 20
 DIGEST = pa.binary(16)
+TEXTS = ("image", "model", "mask_set", "bucket", "mask")
 
 
 def row_schema(metrics: Iterable[str]) -> pa.Schema:
     """Columns of parts and of the results: a row for each image, model and cell, a column for each pair metric."""
-    texts, digests = ("image", "model", "mask_set", "bucket", "mask"), ("image_digest", "mask_digest", "output_digest")
-    fields = [(name, pa.string()) for name in texts] + [("ratio", pa.float64())]
+    digests = ("image_digest", "mask_digest", "output_digest")
+    fields = [(name, pa.string()) for name in TEXTS] + [("ratio", pa.float64())]
     return pa.schema(fields + [(name, DIGEST) for name in digests] + [(name, pa.float64()) for name in metrics])
 
 
 def write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     """Write tables as the row groups of one file, whole and sealed."""
     with whole_file(path) as beside:
-        with pq.ParquetWriter(beside, schema, compression="zstd", write_page_checksum=True) as writer:
+        with pq.ParquetWriter(
+            beside, schema, compression="zstd", use_dictionary=_repeated(schema), write_page_checksum=True
+        ) as writer:
             for table in tables:
                 writer.write_table(table)
         with beside.open("r+b") as file:
             _seal(file)
+
+
+def _repeated(schema: pa.Schema) -> list[str]:
+    """Columns that say the same thing often; in others (outputs' digests, scores) a dictionary costs time and room."""
+    often = (*TEXTS, "ratio", "image_digest", "mask_digest")
+    return [field.name for field in schema if field.name in often or pa.types.is_string(field.type)]
 
 
 def opened(path: Path, names: Sequence[str] = ()) -> pq.ParquetFile:
@@ -47,10 +56,9 @@ def opened(path: Path, names: Sequence[str] = ()) -> pq.ParquetFile:
     Raises `Damaged` where a byte of it is another, `BadInput` where it cannot be read at all.
     """
     try:
-        with path.open("rb") as file:
-            fault = _fault(file)
-        if not fault:
-            return pq.ParquetFile(path, read_dictionary=list(names), page_checksum_verification=True)
+        file = path.open("rb")
+        if not (fault := _fault(file)):
+            return pq.ParquetFile(file, read_dictionary=list(names), page_checksum_verification=True)
     except OSError as lost:
         raise BadInput(f"{path} cannot be read: {lost.strerror or lost}.") from lost
     raise Damaged(path, fault)

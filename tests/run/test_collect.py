@@ -1,0 +1,95 @@
+"""Collecting: each part once, the truth's statistics once, nothing that depends on how the work was cut."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from bench.contracts import Extractor
+from bench.metrics import fid
+from bench.metrics import registry as metric_registry
+from bench.run import collect
+from bench.run.main import run
+from bench.run.spec import resolve
+from bench.runfolder import tables
+from bench.runfolder.parts import Parts
+from bench.types import Execution, RunSpec
+
+COUNT = 12
+SETS = ("fid", "kid", "p-ids", "u-ids")
+
+
+class Pooled(Extractor):
+    """Vectors of three numbers: the mean colour."""
+
+    dimension = 3
+
+    def extract(self, images):
+        return images.float().mean((2, 3))
+
+
+@pytest.fixture(scope="module")
+def patched():
+    """A small extractor in place of Inception, whose weights no test has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metric_registry, "open_extractor", lambda *_: Pooled())
+        patch.setattr(metric_registry, "unavailable", lambda _: None)
+        patch.setattr(metric_registry, "weights", lambda _: ())
+        yield
+
+
+@pytest.fixture(scope="module")
+def spec(patched, toys, tmp_path_factory):
+    root, random = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
+    for place in range(COUNT):
+        small = Image.fromarray(random.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        small.resize((256, 256), Image.Resampling.BICUBIC).save(root / f"photo{place:02d}.png")
+    return RunSpec(
+        toys("Grey", "Smooth"), "folder", str(root), None, ("freeform",), "10-20,50-60", ("psnr", "l1", *SETS),
+        "bench@1", None, 0,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def done(spec, tmp_path_factory):
+    return run(spec, tmp_path_factory.mktemp("runs") / "run", Execution(shard=5), any_count=True).root
+
+
+@pytest.fixture
+def collected(spec, done):
+    job = resolve(spec)
+    return lambda: collect.collect(job, Parts(done, job.digest), any_count=True)
+
+
+def test_every_part_is_opened_once(collected, done, monkeypatch):
+    opened, opening = [], tables.opened
+    monkeypatch.setattr(tables, "opened", lambda path, *more: opened.append(path) or opening(path, *more))
+    collected()
+    assert sorted(opened) == sorted(done.rglob("parts/**/*.parquet"))
+
+
+def test_the_covariance_of_the_truth_is_made_once_for_all_models_and_cells(spec, done, monkeypatch):
+    made, gaussian = [], fid.gaussian
+    monkeypatch.setattr(fid, "gaussian", lambda rows: made.append(len(rows)) or gaussian(rows))
+    job = resolve(spec)
+    collect.collect(job, Parts(done, job.digest), any_count=True)
+    assert len(made) == 1 + 2 * 2
+
+
+def test_collecting_again_writes_the_same_bytes(collected, done):
+    before = [(done / name).read_bytes() for name in ("results.parquet", "summary.parquet")]
+    collected()
+    assert [(done / name).read_bytes() for name in ("results.parquet", "summary.parquet")] == before
+
+
+def test_numbers_of_whole_sets_do_not_depend_on_how_the_work_was_cut(spec, done, tmp_path):
+    other = run(spec, tmp_path / "other", Execution(shard=12), any_count=True).root
+    one, same = (pd.read_parquet(root / "summary.parquet") for root in (done, other))
+    pd.testing.assert_frame_equal(one, same, check_exact=True)
+
+
+def test_every_cell_has_a_number_and_an_interval_in_every_metric(collected):
+    summary = collected().summary
+    assert (summary["reason"] == "").all()
+    assert len(summary) == 2 * 2 * (2 + len(SETS))
+    assert (summary["low"] <= summary["high"]).all()
