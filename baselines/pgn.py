@@ -6,8 +6,7 @@ Paper: Zhang, Hu, Luo, Zuo, Wang, ACM Multimedia 2018, pages 1939-1947. Code: cr
 Readings. The code takes 128 x 128 pixels only, where a network's middle is one place that an LSTM remembers; here the
 LSTM runs at every place of the middle, so that sides are multiples of 128 and the authors' size is theirs to the bit.
 Their target of a stage is a smaller square or ellipse; for other holes `remaining` peels a hole from its rim, which for
-a square is theirs. The code takes one batch for both players without an order that is known: the discriminators come
-first. Its rule for first weights is applied to every convolution, also those upwards.
+a square is theirs.
 """
 
 from __future__ import annotations
@@ -159,11 +158,14 @@ def remaining(masks: Tensor) -> list[Tensor]:
 
 
 def ellipse(size_px: int, share: float = 1.0) -> np.ndarray:
-    """The hole of the variant `oval`, bool [S, S], shrunk to a share of what its axes differ by; lengths of 128 px."""
-    scale = 128 / size_px
-    rows, columns = ((np.mgrid[:size_px, :size_px] + 0.5) * scale) - 0.5
+    """The hole of the variant `oval`, bool [S, S]: all pixels whose ways to both foci together are short enough.
+
+    At share 0 hardly the line between the foci would be left, and no pixel is. Constants are those of 128 pixels.
+    """
+    rows, columns = (np.mgrid[:size_px, :size_px] + 0.5) * 128 / size_px - 0.5
     reach = sum(np.hypot(rows - focus, columns - focus) for focus in (39, 88))
-    return reach < 2 * (34.8995 + (45.2548 - 34.8995) * share) - 1
+    half_axis, half_distance = 45.254833995939045, 34.899525263274995
+    return reach < 2 * (half_distance + (half_axis - half_distance) * share) - 1
 
 
 def oval(chance: np.random.Generator, size_px: int) -> np.ndarray:
@@ -241,8 +243,9 @@ class Training(base.Training):
 
 
 def variation(images: Tensor) -> Tensor:
-    """Mean squared difference of neighbours, vertical plus horizontal."""
-    return F.mse_loss(images[:, :, 1:], images[:, :, :-1]) + F.mse_loss(images[..., 1:], images[..., :-1])
+    """Squared differences of neighbours, vertical plus horizontal, over the number of all elements."""
+    down, right = images[:, :, 1:] - images[:, :, :-1], images[..., 1:] - images[..., :-1]
+    return (down.square().sum() + right.square().sum()) / images.numel()
 
 
 def _total(terms: Any) -> Tensor:
@@ -251,7 +254,7 @@ def _total(terms: Any) -> Tensor:
 
 BETAS = {"betas": (0.5, 0.999)}
 PAPER = Recipe(
-    note="The authors' gan_lstm.py: the central square, all terms of weight 1 but the adversarial one.",
+    note="The authors' gan_lstm.py: the central square, one batch for both players, the critics first.",
     stages=(Stage("joint", 200_000, turns=("discriminator", "generator")),),
     optimizers={"generator": Optimizer(2e-4, settings=BETAS), "discriminator": Optimizer(2e-5, settings=BETAS)},
     weights={"l1": 1.0, "variation": 1.0, "adversarial": 0.001, "real": 1.0, "fake": 1.0},
@@ -273,7 +276,7 @@ RECIPES = {
         PAPER,
         note="Narrow; holes are of all kinds, first without the critics.",
         stages=(
-            Stage("reconstruction", 1500, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("reconstruction", 900, weights={"adversarial": 0.0}, schedule=FALLING),
             Stage("joint", 20, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(2e-3), "discriminator": Optimizer(2e-5, settings=BETAS)},
