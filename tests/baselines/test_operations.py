@@ -191,6 +191,16 @@ def halving():
     )
 
 
+def degan(_):
+    """No decoder: these are for training."""
+    encoders = 2 * (chain(4, (3, 32, 64, 128, 256, 512), (128, 64, 32, 16, 8)) + 2 * layer(1, 32768, 256, 1))
+    widths, sides = (32, 64, 128, 256, 512), (256, 128, 64, 32, 16)
+    down = sum(chain(3, (a, b, b), (n, n)) for a, b, n in zip((3, *widths), widths, sides, strict=False))
+    up = sum(layer(3, 2 * a, a, n) for a, n in zip(widths[:-1], sides, strict=False))
+    enlarge = layer(3, 514, 256, 16) + chain(3, (256, 128, 64, 32), (32, 64, 128))
+    return encoders + down + enlarge + up + layer(3, 32, 3, 256)
+
+
 def dualpath(_):
     total = halving() + 3 * residual(128, 128, 128, 8) + looking(128, 32) + layer(3, 32, 3, 256)
     return (
@@ -269,6 +279,7 @@ TABLES = {
     "deepfillv1": deepfillv1,
     "deepfillv2": deepfillv2,
     "deepgin": deepgin,
+    "degan": degan,
     "dualpath": dualpath,
     "edgeconnect": edges,
     "gfc": gfc,

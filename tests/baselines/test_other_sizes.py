@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from baselines import aotgan, cfs, crfill, deepgin, lama, pgn, picnet
+from baselines import aotgan, cfs, crfill, deepgin, degan, lama, pgn, picnet
 from baselines.layers import hed
 
 
@@ -304,6 +304,55 @@ def test_pgn(size, fill):
     assert torch.equal(network.blank(images, masks), shown)
     for found, expected in zip(network(shown), pgn_by_table(network.state_dict(), shown), strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def degan_by_table(s, x):
+    """At the one size of this model, with other masks; codes are the means."""
+
+    def same(name, x, stride=1):
+        kernel, sides = s[f"{name}.weight"], x.shape[-1]
+        rim = max((-(-sides // stride) - 1) * stride + kernel.shape[-1] - sides, 0)
+        x = F.pad(x, [rim // 2, rim - rim // 2] * 2)
+        return F.conv2d(x, kernel, s[f"{name}.bias"], stride)
+
+    def mean(name, slope):
+        y = x
+        for place in range(5):
+            y = leaky(same(f"{name}.conv{place}", y, 2), 0.2 if place else slope)
+        flat = torch.stack([y[:, :, row, column] for row in range(8) for column in range(8)], 1).flatten(1)
+        return F.softplus(flat @ s[f"{name}.dense0.weight"].T + s[f"{name}.dense0.bias"])
+
+    def up(name, x):
+        """Every pixel adds its 3 x 3 kernel, two pixels on; what hangs over is cut off."""
+        kernel, size = s[f"{name}.weight"], [2 * side for side in x.shape[2:]]
+        canvas = x.new_zeros(len(x), kernel.shape[1], size[0] + 1, size[1] + 1)
+        for row in range(3):
+            for column in range(3):
+                canvas[..., row : row + size[0] : 2, column : column + size[1] : 2] += torch.einsum(
+                    "bchw,cd->bdhw", x, kernel[:, :, row, column]
+                )
+        return canvas[..., : size[0], : size[1]] + s[f"{name}.bias"][:, None, None]
+
+    codes = torch.cat([mean("encoder_f", 0.2), mean("encoder_l", 0.1)], 1)
+    levels, y = [], x
+    for level in range(5):
+        y = same(f"unet.conv{2 * level + 1}", same(f"unet.conv{2 * level}", y, 2 if level else 1).relu()).relu()
+        levels.append(y)
+    side = int((codes.shape[1] // 2) ** 0.5)
+    planes = torch.stack([codes[:, part::2].view(-1, side, side) for part in (0, 1)], 1)
+    y = torch.cat([levels.pop(), planes.repeat_interleave(16 // side, 2).repeat_interleave(16 // side, 3)], 1)
+    for step in range(4):
+        y = same(f"unet.conv{10 + step}", torch.cat([levels.pop(), up(f"unet.deconv{step}", y).relu()], 1)).relu()
+    return same("unet.conv14", y).sigmoid()
+
+
+@pytest.mark.parametrize("code", [16, 256])
+@torch.inference_mode()
+def test_degan(code):
+    network = fill(degan.model("mean", width=4, code=code), gain=1.5)
+    images, masks = example(256, 256)
+    expected = degan_by_table(network.state_dict(), images * (1 - masks))
+    torch.testing.assert_close(network.predict(images, masks, [0, 1]), expected, atol=1e-5, rtol=1e-4)
 
 
 def hed_by_table(s, images):
