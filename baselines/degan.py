@@ -412,19 +412,19 @@ RECIPES = {
         PAPER,
         note="Narrow, on photographs of all kinds with holes of all kinds; first without the critics.",
         stages=(
-            Stage("reconstruction", 700, weights={"codes": 0.0, "patch": 0.0, "whole": 0.0}, schedule=FALLING),
-            Stage("joint", 15, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 450, weights={"codes": 0.0, "patch": 0.0, "whole": 0.0}, schedule=FALLING),
+            Stage("joint", 10, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(2e-3), "discriminator": Optimizer(2e-4, settings=BETAS)},
         weights=PAPER.weights | {"part": 400.0, "region": 40.0, "landmarks": 20.0},
-        batch=8,
+        batch=4,
         preparation={
             "RandomResizedCrop": {"size": 256, "scale": (0.5, 1.0), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("degan", "rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 7, "code": 16},
-        options={"width": 8, "hidden": 32},
+        options={"width": 4, "hidden": 32},
     ),
 }
-SMALL = ("settings.width=4", "options.width=4", "options.hidden=8", "batch=4")
+SMALL = ("settings.width=4", "options.hidden=8")
