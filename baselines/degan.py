@@ -46,7 +46,6 @@ CARD = ModelCard(
     code="JIEKEXIAN/DE-GAN@45f74ca (Keras on TensorFlow 1)",
     licence="MIT",
     size_px=256,
-    multiple=256,
     minimum_px=256,
     largest_px=256,
     square=True,
@@ -193,26 +192,21 @@ class DEGAN(nn.Module):
         return torch.cat([mean_f, mean_l], 1) + torch.cat([std_f, std_l], 1) * noise
 
     def predict(self, images: Tensor, masks: Tensor, seeds: Sequence[int]) -> Tensor:
-        """See `bench.contracts.Model`; raises `BadInput` for another size than 256 x 256."""
-        height, width = images.shape[2:]
-        if (height, width) != (SIDE, SIDE):
-            raise BadInput(f"degan takes images of {SIDE} x {SIDE} pixels, not {height} x {width}.")
+        """See `bench.contracts.Model`; images are of 256 x 256 pixels."""
         shown = images * (1 - masks)
         return self.unet(shown, self.codes(shown, self._noise(seeds).to(images)))
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
         """One row for each seed; drawn on the processor, so that every device has the same."""
-        if not self.drawn:
-            return torch.zeros(len(seeds), 2 * self.code)
-        chances = (torch.Generator().manual_seed(int(seed)) for seed in seeds)
-        return torch.stack([torch.randn(2 * self.code, generator=chance) for chance in chances])
+        noise = torch.zeros(len(seeds), 2 * self.code)
+        for row, seed in zip(noise, seeds, strict=True):
+            if self.drawn:
+                row.normal_(generator=torch.Generator().manual_seed(int(seed)))
+        return noise
 
 
-def model(variant: str = "", *, width: int = 32, code: int = 256) -> DEGAN:
+def model(variant: str = "sampled", *, width: int = 32, code: int = 256) -> DEGAN:
     """Build without weights; `code` is the square of 1, 2, 4, 8 or 16."""
-    variant = variant or "sampled"
-    if variant not in CARD.variants:
-        raise BadInput(f"degan has no variant '{variant}'. There are: {', '.join(CARD.variants)}.")
     return DEGAN(variant, width, code)
 
 

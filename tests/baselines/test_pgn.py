@@ -81,6 +81,10 @@ def test_nothing_under_the_mask_is_read(variant, picture, small):
         assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
 
 
+def test_a_batch_of_none_gives_none():
+    assert small().predict(torch.zeros(0, 3, 128, 128), torch.zeros(0, 1, 128, 128)).shape == (0, 3, 128, 128)
+
+
 def test_a_file_of_several_devices_is_unwrapped(small):
     state = small().state_dict()
     assert pgn.convert({f"module.{name}": tensor for name, tensor in state.items()}, "mine").keys() == state.keys()
