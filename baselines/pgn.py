@@ -30,7 +30,7 @@ CARD = ModelCard(
     authors="Haoran Zhang, Zhenzhen Hu, Changzhi Luo, Wangmeng Zuo, Meng Wang",
     venue="ACM Multimedia",
     year=2018,
-    paper="Semantic Image Inpainting with Progressive Generative Networks, https://doi.org/10.1145/3240508.3240625",
+    paper="Semantic Image Inpainting with Progressive Generative Networks, pages 1939-1947",
     code="crashmoon/Progressive-Generative-Networks@54f986f",
     licence="MIT; the authors published no weights",
     size_px=128,
@@ -112,7 +112,8 @@ class PGN(nn.Module):
         for stage in (self.unet_2, self.unet_3, self.unet_4):
             places = middle.movedim(1, 3)
             state = self.rnn(places.flatten(0, 2), state)
-            output, middle = stage(torch.cat([shown, output], 1), state[0].view(*places.shape[:3], -1).movedim(3, 1))
+            memory = state[0].view(*places.shape[:3], self.rnn.hidden_size).movedim(3, 1)
+            output, middle = stage(torch.cat([shown, output], 1), memory)
             outputs.append(output)
         return outputs
 

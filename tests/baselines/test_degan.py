@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from baselines import degan
 from bench.errors import BadInput
 from bench.training.base import Batch
-from tests.fill import figures, fill, picture, weight
 
 MODEL = ("encoder_f", "encoder_l", "unet")
 
@@ -24,13 +23,21 @@ def parts():
     return mine | dict(degan.decoders().items()) | critics
 
 
-def small(variant="sampled"):
-    return fill(degan.model(variant, width=4, code=16), gain=1.5)
+@pytest.fixture(scope="session")
+def small(fill):
+    def make(variant="sampled"):
+        return fill(degan.model(variant, width=4, code=16), gain=1.5)
+
+    return make
 
 
-def shown(batch=1):
-    image, mask = picture()
-    return (image * (1 - mask)).repeat(batch, 1, 1, 1), mask.repeat(batch, 1, 1, 1)
+@pytest.fixture(scope="session")
+def shown(picture):
+    def make(batch=1):
+        image, mask = picture()
+        return (image * (1 - mask)).repeat(batch, 1, 1, 1), mask.repeat(batch, 1, 1, 1)
+
+    return make
 
 
 def counted(state):
@@ -43,7 +50,7 @@ def networks():
         return parts()
 
 
-def test_networks_have_the_sizes_of_the_authors(networks):
+def test_networks_have_the_sizes_of_the_authors(networks, figures):
     facts, _ = figures("degan")
     assert {name: counted(network.state_dict()) for name, network in networks.items()} == facts["parameters"]
     assert sum(facts["parameters"][name] for name in MODEL) == degan.CARD.parameters["sampled"]
@@ -53,7 +60,7 @@ def test_critics_of_codes_have_the_sizes_of_the_authors():
     assert [counted(degan.code_critic(code).state_dict()) for code in (256, 512)] == [49_537, 82_305]
 
 
-def test_names_and_shapes_are_those_of_the_stored_figures(networks):
+def test_names_and_shapes_are_those_of_the_stored_figures(networks, figures):
     facts, _ = figures("degan")
     for name, stored in facts["state_dict"].items():
         state = networks[name].state_dict()
@@ -62,7 +69,7 @@ def test_names_and_shapes_are_those_of_the_stored_figures(networks):
 
 
 @pytest.mark.slow
-def test_every_network_agrees_with_the_stored_figures():
+def test_every_network_agrees_with_the_stored_figures(figures, fill, shown):
     facts, arrays = figures("degan")
     net = {name: fill(network, facts["gain"]) for name, network in parts().items()}
     masked, _ = shown()
@@ -86,7 +93,7 @@ def test_every_network_agrees_with_the_stored_figures():
         torch.testing.assert_close(found, torch.from_numpy(expected), atol=1e-4, rtol=0)
 
 
-def test_arrays_of_keras_are_turned_and_counted_in_its_order(networks):
+def test_arrays_of_keras_are_turned_and_counted_in_its_order(networks, figures, weight):
     facts, _ = figures("degan")
     keras, expected = {}, {}
     for part in MODEL:
@@ -121,7 +128,7 @@ def test_upwards_the_last_row_and_column_fall_off():
 
 
 @pytest.mark.parametrize("variant", degan.CARD.variants)
-def test_face_and_landmarks_are_made_from_what_is_known(variant):
+def test_face_and_landmarks_are_made_from_what_is_known(variant, small, shown):
     """Changing what lies under the mask changes neither codes nor image."""
     masked, mask = shown()
     network, noise = small(variant), torch.ones(1, 32)
@@ -131,7 +138,7 @@ def test_face_and_landmarks_are_made_from_what_is_known(variant):
         assert not torch.equal(network.codes(masked, noise), network.codes(truth, noise)), "the codes see an image"
 
 
-def test_the_seed_decides_what_is_drawn_and_the_mean_has_none():
+def test_the_seed_decides_what_is_drawn_and_the_mean_has_none(small, shown):
     masked, mask = shown(2)
     with torch.inference_mode():
         first, again = small().predict(masked, mask, [3, 4]), small().predict(masked, mask, [4, 3])
@@ -142,7 +149,7 @@ def test_the_seed_decides_what_is_drawn_and_the_mean_has_none():
 
 
 @pytest.mark.parametrize("value", [0, 1])
-def test_where_nothing_or_everything_is_missing_the_image_is_in_range(value):
+def test_where_nothing_or_everything_is_missing_the_image_is_in_range(value, picture, small):
     image, mask = picture()
     hole = torch.full_like(mask, value)
     with torch.inference_mode():
@@ -151,7 +158,7 @@ def test_where_nothing_or_everything_is_missing_the_image_is_in_range(value):
     assert 0 <= output.min() <= output.max() <= 1
 
 
-def test_a_batch_of_none_gives_none():
+def test_a_batch_of_none_gives_none(small):
     assert small().predict(torch.zeros(0, 3, 256, 256), torch.zeros(0, 1, 256, 256), []).shape == (0, 3, 256, 256)
 
 
@@ -172,7 +179,8 @@ def learning():
     return degan.Training(degan.model(**RECIPE.settings), RECIPE)
 
 
-def batch():
+@pytest.fixture(scope="session")
+def batch(picture):
     images, masks = picture()
     return Batch(images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1, 1))
 
@@ -204,22 +212,22 @@ def test_terms_of_the_generator_by_hand(monkeypatch):
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_critics_see_what_codes_and_mere_noise_make_of_the_image():
+def test_the_critics_see_what_codes_and_mere_noise_make_of_the_image(batch):
     learner, seen = learning(), []
     learner.players["discriminator"]["whole"].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     torch.manual_seed(1)
-    terms = learner.discriminator(batch(), RECIPE.weights)
+    terms = learner.discriminator(batch, RECIPE.weights)
     torch.manual_seed(1)
-    masked, noise, codes = learner.draw(batch())
+    masked, noise, codes = learner.draw(batch)
     unet = learner.players["generator"]["inpaint"].unet
-    for found, expected in zip(seen, (batch().images, unet(masked, codes), unet(masked, noise)), strict=True):
+    for found, expected in zip(seen, (batch.images, unet(masked, codes), unet(masked, noise)), strict=True):
         torch.testing.assert_close(found, expected)
     assert terms.keys() == {"real", "fake", "imagined", "code real", "code fake"}
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
-def test_gradients_reach_every_parameter(player):
+def test_gradients_reach_every_parameter(player, batch):
     learner, weights = learning(), RECIPE.weights
-    terms = getattr(learner, player)(batch(), weights)
+    terms = getattr(learner, player)(batch, weights)
     sum(weights[name] * term for name, term in terms.items()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in learner.players[player].parameters())

@@ -348,7 +348,7 @@ def degan_by_table(s, x):
 
 @pytest.mark.parametrize("code", [16, 256])
 @torch.inference_mode()
-def test_degan(code):
+def test_degan(code, fill):
     network = fill(degan.model("mean", width=4, code=code), gain=1.5)
     images, masks = example(256, 256)
     expected = degan_by_table(network.state_dict(), images * (1 - masks))

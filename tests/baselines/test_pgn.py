@@ -81,7 +81,7 @@ def test_nothing_under_the_mask_is_read(variant, picture, small):
         assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
 
 
-def test_a_batch_of_none_gives_none():
+def test_a_batch_of_none_gives_none(small):
     assert small().predict(torch.zeros(0, 3, 128, 128), torch.zeros(0, 1, 128, 128)).shape == (0, 3, 128, 128)
 
 
