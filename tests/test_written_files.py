@@ -21,7 +21,7 @@ from bench.report.analysis import regression
 from bench.run import export, spec
 
 HOUSE = Path(__file__).parent.parent
-RUN = 'models = ["telea", "ns"]\nmasks = "freeform"\nbuckets = ["10-20", "20-30"]\nlimit = 10\nroot = "/data"\n'
+RUN = (HOUSE / "docs/run.md").read_text(encoding="utf-8").partition("```toml\n")[2].partition("```")[0]
 EXPORT = json.dumps(
     {
         "spec": {"dataset": "demo", "masks": ["freeform"], "buckets": "deciles", "protocol": "bench@1", "limit": 2},
