@@ -271,6 +271,21 @@ def lama(variant):
     return ends + 2 * chain(3, (64, 128, 256, 512), (128, 64, 32)) + blocks
 
 
+def migan(variant):
+    """Separable layers, two a size on either way; smoothing when halving (of what comes in) and doubling."""
+    size = int(variant)
+    widths = {size >> step: min(32768 // (size >> step), 512) for step in range(size.bit_length() - 2)}
+    scale = SIDE_PX / size  # a larger network sees a picture of 256 too
+    total = layer(1, 4, widths[size], size)
+    for side, width in widths.items():
+        half, below = max(side // 2, 4), widths.get(side // 2, width)
+        total += layer(3, 1, width, side) + layer(1, width, width, side)
+        total += layer(3, 1, width, side) + layer(1, width, below, half) + (side > 4) * layer(4, 1, width, half)
+        total += layer(3, 1, below, half) + layer(1, below, width, half) + (side > 4) * layer(4, 1, width + 3, half)
+        total += layer(3, 1, width, side) + layer(1, width, width, side) + layer(1, width, 3, side)
+    return total * scale**2
+
+
 TABLES = {
     "aotgan": aotgan,
     "ce": ce,
@@ -287,6 +302,7 @@ TABLES = {
     "gmcnn": gmcnn,
     "lama": lama,
     "lbam": lbam,
+    "migan": migan,
     "pconv": pconv,
     "pgn": pgn,
     "pennet": pennet,

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from baselines import aotgan, cfs, crfill, deepgin, degan, lama, pgn, picnet
+from baselines import aotgan, cfs, crfill, deepgin, degan, lama, migan, pgn, picnet
 from baselines.layers import hed
 
 
@@ -513,4 +513,61 @@ def test_lama(size, fill):
     network = fill(lama.model(width=4, blocks=3), gain=0.8)
     images, masks = example(*size)
     expected = lama_by_table(network.state_dict(), torch.cat([images * (1 - masks), masks], 1), 3)
+    torch.testing.assert_close(network.predict(images, masks), expected, atol=1e-5, rtol=1e-4)
+
+
+def migan_by_table(s, x, size):
+    """Resizing by zeros between the pixels and one kernel; noise looked up by rows and columns."""
+    line = torch.tensor([1.0, 3, 3, 1])
+    kernel = torch.outer(line, line) / 64
+
+    def act(x):
+        return leaky(x) * 2**0.5
+
+    def smooth(x, pads, stride, gain):
+        return F.conv2d(F.pad(x, pads).flatten(0, 1)[:, None], gain * kernel[None, None], stride=stride)[
+            :, 0
+        ].unflatten(0, x.shape[:2])
+
+    def double(x):
+        spaced = torch.zeros(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
+        spaced[..., ::2, ::2] = x
+        return smooth(spaced, [2, 1, 2, 1], 1, 4)
+
+    def separable(name, x, way=None):
+        deep = s[f"{name}.conv1.weight"]
+        x = act(F.conv2d(x, deep, s[f"{name}.conv1.bias"], padding=1, groups=len(deep)))
+        x = F.conv2d(smooth(x, [1, 1, 1, 1], 2, 1) if way == "halve" else x, s[f"{name}.conv2.weight"])
+        x = double(x) if way == "double" else x
+        if f"{name}.noise_const" in s:
+            noise = s[f"{name}.noise_const"]
+            rows, columns = (torch.arange(side) % len(noise) for side in x.shape[2:])
+            x = x + s[f"{name}.noise_strength"] * noise[rows][:, columns]
+        return act(x)
+
+    x, skips, side = (
+        act(F.conv2d(x, s[f"encoder.b{size}.fromrgb.weight"], s[f"encoder.b{size}.fromrgb.bias"])),
+        {},
+        size,
+    )
+    while side >= 4:
+        skips[side] = separable(f"encoder.b{side}.conv1", x)
+        x = separable(f"encoder.b{side}.conv2", skips[side], "halve" if side > 4 else None)
+        side //= 2
+    for side in sorted(skips):
+        name = f"synthesis.b{side}"
+        x = separable(f"{name}.conv1", x, "double" if side > 4 else None)
+        x = separable(f"{name}.conv2", x + skips[side])
+        added = F.conv2d(x, s[f"{name}.torgb.weight"], s[f"{name}.torgb.bias"])
+        image = double(image) + added if side > 4 else added  # noqa: F821 - the smallest side comes first
+    return ((image + 1) / 2).clamp(0, 1)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (80, 112)])
+@torch.inference_mode()
+def test_migan(size, fill):
+    network = fill(migan.model(size_px=32, capacity=256, widest=16))
+    images, masks = example(*size)
+    shown = torch.cat([0.5 - masks, (2 * images - 1) * (1 - masks)], 1)
+    expected = migan_by_table(network.state_dict(), shown, 32)
     torch.testing.assert_close(network.predict(images, masks), expected, atol=1e-5, rtol=1e-4)

@@ -69,7 +69,7 @@ def test_twenty_steps_on_the_demo_photographs_move_every_network(name, tmp_path)
         name, module, "starter", small(module, 20), dataset_registry.open_dataset("demo"), tmp_path, workers=0
     )
     fabric = Fabric(accelerator="cpu", devices=1)
-    before = {key: value.clone() for key, value in new_learner(job, fabric).players.state_dict().items()}
+    before = {key: value.detach().clone() for key, value in new_learner(job, fabric).players.named_parameters()}
     trainer.train(job, fabric)
     after = torch.load(tmp_path / "last.ckpt", weights_only=True)["learner"]["players"]
     assert all(value.isfinite().all() for value in after.values())
