@@ -19,6 +19,9 @@ WITHOUT_TORCH = (
         "bench.stats",
         "bench.downloads",
         "bench.documents",
+        "bench.runfolder.parts",
+        "bench.runfolder.pictures",
+        "bench.runfolder.record",
     ),
     *(
         "bench.masks.ratio",
@@ -32,6 +35,7 @@ WITHOUT_TORCH = (
     *("bench.datasets.registry", "bench.training.recipe", "bench.cli"),
 )
 PER_FLOOR = {"ground": 0, **dict.fromkeys(ROOMS, 1), "run": 2, "training": 2, "report": 3, "api": 3, "cli": 4}
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 
@@ -93,3 +97,19 @@ def test_tests_import_nothing_from_one_another(path):
 def test_lists_and_words_load_no_torch(module):
     code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+RUN_FILES = {"run.json", "images.txt", "results.parquet", "summary.parquet", "parts", "logs"}
+
+
+@pytest.mark.parametrize("path", files("bench"), ids=name)
+def test_only_the_run_folder_spells_the_names_of_its_files(path):
+    if room(".".join(path.relative_to(HOUSE).with_suffix("").parts)) == "ground" and path.parent.name == "runfolder":
+        return
+    tree = ast.parse(path.read_text())
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    told = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, DOCUMENTED)}
+    found = {
+        text for text in texts - told if text in RUN_FILES or any(file in text for file in RUN_FILES if "." in file)
+    }
+    assert not found, f"{found}: take the names from bench.runfolder.names"

@@ -48,10 +48,11 @@ def _trial(model: str, worker: Worker) -> float:
     return time.perf_counter() - begin
 
 
-def left(tasks: list[Task], per_image: dict[str, float], cells: int) -> dict[str, float]:
+def left(job: Job, tasks: list[Task], per_image: dict[str, float]) -> dict[str, float]:
     """Model -> seconds for the tasks that are left; metrics come on top."""
+    names = {job.key(name): name for name in per_image}
     total = dict.fromkeys(per_image, 0.0)
     for task in tasks:
-        for model in total.keys() & set(task.models):
-            total[model] += (task.stop - task.start) * cells * per_image[model]
+        for key in names.keys() & set(task.keys):
+            total[names[key]] += (task.stop - task.start) * len(job.cells) * per_image[names[key]]
     return total

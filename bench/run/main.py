@@ -97,7 +97,7 @@ def _set_aside(fault: Damaged) -> None:
 def _fill(job: Job, root: Path, execution: Execution, executor: str) -> Faults:
     """Set aside what is damaged, and do all that is left to do."""
     parts = Parts(root, job.digest)
-    for sentence in parts.inspect([TRUTH, *(job.key(ref.name) for ref in job.models)]):
+    for sentence in parts.inspect(_keys(job)):
         Ticker().say(sentence)
     left = remaining(job, parts, execution)
     with track(f"{len(job.models)} models on {len(job.ids)} images", plan.pairs(left) * len(job.cells)) as ticker:
@@ -125,11 +125,13 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
     parts = Parts(root, job.digest)
     if root.exists():
         record.read_own(root, job.settings, job.ids)
+    for _ in parts.inspect(_keys(job), aside=False):  # what is damaged is not there
+        pass
     tasks = remaining(job, parts, execution)
     per_image = estimate.seconds_per_image(job, parts, execution)
-    left = estimate.left(tasks, per_image, len(job.cells))
+    left = estimate.left(job, tasks, per_image)
     open_images = {
-        ref.name: sum(task.stop - task.start for task in tasks if ref.name in task.models) for ref in job.models
+        ref.name: sum(task.stop - task.start for task in tasks if job.key(ref.name) in task.keys) for ref in job.models
     }
     return {
         "out": str(root),
@@ -158,8 +160,12 @@ def default_folder(job: Job) -> Path:
 def remaining(job: Job, parts: Parts, execution: Execution) -> list[plan.Task]:
     """The tasks whose parts the store does not hold."""
     shard = execution.shard or plan.shard_size(job.protocol.preparation.size_px or 256)
-    keys = {TRUTH: TRUTH} | {ref.name: job.key(ref.name) for ref in job.models}
-    return plan.tasks(len(job.ids), shard, {name: parts.done(key) for name, key in keys.items()})
+    return plan.tasks(len(job.ids), shard, {key: parts.done(key) for key in _keys(job)})
+
+
+def _keys(job: Job) -> list[str]:
+    """The keys under which a whole run has parts: the photographs first."""
+    return [TRUTH, *(job.key(ref.name) for ref in job.models)]
 
 
 def describe(

@@ -16,14 +16,14 @@ SHARD_PIXELS = 64 * 256 * 256
 
 @dataclass(frozen=True)
 class Task:
-    """Consecutive images (by place in the run's list) and what they have no part of yet: a small pickle.
+    """Consecutive images (by place in the run's list) and the keys under which they have no part yet: a small pickle.
 
-    Among the models `truth` stands for the photographs themselves.
+    Keys are those of models, and `truth` for the photographs themselves.
     """
 
     start: int
     stop: int
-    models: tuple[str, ...]
+    keys: tuple[str, ...]
 
 
 def shard_size(size_px: int) -> int:
@@ -32,12 +32,12 @@ def shard_size(size_px: int) -> int:
 
 
 def tasks(count: int, shard: int, done: dict[str, Iterable[tuple[int, int]]]) -> list[Task]:
-    """The tasks that are left of `count` images: for every model, `done` holds the half-open ranges with a part."""
+    """The tasks that are left of `count` images: for every key, `done` holds the half-open ranges with a part."""
     wanted: dict[tuple[int, int], list[str]] = {}
-    for model, ranges in done.items():
+    for key, ranges in done.items():
         for gap in _gaps(count, shard, ranges):
-            wanted.setdefault(gap, []).append(model)
-    return [Task(start, stop, tuple(models)) for (start, stop), models in sorted(wanted.items())]
+            wanted.setdefault(gap, []).append(key)
+    return [Task(start, stop, tuple(keys)) for (start, stop), keys in sorted(wanted.items())]
 
 
 def _gaps(count: int, shard: int, done: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -54,4 +54,4 @@ def _gaps(count: int, shard: int, done: Iterable[tuple[int, int]]) -> list[tuple
 
 def pairs(tasks: Sequence[Task]) -> int:
     """How many (image, model) pairs the tasks hold; the photographs themselves are no model."""
-    return sum((task.stop - task.start) * sum(name != TRUTH for name in task.models) for task in tasks)
+    return sum((task.stop - task.start) * sum(key != TRUTH for key in task.keys) for task in tasks)

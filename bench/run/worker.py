@@ -122,10 +122,12 @@ class Worker:
         photographs are not those of the manifest or of the run's other parts.
         """
         shard = self._shard(task, photographs)
-        for name in task.models:
-            if name == TRUTH:
+        names = {self.job.key(ref.name): ref.name for ref in self.job.models}
+        for key in task.keys:
+            if key == TRUTH:
                 self._write_truth(shard)
                 continue
+            name = names[key]
             outcomes = []
             for cell in self.job.cells:
                 outcomes.append(self._cell(name, cell, shard))

@@ -175,10 +175,11 @@ class Parts:
         found = [part.image_digests for part in self.read(TRUTH)]
         return digest.of_bytes(*map(bytes, found)) if sum(map(len, found)) == count else ""
 
-    def inspect(self, models: Iterable[str]) -> Iterator[str]:
-        """Look at all parts of these models and at their pictures; set aside what is damaged, a sentence for each.
+    def inspect(self, models: Iterable[str], *, aside: bool = True) -> Iterator[str]:
+        """Look at all parts of these models and at their pictures; what is damaged counts as not there.
 
-        Vectors are looked at when they are read. Raises as `open` does for parts that do not belong there.
+        Yields a sentence for each such file, which is set aside unless told otherwise. Vectors are looked at when they
+        are read. Raises as `open` does for parts that do not belong there.
         """
         for model in models:
             for span in list(self.spans(model)):
@@ -186,22 +187,28 @@ class Parts:
                     part = self.open(model, span)
                     part.check_files()
                 except Damaged as fault:
-                    fault.set_aside()
                     self._spans[model].remove(span)
-                    yield str(fault)
+                    yield from _told([fault], aside=aside)
                     continue
-                yield from self._inspect_pictures(model, span, part)
+                lost = [Damaged(self.root / name, why) for name, why in _lost(self.root, part.facts.pictures)]
+                if lost:
+                    self._reopen(model, span, aside=aside)
+                yield from _told(lost, aside=aside)
 
-    def _inspect_pictures(self, model: str, span: Span, part: Part) -> Iterator[str]:
-        """Set aside damaged pictures; their part is to be made again."""
-        faults = [Damaged(self.root / name, why) for name, why in _lost(self.root, part.facts.pictures)]
-        if faults and not span.again:
-            again = span._replace(again=True)
+    def _reopen(self, model: str, span: Span, *, aside: bool) -> None:
+        """Mark a part that lost a picture: it is to be made again."""
+        again = span._replace(again=True)
+        self._spans[model].remove(span)
+        if aside:
             self.path(model, span).replace(self.path(model, again))
-            self._spans[model][self._spans[model].index(span)] = again
-        for fault in faults:
+            bisect.insort(self._spans[model], again)
+
+
+def _told(faults: Iterable[Damaged], *, aside: bool) -> Iterator[str]:
+    for fault in faults:
+        if aside:
             fault.set_aside()
-            yield str(fault)
+        yield str(fault)
 
 
 def _touching(span: Span, others: Sequence[Span]) -> Sequence[Span]:

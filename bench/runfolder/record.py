@@ -157,11 +157,14 @@ def read(root: Path) -> Record:
     if not whole and (stated or plain.get("format") == FORMAT):
         raise Damaged(path, "its content does not have its digest")
     try:
-        if plain.get("format") == FORMAT:
-            return msgspec.convert(plain, Record)
+        found = msgspec.convert(plain, Record) if plain.get("format") == FORMAT else None
     except msgspec.ValidationError:
-        pass
-    raise BadInput(f"{path} was written by another version of bench. Measure into a new --out.")
+        found = None
+    if found is None:
+        raise BadInput(f"{path} was written by another version of bench. Measure into a new --out.")
+    if text(found).encode() != content:  # a byte between the values
+        raise Damaged(path, "it is not written as a record is")
+    return found
 
 
 def read_images(root: Path, record: Record) -> list[str]:

@@ -1,0 +1,94 @@
+"""Photographs that change, go, or share a name: no number is made of two truths."""
+
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from bench.errors import BadInput, NotComparable
+from bench.report import results, submission
+from bench.report.analysis import audit
+from bench.runfolder import pictures
+
+
+@pytest.fixture
+def own(photographs, spec, tmp_path):
+    """The spec over a folder of photographs that a test may change."""
+    root = shutil.copytree(photographs, tmp_path / "photographs")
+    return replace(spec, root=str(root)), root
+
+
+def test_photographs_replaced_between_two_starts_are_refused_with_their_names(own, go_on, draw_photographs, tmp_path):
+    spec, root = own
+    go_on(replace(spec, models=spec.models[:1]), tmp_path / "run")
+    draw_photographs(root, ["im1", "im4"], seed=1)
+    with pytest.raises(NotComparable) as fault:
+        go_on(spec, tmp_path / "run")
+    assert "1 of the 3 photographs" in str(fault.value)
+    assert "im1" in str(fault.value)
+    assert "truth/0000000-0000003.parquet" in str(fault.value)
+
+
+def test_photographs_replaced_after_the_parts_were_taken_away_are_refused(own, go_on, draw_photographs, tmp_path):
+    spec, root = own
+    go_on(spec, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "parts")
+    draw_photographs(root, ["im1"], seed=1)
+    with pytest.raises(NotComparable, match=r"are not those that .* was measured on"):
+        go_on(spec, tmp_path / "run")
+
+
+def test_a_photograph_that_is_gone_is_named_with_the_counts(own, go_on, tmp_path):
+    spec, root = own
+    go_on(spec, tmp_path / "run")
+    (root / "im3.png").unlink()
+    with pytest.raises(NotComparable, match=r"6 images there, 5 now; gone: im3\."):
+        go_on(spec, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("a b", "a?b", "a_b"), ("cat/1_a", "cat_1/a"), ("truth", "mask", "models"), ("A", "a", "\u00e9", "e\u0301")],
+)
+def test_images_whose_names_look_alike_keep_their_own_pictures(spec, go_on, draw_photographs, tmp_path, names):
+    asked = replace(spec, root=str(draw_photographs(tmp_path / "photographs", names)), keep_images=9)
+    root = go_on(asked, tmp_path / "run").root
+    run = results.load(root)
+    kept = pictures.kept(root, run.record)
+    assert sorted({one.image for one in kept}) == sorted(names)
+    for one in kept:
+        one.check()
+    assert {line.images for line in audit.audit(root, ["ssim"])} == {len(names)}
+    submission.pack(root, tmp_path / "run.zip")
+    submission.unpack(tmp_path / "run.zip", tmp_path / "unpacked")
+
+
+def test_a_model_called_like_the_truth_overwrites_nothing(spec, go_on, photographs, tmp_path):
+    for name in ("truth", "mask"):
+        shutil.copytree(photographs, tmp_path / "made" / name)
+    asked = replace(
+        spec, models=tuple(str(tmp_path / "made" / name) for name in ("truth", "mask")), masks=("centre",), buckets=""
+    )
+    root = go_on(asked, tmp_path / "run").root
+    for one in pictures.kept(root, results.load(root).record):
+        assert set(one.models) == {"truth", "mask"}
+        one.check()
+
+
+def test_a_report_of_a_run_at_work_names_the_process(copy, spec):
+    import os
+
+    from bench.disk import locked
+
+    (copy / "summary.parquet").unlink()
+    with locked(copy), pytest.raises(BadInput, match=f"process {os.getpid()} is at work on it"):
+        results.load(copy)
+
+
+def test_a_home_in_the_name_of_the_folder_is_the_users(spec, go_on, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    root = go_on(spec, tmp_path.__class__("~/run")).root
+    assert root == tmp_path / "run"
+    assert len(pd.read_parquet(root / "results.parquet"))
