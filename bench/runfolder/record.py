@@ -171,12 +171,12 @@ def read_images(root: Path, record: Record) -> list[str]:
     """Read `images.txt`: the ids in the run's order; `Damaged` where they are not those of the record."""
     path = root / IMAGES
     try:
-        ids = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        *ids, rest = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError as fault:
         raise Damaged(path, "it is missing") from fault
     except UnicodeDecodeError as fault:
         raise Damaged(path, "it is not UTF-8") from fault
-    if digest.of_lines(ids) != record.settings.dataset.images:
+    if rest or digest.of_lines(ids) != record.settings.dataset.images:
         raise Damaged(path, "it does not have the digest that the record gives")
     return ids
 
