@@ -83,16 +83,16 @@ class Resamples:
     def _means(self, values: np.ndarray, finite: np.ndarray) -> np.ndarray:
         """Sums under the counts with which images were drawn, as matrix products."""
         step = max(TOGETHER[0], min(TOGETHER[1], BLOCK // self.images))
-        holed = np.flatnonzero(~finite.all(axis=1))
-        rows = np.concatenate([np.where(finite, values, 0), finite[holed]])
-        rows = np.concatenate([rows, np.zeros((-len(rows) % step, self.images))])
+        rows = np.concatenate([np.where(finite, values, 0), np.zeros((-len(values) % step, self.images))])
         found = np.empty((len(rows), self.resamples))
+        kept = np.full((len(values), self.resamples), float(self.images))
+        left_out = [(row, np.flatnonzero(~one)) for row, one in enumerate(finite) if not one.all()]
         for block, counts in self._counts():
             drawn = counts.astype(np.float64).T
             for start in range(0, len(rows), step):
                 found[start : start + step, block] = rows[start : start + step] @ drawn
-        kept = np.full((len(values), 1), float(self.images)).repeat(self.resamples, axis=1)
-        kept[holed] = found[len(values) : len(values) + len(holed)]
+            for row, images in left_out:
+                kept[row, block] -= counts[:, images].sum(axis=1)
         return found[: len(values)] / np.where(kept > 0, kept, np.nan)
 
     def _reduced(self, reduce: Reduce, values: np.ndarray, finite: np.ndarray) -> np.ndarray:

@@ -144,6 +144,7 @@ def old_collect(options: argparse.Namespace) -> dict[str, Any]:
     from bench.run.main import describe
 
     job, store = old_job(options)
+    describe(job, options.folder, Means())  # what is imported at its first use
     opened = count_opens(".npz")
 
     def work() -> None:
@@ -252,6 +253,7 @@ def new_collect(options: argparse.Namespace) -> dict[str, Any]:
     from bench.types import Execution
 
     job, parts = new_job(options)
+    describe(job, options.folder, Execution(), None)  # what is imported at its first use
     opened = count_opens(".parquet", "/parts/")
 
     def work() -> None:
