@@ -229,6 +229,8 @@ class RunSpec:
     """Only this many images, chosen by the digest of their ids."""
     keep_images: int = 4
     """How many images of each cell are kept as pictures for the report."""
+    keep_vectors: int = 10_000
+    """Of how many images feature vectors are kept; of more, moments stand for the others in metrics of whole sets."""
 
 
 @dataclass(frozen=True)

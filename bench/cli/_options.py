@@ -36,6 +36,10 @@ Kept = Annotated[
     int | None,
     typer.Option(min=0, help=f"Images whose pictures are kept for the report; {RunSpec.keep_images} by default."),
 ]
+KeptVectors = Annotated[
+    int | None,
+    typer.Option(min=2, help=f"Images whose feature vectors are kept, if there are more; {RunSpec.keep_vectors}."),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many images, chosen by digest.")]
 Masks = Annotated[str | None, typer.Option(help="Mask families or sets; the protocol's by default.")]
 Metrics = Annotated[str | None, typer.Option(help="Metric variants, `all`, globs; the protocol's by default.")]
@@ -63,6 +67,7 @@ def run_spec(
     protocol: str | None,
     limit: int | None,
     keep_images: int | None,
+    keep_vectors: int | None = None,
 ) -> RunSpec:
     """Options that were typed win over the fields that a file has given, these over the defaults of `RunSpec`.
 
@@ -79,6 +84,7 @@ def run_spec(
         "protocol": protocol,
         "limit": limit,
         "keep_images": keep_images,
+        "keep_vectors": keep_vectors,
     }
     return RunSpec(**{**given, **{name: value for name, value in typed.items() if value is not None}})
 

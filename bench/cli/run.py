@@ -50,6 +50,7 @@ def command(
     shard_size: Shard = None,
     workers: Workers = Execution.workers,
     keep_images: options.Kept = None,
+    keep_vectors: options.KeptVectors = None,
     executor: Executor = "local",
     spec: SpecFile = None,
     plan: Plan = False,
@@ -67,7 +68,7 @@ def command(
     progress.quiet = quiet
     given = _from_file(spec)
     wanted = options.run_spec(
-        given, models, dataset, root, split, masks, buckets, metrics, protocol, limit, keep_images
+        given, models, dataset, root, split, masks, buckets, metrics, protocol, limit, keep_images, keep_vectors
     )
     execution = Execution(options.device_name(device), batch_size, shard_size, workers, fail_fast)
     if executor not in {"local", "ray"}:

@@ -38,6 +38,7 @@ def command(
     out: options.Out = None,
     device: options.Device = "auto",
     keep_images: options.Kept = None,
+    keep_vectors: options.KeptVectors = None,
     any_count: options.AnyCount = False,
     as_json: options.SummaryJson = False,
     quiet: options.Quiet = False,
@@ -54,7 +55,9 @@ def command(
 
     progress.quiet = quiet
     given = export.spec_from(manifest) if manifest else {}
-    wanted = options.run_spec(given, None, dataset, root, split, masks, buckets, metrics, protocol, limit, keep_images)
+    wanted = options.run_spec(
+        given, None, dataset, root, split, masks, buckets, metrics, protocol, limit, keep_images, keep_vectors
+    )
     spec = export.folders(wanted, predictions, "" if kind == "png" else kind)
     execution = Execution(options.device_name(device))
     outcome = measure(spec, out, execution, any_count=any_count, manifest=manifest)

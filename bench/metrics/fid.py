@@ -12,7 +12,7 @@ import torch
 from scipy.linalg import lapack
 
 from bench import stats
-from bench.contracts import SetMetric, Vectors
+from bench.contracts import Moments, SetMetric, Vectors
 from bench.metrics import vectors
 from bench.types import MetricCard
 
@@ -105,7 +105,7 @@ class Sample:
         """Made when first needed."""
         rows, moments = self.vectors
         if moments:
-            return Gaussian(torch.from_numpy(moments.mean), torch.from_numpy(moments.covariance))
+            return _gaussian(moments)
         return gaussian(rows) if len(rows) > rows.shape[1] else None
 
 
@@ -197,9 +197,11 @@ def distance(truth: np.ndarray, output: np.ndarray) -> float:
 
 def gaussian(rows: np.ndarray) -> Gaussian:
     """Mean and unbiased covariance of vectors [N, D], in float64 a block at a time."""
-    mean = torch.stack([block.sum(0) for block in vectors.blocks(rows)]).sum(0) / len(rows)
-    gram = sum(_gram(block - mean) for block in vectors.blocks(rows))
-    return Gaussian(mean, torch.as_tensor(gram) / (len(rows) - 1))
+    return _gaussian(vectors.moments(block.numpy() for block in vectors.blocks(rows)))
+
+
+def _gaussian(moments: Moments) -> Gaussian:
+    return Gaussian(torch.from_numpy(moments.mean), torch.from_numpy(moments.covariance))
 
 
 def between(one: Gaussian, other: Gaussian) -> float:
@@ -264,12 +266,6 @@ def _nuclear(product: torch.Tensor) -> float:
     if not rounding.sum() < EXACT * values.sum():
         return float(torch.linalg.svdvals(product).sum())
     return float(values.sum())
-
-
-def _gram(x: torch.Tensor) -> torch.Tensor:
-    """X' X by NumPy, which computes one half of the symmetric matrix only."""
-    table = x.numpy()
-    return torch.from_numpy(table.T @ table)
 
 
 def _overlap(one: Gaussian, other: Gaussian) -> float:

@@ -51,6 +51,17 @@ class Pair:
         """Its 95 % interval, None where it has none."""
         return self.truth.metrics[name].interval(self._compare(name))
 
+    def images(self, name: str) -> int:
+        """How many images the number is of: of folded vectors all, or those held where it is read from these."""
+        return self.output.images if self.truth.metrics[name].from_moments else len(self.output.rows)
+
+    def flag(self, name: str) -> str:
+        """What a reader must know of a number of folded vectors; empty for others."""
+        held, every = len(self.output.rows), self.output.images
+        if held == every:
+            return ""
+        return f"interval from {held:,} images" if self.images(name) == every else f"from {held:,} of {every:,} images"
+
     def _compare(self, name: str) -> Any:
         metric = self.truth.metrics[name]
         if type(metric) not in self._compared:

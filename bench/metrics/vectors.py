@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 
-from bench.contracts import Vectors
+from bench.contracts import Moments, Vectors
 from bench.errors import BadInput
 
 BLOCK = 4096
@@ -42,3 +42,24 @@ def blocks(table: np.ndarray) -> Iterator[torch.Tensor]:
     """The rows in float64, `BLOCK` at once."""
     for start in range(0, len(table), BLOCK):
         yield double(table[start : start + BLOCK])
+
+
+def moments(tables: Iterable[np.ndarray]) -> Moments:
+    """Mean and unbiased covariance of the vectors of all tables [N, D], in float64, one table at a time.
+
+    Sums are taken about the mean of the first table, so that nothing cancels. Raises `BadInput` for fewer than two.
+    """
+    count, shift, total, gram = 0, np.zeros(0), np.zeros(0), np.zeros((0, 0))
+    for table in tables:
+        rows = table.astype(np.float64)
+        if not count:
+            shift, width = rows.mean(axis=0), rows.shape[1]
+            total, gram = np.zeros(width), np.zeros((width, width))
+        rows -= shift
+        count += len(rows)
+        total += rows.sum(axis=0)
+        gram += rows.T @ rows
+    if count < 2:
+        raise BadInput(f"A covariance needs at least two images, not {count}.")
+    mean = total / count
+    return Moments(count, shift + mean, (gram - count * np.outer(mean, mean)) / (count - 1))

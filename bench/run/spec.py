@@ -54,7 +54,13 @@ class Job:
             mask_sets={name: mask_set.digest for name, mask_set in self.mask_sets.items()},
             cells=tuple(cell.label for cell in self.cells),
             metrics={name: cards[name].version for name in (*self.pair_metrics, *self.set_metrics)},
+            vectors=self.spec.keep_vectors if self.folds else 0,
         )
+
+    @property
+    def folds(self) -> bool:
+        """Whether there are more images than feature vectors are kept of."""
+        return bool(self.set_metrics) and len(self.ids) > self.spec.keep_vectors
 
     @cached_property
     def digest(self) -> str:
@@ -83,7 +89,7 @@ def from_file(path: Path) -> dict[str, Any]:
     """
     document = documents.from_toml(path, "the run file")
     spec = document.into(RunSpec, names=("models", "masks", "metrics"), joined=("buckets",))
-    for name, least in (("limit", 1), ("keep_images", 0)):
+    for name, least in (("limit", 1), ("keep_images", 0), ("keep_vectors", 2)):
         if name in document.data and getattr(spec, name) < least:
             raise document.fault(f"must be {least} or more", name)
     return {name: getattr(spec, name) for name in document.data}

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from bench import stats
-from bench.contracts import PairMetric, Vectors
+from bench.contracts import PairMetric
 from bench.errors import BadInput
 from bench.metrics import registry as metric_registry
 from bench.metrics import sets
 from bench.progress import track
+from bench.run.folding import Folding
 from bench.run.gathered import Gathered, Score
 from bench.run.spec import Job
 from bench.runfolder.names import TRUTH
-from bench.runfolder.part import Part
 from bench.runfolder.parts import Parts
 
 BLANK: Score = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0, "excluded": 0, "flag": "", "reason": ""}
@@ -64,7 +64,7 @@ class SetScores:
 
     def __init__(self, job: Job, parts: Parts, *, any_count: bool) -> None:
         """any_count: metrics are given below their minimum count too."""
-        self.job, self.any_count = job, any_count
+        self.job, self.any_count, self.folding = job, any_count, Folding(job)
         self.photographs = list(parts.read(TRUTH)) if job.set_metrics else []
         self.cards = {name: metric_registry.cards()[name] for name in job.set_metrics}
 
@@ -73,38 +73,44 @@ class SetScores:
         scores: dict[tuple[str, str], list[Score]] = {}
         for extractor in self.job.extractors:
             names = [name for name, card in self.cards.items() if card.extractor == extractor]
-            measured = [name for name in names if not self._too_few(name)]
-            truth = sets.Truth(measured, _vectors(self.photographs, extractor, 0)) if measured and gathered else None
-            with track(f"{', '.join(names)}", len(gathered) * len(self.job.cells)) as ticker:
+            truth = self._truth(extractor, names) if gathered else None
+            with track(", ".join(names), len(gathered) * len(self.job.cells)) as ticker:
                 for model in gathered:
                     found = []
                     for cell, reason in enumerate(model.reasons()):
-                        pair = truth.against(_vectors(model.parts, extractor, cell)) if truth and not reason else None
-                        found.append({name: self._score(name, reason, pair) for name in names})
+                        held = self.folding.vectors(model.parts, extractor, cell) if truth and not reason else None
+                        found.append(self._scores(names, reason, truth.against(held) if truth and held else None))
                         ticker.advance()
+                    self.folding.close(model.parts, extractor)
                     scores |= {(model.model, name): [cell[name] for cell in found] for name in names}
         return scores
 
-    def _too_few(self, name: str) -> bool:
-        return len(self.job.ids) < self.cards[name].minimum and not self.any_count
+    def _truth(self, extractor: str, names: Sequence[str]) -> sets.Truth | None:
+        """The photographs' side, None where no metric has its minimum count or no photograph has vectors."""
+        if not self.photographs or not any(self._enough(name, len(self.job.ids)) for name in names):
+            return None
+        truth = sets.Truth(names, self.folding.vectors(self.photographs, extractor, 0))
+        self.folding.close(self.photographs, extractor)
+        return truth
 
-    def _score(self, name: str, reason: str, pair: sets.Pair | None) -> Score:
-        card, count = self.cards[name], len(self.job.ids)
-        if reason:
-            return {"reason": reason}
-        if self._too_few(name) or pair is None:
+    def _enough(self, name: str, images: int) -> bool:
+        return images >= self.cards[name].minimum or self.any_count
+
+    def _scores(self, names: Sequence[str], reason: str, pair: sets.Pair | None) -> dict[str, Score]:
+        return {name: {"reason": reason} if reason else self._score(name, pair) for name in names}
+
+    def _score(self, name: str, pair: sets.Pair | None) -> Score:
+        card, count = self.cards[name], pair.images(name) if pair else len(self.job.ids)
+        if pair is None or not self._enough(name, count):
             why = f"{count} images; {name} needs {card.minimum} (--any-count gives it all the same)"
             return {"n": count, "reason": why}
         try:
             value, (low, high) = pair.value(name), pair.interval(name) or (np.nan, np.nan)
         except BadInput as fault:
             return {"n": count, "reason": str(fault)}
-        flag = f"fewer than {card.flagged_below} images" if count < card.flagged_below else ""
+        few = f"fewer than {card.flagged_below} images" if count < card.flagged_below else ""
+        flag = "; ".join(filter(None, [few, pair.flag(name)]))
         return {"n": count, "value": value, "low": low, "high": high, "flag": flag}
-
-
-def _vectors(parts: Sequence[Part], extractor: str, cell: int) -> Vectors:
-    return Vectors(np.concatenate([part.vectors(extractor, cell) for part in parts]))
 
 
 def frame(job: Job, gathered: Sequence[Gathered], scores: dict[tuple[str, str], list[Score]]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +22,7 @@ from bench.contracts import Extractor, PairMetric
 from bench.errors import NotComparable
 from bench.metrics import registry as metric_registry
 from bench.metrics.features import truth as truth_features
+from bench.metrics.features.truth import VectorCache
 from bench.models import predict
 from bench.models.predict import Predictor
 from bench.run import provenance
@@ -115,6 +116,16 @@ class Worker:
         """The feature extractors by name."""
         return {name: metric_registry.open_extractor(name, self.device) for name in self.job.extractors}
 
+    @cached_property
+    def networks(self) -> dict[str, dict[str, object]]:
+        """Extractor -> all that moves a vector of it, by which vectors of the photographs are known again."""
+        return {name: truth_features.network(name, self.device.type) for name in self.job.extractors}
+
+    @cached_property
+    def vector_cache(self) -> VectorCache:
+        """Vectors of photographs that earlier runs met."""
+        return truth_features.shared()
+
     def evaluate(self, task: Task, photographs: Photographs, advance: Callable[[int], None]) -> None:
         """Fill every cell of the task's models for its images and write one part a model.
 
@@ -164,7 +175,7 @@ class Worker:
         """The part of the photographs themselves: their digests, vectors, and the pictures that every model shares."""
         names = [digest.hex() for digest in shard.digests]
         vectors = {
-            name: [truth_features.cached(name, names, shard.images, extractor)]
+            name: [self.vector_cache.vectors(self.networks[name], names, partial(_vectors, extractor, shard.images))]
             for name, extractor in self.extractors.items()
         }
         saved: dict[str, str] = {}
@@ -204,7 +215,7 @@ class Worker:
         return Outcome(
             digests=[bytes.fromhex(text) for text in predict.digests(filled)],
             values={n: m.compare(shard.prepared[n], filled, masks).cpu().numpy() for n, m in self.pair_metrics.items()},
-            vectors={n: extractor.extract(filled).cpu().numpy() for n, extractor in self.extractors.items()},
+            vectors={n: _vectors(extractor, filled) for n, extractor in self.extractors.items()},
             pictures=self._keep(name, cell, shard, filled),
             seconds=seconds,
         )
@@ -271,3 +282,7 @@ def _by_image(cells: Sequence[Any]) -> list[Any]:
 
 def _png(picture: torch.Tensor) -> bytes:
     return pictures.encode_png(picture.permute(1, 2, 0).cpu().numpy())
+
+
+def _vectors(extractor: Extractor, images: torch.Tensor) -> np.ndarray:
+    return extractor.extract(images).cpu().numpy()

@@ -4,6 +4,7 @@ run.json                                                    the record: what was
 images.txt                                                  the images, one id a line, in the run's order
 parts/<settings>/<model>@<digest>/<start>-<stop>.parquet    what one model left on consecutive images, as rows
 parts/<settings>/<model>@<digest>/<start>-<stop>.<extractor>.npy    feature vectors beside them, [cells, images, D]
+parts/<settings>/<model>@<digest>/folded.<extractor>.<cell>.safetensors    what stands for the vectors of many images
 parts/<settings>/truth/...                                  the same of the photographs: their digests and vectors
 images/<mask set>/<bucket>/<image>/{truth,mask,masked}.png  the few pictures kept for the report
 images/<mask set>/<bucket>/<image>/models/<model>.png       what each model made of them

@@ -125,10 +125,18 @@ class Part:
         return self.path.with_name(vectors_name(f"{self.facts.start:07d}-{self.facts.stop:07d}", extractor))
 
     def check_files(self) -> None:
-        """`Damaged` where a file of vectors is missing or of another shape; their digests are checked in reading."""
+        """`Damaged` where a file of vectors is missing or of another shape; their digests are checked in reading.
+
+        Vectors that are folded may be gone.
+        """
         for extractor, digests in self.facts.vectors.items():
-            if any(digests):
+            if any(digests) and not self.is_folded(extractor):
                 self._mapped(extractor)
+
+    def is_folded(self, extractor: str) -> bool:
+        """Whether the model's vectors of every cell lie folded beside its parts."""
+        cells = range(len(self.facts.vectors.get(extractor, ())))
+        return bool(cells) and all(self.path.with_name(folded_name(extractor, cell)).exists() for cell in cells)
 
     def _mapped(self, extractor: str) -> Vectors:
         path = self.vectors_file(extractor)
@@ -175,6 +183,11 @@ def _header(array: npt.NDArray[np.generic]) -> bytes:
 def vectors_name(stem: str, extractor: str) -> str:
     """The file name of the vectors beside a part."""
     return f"{stem}.{component(extractor)}.npy"
+
+
+def folded_name(extractor: str, cell: int) -> str:
+    """The file name of a model's folded vectors of one cell, by its place."""
+    return f"folded.{component(extractor)}.{cell:03d}.safetensors"
 
 
 def digest_of(rows: Vectors) -> str:

@@ -42,6 +42,8 @@ class Settings:
     """Labels, in the order of rows."""
     metrics: dict[str, int]
     """Variant -> version of its card."""
+    vectors: int = 0
+    """Of how many images feature vectors are kept; 0 for all."""
 
     @property
     def digest(self) -> str:
@@ -50,7 +52,7 @@ class Settings:
 
     def plain(self) -> dict[str, Any]:
         """As plain data, under the names that digests are made from."""
-        plain = dataclasses.asdict(self)
+        plain = {name: value for name, value in dataclasses.asdict(self).items() if name != "vectors" or value}
         return {name.replace("_", " "): json.loads(json.dumps(value)) for name, value in plain.items()}
 
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 
 from bench import downloads
 from bench.metrics import registry as metric_registry
@@ -10,9 +9,9 @@ DIGESTS = ["aa", "bb", "cc"]
 NETWORK = {"extractor": "toy", "weights": ["1"]}
 
 
-@pytest.fixture(autouse=True)
-def _home(tmp_path, monkeypatch):
-    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+@pytest.fixture
+def cache(tmp_path):
+    return truth.VectorCache(tmp_path)
 
 
 class Counting:
@@ -26,62 +25,60 @@ class Counting:
         return np.full((3, 4), self.calls, np.float32)
 
 
-def test_vectors_are_computed_once():
+def test_vectors_are_computed_once(cache):
     compute = Counting()
-    first = truth.stored(NETWORK, DIGESTS, compute)
-    assert np.array_equal(truth.stored(NETWORK, DIGESTS, compute), first)
+    first = cache.vectors(NETWORK, DIGESTS, compute)
+    assert np.array_equal(cache.vectors(NETWORK, DIGESTS, compute), first)
     assert compute.calls == 1
 
 
 @pytest.mark.parametrize("digests", [["aa", "bb", "dd"], ["bb", "aa", "cc"], ["aa", "bbcc", ""]])
-def test_other_images_have_other_vectors(digests):
+def test_other_images_have_other_vectors(cache, digests):
     compute = Counting()
-    truth.stored(NETWORK, DIGESTS, compute)
-    truth.stored(NETWORK, digests, compute)
+    cache.vectors(NETWORK, DIGESTS, compute)
+    cache.vectors(NETWORK, digests, compute)
     assert compute.calls == 2
 
 
-def test_other_weights_have_other_vectors():
+def test_other_weights_have_other_vectors(cache):
     compute = Counting()
-    truth.stored(NETWORK, DIGESTS, compute)
-    truth.stored(NETWORK | {"weights": ["2"]}, DIGESTS, compute)
+    cache.vectors(NETWORK, DIGESTS, compute)
+    cache.vectors(NETWORK | {"weights": ["2"]}, DIGESTS, compute)
     assert compute.calls == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00half", b"[1, 2]"])
-def test_a_damaged_file_is_computed_again(content):
+def test_a_damaged_file_is_computed_again(cache, content):
     compute = Counting()
-    truth.stored(NETWORK, DIGESTS, compute)
-    (path,) = truth.folder().rglob("*.npy")
+    cache.vectors(NETWORK, DIGESTS, compute)
+    (path,) = cache.folder.rglob("*.npy")
     path.write_bytes(content)
-    truth.stored(NETWORK, DIGESTS, compute)
+    cache.vectors(NETWORK, DIGESTS, compute)
     assert compute.calls == 2
     assert len(np.load(path)) == 3
 
 
-def test_a_pickle_is_never_opened():
+def test_a_pickle_is_never_opened(cache):
     compute = Counting()
-    truth.stored(NETWORK, DIGESTS, compute)
-    (path,) = truth.folder().rglob("*.npy")
+    cache.vectors(NETWORK, DIGESTS, compute)
+    (path,) = cache.folder.rglob("*.npy")
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
-    assert truth.stored(NETWORK, DIGESTS, compute).dtype == np.float32
+    assert cache.vectors(NETWORK, DIGESTS, compute).dtype == np.float32
 
 
-def test_a_failure_leaves_nothing_behind():
+def test_a_failure_leaves_nothing_behind(cache):
     def compute():
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        truth.stored(NETWORK, DIGESTS, compute)
-    assert list(truth.folder().rglob("*.npy*")) == []
+        cache.vectors(NETWORK, DIGESTS, compute)
+    assert list(cache.folder.rglob("*.npy*")) == []
 
 
 def test_the_key_holds_the_digest_of_the_weights(monkeypatch):
     shas = iter(["1", "1", "2"])
     monkeypatch.setattr(downloads, "sha256", lambda _: next(shas))
     monkeypatch.setattr(metric_registry, "weights", lambda _: ("inception-fid",))
-    compute = Counting()
-    extractor = type("Toy", (), {"extract": lambda _, images: torch.from_numpy(compute())})()
-    for _ in range(3):
-        truth.cached("inception", DIGESTS, torch.zeros(3, 3, 2, 2, dtype=torch.uint8), extractor)
-    assert compute.calls == 2
+    first, same, other = (truth.network("inception", "cpu") for _ in range(3))
+    assert first == same
+    assert first != other

@@ -29,9 +29,10 @@ class Pooled(Extractor):
 
 
 @pytest.fixture(scope="module")
-def patched():
+def patched(tmp_path_factory):
     """A small extractor in place of Inception, whose weights no test has."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr(metric_registry, "open_extractor", lambda *_: Pooled())
         patch.setattr(metric_registry, "unavailable", lambda _: None)
         patch.setattr(metric_registry, "weights", lambda _: ())

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from bench import stats
-from bench.contracts import Vectors
+from bench.contracts import Moments, Vectors
 from bench.metrics import registry as metric_registry
 from bench.metrics import sets
 from bench.progress import track
-from bench.runfolder import record
+from bench.runfolder import folded, record
 from bench.runfolder.names import TRUTH
 from bench.runfolder.parts import Parts
 from bench.runfolder.record import Record
@@ -31,9 +31,13 @@ class Table(NamedTuple):
     rows: np.ndarray
     """float32 [N, D]"""
 
-    def of(self, images: list[str]) -> np.ndarray:
-        """The rows of these images, in this order."""
-        return self.rows[[self.places[image] for image in images]]
+    moments: Moments | None = None
+    """Of all images, where the vectors are folded."""
+
+    def of(self, images: list[str], *, whole: bool) -> Vectors:
+        """The rows of these images, in this order; `whole`: both runs are on the same images, moments stand for all."""
+        rows = self.rows[[self.places[image] for image in images]]
+        return Vectors(rows, self.moments if whole and len(images) == len(self.places) else None)
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,24 @@ class Source:
         return [self._read(key, extractor, place) for key, place in keys.items()]
 
     def _read(self, key: str, extractor: str, place: int) -> Table:
-        images: list[str] = []
-        rows: list[np.ndarray] = [np.empty((0, 0), np.float32)]
-        for part in Parts(self.root, self._record.settings.digest).read(key):
-            if any(part.facts.vectors.get(extractor, ())[place : place + 1]):
-                images += part.names
-                rows.append(part.vectors(extractor, place))
-        return Table({image: at for at, image in enumerate(images)}, np.concatenate(rows[1:] or rows))
+        parts = list(Parts(self.root, self._record.settings.digest).read(key))
+        parts = [part for part in parts if any(part.facts.vectors.get(extractor, ())[place : place + 1])]
+        if not parts:
+            return Table({}, np.empty((0, 0), np.float32))
+        images = [image for part in parts for image in part.names]
+        if found := folded.read(parts, extractor, place):
+            held = [images[at] for at in found.places.tolist()]
+            return Table(_places(held), found.rows, Moments(int(found.images[0]), found.mean, found.covariance))
+        return Table(_places(images), np.concatenate([part.vectors(extractor, place) for part in parts]))
+
+    @property
+    def images(self) -> str:
+        """Digest of the list of the run's images."""
+        return self._record.settings.dataset.images
+
+
+def _places(images: Sequence[str]) -> dict[str, int]:
+    return {image: at for at, image in enumerate(images)}
 
 
 def differences(a: Source, b: Source, wanted: Mapping[str, Sequence[str]]) -> list[SetDifference]:
@@ -92,10 +107,11 @@ def _cell(a: Source, b: Source, cell: str, extractor: str, names: list[str]) -> 
         return [SetDifference(name, cell, n=len(images), reason=why) for name in names]
     numbers = []
     for tables in held:
-        truth, rows = (Vectors(table.of(images)) for table in tables)
+        truth, rows = (table.of(images, whole=a.images == b.images) for table in tables)
         pair = sets.Truth(names, truth).against(rows)
         numbers.append({name: _number(name, pair) for name in names})
-    return [_difference(name, cell, len(images), *(number[name] for number in numbers)) for name in names]
+    flags = {name: (pair.images(name), pair.flag(name)) for name in names}
+    return [_difference(name, cell, *flags[name], *(number[name] for number in numbers)) for name in names]
 
 
 def _number(name: str, pair: sets.Pair) -> tuple[float, np.ndarray | None]:
@@ -105,12 +121,13 @@ def _number(name: str, pair: sets.Pair) -> tuple[float, np.ndarray | None]:
 
 
 def _difference(
-    name: str, cell: str, n: int, a: tuple[float, np.ndarray | None], b: tuple[float, np.ndarray | None]
+    name: str, cell: str, n: int, flag: str, a: tuple[float, np.ndarray | None], b: tuple[float, np.ndarray | None]
 ) -> SetDifference:
     blank = SetDifference(name, cell, n=n)
     if a[1] is None or b[1] is None:
         return replace(blank, reason="it has no bootstrap over images")
     (low,), (high,) = stats.percentiles((a[1] - b[1])[None])
     below = metric_registry.cards()[name].flagged_below
-    flag = f"fewer than {below} images" if n < below else ""
+    few = f"fewer than {below} images" if n < below else ""
+    flag = "; ".join(filter(None, [few, flag]))
     return replace(blank, a=a[0], b=b[0], low=float(low), high=float(high), flag=flag)

@@ -1,0 +1,81 @@
+"""Folded vectors: of a cell of many images, exact moments of all vectors and the vectors of some.
+
+They take the place of the vectors beside a model's parts, which may go when every cell is folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import digest
+from bench.disk import whole_file
+from bench.runfolder.names import Damaged
+from bench.runfolder.part import DIGITS, Floats, Part, Vectors, folded_name
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The vectors of one cell."""
+
+    places: npt.NDArray[np.int64]
+    """The images that are held, ascending, by place in the run's list: [n]."""
+    rows: Vectors
+    """Their vectors: float32 [n, D]."""
+    images: npt.NDArray[np.int64]
+    """How many there are in all: [1]."""
+    mean: Floats
+    """Of all: float64 [D]."""
+    covariance: Floats
+    """Of all, over N - 1: float64 [D, D]."""
+
+    def digest(self, parts: Sequence[Part], extractor: str, cell: int) -> str:
+        """Of all this, and of the vectors that it was made from, by the digests that their parts give."""
+        made_from = "".join(f"{p.facts.start}-{p.facts.stop} {p.facts.vectors[extractor][cell]}\n" for p in parts)
+        arrays = (self.places, self.rows, self.images, self.mean, self.covariance)
+        return digest.of_bytes(made_from.encode(), *(np.ascontiguousarray(one).data for one in arrays))[:DIGITS]
+
+
+def path(parts: Sequence[Part], extractor: str, cell: int) -> Path:
+    """Where the folded vectors of a model's cell lie; `parts`: all of the model's."""
+    return parts[0].path.with_name(folded_name(extractor, cell))
+
+
+def write(parts: Sequence[Part], extractor: str, cell: int, folded: Folded) -> None:
+    """Write a model's folded vectors of one cell, whole."""
+    from safetensors.numpy import save_file
+
+    with whole_file(path(parts, extractor, cell)) as beside:
+        save_file(vars(folded), beside, {"digest": folded.digest(parts, extractor, cell)})
+
+
+def read(parts: Sequence[Part], extractor: str, cell: int) -> Folded | None:
+    """A model's folded vectors of one cell; None where they are not folded.
+
+    Raises `Damaged` where they are not what was written, or were made from other vectors than the parts tell of.
+    """
+    place = path(parts, extractor, cell)
+    if not place.exists():
+        return None
+    from safetensors import safe_open
+
+    try:
+        with safe_open(place, "np") as file:
+            folded = Folded(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
+            expected = (file.metadata() or {}).get("digest")
+        if folded.digest(parts, extractor, cell) == expected:
+            return folded
+    except Exception as fault:  # a damaged header fails in any way
+        raise Damaged(place, "it is no file of vectors that can be read") from fault
+    raise Damaged(place, "it does not have its digest")
+
+
+def drop_vectors(parts: Sequence[Part], extractor: str) -> None:
+    """Take away the vectors beside parts whose cells are all folded."""
+    for part in parts:
+        if part.is_folded(extractor):
+            part.vectors_file(extractor).unlink(missing_ok=True)
