@@ -59,7 +59,7 @@ CARD = ModelCard(
     limits="One aligned face of 256 x 256 pixels; several faces, other pictures and other sizes are not its task; "
     "trained with holes in the middle only.",
     tables=("survey-table1",),
-    aliases=("DEGAN", "Domain Embedded GAN"),
+    aliases=("DE-GAN", "Domain Embedded GAN"),
     variants={
         "sampled": "Codes are drawn, as in the authors' test; the image's seed decides.",
         "mean": "The middle of both distributions: the same for every seed.",

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from baselines import aotgan, cfs, crfill, deepgin, degan, lama, migan, pgn, picnet
+from baselines import aotgan, cfs, crfill, deepgin, degan, lama, migan, pgn, picnet, spgnet
 from baselines.layers import hed
 
 
@@ -353,6 +353,44 @@ def test_degan(code, fill):
     images, masks = example(256, 256)
     expected = degan_by_table(network.state_dict(), images * (1 - masks))
     torch.testing.assert_close(network.predict(images, masks, [0, 1]), expected, atol=1e-5, rtol=1e-4)
+
+
+def spgnet_by_table(s, images, masks, blocks):
+    def norm(name, x):
+        statistics = (s[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+        mean, variance, weight, bias = (part[:, None, None] for part in statistics)
+        return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
+
+    def conv(name, x, mirrored, stride=1, pad=0):
+        x = F.pad(x, [mirrored] * 4, mode="reflect")
+        return F.conv2d(x, s[f"{name}.weight"], s[f"{name}.bias"], stride, pad)
+
+    def network(name, x, count):
+        x = norm(f"{name}.down.2", conv(f"{name}.down.1", x, 3, 2)).relu()
+        for place in (4, 7, 10):
+            x = norm(f"{name}.down.{place + 1}", conv(f"{name}.down.{place}", x, 0, 2, 1)).relu()
+        for place in range(count):
+            inner = f"{name}.bottle_neck.{place}.conv_block"
+            y = norm(f"{inner}.2", conv(f"{inner}.1", x, 1)).relu()
+            x = x + norm(f"{inner}.6", conv(f"{inner}.5", y, 1))
+        for place in (0, 3, 6, 9):
+            kernel, bias = (s[f"{name}.up.{place}.{part}"] for part in ("weight", "bias"))
+            x = norm(f"{name}.up.{place + 1}", F.conv_transpose2d(x, kernel, bias, 2, 1, 1)).relu()
+        return conv(f"{name}.out.1", x, 3)
+
+    shown, known = (images * (1 - masks) - 0.5) / 0.5, 1 - masks
+    labels = network("parser", torch.cat([shown, masks], 1), -(-blocks // 3)).softmax(1) * known
+    segmentation = network("sp", torch.cat([shown, labels], 1), blocks).softmax(1)
+    return (network("sg", torch.cat([shown, segmentation], 1), blocks).tanh() + 1) / 2
+
+
+@pytest.mark.parametrize("size", [(32, 80), (96, 48)])
+@torch.inference_mode()
+def test_spgnet(size, fill):
+    network = fill(spgnet.model(width=8, blocks=4, classes=5), gain=1.2)
+    images, masks = example(*size)
+    expected = spgnet_by_table(network.state_dict(), images, masks, 4)
+    torch.testing.assert_close(network.predict(images, masks), expected, atol=1e-5, rtol=1e-4)
 
 
 def hed_by_table(s, images):
