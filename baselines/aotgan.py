@@ -54,6 +54,12 @@ CARD = ModelCard(
         "mmagic": "The same network, number for number, in mmagic's own training, so that their rows stay apart.",
     },
     parameters={"published": 15_200_835, "mmagic": 15_200_835},
+    files={
+        "places2": "G0000000.pt",
+        "celeba-hq": "G0000000.pt",
+        "places2-mmagic": "AOT-GAN_512x512_4x12_places_20220509-6641441b.pth",
+    },
+    built_as={"places2-mmagic": "mmagic"},
     checkpoints={
         "places2": "G0000000.pt in the folder Places2 (Google Drive) linked from the authors' README; a mirror is "
         "NimaBoscarino/aot-gan-places2 on Hugging Face",

@@ -46,6 +46,8 @@ CARD = ModelCard(
         "centre": "central square only: its 64 x 64 output covers the middle of 128 x 128; all else is left blank",
     },
     parameters={"random": 71196259, "centre": 71130531},
+    files={"streetview-port": "netG_streetview.pth"},
+    built_as={"paris": "centre", "imagenet": "centre", "streetview-port": "centre"},
     checkpoints={
         "paris": "inpaintCenterModels.tar.gz of the authors (Torch7, centre, Paris StreetView)",
         "imagenet": "inpaintCenterModels.tar.gz of the authors (Torch7, centre, ImageNet)",

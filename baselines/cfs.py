@@ -59,6 +59,8 @@ CARD = ModelCard(
         "paper": "As the paper has it: 8 residual blocks in the network of the colours.",
         "code": "The authors' code: 4 residual blocks there.",
     },
+    parts={"sketch": "EdgeModel_*gen.pth", "inpaint": "InpaintingModel_*gen.pth", "hed": "network-bsds500.pth"},
+    built_as={"": "code"},
     parameters={"paper": 168_566_998, "code": 111_677_398},
 )
 
@@ -265,10 +267,7 @@ def model(variant: str = "paper", *, width: int = 64, sketches: str = "hed") -> 
 
 
 def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
-    """What the authors' code writes, and HED's file, as one dict -> ours.
-
-    {"sketch": EdgeModel_N_gen, "inpaint": InpaintingModel_N_gen, "hed": network-bsds500}.
-    """
+    """What the authors' code writes, and HED's file, by part -> ours."""
     generators = {
         f"{part}.{spectral.parametrised(name.removeprefix('module.'))}": tensor
         for part in ("sketch", "inpaint")

@@ -61,6 +61,8 @@ CARD = ModelCard(
         "nearestx2": "For 512 x 512 and more: the coarse stage sees every second pixel, its answer is doubled.",
     },
     parameters={"published": 4_052_478, "nearestx2": 4_052_478},
+    files={"places2": "latest_net_G.pth", "objrmv": "latest_net_G.pth", "places2-512": "model_near512.pth"},
+    built_as={"places2-512": "nearestx2"},
     checkpoints={
         "places2": "latest_net_G.pth in places_model.zip, which download/download_model.sh of the authors fetches; or "
         "files/model_256.pth of their branch main",

@@ -45,6 +45,7 @@ CARD = ModelCard(
     tables=("dualpath-table1", "cfs-table1", "deepgin-table2"),
     aliases=("CA", "GntIpt", "GntInpt", "DeepFill", "DeepFill v1", "ContextAttention", "Contextual Attention"),
     parameters={"": 3_601_542},
+    files={"imagenet": "torch_model.p"},
     checkpoints={
         "imagenet": "torch_model.p, 'Converted TF model' in the README of daa233/generative-inpainting-pytorch (Google "
         "Drive): weights of the authors, converted; that they are those of ImageNet is our reading of its example",

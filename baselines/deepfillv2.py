@@ -44,6 +44,7 @@ CARD = ModelCard(
     tables=("deepgin-table2",),
     aliases=("DeepFill v2", "GatedConv", "Gated Conv", "GC", "Gated", "SN-PatchGAN"),
     parameters={"": 4_052_478},
+    files={"places2": "states_tf_places2.pth", "celeba-hq": "states_tf_celebahq.pth"},
     checkpoints={
         "places2": "states_tf_places2.pth of nipponjo/deepfillv2-pytorch (Google Drive, see its download_files.py): "
         "the authors' release_places2_256, converted",

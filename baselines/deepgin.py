@@ -62,6 +62,7 @@ CARD = ModelCard(
         "dilated-mssa": 42_892_134,
         "spd-mssa": 42_892_134,
     },
+    files={"ade20k": "latest_net_G.pth", "ade20k-warmup": "latest_net_G.pth"},
     checkpoints={
         "ade20k": "latest_net_G.pth, ADE20K (track 1 of the AIM 2020 challenge); linked from the README of rlct1/gin",
         "ade20k-warmup": "latest_net_G.pth after the first stage of training (folder warmup); likewise",

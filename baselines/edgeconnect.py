@@ -47,6 +47,7 @@ CARD = ModelCard(
         "merged": "As in their training: predicted edges in the hole, Canny's outside.",
     },
     parameters={"published": 21_535_684, "merged": 21_535_684},
+    parts={"edge": "EdgeModel_gen.pth", "inpaint": "InpaintingModel_gen.pth"},
     checkpoints={
         "places2": "EdgeModel_gen.pth and InpaintingModel_gen.pth, Places2; a folder linked from the authors' README",
         "celeba": "EdgeModel_gen.pth and InpaintingModel_gen.pth, CelebA; likewise",
@@ -139,7 +140,7 @@ def model(variant: str = "published", *, width: int = 64) -> EdgeConnect:
 
 
 def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
-    """Both generators of the authors, as one dict {"edge": EdgeModel_gen, "inpaint": InpaintingModel_gen} -> ours."""
+    """Both generators of the authors by part -> ours."""
     return {
         f"{part}.{spectral.parametrised(name.removeprefix('module.'))}": tensor
         for part in ("edge", "inpaint")

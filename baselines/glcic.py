@@ -51,6 +51,12 @@ CARD = ModelCard(
         "otenim": "The port's network: convolution, ReLU, batch norm; the mean colour stands in the hole.",
     },
     parameters={"authors": 6_072_131, "blended": 6_072_131, "otenim": 6_072_131},
+    files={
+        "places2": "completionnet_places2.t7",
+        "places2-freeform": "completionnet_places2_freeform.t7",
+        "celeba": "completionnet_celeba.t7",
+    },
+    built_as={"celeba-otenim": "otenim"},
     checkpoints={
         "places2": "completionnet_places2.t7 at iizuka.cs.tsukuba.ac.jp (rectangular holes, 2017; Torch7)",
         "places2-freeform": "completionnet_places2_freeform.t7 at iizuka.cs.tsukuba.ac.jp (2020; Torch7)",

@@ -50,6 +50,8 @@ CARD = ModelCard(
         "pytorch": "The authors' later network: mirrored borders, other tails of the columns, RGB.",
     },
     parameters={"tensorflow": 12_429_107, "pytorch": 12_561_891},
+    files={"celeba-hq-pytorch": "EPOCH_net_GM.pth"},
+    built_as={"celeba-hq-pytorch": "pytorch"},
     checkpoints={
         "paris-streetview": "folder paris-streetview_256x256_rect linked from the authors' README (TensorFlow)",
         "celeba-hq": "folder CelebA-HQ_256 linked from the authors' README (TensorFlow)",

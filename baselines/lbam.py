@@ -40,6 +40,7 @@ CARD = ModelCard(
     limits="Side lengths in steps of 128; 68 million parameters; no published weights with batch norms.",
     aliases=("Bidirectional Attention", "Xie et al."),
     parameters={"": 68_304_948},
+    files={"places2": "LBAM_NoBN_Places10Classes.pth", "paris-streetview": "LBAM_NoBN_ParisStreetView.pth"},
     checkpoints={
         "places2": "LBAM_NoBN_Places10Classes.pth, Google Drive folder 17DJEp0APDcZoWPIHwMFs78ak59pYlDPw (README of "
         "the code), ten classes of Places; by the owner's word from a smaller training than the paper's",

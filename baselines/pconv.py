@@ -45,6 +45,12 @@ CARD = ModelCard(
         "naoto0804": "The network of naoto0804: sums are divided by known taps alone, and the first layer has no bias.",
     },
     parameters={"mmagic": 25_779_860, "naoto0804": 25_779_796},
+    files={
+        "places2": "pconv_256x256_stage2_4x2_places_20200619-1ffed0e8.pth",
+        "celeba-hq": "pconv_256x256_stage2_4x2_celeba_20200619-860f8b95.pth",
+        "places2-naoto0804": "1000000.pth",
+    },
+    built_as={"places2-naoto0804": "naoto0804"},
     checkpoints={
         "places2": "https://download.openmmlab.com/mmediting/inpainting/pconv/"
         "pconv_256x256_stage2_4x2_places_20200619-1ffed0e8.pth, trained by mmagic on Places365 (variant mmagic)",

@@ -60,6 +60,7 @@ CARD = ModelCard(
         "sample-5": 5_978_240,
         "mean": 5_978_240,
     },
+    parts={"E": "latest_net_E.pth", "G": "latest_net_G.pth"},
     checkpoints={
         "celeba-center": "latest_net_E.pth and latest_net_G.pth; Google Drive folder linked from the authors' README",
         "celeba-random": "likewise, holes of all kinds",
@@ -302,7 +303,7 @@ def model(variant: str = "sampled", *, width: int = 32) -> PICNet:
 
 
 def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
-    """Both networks of the authors, as one dict {"E": latest_net_E, "G": latest_net_G} -> ours.
+    """Both networks of the authors by part -> ours.
 
     Their files hold every convolution twice; the copy under `model` and `shortcut` is read. Their spectral norms go on
     iterating at test time; here stands what they converge to.

@@ -101,6 +101,14 @@ class ModelCard:
     """Number of parameters used at test time, by variant (`""` where there are none); a test measures them."""
     checkpoints: dict[str, str] = field(default_factory=dict)
     """Weights that the authors published: name -> where they put them, and what they were trained on."""
+    parts: dict[str, str] = field(default_factory=dict)
+    """Where the authors keep the networks of one model in files of their own: network -> its file's name, * for any."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Name in `checkpoints` -> what the file to be imported is called; with `parts`, these are meant."""
+    built_as: dict[str, str] = field(default_factory=dict)
+    """Name in `checkpoints` -> the variant that it belongs to, where that is not the default. "": the variant of what
+
+    the authors' code writes."""
     stochastic: bool = False
     """True: `predict` takes a third argument, one integer seed per image."""
     version: int = 1

@@ -16,6 +16,7 @@ from bench.cli import _options as options
 if TYPE_CHECKING:
     from bench.models.contract import Finding
     from bench.models.registry import ModelRef
+    from bench.types import ModelCard
 
 app = typer.Typer()
 
@@ -73,8 +74,9 @@ def show(name: Name, as_json: options.Json = False) -> None:
 
 
 def _sheet(ref: ModelRef, records: dict[str, dict[str, Any]]) -> list[str]:
+    from bench.models import registry as model_registry
+
     card = ref.card
-    size = f"{card.size_px} x {card.size_px} pixels" if card.size_px else "any"
     fields = {
         "model": f"{ref.id} ({card.title}, {card.kind})",
         "also called": ", ".join(card.aliases),
@@ -83,9 +85,11 @@ def _sheet(ref: ModelRef, records: dict[str, dict[str, Any]]) -> list[str]:
         "paper": card.paper,
         "code": card.code,
         "licence": card.licence,
-        "size": size + (f", sides in multiples of {card.multiple}" if card.multiple > 1 else ""),
+        "size": _size(card),
         "masks": ", ".join(card.families),
         "trained on": ", ".join(card.data),
+        "made for": card.domain,
+        "held against": card.evidence,
         "form": card.form,
         "losses": card.losses,
         "strengths": card.strengths,
@@ -100,32 +104,60 @@ def _sheet(ref: ModelRef, records: dict[str, dict[str, Any]]) -> list[str]:
         made = known.get("source") or known.get("recipe", {}).get("name", "")
         lines.append(f"{'weights here':12} {ref.id}@{tag}  {known['kind']}, {made}, sha256 {known['sha256'][:12]}")
     for tag, place in card.checkpoints.items():
-        lines.append(f"{'authors file':12} {place}; then type: bench models import {ref.id} FILE --tag {tag}")
+        lines.append(f"{'authors file':12} {place}; then type: {model_registry.import_line(ref.id, card, tag)}")
+    if card.parts and not card.checkpoints:
+        line = model_registry.import_line(ref.id, card, "TAG")
+        lines.append(f"{'other files':12} what the authors' code writes; then type: {line}")
     return [*lines, f"{'missing':12} {ref.reason}"] if ref.reason else lines
+
+
+def _size(card: ModelCard) -> str:
+    needs = {
+        f"sides in multiples of {card.multiple}": card.multiple > 1,
+        f"at least {card.minimum_px}": card.minimum_px > 1,
+        f"at most {card.largest_px}": card.largest_px > 0,
+        "square": card.square,
+    }
+    native = f"{card.size_px} x {card.size_px} pixels" if card.size_px else "any"
+    return ", ".join([native, *(need for need, holds in needs.items() if holds)])
 
 
 @app.command("import")
 def import_weights(
     name: Annotated[str, typer.Argument(metavar="MODEL", help="The model, with :VARIANT where it is not the default.")],
-    file: Annotated[Path, typer.Argument(help="The authors' checkpoint: .safetensors, .pth, .pt, .ckpt ...")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="The authors' file, or files in any order: .safetensors, .pth, .t7 ..."),
+    ],
     tag: Annotated[str, typer.Option(help="Name of the weights: MODEL@TAG.")] = "official",
+    key: Annotated[str, typer.Option(help="Which of several networks in the file.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace weights of this tag.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Take over the authors' checkpoint: its names are mapped, checked, and stored as safetensors.
 
-    Code inside a checkpoint is never run. Example: bench models import pconv places.pth --tag places2
+    Code inside a checkpoint is never run. `bench models show MODEL` says the line to type. Which file is which is seen
+    by name or by its tensors; NETWORK=FILE says it. Example: bench models import pconv places.pth --tag places2
     """
+    from bench.models import importing, weights
     from bench.models import registry as model_registry
-    from bench.models import weights
 
     ref = model_registry.only(name)
-    record = weights.import_checkpoint(ref.id, file, tag, variant=ref.variant, force=force)
+    given = _given(files, ref.card)
+    record = importing.import_checkpoint(ref.id, given, tag, variant=ref.variant, key=key, force=force)
     if as_json:
         print(json.dumps(record, indent=1))
     else:
         print(f"{weights.folder(ref.id) / tag}{weights.SUFFIX}: sha256 {record['sha256']}")
         print(f"Output on the stored input: sha256 {record['output_sha256'][:12]}. Use it: --models {name}@{tag}")
+
+
+def _given(files: list[str], card: ModelCard) -> list[Path] | dict[str, Path]:
+    """Files as paths, by network where every one says its own."""
+    named = [word.partition("=") for word in files]
+    if all(part in card.parts for part, _, _ in named):
+        return {part: Path(file).expanduser() for part, _, file in named}
+    return [Path(file).expanduser() for file in files]
 
 
 @app.command()

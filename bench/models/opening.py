@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from bench.errors import BadInput, ContractBroken, Unavailable
-from bench.models import sources, weights
+from bench.models import checkpoints, sources, weights
 
 if TYPE_CHECKING:
     from bench.contracts import Model
@@ -51,8 +51,11 @@ def fold_parametrizations(model: torch.nn.Module) -> torch.nn.Module:
 def _from_contract(ref: ModelRef) -> Any:
     if ref.file is None:
         return sources.build(ref.member, ref.variant)
-    recorded = ref.file.with_suffix(".json").is_file()
-    state, known = weights.read(ref.file) if recorded else (weights.checkpoint(ref.file), {})
+    if not ref.file.with_suffix(".json").is_file():
+        model = sources.build(ref.member, ref.variant)
+        checkpoints.fit(model, ref.file, ref.name)
+        return model
+    state, known = weights.read(ref.file)
     model = sources.build(ref.member, ref.variant, **known.get("settings", {}))
     weights.apply(model, state, ref.file, ref.name)
     return model
@@ -65,5 +68,5 @@ def _from_plugin(ref: ModelRef) -> Any:
     if maker is not None and "weights" in inspect.signature(maker).parameters:
         return sources.build(ref.member, attribute=ref.attribute, weights=ref.file)
     model = sources.build(ref.member, attribute=ref.attribute)
-    weights.apply(model, weights.checkpoint(ref.file), ref.file, ref.name)
+    checkpoints.fit(model, ref.file, ref.name)
     return model

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -226,12 +227,20 @@ def _no_weights(card: ModelCard, label: str, tag: str, at_hand: dict[str, Path])
     others = f"; at hand: {', '.join(f'{label}@{name}' for name in at_hand)}" if at_hand else ""
     train = f"bench train {label}"
     if tag in card.checkpoints:
-        ways = f"get them from {card.checkpoints[tag]}, then type: bench models import {label} FILE --tag {tag}"
+        ways = f"get them from {card.checkpoints[tag]}, then type: {import_line(label, card, tag)}"
     elif card.checkpoints and tag not in ("trained", "starter"):
         ways = f"bench models show {label} says where the authors' files are; or type: {train}"
     else:
         ways = f"type: {train}" if tag == "trained" else f"the authors published none; type: {train}"
     return f"{missing}{others}: {ways}"
+
+
+def import_line(name: str, card: ModelCard, tag: str) -> str:
+    """What to type to take over the weights of a tag, once their files are in the working folder."""
+    model_id, _, variant = name.partition(":")
+    variant = variant or card.built_as.get(tag, "" if tag in card.checkpoints else card.built_as.get("", ""))
+    files = " ".join(card.parts.values()) or shlex.quote(card.files.get(tag, "FILE"))
+    return f"bench models import {model_id}{f':{variant}' if variant else ''} {files} --tag {tag}"
 
 
 def _is_file(name: str) -> bool:

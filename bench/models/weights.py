@@ -1,19 +1,18 @@
-"""Weights: where they lie, how they are read, written, and imported from the authors' files.
+"""Weights: where they lie, how they are read and written. Authors' files: see importing.py.
 
 `ID/TAG.safetensors` with its record `TAG.json` beside it, in `weights/` of the package that brings the model (shipped)
 and in `BENCH_HOME/weights` (imported or trained here). The record is a flat JSON object:
 
 - `model`, `variant` ("" or missing: the default), `kind` (`official`, `starter`, `trained`), `sha256` of the file;
 - `settings`: what `model(variant, **settings)` was built with, where it is not the paper's size;
-- imported files: `source` (name), `source_sha256`, `output_sha256` (of a forward pass on the stored input);
+- imported files: `source` (names), `source_sha256`, `output_sha256` (of a forward pass on the stored input),
+  `unwrapped` (what stood around the tensors), `stored_as` (number types that became the model's own);
 - trained ones: whatever the trainer wants to keep of data, steps and recipe.
 """
 
 from __future__ import annotations
 
 import json
-import pickle
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import digest, documents, paths
 from bench.disk import whole_file, write_text
-from bench.errors import BadInput, ContractBroken
+from bench.errors import BadInput
 from bench.models import sources
-from bench.types import ModelCard
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +71,9 @@ def record(path: Path) -> dict[str, Any]:
 
 def read(path: Path) -> tuple[State, dict[str, Any]]:
     """The tensors of a weights file as stored (half precision stays half), and its record; the digest is checked."""
-    known, state = record(path), _safetensors(path)
+    from bench.models import checkpoints
+
+    known, state = record(path), checkpoints.safetensors(path)
     if known.get("sha256") != digest.of_file(path):
         raise BadInput(f"{path} is not the file that {path.with_suffix('.json').name} describes: import it again.")
     return state, known
@@ -104,6 +104,8 @@ def misfit(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> str:
             return f"it lacks '{key}' {tuple(value.shape)}"
         if state[key].shape != value.shape:
             return f"'{key}' is {tuple(state[key].shape)} instead of {tuple(value.shape)}"
+        if value.is_floating_point() and not state[key].is_floating_point():
+            return f"'{key}' holds {state[key].dtype} instead of {value.dtype} (quantised or damaged)"
     return next((f"it holds '{key}', which the model does not know" for key in state if key not in own), "")
 
 
@@ -112,108 +114,3 @@ def apply(model: torch.nn.Module, state: State, source: Path, name: str) -> None
     if fault := misfit(model, state):
         raise BadInput(f"{source} does not fit the model '{name}': {fault}.")
     model.load_state_dict(state, strict=True)
-
-
-def checkpoint(file: Path) -> dict[str, Any]:
-    """What a foreign file (.safetensors, .t7, torch's own) holds, as nested as it comes; no code in it is ever run."""
-    import torch
-
-    from bench.models import torch7
-
-    if not file.is_file():
-        raise BadInput(f"{file} does not exist.")
-    if file.suffix == SUFFIX:
-        return _safetensors(file)
-    if file.suffix == ".t7":
-        return dict(torch7.read(file))
-    try:
-        return dict(torch.load(file, map_location="cpu", weights_only=True))
-    except pickle.UnpicklingError as fault:
-        if "Unsupported operand" in str(fault):
-            raise BadInput(f"{file} is damaged or no checkpoint: torch cannot read it as tensors.") from fault
-        raise BadInput(
-            f"{file} holds code besides tensors; it was refused and nothing in it was run. "
-            "Save its state dict alone (torch.save(net.state_dict(), ...)) where you trust it, and import that."
-        ) from fault
-    except Exception as fault:  # a damaged file may raise anything
-        raise BadInput(f"{file} is damaged or no checkpoint: {_first_line(fault)}.") from fault
-
-
-def _safetensors(file: Path) -> State:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(file)
-    except FileNotFoundError:
-        raise BadInput(f"{file} does not exist.") from None
-    except SafetensorError as fault:
-        raise BadInput(f"{file} is damaged or no safetensors file: {fault}") from fault
-
-
-def _first_line(fault: BaseException) -> str:
-    return (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")
-
-
-def import_checkpoint(
-    model_id: str, file: Path, tag: str = "official", *, variant: str = "", force: bool = False
-) -> dict[str, Any]:
-    """Turn the authors' file into `BENCH_HOME/weights/ID/TAG.safetensors` and its record, which is returned.
-
-    The model's file brings the key map: `convert(state, tag) -> state`, in the names of the model's own state dict;
-    without one the names must agree already. Refused: files of another model (first differing key), damaged files,
-    pickles with code, weights whose forward pass on the stored input is not finite or does not repeat, and, without
-    `force`, a tag that is taken.
-    """
-    member = sources.members()[model_id]
-    card = sources.card_in(member.file)
-    if card is None or card.kind != "learned":
-        raise BadInput(f"'{model_id}' takes no weights.")
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", tag) or tag in RESERVED:
-        raise BadInput(
-            f"'{tag}' cannot name imported weights: letters, digits, - and _, but none of {', '.join(RESERVED)}."
-        )
-    place = folder(model_id) / f"{tag}{SUFFIX}"
-    if place.exists() and not force:
-        raise BadInput(f"There are weights {model_id}@{tag} already ({place}). Choose another --tag, or --force.")
-    name = f"{model_id}:{variant}" if variant else model_id
-    state = _converted(sources.load(member), checkpoint(file), tag, file, name)
-    model = sources.build(member, variant)
-    apply(model, state, file, name)
-    written = {
-        "model": model_id,
-        "variant": variant,
-        "kind": "official",
-        "source": file.name,
-        "source_sha256": digest.of_file(file),
-        "output_sha256": forward_digest(model, card, file),
-    }
-    return save(place, model.state_dict(), written)
-
-
-def _converted(module: Any, found: dict[str, Any], tag: str, file: Path, name: str) -> State:
-    try:
-        state = module.convert(found, tag) if hasattr(module, "convert") else found
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as fault:
-        raise BadInput(f"{file} does not fit the model '{name}': its key map fails at {fault!r}.") from fault
-    for key, value in state.items():
-        if not hasattr(value, "shape"):
-            raise BadInput(f"{file} does not fit the model '{name}': '{key}' is no tensor but {type(value).__name__}.")
-    return state
-
-
-def forward_digest(model: Any, card: ModelCard, source: Path) -> str:
-    """Digest of the 8-bit output on the stored input; `ContractBroken` if not finite or not repeatable."""
-    import torch
-
-    from bench.models import contract, predict
-
-    images, masks = contract.probe(card.size_px or 256, count=1)
-    model.eval()
-    with torch.inference_mode():
-        first, again = (predict.call(model, images, masks, seeds=[0] if card.stochastic else None) for _ in range(2))
-    if fault := predict.output_fault(first, images):
-        raise ContractBroken(f"{source} was read, but the model's output on the stored input is wrong: {fault}")
-    if not torch.equal(first, again):
-        raise ContractBroken(f"{source} was read, but two passes on the same input differ.")
-    return digest.of_bytes(first.clamp(0, 1).mul(255).round().byte().numpy().tobytes())

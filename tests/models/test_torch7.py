@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bench.errors import BadInput
-from bench.models import torch7, weights
+from bench.models import checkpoints, torch7
 
 
 def string(text):
@@ -117,4 +117,4 @@ def test_functions_are_skipped_and_never_run(tmp_path):
 def test_checkpoints_are_read_by_their_suffix(tmp_path):
     writer = Writer()
     (tmp_path / "some.t7").write_bytes(writer.table([(writer.text("epoch"), writer.number(3))]))
-    assert weights.checkpoint(tmp_path / "some.t7") == {"epoch": 3.0}
+    assert checkpoints.read(tmp_path / "some.t7") == {"epoch": 3.0}

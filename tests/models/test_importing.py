@@ -1,0 +1,339 @@
+"""Authors' checkpoints: several files in any order, wrappers taken off, everything else called by its name."""
+
+import itertools
+import os
+import pickle
+import shlex
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from typer.testing import CliRunner
+
+from bench import digest
+from bench.cli.models import app
+from bench.errors import BadInput, ContractBroken
+from bench.models import checkpoints, importing, opening, weights
+from bench.models import registry as model_registry
+
+pytestmark = pytest.mark.usefixtures("toymodels")
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    """The authors' file: other names, one level deeper."""
+    state = {"net.weight": torch.full((3, 4, 3, 3), 0.25), "net.bias": torch.zeros(3)}
+    file = tmp_path / "theirs.pth"
+    torch.save({"generator": state, "step": 7}, file)
+    return file
+
+
+def test_an_import_maps_the_names_and_records_the_source(theirs):
+    record = importing.import_checkpoint("tiny", theirs, "places2")
+    assert record["source_sha256"] == digest.of_file(theirs)
+    assert (record["kind"], record["variant"], record["source"]) == ("official", "", "theirs.pth")
+    model = opening.open_model(model_registry.only("tiny"))
+    assert bool((model.first.weight == 0.25).all())
+
+
+def test_an_imports_output_digest_is_that_of_the_stored_input(theirs):
+    first = importing.import_checkpoint("tiny", theirs, "places2")["output_sha256"]
+    assert importing.import_checkpoint("tiny", theirs, "again")["output_sha256"] == first
+    other = theirs.with_name("other.pth")
+    torch.save({"generator": {"net.weight": torch.full((3, 4, 3, 3), 0.5), "net.bias": torch.zeros(3)}}, other)
+    assert importing.import_checkpoint("tiny", other, "places2", force=True)["output_sha256"] != first
+
+
+def test_several_checkpoints_stand_beside_each_other(theirs):
+    importing.import_checkpoint("tiny", theirs, "places2")
+    importing.import_checkpoint("tiny", theirs, "faces")
+    assert sorted(weights.find("tiny")) == ["faces", "places2"]
+
+
+def test_a_safetensors_file_is_imported_as_well(theirs, install, bare_text):
+    from safetensors.torch import save_file
+
+    install("toymodels2", {"bare.py": bare_text})
+    state = opening.open_model(model_registry.only("bare@untrained")).state_dict()
+    save_file({key: value.contiguous() for key, value in state.items()}, theirs.with_suffix(".safetensors"))
+    assert importing.import_checkpoint("bare", theirs.with_suffix(".safetensors"))["kind"] == "official"
+
+
+def test_the_file_of_another_model_is_refused_with_the_first_key(tmp_path):
+    torch.save({"generator": {"conv.weight": torch.zeros(3)}}, tmp_path / "x.pth")
+    with pytest.raises(
+        BadInput, match=r"x\.pth does not fit the model 'tiny': it lacks 'first\.weight' \(3, 4, 3, 3\)"
+    ):
+        importing.import_checkpoint("tiny", tmp_path / "x.pth")
+
+
+def test_the_file_of_another_size_is_refused_with_both_shapes(tmp_path):
+    torch.save({"generator": {"net.weight": torch.zeros(8, 4, 3, 3), "net.bias": torch.zeros(8)}}, tmp_path / "x.pth")
+    with pytest.raises(BadInput, match=r"'first\.weight' is \(8, 4, 3, 3\) instead of \(3, 4, 3, 3\)"):
+        importing.import_checkpoint("tiny", tmp_path / "x.pth")
+
+
+def test_a_file_that_the_key_map_cannot_follow_is_refused(tmp_path):
+    torch.save({"weights": {}}, tmp_path / "x.pth")
+    with pytest.raises(BadInput, match=r"key map fails at KeyError\('generator'\)"):
+        importing.import_checkpoint("tiny", tmp_path / "x.pth")
+
+
+def test_the_default_variants_file_is_refused_for_another_variant(theirs):
+    with pytest.raises(BadInput, match=r"does not fit the model 'tiny:deep': it lacks 'second\.weight'"):
+        importing.import_checkpoint("tiny", theirs, variant="deep")
+
+
+class Bomb:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return (os.mkdir, (str(self.marker),))
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_code_in_a_pickle_is_refused_and_never_run(tmp_path, zipped):
+    torch.save({"generator": Bomb(tmp_path / "ran")}, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(BadInput, match="holds code besides tensors; it was refused and nothing in it was run"):
+        importing.import_checkpoint("tiny", tmp_path / "x.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_plain_pickle_is_refused_and_never_run(tmp_path):
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
+    with pytest.raises(BadInput):
+        importing.import_checkpoint("tiny", tmp_path / "x.pkl")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_truncated_checkpoint_is_called_damaged(tmp_path, theirs, zipped, share):
+    state = torch.load(theirs, weights_only=True)
+    torch.save(state, theirs, _use_new_zipfile_serialization=zipped)
+    theirs.write_bytes(theirs.read_bytes()[: int(theirs.stat().st_size * share)])
+    with pytest.raises(BadInput, match=r"damaged or no checkpoint|is empty|is cut short"):
+        importing.import_checkpoint("tiny", theirs)
+
+
+def test_weights_that_give_no_image_are_refused(tmp_path):
+    state = {"net.weight": torch.full((3, 4, 3, 3), float("nan")), "net.bias": torch.zeros(3)}
+    torch.save({"generator": state}, tmp_path / "x.pth")
+    with pytest.raises(ContractBroken, match="NaN or infinity"):
+        importing.import_checkpoint("tiny", tmp_path / "x.pth")
+    assert not weights.find("tiny")
+
+
+@pytest.mark.parametrize("tag", ["untrained", "starter", "../out", "a b", ""])
+def test_a_tag_that_would_mislead_or_escape_is_refused(theirs, tag):
+    with pytest.raises(BadInput, match="cannot name imported weights"):
+        importing.import_checkpoint("tiny", theirs, tag)
+
+
+def test_a_classical_model_takes_no_weights(theirs):
+    with pytest.raises(BadInput, match="'flat' takes no weights"):
+        importing.import_checkpoint("flat", theirs)
+
+
+def test_weights_under_a_tag_that_is_taken_are_refused(toymodels, theirs):
+    importing.import_checkpoint("tiny", theirs, "places2")
+    before = weights.find("tiny")["places2"].read_bytes()
+    with pytest.raises(BadInput, match=r"There are weights tiny@places2 already .*--force"):
+        importing.import_checkpoint("tiny", theirs, "places2")
+    assert weights.find("tiny")["places2"].read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{\n"sha256": 3}', r"x\.json, line 2, field 'sha256': must be text in quotes, not 3\. Import or train"),
+        ("{}", r"x\.json, field 'sha256': is missing\. Import or train"),
+        ('{"sha256": "0", "settings": []}', r"field 'settings': must be a table, not a list\. Import or train"),
+        ("{", r"x\.json is not valid JSON.* Import or train"),
+    ],
+)
+def test_a_damaged_record_is_named_with_what_to_do(tmp_path, text, sentence):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(BadInput, match=sentence):
+        weights.record(tmp_path / "x.safetensors")
+
+
+# Wrappers
+
+STATE = {"net.weight": torch.full((3, 4, 3, 3), 0.25), "net.bias": torch.zeros(3)}
+WRAPPERS = {
+    "DataParallel": lambda state: {f"module.{name}": value for name, value in state.items()},
+    "state dict": lambda state: {"state_dict": state, "epoch": 3},
+    "model": lambda state: {"model": state, "optimizer": {"state": {}, "param_groups": []}},
+    "averaged": lambda state: {"params_ema": state, "params": {name: value + 1 for name, value in state.items()}},
+    "Lightning": lambda state: {
+        "state_dict": {f"model.{name}": value for name, value in state.items()},
+        "pytorch-lightning_version": "2",
+    },
+    "beside a critic": lambda state: {
+        **{f"netG.{name}": value for name, value in state.items()},
+        "netD.conv.weight": torch.zeros(2),
+    },
+    "three deep": lambda state: {"G": {"state_dict": {f"module.{name}": value for name, value in state.items()}}},
+}
+
+
+@pytest.fixture
+def bare_text(tiny):
+    """The file of a model whose names are those of the authors' file, without a map."""
+    return tiny.partition("    def convert")[0]
+
+
+@pytest.fixture
+def bare(install, bare_text):
+    """That model."""
+    install("toymodels2", {"bare.py": bare_text})
+    return model_registry.only("bare@untrained")
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_wrappers_that_leave_no_choice_are_taken_off(wrapper, bare, tmp_path):
+    state = {"first.weight": torch.full((3, 4, 3, 3), 0.25), "first.bias": torch.zeros(3)}
+    torch.save(WRAPPERS[wrapper](state), tmp_path / "x.pth")
+    importing.import_checkpoint("bare", tmp_path / "x.pth")
+    assert (opening.open_model(model_registry.only("bare")).first.weight == 0.25).all()
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_they_are_taken_off_for_a_class_of_ones_own(wrapper, tmp_path):
+    code = "import torch\nclass Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    code += (
+        "        self.net = torch.nn.Conv2d(4, 3, 3)\n    def predict(self, images, masks):\n        return images\n"
+    )
+    (tmp_path / "mine.py").write_text(code)
+    torch.save(WRAPPERS[wrapper](STATE), tmp_path / "x.pth")
+    opened = opening.open_model(model_registry.only(f"{tmp_path}/mine.py:Net@{tmp_path}/x.pth"))
+    assert (opened.net.weight == 0.25).all()
+
+
+def test_two_networks_that_both_fit_are_a_choice(bare, tmp_path):
+    state = {"first.weight": torch.zeros(3, 4, 3, 3), "first.bias": torch.zeros(3)}
+    torch.save({"G": state, "G_ema": {key: value + 0.5 for key, value in state.items()}}, tmp_path / "x.pth")
+    with pytest.raises(BadInput, match="several networks that fit 'bare': choose one of --key 'G', --key 'G_ema'"):
+        importing.import_checkpoint("bare", tmp_path / "x.pth")
+    importing.import_checkpoint("bare", tmp_path / "x.pth", key="G_ema")
+    assert (opening.open_model(model_registry.only("bare")).first.bias == 0.5).all()
+
+
+def test_another_models_file_is_called_by_that_models_name(theirs, install, bare_text):
+    install("toymodels2", {"bare.py": bare_text.replace("self.first", "self.head").replace("second", "tail")})
+    with pytest.raises(BadInput, match=r"does not fit .* These are tiny.s names: bench models show tiny"):
+        importing.import_checkpoint("bare", theirs)
+
+
+def test_half_precision_becomes_float32_and_the_record_says_so(theirs):
+    torch.save({"generator": {name: value.half() for name, value in STATE.items()}}, theirs)
+    assert importing.import_checkpoint("tiny", theirs)["stored_as"] == "float16"
+    assert opening.open_model(model_registry.only("tiny")).first.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.complex64])
+def test_other_numbers_are_refused(dtype, theirs):
+    torch.save({"generator": {name: value.to(dtype) for name, value in STATE.items()}}, theirs)
+    with pytest.raises(BadInput, match=f"'first.weight' holds {dtype} instead of torch.float32"):
+        importing.import_checkpoint("tiny", theirs)
+
+
+# Files that are no checkpoints
+
+
+def scripted(file):
+    torch.jit.script(nn.Conv2d(1, 1, 1)).save(file)
+
+
+OTHERS = {
+    "empty": (lambda file: file.write_bytes(b""), r"is empty \(0 bytes\)"),
+    "pointer": (lambda file: file.write_text("version https://git-lfs.github.com/spec/v1\n"), "is a Git LFS pointer"),
+    "page": (lambda file: file.write_text("\n<!DOCTYPE html><html>"), "is a web page"),
+    "script": (scripted, r"is a TorchScript program.*torch\.jit\.load\('x\.pth'\)"),
+    "NumPy": (lambda file: np.savez(file.open("wb"), a=np.zeros(2)), r"is a NumPy archive \(npz\)"),
+    "gzip": (lambda file: file.write_bytes(b"\x1f\x8b\x08"), "compressed archive: unpack it"),
+    "list": (lambda file: torch.save([torch.zeros(1)], file), "holds one list, not tensors under names"),
+    "text": (lambda file: file.write_text("weights"), "damaged or no checkpoint"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_is_no_checkpoint_is_called_by_its_name(kind, tmp_path):
+    write, said = OTHERS[kind]
+    write(tmp_path / "x.pth")
+    with pytest.raises(BadInput, match=said):
+        checkpoints.read(tmp_path / "x.pth")
+
+
+def test_safetensors_are_known_by_their_content(tmp_path):
+    save_file({"a": torch.ones(2)}, tmp_path / "weights.bin")
+    assert torch.equal(checkpoints.read(tmp_path / "weights.bin")["a"], torch.ones(2))
+
+
+# Several files
+
+PARTS = 'multiple=4, parts={"first": "net_A.pth", "second": "net_B.pth"},'
+MAP = """
+    def convert(checkpoint, tag):
+        return {f"{part}.{name}": value for part in ("first", "second") for name, value in checkpoint[part].items()}
+"""
+
+
+@pytest.fixture
+def pair(install, bare_text, tmp_path):
+    """A model of two networks, and the authors' file of each, wrapped in their way."""
+    text = bare_text.replace("multiple=4,", PARTS).replace('2 if variant == "deep" else 1', "2")
+    install("toymodels2", {"pair.py": text + MAP})
+    first = {"weight": torch.full((3, 4, 3, 3), 0.25), "bias": torch.zeros(3)}
+    second = {"weight": torch.full((3, 3, 3, 3), 0.5), "bias": torch.zeros(3)}
+    torch.save({"generator": first, "iteration": 7}, tmp_path / "net_A.pth")
+    torch.save({f"module.{name}": value for name, value in second.items()}, tmp_path / "net_B.pth")
+    return tmp_path / "net_A.pth", tmp_path / "net_B.pth"
+
+
+@pytest.mark.parametrize("order", itertools.permutations([0, 1]))
+@pytest.mark.parametrize("renamed", [False, True])
+def test_the_files_of_a_model_come_in_any_order_under_any_name(pair, order, renamed):
+    files = [file.rename(file.with_name(f"{place}.pth")) if renamed else file for place, file in enumerate(pair)]
+    record = importing.import_checkpoint("pair", [files[place] for place in order])
+    assert record["source"] == ", ".join(files[place].name for place in order)
+    opened = opening.open_model(model_registry.only("pair"))
+    assert ((opened.first.weight == 0.25).all(), (opened.second.weight == 0.5).all()) == (True, True)
+
+
+def test_files_may_be_given_by_part(pair):
+    importing.import_checkpoint("pair", {"second": pair[1], "first": pair[0]})
+    with pytest.raises(BadInput, match=r"pair has no part .third.\. There are: first, second"):
+        importing.import_checkpoint("pair", {"third": pair[1], "first": pair[0]}, "other")
+
+
+def test_a_missing_file_of_several_is_named(pair):
+    with pytest.raises(BadInput, match=r"weights lie in several files, net_A\.pth, net_B\.pth: name all"):
+        importing.import_checkpoint("pair", pair[0])
+
+
+def test_more_files_than_a_model_takes_are_refused(theirs):
+    with pytest.raises(BadInput, match="tiny takes one file, not 2"):
+        importing.import_checkpoint("tiny", [theirs, theirs])
+
+
+def test_files_of_another_model_do_not_fit_in_any_order(pair, theirs):
+    with pytest.raises(BadInput, match="do not fit the model 'pair' in any order"):
+        importing.import_checkpoint("pair", [pair[0], theirs])
+
+
+def test_the_line_that_show_prints_works(pair, monkeypatch):
+    monkeypatch.chdir(pair[0].parent)
+    shown = CliRunner().invoke(app, ["show", "pair"]).output
+    line = next(line for line in shown.splitlines() if "--tag places2" in line)
+    words = shlex.split(line.partition("type: ")[2])
+    assert words[:3] == ["bench", "models", "import"]
+    done = CliRunner().invoke(app, words[2:])
+    assert done.exit_code == 0, done.output
+    assert "pair@places2" in CliRunner().invoke(app, ["show", "pair"]).output
