@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from bench import images as pictures
 from bench.contracts import Dataset
 from bench.datasets import registry as dataset_registry
+from bench.errors import BadInput
 from bench.masks import frozen
 from bench.models import contamination
 from bench.run.spec import Job
@@ -66,13 +68,23 @@ class Inputs:
         return frozenset(self.job.kept)
 
     def photographs(self, start: int, stop: int) -> Photographs:
-        """The prepared photographs of a half-open range of the run's images."""
-        preparation = self.job.protocol.preparation
-        prepared, fingerprints = [], []
+        """The prepared photographs of a half-open range of the run's images.
+
+        Raises one `BadInput` that names all of them that cannot be used.
+        """
+        prepared, fingerprints, faults = [], [], []
         for image_id in self.job.ids[start:stop]:
-            image = self.dataset.read(image_id)
+            try:
+                image = self.dataset.read(image_id)
+                prepared.append(pictures.prepare(image, self.job.protocol.preparation, image_id))
+            except BadInput as fault:
+                faults.append(str(fault))
+                continue
             fingerprints.append(contamination.fingerprint(image) if self.trained_on else "")
-            prepared.append(pictures.prepare(image, preparation, image_id))
+        if faults:
+            spec = self.job.spec
+            root = f" --root {shlex.quote(spec.root)}" if spec.root else ""
+            raise BadInput(f"{' '.join(faults)} This looks at all: bench datasets verify {spec.dataset}{root}")
         return Photographs(np.stack(prepared), fingerprints)
 
     def masks(self, cell: Cell, start: int, stop: int) -> Masks:

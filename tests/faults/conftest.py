@@ -25,12 +25,13 @@ class Pooled(Extractor):
 
 
 @pytest.fixture(scope="module")
-def small_extractor():
+def small_extractor(tmp_path_factory):
     """In place of Inception, whose weights no test has."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metric_registry, "open_extractor", lambda *_: Pooled())
         patch.setattr(metric_registry, "unavailable", lambda _: None)
-        patch.setattr("bench.metrics.features.truth.cached", lambda _n, _d, images, net: net.extract(images).numpy())
+        patch.setattr(metric_registry, "weights", lambda _: ())
+        patch.setenv("BENCH_HOME", str(tmp_path_factory.mktemp("home")))
         yield
 
 

@@ -39,6 +39,17 @@ def test_photographs_replaced_after_the_parts_were_taken_away_are_refused(own, g
         go_on(spec, tmp_path / "run")
 
 
+def test_all_damaged_photographs_of_a_shard_are_named_with_the_command_that_looks_at_all(own, go_on, tmp_path):
+    spec, root = own
+    for name in ("im3", "im5"):
+        (root / f"{name}.png").write_bytes((root / f"{name}.png").read_bytes()[:3000])
+    with pytest.raises(BadInput) as fault:
+        go_on(spec, tmp_path / "run")
+    assert "im3.png: damaged" in str(fault.value)
+    assert "im5.png: damaged" in str(fault.value)
+    assert str(fault.value).endswith(f"bench datasets verify folder --root {root}")
+
+
 def test_a_photograph_that_is_gone_is_named_with_the_counts(own, go_on, tmp_path):
     spec, root = own
     go_on(spec, tmp_path / "run")
