@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from baselines.layers.holes import boxes_and_strokes
+from baselines.layers.minibatch import spread
 from bench.training import base, losses
 from bench.training.adversarial import ORIGINAL, r1
 from bench.training.base import Batch
@@ -244,13 +245,6 @@ class Last(nn.Module):
         x = self.conv(torch.cat([x, spread(x)], 1)).flatten(1)
         x = activate(F.linear(x, self.fc.weight / self.fc.in_features**0.5, self.fc.bias))
         return F.linear(x, self.out.weight / self.out.in_features**0.5, self.out.bias)
-
-
-def spread(x: Tensor) -> Tensor:
-    """Mean deviation over groups of four images (or all): [B, C, h, w] -> [B, 1, h, w]."""
-    groups = x.unflatten(0, (4 if len(x) % 4 == 0 else len(x), -1))
-    deviation = ((groups - groups.mean(0)).square().mean(0) + 1e-8).sqrt().mean((1, 2, 3))
-    return deviation.repeat(len(groups)).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
 
 
 class Discriminator(nn.Module):

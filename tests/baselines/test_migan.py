@@ -10,6 +10,7 @@ import torch
 
 from baselines import migan
 from baselines.layers.holes import boxes_and_strokes
+from baselines.layers.minibatch import spread
 from bench.training.base import Batch
 
 
@@ -162,7 +163,7 @@ def test_the_penalty_is_the_squared_gradient_at_the_truth(learner):
 
 def test_images_of_a_group_are_told_how_much_they_differ():
     x = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 4, 4, 4)
-    torch.testing.assert_close(migan.spread(x), torch.ones(2, 1, 4, 4))
+    torch.testing.assert_close(spread(x), torch.ones(2, 1, 4, 4))
 
 
 def test_gradients_reach_every_parameter(picture):
