@@ -59,6 +59,12 @@ CARD = ModelCard(
         "places2": "best.ckpt of lama-fourier in lama-models.zip, Google Drive (README of the code); variant fourier",
         "celeba-hq": "best.ckpt of lama-fourier for CelebA-HQ, likewise; variant fourier",
     },
+    files={
+        "big": "big-lama.pt",
+        "places2": "best.ckpt",
+        "celeba-hq": "best.ckpt",
+    },
+    built_as={"places2": "fourier", "celeba-hq": "fourier"},
 )
 
 DOWN = 3

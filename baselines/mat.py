@@ -59,6 +59,9 @@ CARD = ModelCard(
         "places2-pickle": "Places_512_FullData.pkl and others, OneDrive folder in the authors' README: pickles with "
         "code, which are refused",
     },
+    files={
+        "places2": "Places_512_FullData_G.pth",
+    },
     stochastic=True,
 )
 

@@ -54,6 +54,12 @@ CARD = ModelCard(
         "ffhq": "migan_256_ffhq.pt, likewise",
         "places2-512": "migan_512_places2.pt, likewise; variant 512",
     },
+    files={
+        "places2": "migan_256_places2.pt",
+        "ffhq": "migan_256_ffhq.pt",
+        "places2-512": "migan_512_places2.pt",
+    },
+    built_as={"places2-512": "512"},
 )
 
 BOUND = 256.0

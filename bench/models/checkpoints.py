@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from bench.errors import BadInput
-from bench.models import torch7, weights
+from bench.models import inert, torch7, weights
 from bench.models.weights import State
 
 AGAIN = "get the file itself and import that"
@@ -47,7 +47,7 @@ FAVOURITES = {"params_ema": "params"}
 
 
 def read(file: Path) -> dict[str, Any]:
-    """What a file (.safetensors, .t7, torch's own, .json) holds by name, as nested as it comes.
+    """What a file (.safetensors, .t7, torch's own, TorchScript's, .json) holds by name, as nested as it comes.
 
     Raises `BadInput` that says what the file is where it is none of these, is damaged, or holds code.
     """
@@ -94,11 +94,6 @@ def _other_zip(file: Path) -> str:
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
     inner = {name.partition("/")[2] for name in names}
-    if "constants.pkl" in inner or any(name.startswith("code/") for name in inner):
-        return (
-            "is a TorchScript program, whose code is not run here. Where you trust it, save its tensors alone and "
-            f"import these: torch.save(torch.jit.load({file.name!r}).state_dict(), 'weights.pth')"
-        )
     if names and all(name.endswith(".npy") for name in names):
         return "is a NumPy archive (npz): save its arrays under their names as safetensors and import that"
     return "" if "data.pkl" in inner else f"is an archive of {', '.join(sorted(names)[:3])}: unpack it and import one"
@@ -119,18 +114,38 @@ def _json(file: Path) -> Any:
 
 
 def _torch(file: Path) -> Any:
+    if _is_script(file):
+        return _inert(file)
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as fault:
         if "Unsupported operand" in str(fault):
             raise BadInput(f"{file} is damaged or no checkpoint: torch cannot read it as tensors.") from fault
+        return _inert(file)
+    except Exception as fault:  # a damaged file may raise anything
+        line = (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")
+        raise BadInput(f"{file} is damaged or no checkpoint: {line}.") from fault
+
+
+def _is_script(file: Path) -> bool:
+    """Whether a file is a TorchScript program."""
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _inert(file: Path) -> dict[str, Any]:
+    """The tensors of a file that names classes, none of which is made."""
+    try:
+        return inert.read(file)
+    except inert.Refused as fault:
         raise BadInput(
             f"{file} holds code besides tensors; it was refused and nothing in it was run. "
             "Save its state dict alone (torch.save(net.state_dict(), ...)) where you trust it, and import that."
         ) from fault
-    except Exception as fault:  # a damaged file may raise anything
-        line = (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")
-        raise BadInput(f"{file} is damaged or no checkpoint: {line}.") from fault
+    except ValueError as fault:
+        raise BadInput(f"{file} is damaged or no checkpoint: {fault}.") from fault
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 from typer.testing import CliRunner
 
 from bench import digest
@@ -246,15 +245,10 @@ def test_other_numbers_are_refused(dtype, theirs):
 # Files that are no checkpoints
 
 
-def scripted(file):
-    torch.jit.script(nn.Conv2d(1, 1, 1)).save(file)
-
-
 OTHERS = {
     "empty": (lambda file: file.write_bytes(b""), r"is empty \(0 bytes\)"),
     "pointer": (lambda file: file.write_text("version https://git-lfs.github.com/spec/v1\n"), "is a Git LFS pointer"),
     "page": (lambda file: file.write_text("\n<!DOCTYPE html><html>"), "is a web page"),
-    "script": (scripted, r"is a TorchScript program.*torch\.jit\.load\('x\.pth'\)"),
     "NumPy": (lambda file: np.savez(file.open("wb"), a=np.zeros(2)), r"is a NumPy archive \(npz\)"),
     "gzip": (lambda file: file.write_bytes(b"\x1f\x8b\x08"), "compressed archive: unpack it"),
     "list": (lambda file: torch.save([torch.zeros(1)], file), "holds one list, not tensors under names"),
