@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from bench.disk import holder
 from bench.errors import BadInput, NotComparable
-from bench.report.rows import ModelRows
+from bench.report.rows import ModelRows, opened
 from bench.runfolder import record, tables
 from bench.runfolder.names import RESULTS, SUMMARY
 from bench.runfolder.record import Record
@@ -121,12 +122,15 @@ class Run:
 
     def rows_of(self, model: str) -> ModelRows | None:
         """A model's rows; None for a run that left none."""
-        path = self.root / RESULTS
         if model not in self._rows:
-            self._rows[model] = rows = ModelRows(path, model) if path.is_file() else None
+            self._rows[model] = rows = ModelRows(self._results, model) if self._results else None
             if rows is not None:
                 self._numbers[model] = rows.images.numbered(self._images)
         return self._rows[model]
+
+    @cached_property
+    def _results(self) -> pq.ParquetFile | None:
+        return opened(self.root) if (self.root / RESULTS).is_file() else None
 
 
 def load(root: Path) -> Run:

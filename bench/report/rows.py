@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from bench.runfolder import tables
+from bench.runfolder.names import RESULTS
 
 Cell = tuple[str, str]
 """Mask set and bucket."""
@@ -30,16 +32,21 @@ class Codes(NamedTuple):
         ]
 
 
+def opened(root: Path) -> pq.ParquetFile:
+    """A run's results; raises `BadInput` where they cannot be read, `Damaged` where they are not what was written."""
+    return tables.opened(root / RESULTS, names=NAMES)
+
+
 class ModelRows:
     """One model's rows in the order of the file; a column is read when it is asked for.
 
     Groups of rows that hold other models alone are never read.
     """
 
-    def __init__(self, path: Path, model: str) -> None:
-        """Raises `BadInput` where the file cannot be read, `Damaged` where it is not what was written."""
-        self.path, self.model = path, model
-        self._file = tables.opened(path, names=NAMES)
+    def __init__(self, results: pq.ParquetFile, model: str) -> None:
+        """`results`: as `opened` opens them, once for all models, since all bytes are looked at on the way."""
+        self.model = model
+        self._file = results
         self.columns: list[str] = self._file.schema_arrow.names
 
     @cached_property

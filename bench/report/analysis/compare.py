@@ -15,8 +15,8 @@ from bench import plugins, stats
 from bench.errors import BadInput, NotComparable, UnknownName
 from bench.report import results
 from bench.report.results import Number, Run
-from bench.report.rows import Cell, ModelRows, integers
-from bench.runfolder.names import RECORD, RESULTS
+from bench.report.rows import Cell, ModelRows, integers, opened
+from bench.runfolder.names import RECORD
 from bench.runfolder.pictures import output
 from bench.types import SetDifference
 
@@ -271,7 +271,7 @@ class Pairs:
 
 def _pair(a: Side, b: Side) -> Pairs:
     """Pair all rows; truth and mask of a pair must be the same bits."""
-    one, other = (ModelRows(side.run.root / RESULTS, side.model) for side in (a, b))
+    one, other = (ModelRows(opened(side.run.root), side.model) for side in (a, b))
     numbers: dict[str, int] = {}
     left, right = (rows.images.numbered(numbers) for rows in (one, other))
     cells = {}
