@@ -17,6 +17,7 @@ from bench.report import fill, results
 from bench.report.formats import markdown
 from bench.report.table import Report, Row, TableCell
 from bench.runfolder import record
+from bench.runfolder.names import MODELS, component
 
 HOUSE = Path(__file__).parent.parent
 README = HOUSE / "README.md"
@@ -75,12 +76,12 @@ def alt(run: Path) -> str:
 
 def picture(run: Path) -> Image.Image:
     """A row for each of `CELLS`, a column for truth, masked image and every model."""
-    columns = ["truth", "masked", *names(run)]
+    columns = ["truth.png", "masked.png", *(f"{MODELS}/{component(name)}.png" for name in names(run))]
     sheet = Image.new("RGB", (SIDE * len(columns), SIDE * len(CELLS)), "white")
     for row, (mask_set, bucket) in enumerate(CELLS):
         image = sorted((run / "images" / mask_set / bucket).iterdir())[row]
         for column, name in enumerate(columns):
-            with Image.open(image / f"{name}.png") as shown:
+            with Image.open(image / name) as shown:
                 sheet.paste(shown.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (column * SIDE, row * SIDE))
     return sheet
 

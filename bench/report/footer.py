@@ -71,7 +71,9 @@ def origin(run: Run) -> Iterator[str]:
         if model.contaminated:
             yield f"† {name}: {model.reason or 'its weights have seen this data set in training'}."
     yield f"Made by {made.command} on {made.device}."
-    yield "Digests: " + ", ".join(f"{name} {digest[:SHORT]}" for name, digest in made.digests.items()) + "."
+    absent = {name for name, model in made.models.items() if model.reason}
+    digests = {name: digest for name, digest in made.digests.items() if name not in absent}
+    yield "Digests: " + ", ".join(f"{name} {digest[:SHORT]}" for name, digest in digests.items()) + "."
 
 
 def _preparation(preparation: Preparation) -> str:
