@@ -74,10 +74,11 @@ class Sample:
 
 
 class Compared(NamedTuple):
-    """Truth and output, checked."""
+    """Truth and output, and their estimate."""
 
     truth: Sample
     output: Sample
+    estimate: float
 
 
 class Whole(SetMetric):
@@ -88,28 +89,28 @@ class Whole(SetMetric):
         return Sample(vectors)
 
     def compare(self, truth: Sample, output: Sample) -> Compared:
-        """Checks both."""
+        """The estimate, in float64."""
+        x, y = truth.vectors.rows, output.vectors.rows
         vectors.check("KID", truth.vectors, output.vectors)
-        _same_size(truth.vectors.rows, output.vectors.rows)
-        return Compared(truth, output)
+        _same_size(x, y)
+        if truth.vectors.images > LARGEST:
+            return Compared(truth, output, float(np.mean(subset_values(x, y, SUBSETS, SUBSET_SIZE))))
+        return Compared(truth, output, _mmd2(truth.within, output.within, truth.x, output.x))
 
     def value(self, compared: Compared) -> float:
-        """Float64; negative values are legitimate, since the estimate is unbiased."""
-        truth, output = compared
-        if truth.vectors.images > LARGEST:
-            return float(np.mean(subset_values(truth.vectors.rows, output.vectors.rows, SUBSETS, SUBSET_SIZE)))
-        return _mmd2(truth.within, output.within, truth.x, output.x)
+        """Negative values are legitimate, since the estimate is unbiased."""
+        return compared.estimate
 
     def resamples(self, compared: Compared) -> np.ndarray | None:
         """Bootstrap over images (1,000 resamples). An image drawn twice is not compared with itself: no bias.
 
         Above `LARGEST` images the estimate is linearised in their weights.
         """
-        truth, output = compared
+        truth, output, estimate = compared
         if len(truth.vectors.rows) < stats.MINIMUM_IMAGES:
             return None
         if truth.vectors.images > LARGEST:
-            return stats.draws(self.value(compared) + influences(truth.vectors.rows, output.vectors.rows)[None])[0]
+            return stats.draws(estimate + influences(truth.vectors.rows, output.vectors.rows)[None])[0]
         return resamples(truth.x, output.x)
 
 
