@@ -20,6 +20,7 @@ from bench.training import base, initialise
 from bench.training.adversarial import ORIGINAL
 from bench.training.base import Batch
 from bench.training.recipe import MaskRecipe, Optimizer, Recipe, Stage
+from bench.transfer import onto
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -133,7 +134,7 @@ class ContextEncoder(nn.Module):
 
 def blank(images: Tensor, hole: Tensor) -> Tensor:
     """The images in -1..1 with the fixed colour in the hole."""
-    colour = torch.tensor(FILL, device=images.device, dtype=images.dtype).view(1, 3, 1, 1) * 2 - 1
+    colour = onto(torch.tensor(FILL, dtype=images.dtype), images.device).view(1, 3, 1, 1) * 2 - 1
     return torch.where(hole > 0, colour, images)
 
 

@@ -33,6 +33,7 @@ from bench.training import base, initialise
 from bench.training.adversarial import ORIGINAL
 from bench.training.base import Batch
 from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
+from bench.transfer import onto
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -194,7 +195,7 @@ class DEGAN(nn.Module):
     def predict(self, images: Tensor, masks: Tensor, seeds: Sequence[int]) -> Tensor:
         """See `bench.contracts.Model`; images are of 256 x 256 pixels."""
         shown = images * (1 - masks)
-        return self.unet(shown, self.codes(shown, self._noise(seeds).to(images)))
+        return self.unet(shown, self.codes(shown, onto(self._noise(seeds), images.device, images.dtype)))
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
         """One row for each seed; drawn on the processor, so that every device has the same."""

@@ -26,6 +26,7 @@ from bench.training import base, initialise
 from bench.training.adversarial import ORIGINAL
 from bench.training.base import Batch
 from bench.training.recipe import MaskRecipe, Optimizer, Recipe, Stage
+from bench.transfer import onto
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -157,7 +158,7 @@ class DGM(nn.Module):
             small = resized(images, SIZE, SIZE).clone() * 2 - 1
             hole = (resized(masks, SIZE, SIZE).clone() > 0).to(small)
             with torch.enable_grad():
-                z = self.find(small * (1 - hole), hole, self.first(seeds).to(small))
+                z = self.find(small * (1 - hole), hole, onto(self.first(seeds), small.device, small.dtype))
             with torch.no_grad():
                 found = self.generator(z)
             joined = blend(small, hole, found) if self.search.blend else torch.where(hole > 0, found, small)

@@ -25,6 +25,7 @@ from bench.training import base, initialise, losses
 from bench.training.adversarial import ORIGINAL
 from bench.training.base import Batch
 from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
+from bench.transfer import onto
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -129,7 +130,7 @@ class GFC(nn.Module):
         """
         small, hole = resized(images, SIZE, SIZE) * 2 - 1, resized(masks, SIZE, SIZE)
         noise = [torch.rand(3, SIZE, SIZE, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
-        filled = self.fill(small, hole, torch.stack(noise).to(small) * 2 - 1)
+        filled = self.fill(small, hole, onto(torch.stack(noise), small.device, small.dtype) * 2 - 1)
         return resized((filled + 1) / 2, *images.shape[2:]).clamp(0, 1)
 
 

@@ -29,6 +29,7 @@ from bench.training import base, features, losses
 from bench.training.adversarial import ORIGINAL, r1
 from bench.training.base import Batch
 from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
+from bench.transfer import onto
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -82,14 +83,14 @@ def activate(x: Tensor) -> Tensor:
 
 def smooth(x: Tensor, pads: tuple[int, int], gain: float = 1.0) -> Tensor:
     """Each channel by the 4 x 4 kernel of [1, 3, 3, 1]; `pads` zeros before and after, in both directions."""
-    line = x.new_tensor(SMOOTH)
+    line = onto(torch.tensor(SMOOTH, dtype=x.dtype), x.device)
     kernel = (torch.outer(line, line) * (gain / 64)).expand(x.shape[1], 1, 4, 4)
     return F.conv2d(F.pad(x, (*pads, *pads)), kernel, groups=x.shape[1])
 
 
 def double(x: Tensor) -> Tensor:
     """Zeros between the pixels, then smoothed."""
-    line = x.new_tensor(SMOOTH)
+    line = onto(torch.tensor(SMOOTH, dtype=x.dtype), x.device)
     kernel = (torch.outer(line, line) / 16).expand(x.shape[1], 1, 4, 4)
     return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=x.shape[1])
 
@@ -186,8 +187,9 @@ def joined(x: Tensor, side: int, height: int, width: int) -> Tensor:
 
 def apart(height: int, width: int, side: int, shift: int, like: Tensor) -> Tensor:
     """0 for two tokens of a shifted window that are neighbours, -100 for those across the seam: [windows, T, T]."""
-    rows, columns = ((torch.arange(n) >= n - side).int() + (torch.arange(n) >= n - shift) for n in (height, width))
-    kinds = windows((3 * rows[:, None] + columns)[None, :, :, None].to(like.device), side)[..., 0]
+    lines = ((n, torch.arange(n, device=like.device)) for n in (height, width))
+    rows, columns = ((line >= n - side).int() + (line >= n - shift) for n, line in lines)
+    kinds = windows((3 * rows[:, None] + columns)[None, :, :, None], side)[..., 0]
     return (kinds[:, None] != kinds[:, :, None]).to(like.dtype) * INVALID
 
 
@@ -422,8 +424,9 @@ class MAT(nn.Module):
         """Random vectors [B, 512], and patterns [B, C, h, w] of ones and zeros for either stage; drawn on the CPU."""
         count, *sides = len(images), *images.shape[2:]
         z = torch.randn(count, self.style, generator=chance)
-        keep = [(torch.rand(count, *shape, generator=chance) < 0.5).to(images) for shape in self.shapes(*sides)]
-        return z.to(images), keep
+        keep = [torch.rand(count, *shape, generator=chance) < 0.5 for shape in self.shapes(*sides)]
+        z, *keep = (onto(each, images.device, images.dtype) for each in (z, *keep))
+        return z, keep
 
     def predict(self, images: Tensor, masks: Tensor, seeds: list[int]) -> Tensor:
         """See `bench.contracts.Model`."""

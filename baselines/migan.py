@@ -26,6 +26,7 @@ from bench.training import base, losses
 from bench.training.adversarial import ORIGINAL, r1
 from bench.training.base import Batch
 from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
+from bench.transfer import onto
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -73,7 +74,7 @@ def activate(x: Tensor, gain: float = 1.0) -> Tensor:
 
 def _smooth(x: Tensor, gain: float) -> Tensor:
     """The 4 x 4 kernel of [1, 3, 3, 1], summing to a gain, once for every channel: [C, 1, 4, 4]."""
-    line = x.new_tensor(SMOOTH)
+    line = onto(torch.tensor(SMOOTH, dtype=x.dtype), x.device)
     return (torch.outer(line, line) * (gain / 64)).expand(x.shape[1], 1, 4, 4)
 
 

@@ -23,6 +23,7 @@ from bench.training import base, initialise
 from bench.training.adversarial import ORIGINAL
 from bench.training.base import Batch
 from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
+from bench.transfer import onto
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -119,7 +120,11 @@ class PGN(nn.Module):
 
     def blank(self, images: Tensor, masks: Tensor) -> Tensor:
         """The variant's colour in the hole."""
-        return torch.where(masks > 0.5, images.new_tensor(FILLS[self.variant]).view(3, 1, 1), images)
+        return torch.where(
+            masks > 0.5,
+            onto(torch.tensor(FILLS[self.variant], dtype=images.dtype), images.device).view(3, 1, 1),
+            images,
+        )
 
     def predict(self, images: Tensor, masks: Tensor) -> Tensor:
         """See `bench.contracts.Model`."""

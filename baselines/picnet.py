@@ -22,6 +22,7 @@ from bench.training import base, initialise, losses
 from bench.training.adversarial import LEAST_SQUARES
 from bench.training.base import Batch
 from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
+from bench.transfer import onto
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -277,7 +278,10 @@ class PICNet(nn.Module):
         features = self.E(encode(images) * known)
         expected = self.E.expected(features[1])
         drawn = _noise(expected.mean.shape, seeds, [number for number in numbers if number is not None])
-        codes = [expected.mean if n is None else expected.mean + expected.stddev * drawn[n].to(masks) for n in numbers]
+        codes = [
+            expected.mean if n is None else expected.mean + expected.stddev * onto(drawn[n], masks.device, masks.dtype)
+            for n in numbers
+        ]
         return torch.stack([(self.G(code, features, known)[-1] + 1) / 2 for code in codes], 1)
 
 

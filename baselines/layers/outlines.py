@@ -7,6 +7,8 @@ import torch
 from skimage.feature import canny
 from torch import Tensor
 
+from bench.transfer import onto
+
 GREY = (0.2125, 0.7154, 0.0721)
 """Weights of R, G, B, as scikit-image's `rgb2gray` has them."""
 SIGMA = 2.0
@@ -15,7 +17,7 @@ SIGMA = 2.0
 
 def grey(images: Tensor) -> Tensor:
     """[B, 3, H, W] -> [B, 1, H, W]: the weighted sum of the channels."""
-    return (images * torch.tensor(GREY, device=images.device, dtype=images.dtype).view(3, 1, 1)).sum(1, keepdim=True)
+    return (images * onto(torch.tensor(GREY, dtype=images.dtype), images.device).view(3, 1, 1)).sum(1, keepdim=True)
 
 
 def contours(greys: Tensor, masks: Tensor | None = None) -> Tensor:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from bench.batching import in_batches
+from bench.transfer import onto
 
 Array = Any
 """A plane [H, W] in NumPy, or planes [N, H, W] in torch; float64."""
@@ -95,7 +96,7 @@ def _filtered(window: torch.Tensor, *planes: np.ndarray) -> tuple[np.ndarray, ..
 def _multiplied(window: torch.Tensor, *planes: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """All planes lie side by side in one matrix, multiplied from the left by rows, then from the right by columns."""
     count, height, width = planes[0].shape
-    band = _band(window).to(planes[0].device)
+    band = _band(onto(window, planes[0].device))
     down, across = (-(-(side - len(window) + 1) // BLOCK) for side in (height, width))
     rim = len(window) - 1
     matrix = band.new_empty(down * BLOCK + rim, len(planes), count, across * BLOCK + rim)

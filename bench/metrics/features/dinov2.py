@@ -72,6 +72,7 @@ class DinoV2(Extractor):
         self.net = net.eval().to(device)
         self.dimension = int(net.num_features)  # type: ignore[arg-type]
         self.device = device
+        self.mean, self.deviation = (torch.tensor(values, device=device).view(3, 1, 1) for values in (MEAN, DEVIATION))
 
     def extract(self, images: torch.Tensor) -> torch.Tensor:
         """Float32 [B, dimension]; images of any size."""
@@ -82,4 +83,4 @@ class DinoV2(Extractor):
         small = transforms.resize(
             images.to(self.device), [SIDE_PX, SIDE_PX], transforms.InterpolationMode.BICUBIC, antialias=True
         )
-        return self.net(transforms.normalize(small.float().div_(255), list(MEAN), list(DEVIATION)))
+        return self.net(small.float().div_(255).sub_(self.mean).div_(self.deviation))
