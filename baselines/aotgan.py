@@ -303,15 +303,15 @@ RECIPES = {
     ),
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 128 x 128, without the terms that need VGG; holes are of all kinds.",
+        note="Narrow, on 256 x 256, without the terms that need VGG; holes are of all kinds.",
         stages=(
-            Stage("reconstruction", 500, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 10, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 4000, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
         preparation={
-            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),

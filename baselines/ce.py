@@ -19,7 +19,7 @@ from bench.models import torch7
 from bench.training import base, initialise
 from bench.training.adversarial import ORIGINAL
 from bench.training.base import Batch
-from bench.training.recipe import MaskRecipe, Optimizer, Recipe, Stage
+from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
 from bench.transfer import onto
 from bench.types import ModelCard
 
@@ -272,8 +272,12 @@ RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
         PAPER,
-        note="The paper's losses and rates, narrow; crops show most of a photograph, holes are of all kinds.",
-        stages=(Stage("joint", 3000, turns=("discriminator", "generator"), schedule=((0, 1), (0.5, 1), (1, 0))),),
+        note="The paper's losses, narrow; the discriminator joins at the end; crops show most of a photograph, and "
+        "holes are of all kinds.",
+        stages=(
+            Stage("reconstruction", 8000, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 2e-4}),
+        ),
         batch=16,
         preparation={
             "RandomResizedCrop": {"size": SIZE, "scale": (0.25, 0.67), "ratio": (1.0, 1.0)},

@@ -291,6 +291,7 @@ class Training(base.Training):
             colour_critic=Discriminator(3, width),
         )
         initialise.kaiming(self.players)
+        open_gates(self.players, recipe.options["open_gates"])
         if model.hed is not None:
             require_hed()
             model.hed.load_state_dict(hed.published())
@@ -362,6 +363,21 @@ class Training(base.Training):
         return self.latest[name][1]
 
 
+@torch.no_grad()
+def open_gates(players: nn.Module, bias: float) -> None:
+    """Start every gate with this bias. At 0 three sigmoids near one half a layer make the signal vanish."""
+    for part in players.modules():
+        for gate in _gates(part):
+            if gate.bias is not None:
+                gate.bias.fill_(bias)
+
+
+def _gates(part: nn.Module) -> tuple[nn.Module, ...]:
+    if isinstance(part, CFS):
+        return part.mask_conv2d, part.same_conv2d
+    return (part.linear2,) if isinstance(part, SqueezeExcitation) else ()
+
+
 def require_hed() -> None:
     """Raise `Unavailable` where HED's file is not on this machine, naming the way without."""
     if reason := downloads.missing("hed-bsds500"):
@@ -403,19 +419,20 @@ PAPER = Recipe(
     preparation={"CentreSquare": {}, "Resize": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
     masks=MaskRecipe(("irregular",)),
     settings={"width": 64, "sketches": "hed"},
-    options={"width": 64},
+    options={"width": 64, "open_gates": 0.0},
     features={"perceptual": "vgg19-imagenet", "style": "vgg19-imagenet"},
 )
 RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 128 x 128, without the terms that need VGG; sketches are Canny's, which need no weights; "
-        "colours are learned first without their critic; holes are of all kinds. Adam's epsilon is next to nothing: "
-        "gates and spectral norms leave gradients of 1e-12 in the middle, which the usual 1e-8 would drown.",
+        note="Narrow, on 256 x 256, without the terms that need VGG; sketches are Canny's, which need no weights; "
+        "colours are learned first without their critic; holes are of all kinds. Gates start open, and Adam's epsilon "
+        "is next to nothing: gates and spectral norms leave gradients of 1e-12 in the middle, which the usual 1e-8 "
+        "would drown.",
         stages=(
-            Stage("sketches", 300, SKETCH),
-            Stage("colours", 1200, ("colours",), weights=ALONE, frozen=("sketches",), schedule=FALLING),
+            Stage("sketches", 800, SKETCH),
+            Stage("colours", 4000, ("colours",), weights=ALONE, frozen=("sketches",), schedule=FALLING),
             Stage("joint", 60, COLOUR, lr={"colours": 1e-4}, frozen=("sketches",)),
         ),
         optimizers={
@@ -425,10 +442,10 @@ RECIPES = {
             "colour_critic": Optimizer(1e-4, settings=SLOW),
         },
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
-        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
+        preparation={"Resize": {"size": 256}, "RandomCrop": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 5, "sketches": "canny"},
-        options={"width": 8},
+        options={"width": 8, "open_gates": 2.0},
     ),
 }
 SMALL = ("variant=code", "settings.width=4", "options.width=4", "batch=4", "RandomCrop.size=64")

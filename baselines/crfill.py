@@ -401,21 +401,21 @@ RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 128 x 128: first without the discriminators and the branch, then with both, lightly.",
+        note="Narrow, on 256 x 256: first without the discriminators and the branch, then with both, lightly.",
         stages=(
             Stage(
                 "reconstruction",
-                330,
+                4000,
                 weights=NO_BRANCH | {"adversarial base": 0.0},
                 schedule=FALLING,
             ),
-            Stage("branch", 14, BOTH, lr={"generator": 1e-4}),
+            Stage("branch", 100, BOTH, lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"adversarial base": 0.02, "adversarial auxiliary": 0.01},
-        batch=8,
+        batch=4,
         preparation={
-            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "crfill")),

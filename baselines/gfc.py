@@ -316,10 +316,10 @@ RECIPES = {
         PAPER,
         note="Narrow, any photograph, holes of all kinds, without the parser; a wider start of the last layer.",
         stages=(
-            Stage("reconstruction", 700, weights={"local": 0.0, "whole": 0.0, "parsing": 0.0}, schedule=FALLING),
+            Stage("reconstruction", 4000, weights={"local": 0.0, "whole": 0.0, "parsing": 0.0}, schedule=FALLING),
             Stage(
                 "whole",
-                20,
+                60,
                 ("local", "whole", "generator"),
                 lr={"generator": 1e-4},
                 weights={"parsing": 0.0},

@@ -228,7 +228,6 @@ RECIPES = {
     "starter": dataclasses.replace(
         ce.RECIPES["starter"],
         note="As the context encoder's starter; patches are those of the network's own encoder, a few iterations.",
-        stages=(dataclasses.replace(ce.RECIPES["starter"].stages[0], steps=1200),),
         settings=ce.RECIPES["starter"].settings | {"texture": "own", "iterations": 12},
     ),
 }

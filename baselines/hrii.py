@@ -197,19 +197,19 @@ RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 128 x 128: first without the critic, then with a light one.",
+        note="Narrow, on 256 x 256: first without the critic, then with a light one.",
         stages=(
-            Stage("reconstruction", 450, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 20, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 4000, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={
             "generator": Optimizer(1e-3),
             "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.999)}),
         },
         weights=PAPER.weights | {"adversarial": 0.02},
-        batch=8,
+        batch=4,
         preparation={
-            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "deepfillv2")),

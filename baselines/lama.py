@@ -322,17 +322,17 @@ RECIPES = {
     ),
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, four blocks, on 128 x 128; L1 in the hole too, without the perceptual term; the critic joins at "
+        note="Narrow, four blocks, on 256 x 256; L1 in the hole too, without the perceptual term; the critic joins at "
         "the end.",
         stages=(
-            Stage("reconstruction", 2000, weights={"adversarial": 0.0, "matching": 0.0}, schedule=FALLING),
-            Stage("joint", 20, TURNS, lr={"generator": 1e-4}),
+            Stage("reconstruction", 4000, weights={"adversarial": 0.0, "matching": 0.0}, schedule=FALLING),
+            Stage("joint", 60, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(2e-3, clip=1.0), "discriminator": Optimizer(1e-4, clip=1.0)},
         weights=PAPER.weights | {"known": 1.0, "hole": 6.0, "adversarial": 0.01, "matching": 0.1, "perceptual": 0.0},
-        batch=8,
+        batch=4,
         preparation={
-            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "lama-training")),

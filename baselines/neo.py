@@ -193,8 +193,8 @@ RECIPES = {
         PAPER,
         note="Narrow, any photograph, holes of all kinds; the critic joins at the end.",
         stages=(
-            Stage("reconstruction", 800, schedule=FALLING, weights={"adversarial": 0.0}),
-            Stage("joint", 12, TURNS, lr={"generator": 1e-4}),
+            Stage("reconstruction", 4000, schedule=FALLING, weights={"adversarial": 0.0}),
+            Stage("joint", 40, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers=PAPER.optimizers | {"generator": Optimizer(2e-3, settings=ADAM)},
         batch=4,

@@ -275,16 +275,16 @@ RECIPES = {
     ),
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 128 x 128, holes of all kinds; the critic joins at the end.",
+        note="Narrow, on 256 x 256, holes of all kinds; the critic joins at the end.",
         stages=(
-            Stage("reconstruction", 800, schedule=FALLING, weights={"adversarial": 0.0}),
-            Stage("joint", 20, TURNS, lr={"generator": 1e-4}),
+            Stage("reconstruction", 4000, schedule=FALLING, weights={"adversarial": 0.0}),
+            Stage("joint", 60, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers=PAPER.optimizers | {"generator": Optimizer(2e-3, settings=ADAM)},
         weights=PAPER.weights | {"adversarial": 0.02},
-        batch=8,
+        batch=4,
         preparation={
-            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("rectangular", "freeform", "cellular")),

@@ -320,8 +320,8 @@ RECIPES = {
         PAPER,
         note="Narrow, by cross-entropy and L1 before the critics join; SP-Net sees what the parser reads; without VGG.",
         stages=(
-            Stage("reconstruction", 600, MAKERS, weights=ALONE, schedule=FALLING),
-            Stage("joint", 10, TURNS, lr=dict.fromkeys(MAKERS, 1e-4)),
+            Stage("reconstruction", 3000, MAKERS, weights=ALONE, schedule=FALLING),
+            Stage("joint", 40, TURNS, lr=dict.fromkeys(MAKERS, 1e-4)),
         ),
         optimizers=dict.fromkeys(MAKERS, Optimizer(2e-3)) | dict.fromkeys(TURNS[3:], FAST),
         weights=PAPER.weights
@@ -334,9 +334,9 @@ RECIPES = {
             "matching": 1.0,
             "perceptual": 0.0,
         },
-        batch=8,
+        batch=4,
         preparation={
-            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
