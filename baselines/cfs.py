@@ -292,7 +292,7 @@ class Training(base.Training):
         )
         initialise.kaiming(self.players)
         open_gates(self.players, recipe.options["open_gates"])
-        if model.hed is not None:
+        if model.hed is not None and not features.may_draw():
             require_hed()
             model.hed.load_state_dict(hed.published())
         self.model = [model]  # in a list: its networks are registered as players already

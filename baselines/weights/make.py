@@ -2,6 +2,7 @@
 
     python baselines/weights/make.py --root photographs                 every learned model
     python baselines/weights/make.py --root photographs gmcnn cfs       these, in this order
+    python baselines/weights/make.py --root photographs --device cuda --at-once 8
     python baselines/weights/make.py gmcnn                              packs what stands in trainings/
 
 Stopped by Ctrl-C, the same command goes on where it was, and finished trainings are not repeated. Packed are the best
@@ -46,18 +47,18 @@ def command(name: str, root: Path) -> list[str]:
     return ["bench", "train", name, "--recipe", "starter", *told, "--out", str(TRAININGS / f"{name}-starter")]
 
 
-def train(name: str, root: Path) -> int:
+def train(name: str, root: Path, device: str) -> int:
     """Train on one core, so that the bits do not depend on how many there are; returns the exit status."""
-    words = [sys.executable, "-m", *command(name, root), "--device", "cpu"]
+    words = [sys.executable, "-m", *command(name, root), "--device", device]
     return subprocess.run(words, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
 
 
-def train_all(names: list[str], root: Path, at_once: int) -> bool:
+def train_all(names: list[str], root: Path, device: str, at_once: int) -> bool:
     """Train models side by side; after one that fails, or Ctrl-C, none is started any more. Whether all ended well."""
     halt = Event()
 
     def one(name: str) -> bool:
-        if not halt.is_set() and train(name, root):
+        if not halt.is_set() and train(name, root, device):
             halt.set()
         return not halt.is_set()
 
@@ -114,9 +115,10 @@ def main() -> int:
     parser.add_argument("models", nargs="*", help="all learned ones unless given")
     parser.add_argument("--root", type=Path, help="the photographs; without it nothing is trained")
     parser.add_argument("--at-once", type=int, default=1, help="trainings side by side, one core each")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where; only on a CPU bits repeat")
     given = parser.parse_args()
     names = given.models or learned()
-    if given.root and not train_all(names, given.root, given.at_once):
+    if given.root and not train_all(names, given.root, given.device, given.at_once):
         return 1
     for name in names:
         print(pack(name, given.root))

@@ -144,10 +144,12 @@ def _fabric(device: str, devices: int, precision: str) -> Fabric:
 
 
 def _print_plan(job: TrainingJob, estimate: Any, *, as_json: bool) -> None:
+    from bench.training.job import missing_features
     from bench.training.recipe import keys, plain
 
+    missing = missing_features(job.recipe)
     if as_json:
-        print(json.dumps({"recipe": plain(job.recipe), **dataclasses.asdict(estimate)}, indent=1))
+        print(json.dumps({"recipe": plain(job.recipe), **dataclasses.asdict(estimate), "missing": missing}, indent=1))
         return
     print(f"{job.model}, recipe {job.recipe_name}: {job.recipe.note}")
     for key, value in keys(job.recipe).items():
@@ -157,6 +159,8 @@ def _print_plan(job: TrainingJob, estimate: Any, *, as_json: bool) -> None:
         print(f"{player}: {count:,} parameters")
     print(f"{len(job.photographs.ids)} photographs, {job.recipe.steps:,} steps into {job.out}")
     print(f"about {progress.duration(estimate.seconds)} and {estimate.memory_bytes / (1 << 30):.1f} GiB on this device")
+    if missing:
+        print(f"This training cannot start yet. {missing} Time and memory are those with drawn weights.")
 
 
 def _print_outcome(job: TrainingJob, scores: dict[str, Any], tag: str, *, as_json: bool) -> None:

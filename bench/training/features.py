@@ -1,5 +1,4 @@
 """Feature networks of the perceptual losses: torchvision's VGG-16, VGG-19 and DenseNet-121 with ImageNet weights, and
-
 the dilated ResNet-50 of CSAILVision/semantic-segmentation-pytorch (6d83839) with ADE20K's. Layers go by the names of
 the field: `relu3_1`, `conv5_1` (before its ReLU), `pool2`; for DenseNet `relu0` (after the first convolution, norm and
 ReLU), `transition1.conv` and `transition1` (after its pooling); for ResNet `stem`, `layer1` to `layer4`.
@@ -8,7 +7,9 @@ ReLU), `transition1.conv` and `transition1` (after its pooling); for ResNet `ste
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
@@ -51,13 +52,33 @@ class FeatureNetwork(nn.Module):
         return [found[name] for name in self.wanted]
 
 
+_DRAWN: ContextVar[bool] = ContextVar("drawn", default=False)
+
+
+@contextmanager
+def drawn_where_missing() -> Iterator[None]:
+    """Within it, networks whose files are missing have drawn weights: as slow and large, though terms mean nothing."""
+    token = _DRAWN.set(True)
+    try:
+        yield
+    finally:
+        _DRAWN.reset(token)
+
+
+def may_draw() -> bool:
+    """Whether a missing network may have drawn weights here."""
+    return _DRAWN.get()
+
+
 def load(name: str, layers: Sequence[str], *, normalised: bool = True) -> FeatureNetwork:
     """A feature network (a name in `BUILDERS`) from its checked file.
 
-    Raises `Unavailable` where the file is not on this machine.
+    Raises `Unavailable` where the file is not on this machine, unless within `drawn_where_missing`.
     """
     if name not in BUILDERS:
         raise UnknownName("feature network", [name], BUILDERS, "bench/training/features.py")
+    if may_draw() and not downloads.find(name):
+        return FeatureNetwork(BUILDERS[name](None), layers, normalised=normalised)
     state = torch.load(downloads.locate(name), map_location="cpu", weights_only=True)
     return FeatureNetwork(BUILDERS[name](state), layers, normalised=normalised)
 

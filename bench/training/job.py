@@ -12,7 +12,7 @@ import torch
 from bench import digest, downloads
 from bench.contracts import Dataset
 from bench.errors import Unavailable
-from bench.training import data
+from bench.training import data, features
 from bench.training.learner import Learner
 from bench.training.masks import MaskSampler
 from bench.training.recipe import Recipe, keys, plain
@@ -57,24 +57,26 @@ class TrainingJob:
         """What must agree for a checkpoint to be continued, as flat plain data."""
         recipe = {f"recipe.{key}": plain(value) for key, value in keys(self.recipe).items() if key != "note"}
         ids = digest.of_lines(self.photographs.ids)
-        return {"model": self.model, "variant": self.variant, "photographs": ids, "seed": self.seed, **recipe}
+        job = {"model": self.model, "variant": self.variant, "photographs": ids, "seed": self.seed}
+        return {**job, "validation": self.frozen_masks or "the recipe's own", **recipe}
 
 
 def new_learner(job: TrainingJob, fabric: Fabric) -> Learner:
     """The model, its players and their first weights, the same on every process.
 
-    Raises `Unavailable` where a loss term needs a feature network that is not on this machine.
+    Raises `Unavailable` where a loss term needs a feature network that is not on this machine, unless within
+    `features.drawn_where_missing`.
     """
-    require_features(job.recipe)
+    if reason := "" if features.may_draw() else missing_features(job.recipe):
+        raise Unavailable(reason)
     torch.manual_seed(job.seed)
     model = job.module.model(job.variant, **job.recipe.settings)
     return Learner(model, job.module.Training(model, job.recipe), job.recipe, fabric)
 
 
-def require_features(recipe: Recipe) -> None:
-    """Raise `Unavailable` naming the loss terms whose feature networks are not on this machine, and the way without."""
+def missing_features(recipe: Recipe) -> str:
+    """Which loss terms need feature networks that are not on this machine, and the way without; "" where none does."""
     missing = {term: name for term, name in recipe.features.items() if recipe.wants(term) and not downloads.find(name)}
-    if missing:
-        reasons = " ".join(filter(None, (downloads.missing(name) for name in dict.fromkeys(missing.values()))))
-        terms = ",".join(missing)
-        raise Unavailable(f"The loss terms {terms} need networks: {reasons} Or leave them out: --without {terms}.")
+    reasons = " ".join(filter(None, (downloads.missing(name) for name in dict.fromkeys(missing.values()))))
+    terms = ",".join(missing)
+    return f"The loss terms {terms} need networks: {reasons} Or leave them out: --without {terms}." if missing else ""

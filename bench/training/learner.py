@@ -56,8 +56,9 @@ class Learner:
             if player not in self.players or player not in self.recipe.optimizers or not hasattr(self.training, player):
                 raise ContractBroken(f"Stage '{stage.name}': '{player}' lacks a network, an optimizer or a method.")
             self.learning[player] = [item for item in self.players[player].parameters() if id(item) not in held]
-            kept = before.get(player) if stage.continues else None
-            self.optimizers[player] = kept or _optimizer(self.recipe.optimizers[player], self.learning[player])
+            self.optimizers[player] = _optimizer(self.recipe.optimizers[player], self.learning[player])
+            if stage.continues and player in before:
+                _take_over(self.optimizers[player], before[player])
         self.stage = stage.name
 
     def _frozen(self, stage: Stage) -> list[nn.Module]:
@@ -90,11 +91,16 @@ class Learner:
 
     @torch.no_grad()
     def update_ema(self) -> None:
-        """Move the averaged weights towards the present ones by 1 - `ema`; counters are copied."""
+        """Move the averaged parameters towards the present ones by 1 - `ema`.
+
+        Buffers (statistics of batch norms, vectors of spectral norms, counters) are copied, as in StyleGAN2's code: a
+        mean of singular vectors is none.
+        """
         if self.average:
-            pairs = zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True)
-            for mean, now in pairs:
-                mean.lerp_(now, 1 - self.recipe.ema) if mean.is_floating_point() else mean.copy_(now)
+            for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(now, 1 - self.recipe.ema)
+            for copied, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
+                copied.copy_(buffer)
 
     def state(self) -> dict[str, Any]:
         """Name of the stage and every state dict (model, players, average, optimizers), for a checkpoint."""
@@ -127,6 +133,12 @@ def _optimizer(settings: Optimizer, parameters: list[nn.Parameter]) -> torch.opt
         return kind(parameters, lr=settings.lr, **settings.settings)
     except (TypeError, ValueError) as fault:
         raise BadInput(f"The optimizer {settings.kind} does not take {settings.settings}: {fault}.") from fault
+
+
+def _take_over(optimizer: torch.optim.Optimizer, before: torch.optim.Optimizer) -> None:
+    """Go on with the moments of the parameters that learned before; those that are thawed now start without."""
+    for group in optimizer.param_groups:
+        optimizer.state.update({item: before.state[item] for item in group["params"] if item in before.state})
 
 
 def _require_gradients(parameters: list[nn.Parameter], *, needed: bool) -> None:

@@ -144,11 +144,15 @@ class Loop:
         return self.before + time.monotonic() - self.begin
 
     def finish(self) -> Path:
-        """Write the last weights; where no validation was better, they are the best as well."""
+        """Write the last weights, and the whole curve into the record of the best ones; returns the file of these."""
+        best = self.job.out / "best.safetensors"
         if self.fabric.is_global_zero:
             self._write("last")
+            state, record = weights.read(best)
+            whole = self._record()
+            weights.save(best, state, record | {key: whole[key] for key in ("validation", "losses", "seconds")})
         self.fabric.barrier()
-        return self.job.out / "best.safetensors"
+        return best
 
     def _write(self, name: str) -> None:
         """Weights with their record, and the list of the photographs they have seen."""

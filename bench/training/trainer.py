@@ -16,7 +16,7 @@ from bench import digest, progress
 from bench.disk import locked
 from bench.errors import BadInput
 from bench.models import contamination, weights
-from bench.training import checkpoint, estimate
+from bench.training import checkpoint, estimate, features
 from bench.training.job import TrainingJob, new_learner
 from bench.training.learner import rounds
 from bench.training.loop import Loop
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 
 def plan(job: TrainingJob, fabric: Fabric) -> estimate.Estimate:
-    """Time and memory of the whole training, from a learner of its own that is thrown away."""
-    return estimate.measure(new_learner(job, fabric), job.sampler(job.seed), fabric.world_size)
+    """Time and memory of the whole training, from a learner of its own that is thrown away.
+
+    A plan is a question: feature networks that are missing have drawn weights.
+    """
+    with features.drawn_where_missing():
+        return estimate.measure(new_learner(job, fabric), job.sampler(job.seed), fabric.world_size)
 
 
 def train(job: TrainingJob, fabric: Fabric) -> Path:
@@ -87,7 +91,7 @@ def install(job: TrainingJob, best: Path, tag: str) -> dict[str, float]:
     place = weights.folder(job.model) / f"{tag}{weights.SUFFIX}"
     weights.save(place, state, record)
     shutil.copyfile(best.with_suffix(contamination.SUFFIX), place.with_suffix(contamination.SUFFIX))
-    return dict(record["validation"]["scores"][-1])
+    return dict(max(record["validation"]["scores"], key=lambda score: score["psnr"]))
 
 
 @contextmanager

@@ -106,6 +106,24 @@ def test_the_average_moves_by_its_share(one_stage, play):
     assert found.eval_model is found.average
 
 
+def test_vectors_of_spectral_norms_are_copied_not_averaged(one_stage, play):
+    found, _, _ = play(one_stage())
+    for module in (found.model, found.average):
+        torch.nn.utils.parametrizations.spectral_norm(module.last)
+    found.update_ema()
+    copied, present = (module.last.parametrizations.weight[0]._u for module in (found.average, found.model))
+    assert torch.equal(copied, present)
+
+
+def test_parameters_that_are_thawed_learn_where_the_stage_continues(play, toy):
+    stages = (Stage("one", 5, frozen=("generator.first",)), Stage("two", 5, continues=True))
+    found, before, _ = play(dataclasses.replace(toy.PAPER, stages=stages))
+    assert not [name for name in moved(found, before) if ".first." in name]
+    found.enter(stages[1])
+    found.turn("generator", batch(), stages[1], 0.0)
+    assert [name for name in moved(found, before) if ".first." in name]
+
+
 def test_without_an_average_the_model_itself_is_judged(learner, toy):
     found = learner(dataclasses.replace(toy.PAPER, ema=0.0))
     assert found.eval_model is found.model

@@ -61,6 +61,14 @@ def test_a_plan_prints_every_setting_time_and_memory(bench):
     assert "GiB on this device" in shown
 
 
+@pytest.mark.slow
+def test_a_plan_answers_without_the_feature_networks_and_says_what_is_missing(bench):
+    shown = bench("pconv", "--plan", "--set", "width=8", "--set", "levels=5", "--set", "RandomCrop.size=64")
+    assert "weights.style" in shown
+    assert "vgg16-imagenet" in shown
+    assert "GiB on this device" in shown
+
+
 def test_a_variant_may_be_named_with_the_model(bench):
     shown = json.loads(bench("ce:centre", "--plan", "--json", "--recipe", "starter", *TINY))
     assert shown["recipe"]["variant"] == "centre"

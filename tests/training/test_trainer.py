@@ -85,6 +85,17 @@ def test_the_record_says_how_the_weights_came_about(finished):
     assert record["data"]["photographs"] == record["data"]["seen"]
 
 
+def test_the_record_of_the_best_weights_holds_the_whole_curve(finished):
+    best, last = (weights.record(finished / f"{name}.safetensors") for name in ("best", "last"))
+    assert best["losses"] == last["losses"]
+    assert best["validation"] == last["validation"]
+
+
+def test_other_validation_masks_are_another_training(finished, photographs, toy, train):
+    with pytest.raises(NotComparable, match="validation"):
+        train(photographs, finished, toy.PAPER, frozen_masks="freeform-256/20-40")
+
+
 def test_the_photographs_that_were_learned_from_are_listed(finished, photographs):
     learned, _ = data.split(photographs)
     listed = contamination.load(finished / "best.safetensors")
