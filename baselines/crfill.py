@@ -423,4 +423,10 @@ RECIPES = {
         options={"discriminator_width": 16},
     ),
 }
-SMALL = ("settings.width=4", "discriminator_width=4", "batch=4", "RandomResizedCrop.size=32")
+SMALL = (
+    "settings.width=4",
+    "discriminator_width=4",
+    "batch=4",
+    "RandomResizedCrop.size=32",
+    "RandomResizedCrop.scale=(0.12,0.67)",
+)

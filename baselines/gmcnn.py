@@ -305,12 +305,14 @@ class Training(base.Training):
         return losses.cut(images, losses.window(masks, self.side), self.side)
 
     def _texture(self, output: Tensor, truth: Tensor) -> Tensor:
-        """ID-MRF of two layers; the later code counts the deeper one twice and sums over the batch."""
+        """ID-MRF of two layers, the deeper one twice: both codes take it as style and as content.
+
+        The later code sums over the batch and looks at the activations before the paper's (relu3_1, relu4_1).
+        """
         decode = self.players["generator"].decode
         seen, wanted = (self.vgg(decode(images) - self.colour) for images in (output, truth))  # type: ignore[misc]
-        if self.paper:
-            return torch.stack([losses.id_mrf_tensorflow(*pair) for pair in zip(seen, wanted, strict=True)]).sum()
-        shallow, deep = (losses.id_mrf(*pair) for pair in zip(seen, wanted, strict=True))
+        term = losses.id_mrf_tensorflow if self.paper else losses.id_mrf
+        shallow, deep = (term(*pair) for pair in zip(seen, wanted, strict=True))
         return shallow + 2 * deep
 
 
@@ -318,8 +320,10 @@ FINE = ("discriminator",) * 5 + ("generator",)
 ADAM = {"betas": (0.5, 0.9)}
 PAPER = Recipe(
     note="The authors' TensorFlow code, whose weights are public: reconstruction alone, then with ID-MRF and WGAN-GP; "
-    "its nested factors are multiplied out. Departures: VGG-19 is torchvision's with largest instead of mean pooling, "
-    "and its maps are not thinned out; the paper's rate of 1e-4 (the code's default of 1e-5 is meant for 512 pixels).",
+    "its nested factors are multiplied out. Departures: VGG-19 is torchvision's, with largest instead of mean "
+    "pooling and RGB in 0..1 less the means (the code hands BGR in 0..255 less RGB's means to MatConvNet's), and its "
+    "maps are not thinned out; both networks have an Adam of their own, the code's one shares its step count, which "
+    "moves the first steps alone; the paper's rate of 1e-4 (the code's default of 1e-5 is meant for 512 pixels).",
     stages=(
         Stage("reconstruction", 40_000, weights={"adversarial": 0.0, "mrf": 0.0}),
         Stage("fine-tuning", 40_000, FINE, fresh=True, weights={"known": 2.88}),

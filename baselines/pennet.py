@@ -292,4 +292,10 @@ RECIPES = {
         options=PAPER.options | {"discriminator_width": 8},
     ),
 }
-SMALL = ("settings.width=4", "discriminator_width=4", "batch=2", "RandomResizedCrop.size=64")
+SMALL = (
+    "settings.width=4",
+    "discriminator_width=4",
+    "batch=2",
+    "RandomResizedCrop.size=64",
+    "RandomResizedCrop.scale=(0.12,0.67)",
+)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from baselines import gmcnn
+from bench.training import features, losses
 from bench.training.base import Batch
 
 NAMES = {"tensorflow": "gmcnn-tf", "pytorch": "gmcnn"}
@@ -134,3 +135,16 @@ def test_stages_switch_the_terms():
     assert (first["adversarial"], first["mrf"], first["known"]) == (0, 0, 1.44)
     assert (second["adversarial"], second["mrf"], second["known"]) == (0.001, 0.07, 2.88)
     assert gmcnn.PAPER.stages[1].turns.count("discriminator") == 5
+
+
+def test_the_deeper_layer_counts_twice_in_the_texture_term():
+    wanted = dataclasses.replace(recipe("paper"), weights=gmcnn.PAPER.weights)
+    with features.drawn_where_missing():
+        learner = gmcnn.Training(gmcnn.model(wanted.variant, width=4), wanted)
+    seen = batch()
+    window = (slice(None), slice(None), slice(16, 48), slice(12, 44))
+    network = learner.players["generator"]
+    truth, output = (learner.vgg(network.decode(part[window]) - learner.colour) for part in learner(seen))
+    shallow, deep = (losses.id_mrf_tensorflow(*pair) for pair in zip(output, truth, strict=True))
+    term = learner.generator(seen, wanted.weights)["mrf"]
+    torch.testing.assert_close(term, shallow + 2 * deep)
