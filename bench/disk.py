@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench import progress
 from bench.errors import BadInput
 
 
@@ -76,3 +77,20 @@ def locked(folder: Path) -> Iterator[None]:
     with held:
         place.write_text(f"{os.getpid()}\n", encoding="ascii")
         yield
+
+
+@contextmanager
+def waited_for(lock: Path, said: str) -> Iterator[None]:
+    """Hold a lock file, waiting for another process that holds it; `said` is then shown once."""
+    from filelock import FileLock, Timeout
+
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        progress.Ticker().say(said)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()

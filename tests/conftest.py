@@ -11,7 +11,7 @@ from bench import cli, progress
 from bench.runfolder import record
 from bench.runfolder.record import Record
 
-pytest_plugins = ("tests.fake", "tests.fill", "tests.metrics.sets", "tests.metrics.stored")
+pytest_plugins = ("tests.fake", "tests.fill", "tests.loopback", "tests.metrics.sets", "tests.metrics.stored")
 """Fixtures that several rooms use; tests import nothing from one another."""
 
 

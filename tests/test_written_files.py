@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench import documents
+from bench import documents, downloads
 from bench.datasets.registry import DatasetEntry
 from bench.errors import BenchError
 from bench.masks import coco, manifests
@@ -58,6 +58,7 @@ KINDS = {
         shipped("bench/datasets/entries/places2.toml"),
         lambda path: documents.from_toml(path, "the entry").into(DatasetEntry, name="x"),
     ),
+    "weights.toml": (shipped("baselines/weights/lama/big.toml"), lambda path: downloads.read(path, "x")),
     "printed.csv": (shipped("reports/published/rnon.csv"), published.read_file),
     "manifest.json": (shipped("masksets/lama-thin-256/manifest.json"), manifests.read),
     "gate.json": (json.dumps(GATE, indent=1), regression.read),

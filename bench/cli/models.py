@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from bench.cli import _options as options
 
 if TYPE_CHECKING:
     from bench.models.contract import Finding
+    from bench.models.fetching import Published
     from bench.models.registry import ModelRef
     from bench.types import ModelCard
 
@@ -103,12 +105,25 @@ def _sheet(ref: ModelRef, records: dict[str, dict[str, Any]]) -> list[str]:
     for tag, known in records.items():
         made = known.get("source") or known.get("recipe", {}).get("name", "")
         lines.append(f"{'weights here':12} {ref.id}@{tag}  {known['kind']}, {made}, sha256 {known['sha256'][:12]}")
-    for tag, place in card.checkpoints.items():
-        lines.append(f"{'authors file':12} {place}; then type: {model_registry.import_line(ref.id, card, tag)}")
+    lines += [f"{'authors file':12} {line}" for line in _published(ref)]
     if card.parts and not card.checkpoints:
         line = model_registry.import_line(ref.id, card, "TAG")
         lines.append(f"{'other files':12} what the authors' code writes; then type: {line}")
     return [*lines, f"{'missing':12} {ref.reason}"] if ref.reason else lines
+
+
+def _published(ref: ModelRef) -> list[str]:
+    """A line for every published set of weights: where it is, and what to type."""
+    from bench.models import fetching
+    from bench.models import registry as model_registry
+
+    lines = []
+    for one in fetching.published(ref.id):
+        place = ref.card.checkpoints.get(one.tag) or (one.download.url if one.download else "")
+        by_file = model_registry.import_line(ref.id, ref.card, one.tag)
+        fetch = f"bench models fetch {ref.id}@{one.tag}"
+        lines.append(f"{place}; then type: {by_file}" + (f"; or all at once: {fetch}" if one.fetchable else ""))
+    return lines
 
 
 def _size(card: ModelCard) -> str:
@@ -150,6 +165,61 @@ def import_weights(
     else:
         print(f"{weights.folder(ref.id) / tag}{weights.SUFFIX}: sha256 {record['sha256']}")
         print(f"Output on the stored input: sha256 {record['output_sha256'][:12]}. Use it: --models {name}@{tag}")
+
+
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str], typer.Argument(metavar="MODEL@TAG...", help="Published weights, globs ('pconv@*'), or `all`.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the transfer.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace weights that are here.")] = False,
+) -> None:
+    """Bring weights that others publish: address, size and licence are shown, the file is checked, then imported.
+
+    A transfer that broke off goes on. BENCH_MIRROR and HF_ENDPOINT name other servers. What lies where only a browser
+    gets it is named with what to do. Example: bench models fetch pconv@places2
+    """
+    from bench.errors import BadInput, Unavailable
+    from bench.models import fetching
+
+    chosen = fetching.choose(names)
+    todo = [one for one in chosen if one.fetchable and (force or not one.here)]
+    for one in chosen:
+        if one.here and not force:
+            print(f"{one.name} is here already.")
+        elif one in todo:
+            print("\n".join(_offer(one)))
+    if todo and not yes:
+        if not sys.stdin.isatty():
+            raise BadInput("Nobody can be asked here whether to fetch this: say --yes.")
+        typer.confirm(f"Fetch {len(todo)} of them?", abort=True)
+    for one in todo:
+        _fetched(one, force=force)
+    if by_hand := [f"{one.name}: {one.by_hand()}" for one in chosen if not one.fetchable and not one.here]:
+        print("\n".join(by_hand))
+        if len(by_hand) == len(chosen):
+            raise Unavailable("A program cannot fetch these: see above.")
+
+
+def _offer(one: Published) -> list[str]:
+    """What is known of a file before it comes."""
+    from bench.models import fetching
+
+    assert one.download is not None
+    size, url = fetching.size_and_address(one)
+    return [
+        f"{one.name}  {one.download.file}, {size}, licence {one.download.licence}",
+        f"  {url}",
+        f"  digest: {fetching.digest_from(one.download)}",
+    ]
+
+
+def _fetched(one: Published, *, force: bool = False) -> None:
+    from bench.models import fetching
+
+    record = fetching.fetch(one, force=force)
+    print(f"{one.name}: {record['source']} (sha256 {record['source_sha256']}) is imported. Use it: --models {one.name}")
 
 
 def _given(files: list[str], card: ModelCard) -> list[Path] | dict[str, Path]:

@@ -31,6 +31,7 @@ Workers = Annotated[int, typer.Option(min=1, help="Decoding threads (or Ray work
 Executor = Annotated[str, typer.Option(help="local or ray.")]
 SpecFile = Annotated[Path | None, typer.Option(help="A TOML file with the fields of a run; options above win.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Print what would be done and how long it takes, then stop.")]
+Fetch = Annotated[bool, typer.Option("--fetch", help="First fetch published weights that models lack here.")]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed cell.")]
 
 
@@ -55,6 +56,7 @@ def command(
     spec: SpecFile = None,
     plan: Plan = False,
     fail_fast: FailFast = False,
+    fetch: Fetch = False,
     any_count: options.AnyCount = False,
     as_json: options.SummaryJson = False,
     quiet: options.Quiet = False,
@@ -73,6 +75,8 @@ def command(
     execution = Execution(options.device_name(device), batch_size, shard_size, workers, fail_fast)
     if executor not in {"local", "ray"}:
         raise BadInput(f"No executor '{executor}'. There are: local, ray.")
+    if fetch:
+        _fetch(wanted)
     if plan:
         _print_plan(wanted, execution, out, as_json=as_json)
     else:
@@ -83,6 +87,17 @@ def _from_file(path: Path | None) -> dict[str, Any]:
     from bench.run.spec import from_file
 
     return from_file(path) if path else {}
+
+
+def _fetch(spec: RunSpec) -> None:
+    """Bring what models lack; what each file is stands on standard error, where progress goes."""
+    from bench.models import fetching
+
+    for one in fetching.wanted(spec.models):
+        assert one.download is not None
+        size, url = fetching.size_and_address(one)
+        progress.Ticker().say(f"{one.name}: {url}, {size}, licence {one.download.licence}")
+        fetching.fetch(one)
 
 
 def _measure(

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from bench.downloads.fetch import bring, find, locate, missing, sha256, variable
-from bench.downloads.registry import Download, entries, entry
+from bench.downloads.fetch import bring, fetched, find, locate, missing, offer, sha256, variable
+from bench.downloads.registry import Download, entries, entry, read
+from bench.downloads.transfer import MIB
 
-__all__ = ["Download", "bring", "entries", "entry", "find", "locate", "missing", "sha256", "variable"]
+__all__ = [
+    "MIB",
+    "Download",
+    "bring",
+    "entries",
+    "entry",
+    "fetched",
+    "find",
+    "locate",
+    "missing",
+    "offer",
+    "read",
+    "sha256",
+    "variable",
+]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-from bench import digest, paths, progress
-from bench.disk import whole_file
+from bench import paths, progress
+from bench.disk import waited_for, whole_file, write_text
+from bench.downloads import transfer
 from bench.downloads.registry import Download, entry
+from bench.downloads.transfer import MIB, Offer
 from bench.errors import BadInput, Unavailable
 
-MIB = 1 << 20
-SECONDS = 60
-"""So long a server may be silent."""
+WEB_PAGES = (b"<!doctype", b"<html", b"<?xml")
+"""How an answer begins that is no file of weights."""
 
 
 def variable(name: str) -> str:
@@ -57,7 +58,7 @@ def locate(name: str, fetch: bool = False) -> Path:
     """
     path = find(name)
     if path is None and fetch and entry(name).sha256:
-        path = _fetch(entry(name))
+        path = fetched(entry(name), _store())
     if path is None:
         raise Unavailable(str(missing(name)))
     _check(path, entry(name))
@@ -74,7 +75,97 @@ def bring(name: str, source: Path) -> Path:
     if not source.is_file():
         raise BadInput(f"{source} is not a file.")
     _check(source, entry(name))
-    return _keep(entry(name), lambda beside: shutil.copyfile(source, beside))
+    path = _store() / entry(name).file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as beside:
+        shutil.copyfile(source, beside)
+    return path
+
+
+def offer(wanted: Download, folder: Path) -> Offer:
+    """What the server says of a file (see `transfer.address`); `Unavailable` where it does not answer or has none."""
+    url = transfer.address(wanted.url)
+    try:
+        return transfer.offered(url)
+    except OSError as fault:
+        raise _unreachable(wanted, folder, url, fault) from fault
+
+
+def fetched(wanted: Download, folder: Path) -> Path:
+    """The file in a folder: as it lies there, else from its address, whole, its digest checked.
+
+    What comes is kept beside it until it is whole, so that a transfer that broke off goes on; two processes fetch once.
+    Where nobody states a digest, that of the first file is kept in `.FILE.sha256` and held against every later one.
+    Raises `Unavailable` for a server's faults, `BadInput` for a wrong file or a disk that is too small.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / wanted.file
+    with waited_for(folder / f".{wanted.file}.lock", f"Another process is fetching {wanted.file}: waiting for it."):
+        if not path.is_file():
+            _received(wanted, folder).replace(path)
+        _check(path, wanted)
+        if not wanted.stated:
+            _hold_to_the_first(path)
+    return path
+
+
+def _received(wanted: Download, folder: Path) -> Path:
+    """The whole file beside its name, checked; one that is wrong is taken away."""
+    found = offer(wanted, folder)
+    part = folder / f".{wanted.file}.{found.digest}.part"
+    for other in set(folder.glob(f".{wanted.file}.*.part")) - {part}:
+        other.unlink()  # of a file that the server no longer has
+    if not (found.validator or wanted.stated):
+        part.unlink(missing_ok=True)  # nothing would tell that both halves are of one file
+    have = part.stat().st_size if part.exists() else 0
+    _need_room(folder, wanted, found.size - have)
+    with progress.track(f"{wanted.file}, MiB", found.size / MIB, have / MIB) as ticker:
+        try:
+            transfer.receive(found, part, lambda count: ticker.advance(count / MIB))
+        except OSError as fault:
+            raise _broken_off(wanted, found, part, fault) from fault
+    try:
+        _refuse_page(part, wanted, found)
+        _check(part, wanted)
+    except BadInput:
+        part.unlink()
+        raise
+    return part
+
+
+def _need_room(folder: Path, wanted: Download, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise BadInput(
+            f"{wanted.file} needs {size / MIB:.1f} MiB more in {folder}, where {free / MIB:.1f} are free: make room or "
+            "set BENCH_HOME to another disk."
+        )
+
+
+def _broken_off(wanted: Download, found: Offer, part: Path, fault: OSError) -> BadInput | Unavailable:
+    """What stopped a transfer: the disk, or the network."""
+    if fault.errno is not None:  # the system's own; the network's have none
+        return BadInput(f"{part} cannot be written: {fault.strerror}. Make room; the same command then goes on.")
+    if not part.exists() or not (have := part.stat().st_size):
+        return _unreachable(wanted, part.parent, found.url, fault)
+    return Unavailable(
+        f"{wanted.file} broke off after {have / MIB:.1f} of {found.size / MIB:.1f} MiB from {found.url} ({fault}). "
+        "What came is kept: the same command goes on from there."
+    )
+
+
+def _unreachable(wanted: Download, folder: Path, url: str, fault: OSError) -> Unavailable:
+    return Unavailable(
+        f"{wanted.file} could not be fetched from {url} ({fault}). Where there is no network, "
+        f"bring the file and put it into {folder}."
+    )
+
+
+def _refuse_page(path: Path, wanted: Download, found: Offer) -> None:
+    with path.open("rb") as file:
+        head = file.read(512).lstrip().lower()
+    if head.startswith(WEB_PAGES):
+        raise BadInput(f"{found.url} answers with a web page, not with {wanted.file}: open it in a browser.")
 
 
 def _store() -> Path:
@@ -88,61 +179,34 @@ def _torch_hub() -> Path:
 
 
 def _check(path: Path, wanted: Download) -> None:
-    found = _digest_of(path)
-    if not found.startswith(wanted.sha256):
+    found = _digest_of(path, wanted.algorithm)
+    if not found.startswith(wanted.stated):
         raise BadInput(
-            f"{path} is not {wanted.file}: its SHA-256 begins with {found[: len(wanted.sha256)]}, "
-            f"not with {wanted.sha256}. Remove it and fetch it again."
+            f"{path} is not {wanted.file}: its {wanted.algorithm.upper()} begins with {found[: len(wanted.stated)]}, "
+            f"not with {wanted.stated}. Remove it and fetch it again."
         )
 
 
-def _digest_of(path: Path) -> str:
+def _hold_to_the_first(path: Path) -> None:
+    """Where nobody states a digest, a file is held against the first that came under this name."""
+    ledger, found = path.with_name(f".{path.name}.sha256"), _digest_of(path)
+    if not ledger.exists():
+        write_text(ledger, f"{found}  {path.name}\n")
+    elif not ledger.read_text(encoding="utf-8").startswith(found):
+        path.unlink()
+        raise BadInput(
+            f"{path.name} is not the file that was fetched before: its SHA-256 is {found}. "
+            f"If you trust it, remove {ledger}."
+        )
+
+
+def _digest_of(path: Path, algorithm: str = "sha256") -> str:
     state = path.stat()
-    return _digest_once(path, state.st_size, state.st_mtime_ns)
+    return _digest_once(path, state.st_size, state.st_mtime_ns, algorithm)
 
 
 @functools.cache
-def _digest_once(path: Path, size: int, mtime_ns: int) -> str:
+def _digest_once(path: Path, size: int, mtime_ns: int, algorithm: str) -> str:
     """Half a gigabyte is not read twice in one process; size and time stand for the content."""
-    return digest.of_file(path)
-
-
-def _fetch(wanted: Download) -> Path:
-    import pooch
-
-    with progress.track(wanted.file, wanted.size_mib) as ticker:
-        load = pooch.HTTPDownloader(progressbar=_Bar(ticker), chunk_size=MIB, timeout=SECONDS)
-        try:
-            return _keep(wanted, lambda beside: load(wanted.url, str(beside), None))
-        except OSError as fault:
-            raise Unavailable(
-                f"{wanted.file} could not be fetched from {wanted.url} ({fault}). Where there is no network, "
-                f"bring the file and put it into {_store()}."
-            ) from fault
-
-
-class _Bar:
-    """Our progress as pooch calls it."""
-
-    def __init__(self, ticker: progress.Ticker) -> None:
-        self.ticker, self.done, self.total = ticker, 0, 0
-
-    def update(self, count: int) -> None:
-        self.done += count
-        self.ticker.advance(count / MIB)
-
-    def reset(self) -> None:
-        self.update(-self.done)
-
-    def close(self) -> None:
-        pass
-
-
-def _keep(wanted: Download, write: Callable[[Path], object]) -> Path:
-    """Write beside the final name, check, rename: a file under its name is whole."""
-    path = _store() / wanted.file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as beside:
-        write(beside)
-        _check(beside, wanted)
-    return path
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()

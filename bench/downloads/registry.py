@@ -5,9 +5,13 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bench import documents
 from bench.errors import UnknownName
+
+BY_HAND = ("drive.google.com", "docs.google.com", "onedrive.live.com", "1drv.ms", "www.dropbox.com", "pan.baidu.com")
+"""Hosts that ask a person before they hand a file out."""
 
 
 @dataclass(frozen=True)
@@ -18,21 +22,43 @@ class Download:
     file: str
     """What it is called where it lies, the same everywhere."""
     url: str
-    sha256: str
+    licence: str
+    sha256: str = ""
     """Digest in hexadecimal, or its first digits where the publisher states no more than these. Empty where nobody
 
-    states any: such a file is brought by the user, never fetched.
+    states any: a metric's network is then brought by the user, never fetched; of weights the first file is trusted.
     """
-    size_mib: float
-    licence: str
-    needed_by: str
+    md5: str = ""
+    """Where this is the only digest that anybody states."""
+    size_mib: float = 0
+    """0 where nobody states it."""
+    needed_by: str = ""
+
+    @property
+    def algorithm(self) -> str:
+        """Of the digest that is stated: `sha256` or `md5`."""
+        return "md5" if self.md5 and not self.sha256 else "sha256"
+
+    @property
+    def stated(self) -> str:
+        """The digest, or its first digits; empty where nobody states any."""
+        return self.sha256 or self.md5
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether it lies where only a person with a browser gets it."""
+        return urlsplit(self.url).hostname in BY_HAND
 
 
 @functools.cache
 def entries() -> dict[str, Download]:
-    """All of them, by name."""
-    files = sorted(Path(__file__).parent.glob("*.toml"))
-    return {path.stem: documents.from_toml(path, "the download").into(Download, name=path.stem) for path in files}
+    """All files that metrics and recipes need, by name."""
+    return {path.stem: read(path, path.stem) for path in sorted(Path(__file__).parent.glob("*.toml"))}
+
+
+def read(path: Path, name: str) -> Download:
+    """A download as its TOML file describes it; raises `BadInput` with line and field."""
+    return documents.from_toml(path, "the download").into(Download, name=name)
 
 
 def entry(name: str) -> Download:

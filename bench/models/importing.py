@@ -33,13 +33,14 @@ def import_checkpoint(
     variant: str = "",
     key: str = "",
     force: bool = False,
+    origin: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Turn the authors' file or files into `BENCH_HOME/weights/ID/TAG.safetensors` and its record, which is returned.
 
     files: one; or several, for a model whose card names `parts`: in any order where their names or tensors tell which
     is which, or by part. The model's file brings the key map: `convert(checkpoint, tag) -> state`, in the names of the
     model's own state dict; it is given what one file holds, or a dict of these by part. Without one the names must
-    agree already. `key` names one of several networks in a file that fit.
+    agree already. `key` names one of several networks in a file that fit. `origin` is added to the record.
     Raises `BadInput` for files of another model (which is named where it is one of the house's), damaged ones, other
     kinds, pickles with code, and, without `force`, for a tag that is taken; `ContractBroken` for weights whose forward
     pass on the stored input is not finite or does not repeat.
@@ -57,6 +58,7 @@ def import_checkpoint(
     model.load_state_dict(state, strict=True)
     named = list(given.values()) if isinstance(given, dict) else given
     written: dict[str, Any] = {
+        **(origin or {}),
         "model": model_id,
         "variant": variant,
         "kind": "official",

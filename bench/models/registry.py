@@ -219,15 +219,20 @@ def _pick(model_id: str, card: ModelCard, variant: str, tag: str) -> tuple[str, 
         if meant:
             options = ", ".join(f"{label}@{name}" for name in meant)
             return tag, None, f"{label} has several {kind} weights here: name one of {options}."
-    return tag, None, _no_weights(card, label, tag, at_hand)
+    return tag, None, _no_weights(model_id, card, label, tag, at_hand)
 
 
-def _no_weights(card: ModelCard, label: str, tag: str, at_hand: dict[str, Path]) -> str:
+def _no_weights(model_id: str, card: ModelCard, label: str, tag: str, at_hand: dict[str, Path]) -> str:
     missing = f"{label} has no weights{f' called {tag}' if tag else ''} here"
     others = f"; at hand: {', '.join(f'{label}@{name}' for name in at_hand)}" if at_hand else ""
     train = f"bench train {label}"
-    if tag in card.checkpoints:
+    fetchable = [name for name, file in weights.published(model_id).items() if not file.by_hand]
+    if tag in fetchable:
+        ways = f"type: bench models fetch {model_id}@{tag}"
+    elif tag in card.checkpoints:
         ways = f"get them from {card.checkpoints[tag]}, then type: {import_line(label, card, tag)}"
+    elif fetchable and tag not in ("trained", "starter"):
+        ways = f"type: bench models fetch {model_id}@{fetchable[0]}; or: {train}"
     elif card.checkpoints and tag not in ("trained", "starter"):
         ways = f"bench models show {label} says where the authors' files are; or type: {train}"
     else:

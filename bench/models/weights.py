@@ -6,6 +6,7 @@ and in `BENCH_HOME/weights` (imported or trained here). The record is a flat JSO
 - `model`, `variant` ("" or missing: the default), `kind` (`official`, `starter`, `trained`), `sha256` of the file;
 - `settings`: what `model(variant, **settings)` was built with, where it is not the paper's size;
 - imported files: `source` (names), `source_sha256`, `output_sha256` (of a forward pass on the stored input),
+  `url` and `digest_from` (fetched ones),
   `unwrapped` (what stood around the tensors), `stored_as` (number types that became the model's own);
 - trained ones: whatever the trainer wants to keep of data, steps and recipe.
 """
@@ -18,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import digest, documents, paths
+from bench import digest, documents, downloads, paths
 from bench.disk import whole_file, write_text
+from bench.downloads import Download
 from bench.errors import BadInput
 from bench.models import sources
 
@@ -42,6 +44,14 @@ def find(model_id: str) -> dict[str, Path]:
     member = sources.members().get(model_id)
     places = ([member.file.parent / "weights" / model_id] if member else []) + [folder(model_id)]
     return {path.stem: path for place in places for path in sorted(place.glob(f"*{SUFFIX}"))}
+
+
+def published(model_id: str) -> dict[str, Download]:
+    """Tag -> the file that others publish, where its address is known: `weights/ID/TAG.toml` of the model's package."""
+    member = sources.members().get(model_id)
+    folder = member.file.parent / "weights" / model_id if member else None
+    files = sorted(folder.glob("*.toml")) if folder else []
+    return {path.stem: downloads.read(path, f"{model_id}@{path.stem}") for path in files}
 
 
 @dataclass(frozen=True)

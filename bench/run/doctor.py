@@ -14,6 +14,7 @@ from bench.datasets import registry as dataset_registry
 from bench.errors import BenchError
 from bench.masks import frozen
 from bench.metrics import registry as metric_registry
+from bench.models import fetching
 from bench.models import registry as model_registry
 from bench.run import provenance
 
@@ -23,7 +24,7 @@ class Requirement:
     """One thing that a run may need."""
 
     kind: str
-    """`device`, `memory`, `folder`, `version`, `model`, `data set`, `mask set`, `metric`."""
+    """`device`, `memory`, `folder`, `version`, `model`, `weights`, `data set`, `mask set`, `metric`."""
     name: str
     ready: bool
     note: str
@@ -31,10 +32,16 @@ class Requirement:
 
 
 def requirements() -> Iterator[Requirement]:
-    """Look at everything in turn: machine, models, data sets, mask sets, metrics."""
+    """Look at everything in turn: machine, models, weights that can be fetched, data sets, mask sets, metrics."""
     yield from _machine()
     for ref in model_registry.choose(["all"]):
         yield Requirement("model", ref.name, not ref.reason, ref.reason or ref.card.title)
+    for one in fetching.choose(["all"]):
+        if one.download and not one.download.by_hand:
+            note = (
+                one.download.file if one.here else f"bench models fetch {one.model_id}@{one.tag} ({one.download.url})"
+            )
+            yield Requirement("weights", one.name, one.here, note)
     for name, note in dataset_registry.PLAIN.items():
         yield Requirement("data set", name, ready=True, note=note)
     for name in dataset_registry.entries():
