@@ -68,14 +68,14 @@ def speed(name: str, batches: list[int], device: str) -> Speed:
     (reference,) = model_registry.choose([name])
     model, taken = opening.open_model(reference, device), {}
 
-    def predict(batch: int) -> object:
+    def once(batch: int) -> object:
         images, masks = (tensor.to(device) for tensor in contract.probe(SIZE, count=batch))
         return predict.call(model, images, masks, list(range(batch)) if reference.card.stochastic else None)
 
     with FlopCounterMode(display=False) as counter:
-        predict(1)
+        once(1)
     for batch in batches:
-        taken[batch] = Taken(*(each / batch for each in seconds(partial(predict, batch), device)))
+        taken[batch] = Taken(*(each / batch for each in seconds(partial(once, batch), device)))
     return Speed(name.partition("@")[0], counter.get_total_flops(), taken)
 
 

@@ -4,11 +4,14 @@ import json
 import re
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
+
+from bench.models import sources
 
 DATA = Path(__file__).parent / "data"
 
@@ -82,6 +85,23 @@ def _figures(name: str) -> tuple[dict, dict[str, np.ndarray]]:
     facts = json.loads((DATA / f"parity-{name}.json").read_text())
     path = DATA / f"parity-{name}.npz"
     return facts, dict(np.load(path)) if path.exists() else {}
+
+
+def _slim(name: str, variant: str = "") -> Any:
+    """A model in the size of its starter recipe, where it has one: the code is the same, the widths are not."""
+    member = sources.members()[name]
+    recipes = getattr(sources.load(member), "RECIPES", {})
+    settings = recipes["starter"].settings if "starter" in recipes else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = sources.build(member, variant, **settings)
+    return model.eval() if isinstance(model, torch.nn.Module) else model
+
+
+@pytest.fixture(scope="session")
+def slim():
+    """`slim(name, variant="")`: a model without trained weights, in the size of its starter recipe."""
+    return _slim
 
 
 @pytest.fixture(scope="session")

@@ -29,20 +29,9 @@ every_form = pytest.mark.parametrize(
 every_network = pytest.mark.parametrize(("name", "variant"), LEARNED, ids=map(":".join, LEARNED))
 
 
-def small(name, variant):
-    """The model in the size of its starter recipe, where it has one: the code is the same, the widths are not."""
-    member = sources.members()[name]
-    recipes = getattr(sources.load(member), "RECIPES", {})
-    settings = recipes["starter"].settings if "starter" in recipes else {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = sources.build(member, variant, **settings)
-    return model.eval() if isinstance(model, torch.nn.Module) else model
-
-
 @every_form
-def test_the_model_keeps_the_contract(name, variant):
-    card, model = CARDS[name], small(name, variant)
+def test_the_model_keeps_the_contract(name, variant, slim):
+    card, model = CARDS[name], slim(name, variant)
     multiple = built_multiple(model, card)
     size = math.ceil(max(SIDE_PX, card.minimum_px) / multiple) * multiple
     faults = [f"{f.title}: {f.fault}" for f in contract.check(model, card, size) if f.fault]
@@ -50,9 +39,9 @@ def test_the_model_keeps_the_contract(name, variant):
 
 
 @pytest.mark.parametrize("name", [name for name in dict(LEARNED) if CARDS[name].multiple <= 128])
-def test_the_harness_takes_any_size_and_gives_the_image_back_where_nothing_is_missing(name):
+def test_the_harness_takes_any_size_and_gives_the_image_back_where_nothing_is_missing(name, slim):
     protocol = protocols.load("bench@1")
-    predictor = Predictor(small(name, dict(FORMS)[name]), CARDS[name], protocol, batch=1)
+    predictor = Predictor(slim(name, dict(FORMS)[name]), CARDS[name], protocol, batch=1)
     truth = torch.randint(0, 256, (3, 3, 37, 45), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     masks = torch.zeros(3, 1, 37, 45, dtype=torch.bool)
     masks[1] = True
@@ -88,8 +77,8 @@ def test_an_unknown_variant_is_refused_from_the_card(name):
 
 @pytest.mark.parametrize("name", [name for name in dict(LEARNED) if CARDS[name].multiple <= 128])
 @pytest.mark.parametrize("size", [(1, 1), (5, 40)])
-def test_the_harness_takes_the_smallest_images(name, size):
-    network = small(name, dict(FORMS)[name])
+def test_the_harness_takes_the_smallest_images(name, size, slim):
+    network = slim(name, dict(FORMS)[name])
     images, masks = contract.probe(*size, count=2)
     assert raw(network, CARDS[name], images, masks, [0, 1]).shape == images.shape
 

@@ -1,0 +1,190 @@
+"""The parts of `make gpu`, each in a process of its own; facts as lines of JSON, so that a fault loses only its own.
+
+python perf/device.py speed --device cuda --lines FILE --models pconv,ce
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.models import contract, opening, predict
+from bench.models import registry as model_registry
+
+SIZE_PX = 256
+BATCHES = (1, 8, 32)
+SECONDS = 0.25
+"""Of calls that are measured together, after one that is not."""
+SLOW_S = 2.0
+"""A first call that takes longer is the measurement, and no larger batch is tried."""
+QUICK = {"dgm": "quick", "hr": "quick"}
+"""Searches: their shortest variants stand for them."""
+TRAINING_S = 22.0
+
+
+class Teller:
+    """Writes a line of JSON for each thing that was measured, at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, **facts: Any) -> None:
+        """A line of facts."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(facts) + "\n")
+        print(facts, flush=True)
+
+    @contextmanager
+    def told(self, **what: Any) -> Iterator[dict[str, Any]]:
+        """Facts that the body fills in; a fault in it becomes one of them."""
+        facts = dict(what)
+        try:
+            yield facts
+        except Exception as fault:  # noqa: BLE001  any model may fail in any way; the others go on
+            facts["fault"] = f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:300]}"
+        self(**facts)
+
+
+def forms(names: str) -> list[str]:
+    """Learned models without weights, which change no time."""
+    cards = model_registry.cards()
+    wanted = [name for name, card in cards.items() if card.kind == "learned"] if names == "all" else names.split(",")
+    return [f"{name}:{QUICK[name]}@untrained" if name in QUICK else f"{name}@untrained" for name in wanted]
+
+
+def elapsed(work: Callable[[], object], device: str) -> float:
+    """Seconds of one call: of the first where it is slow, else the mean of many that wait for the device once."""
+    taken = []
+    for least in (0.0, SECONDS):
+        calls, begin = 0, time.perf_counter()
+        while calls == 0 or time.perf_counter() - begin < least:
+            work()
+            calls += 1
+            if device == "cuda" and calls % 8 == 0:
+                torch.cuda.synchronize()  # calls return before they are done; without this they pile up
+        if device == "cuda":
+            torch.cuda.synchronize()
+        taken.append((time.perf_counter() - begin) / calls)
+        if taken[0] > SLOW_S:
+            break
+    return taken[-1]
+
+
+def speed(given: argparse.Namespace, tell: Teller) -> None:
+    """Images a second of every model at batch 1 and at the best of a few, and the most memory that it held."""
+    for name in forms(given.models):
+        with tell.told(model=name.partition("@")[0]) as facts, torch.inference_mode():
+            ref = model_registry.only(name)
+            model = opening.open_model(ref, given.device)
+            facts["parameters"] = sum(part.numel() for part in model.parameters())  # type: ignore[attr-defined]
+            facts["size_px"] = max(predict.padded(model, ref.card, SIZE_PX, SIZE_PX))
+            for batch in BATCHES:
+                facts[str(batch)] = found = of_batch(model, ref.card, facts["size_px"], batch, given.device)
+                if batch / found["images_s"] > SLOW_S:
+                    break
+
+
+def of_batch(model: Any, card: Any, size_px: int, batch: int, device: str) -> dict[str, float]:
+    """Rate and peak memory of one batch size."""
+    images, masks = (tensor.to(device) for tensor in contract.probe(size_px, count=batch))
+    seeds = list(range(batch)) if predict.takes_seeds(model, card) else None
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    taken = elapsed(partial(predict.call, model, images, masks, seeds), device)
+    most = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else 0.0
+    return {"images_s": round(batch / taken, 2), "memory_mib": round(most)}
+
+
+def suite(given: argparse.Namespace, tell: Teller) -> None:
+    """Our metrics against torchmetrics, lpips and pytorch-fid called one after another; drawn weights on both sides."""
+    from perf import metrics
+
+    data = metrics.pictures(64, SIZE_PX, given.device)
+    few = metrics.Pictures(*(part[:8] for part in data))
+    for work in (metrics.ssim_alone, metrics.lpips_alone):
+        with tell.told(comparison=work.__name__) as facts:
+            facts |= {name: round(race.ratio, 2) for name, race in work(few, 3, given.device).items()}
+    with tell.told(comparison="suite") as facts:
+        facts["sentence"] = metrics.whole_suite(data if given.device == "cuda" else few, 3, given.device)
+
+
+def photographs(folder: Path, count: int) -> Path:
+    """So many drawn pictures as PNG files."""
+    from bench import images as pictures
+
+    drawn = np.random.default_rng(0)
+    for index in range(count):
+        coarse = drawn.integers(0, 256, (16, 16, 3)).repeat(16, 0).repeat(16, 1)
+        noisy = (coarse + drawn.integers(-20, 21, (SIZE_PX, SIZE_PX, 3))).clip(0, 255).astype(np.uint8)
+        (folder / f"{index:04}.png").write_bytes(pictures.encode_png(noisy))
+    return folder
+
+
+def training(given: argparse.Namespace, tell: Teller) -> None:
+    """Steps a second of a starter's training, by the clock between the first and the last line of its log."""
+    for name in ("pconv",) if given.models == "all" else given.models.split(",")[:1]:
+        folder = Path(tempfile.mkdtemp())
+        (folder / "photographs").mkdir()
+        root = photographs(folder / "photographs", 64)
+        command = [sys.executable, "-m", "bench", "train", name, "--recipe", "starter", "--dataset", "folder"]
+        command += ["--root", str(root), "--out", str(folder / "out"), "--device", given.device, "--tag", "measured"]
+        with tell.told(training=name, device=given.device) as facts:
+            facts.update(watched([*command, "--workers", "4", "--quiet"], folder / "out" / "log.csv"))
+        shutil.rmtree(folder)
+
+
+def watched(command: list[str], log: Path) -> dict[str, Any]:
+    """Run a training for a while and stop it as Ctrl-C does."""
+    from bench.training.log import rows
+
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    seen: list[tuple[float, int]] = []
+    end = time.monotonic() + TRAINING_S
+    while time.monotonic() < end and process.poll() is None:
+        time.sleep(0.2)
+        step = max((int(row["step"]) for row in rows(log)), default=0) if log.is_file() else 0
+        if step and (not seen or step > seen[-1][1]):
+            seen.append((time.monotonic(), step))
+    process.send_signal(signal.SIGINT)
+    try:
+        said, _ = process.communicate(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said, _ = process.communicate()
+    if len(seen) < 2:
+        raise RuntimeError(f"no two lines in the log; it said: {said.strip()[-250:]}")
+    (begin, first), (last, steps) = seen[0], seen[-1]
+    return {"steps": steps, "steps_s": round((steps - first) / (last - begin), 2)}
+
+
+SECTIONS = {"speed": speed, "suite": suite, "training": training}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("section", choices=SECTIONS)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--models", default="all", help="names with commas, or `all`")
+    parser.add_argument("--lines", type=Path, required=True, help="file to which facts are added")
+    given = parser.parse_args()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    SECTIONS[given.section](given, Teller(given.lines))
+
+
+if __name__ == "__main__":
+    main()
