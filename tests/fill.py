@@ -12,6 +12,7 @@ import torch
 from torch.nn.functional import normalize
 
 from bench.models import sources
+from bench.training import recipe as recipes
 
 DATA = Path(__file__).parent / "data"
 
@@ -88,10 +89,11 @@ def _figures(name: str) -> tuple[dict, dict[str, np.ndarray]]:
 
 
 def _slim(name: str, variant: str = "") -> Any:
-    """A model in the size of its starter recipe, where it has one: the code is the same, the widths are not."""
+    """A model as narrow as its file says for tests, where it has recipes: the code is the same, the widths are not."""
     member = sources.members()[name]
-    recipes = getattr(sources.load(member), "RECIPES", {})
-    settings = recipes["starter"].settings if "starter" in recipes else {}
+    module = sources.load(member)
+    starter = getattr(module, "RECIPES", {}).get("starter")
+    settings = recipes.override(starter, getattr(module, "SMALL", ())).settings if starter else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = sources.build(member, variant, **settings)
@@ -100,7 +102,7 @@ def _slim(name: str, variant: str = "") -> Any:
 
 @pytest.fixture(scope="session")
 def slim():
-    """`slim(name, variant="")`: a model without trained weights, in the size of its starter recipe."""
+    """`slim(name, variant="")`: a model without trained weights, as narrow as its `SMALL` says."""
     return _slim
 
 

@@ -1,5 +1,7 @@
 """Fixtures for the models that ship with the project."""
 
+import copy
+import functools
 from unittest import mock
 
 import pytest
@@ -9,9 +11,14 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from bench.models import sources
 
 
-def _shapes(name, variant):
+@functools.cache
+def _built(name, variant):
     with torch.device("meta"), mock.patch.object(_SpectralNorm, "_power_method"):
         return sources.build(sources.members()[name], variant)
+
+
+def _shapes(name, variant):
+    return copy.deepcopy(_built(name, variant))
 
 
 @pytest.fixture(scope="session")

@@ -134,7 +134,7 @@ def test_nothing_under_the_mask_is_read(variant, picture, small):
         assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(white(image, mask), mask))
 
 
-@pytest.mark.parametrize("options", [{}, {"ensemble": True, "blur": True}])
+@pytest.mark.parametrize("options", [{}, pytest.param({"ensemble": True, "blur": True}, marks=pytest.mark.slow)])
 def test_nothing_under_the_mask_is_read_through_resizing_and_sub_images(options, picture, small):
     image, mask = picture(400, 272)
     network = small("std", **options)

@@ -341,7 +341,10 @@ def counted(shapes):
 
 CARDS = model_registry.cards()
 FORMS = [
-    (name, variant) for name in TABLES for variant in CARDS[name].variants or ("",) if not variant.startswith("sample-")
+    pytest.param(name, variant, marks=[pytest.mark.slow] * (place > 0))
+    for name in TABLES
+    for place, variant in enumerate(CARDS[name].variants or ("",))
+    if not variant.startswith("sample-")
 ]
 
 

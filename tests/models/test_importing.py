@@ -291,7 +291,7 @@ def pair(install, bare_text, tmp_path):
     return tmp_path / "net_A.pth", tmp_path / "net_B.pth"
 
 
-@pytest.mark.parametrize("order", itertools.permutations([0, 1]))
+@pytest.mark.parametrize("order", list(itertools.permutations([0, 1])))
 @pytest.mark.parametrize("renamed", [False, True])
 def test_the_files_of_a_model_come_in_any_order_under_any_name(pair, order, renamed):
     files = [file.rename(file.with_name(f"{place}.pth")) if renamed else file for place, file in enumerate(pair)]

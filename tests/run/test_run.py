@@ -88,13 +88,19 @@ def test_the_interval_holds_the_value(reference):
 
 @pytest.mark.parametrize(
     "means",
-    [Execution(shard=1), Execution(shard=3, workers=1), Execution(batch=1), Execution(batch=5, shard=4, workers=3)],
+    [
+        Execution(shard=1),
+        Execution(batch=5, shard=4, workers=3),
+        pytest.param(Execution(shard=3, workers=1), marks=pytest.mark.slow),
+        pytest.param(Execution(batch=1), marks=pytest.mark.slow),
+    ],
     ids=lambda means: f"shard {means.shard}, batch {means.batch}, workers {means.workers}",
 )
 def test_shards_batches_and_workers_change_no_bit(spec, tmp_path, reference, means):
     assert results(run(spec(), tmp_path / "run", means)) == results(reference)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(spec, tmp_path, monkeypatch):
     asked, means = spec("Interrupting", "Smooth"), Execution(shard=2)
     undisturbed = run(asked, tmp_path / "undisturbed", means)
