@@ -212,7 +212,7 @@ class Training(base.Training):
         soft = soften(1 - masks if self.labels == "paper" else masks)
         terms = {"real": (real - float(self.labels != "code")).square().mean(), "fake": F.mse_loss(fake, soft)}
         if weights["deposit"]:
-            terms["deposit"] = self._fool(fake, masks)
+            terms["deposit"] = self._fool(fake, batch)
         return terms
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
@@ -221,7 +221,7 @@ class Training(base.Training):
         terms = {"reconstruction": losses.l1(output, truth)}
         if weights["adversarial"]:
             fake = self._scores(_composite(output, truth, batch.masks), batch.masks)
-            terms["adversarial"] = self._fool(fake, batch.masks)
+            terms["adversarial"] = self._fool(fake, batch)
         if self.vgg is not None:
             seen, wanted = (self.vgg((images + 1) / 2) for images in (output, truth))
             terms["perceptual"] = losses.perceptual(seen[: len(PERCEPTUAL)], wanted[: len(PERCEPTUAL)])
@@ -237,10 +237,11 @@ class Training(base.Training):
         score = self.players["discriminator"](images)
         return F.interpolate(score, masks.shape[-2:], mode="bilinear", align_corners=True)
 
-    def _fool(self, scores: Tensor, masks: Tensor) -> Tensor:
+    def _fool(self, scores: Tensor, batch: Batch) -> Tensor:
         """The code weighs a mean over the whole map by the mask and divides by the mask's mean, which cancels."""
         error = (scores - 1).square()
-        return (error * masks).mean() / masks.mean() if self.labels == "paper" else error.mean()
+        share = batch.everywhere(batch.masks.mean())
+        return (error * batch.masks).mean() / share if self.labels == "paper" else error.mean()
 
 
 def _composite(output: Tensor, truth: Tensor, masks: Tensor) -> Tensor:

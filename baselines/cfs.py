@@ -324,7 +324,7 @@ class Training(base.Training):
     def colours(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Equation 14 on the raw output; L1 is divided by the share of the hole, as in the code."""
         output, critic = self.paint(batch), self.players["colour_critic"]
-        terms = {"reconstruction": losses.l1(output, batch.images) / batch.masks.mean()}
+        terms = {"reconstruction": losses.l1(output, batch.images) / batch.everywhere(batch.masks.mean())}
         if weights["adversarial"] or weights["matching"]:
             score, seen = critic(output)
             _, wanted = critic(batch.images)

@@ -255,7 +255,7 @@ class Training(base.Training):
         known = 1 - batch.masks
         terms = {
             "window": (self._views(error, batch.masks)[1] * self.discount).mean(),
-            "known": (error * known).mean() / known.mean(),
+            "known": (error * known).mean() / batch.everywhere(known.mean()),
         }
         if weights["adversarial"]:
             views = self._views(refined * batch.masks + truth * known, batch.masks)

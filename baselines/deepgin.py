@@ -382,7 +382,7 @@ class Training(base.Training):
 
 def turned(batch: Batch) -> Batch:
     """With the axes swapped, as `predict` shows images; the recipe's turns and flips make all eight views alike."""
-    return Batch(batch.images.mT, batch.masks.mT)
+    return dataclasses.replace(batch, images=batch.images.mT, masks=batch.masks.mT)
 
 
 def distances(outputs: tuple[Tensor, Tensor | None, Tensor], batch: Batch) -> dict[str, Tensor]:

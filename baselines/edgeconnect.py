@@ -214,7 +214,7 @@ class Training(base.Training):
         return self.model[0].paint(batch.images, edges, batch.masks)
 
     def _colour_terms(self, batch: Batch, output: Tensor, weights: dict[str, float]) -> dict[str, Tensor]:
-        terms = {"reconstruction": losses.l1(output, batch.images) / batch.masks.mean()}
+        terms = {"reconstruction": losses.l1(output, batch.images) / batch.everywhere(batch.masks.mean())}
         if weights["adversarial"]:
             terms["adversarial"] = ORIGINAL.fool(self.players["colour_critic"](output)[0])
         if self.vgg is not None and weights["perceptual"]:

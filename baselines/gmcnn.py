@@ -276,10 +276,11 @@ class Training(base.Training):
         """Confidence-driven L1 in the hole, L1 on the known part, and in fine-tuning ID-MRF and adversarial terms."""
         truth, output = self(batch)
         holes, error = batch.masks, (output - truth).abs()
+        share = batch.everywhere(holes.mean())
         driven = error * confidence(holes, paper=self.paper)
         terms = {
-            "confidence": self._view("window", driven, holes).mean() if self.paper else driven.mean() / holes.mean(),
-            "known": (error * (1 - holes)).mean() / (1 - holes).mean(),
+            "confidence": self._view("window", driven, holes).mean() if self.paper else driven.mean() / share,
+            "known": (error * (1 - holes)).mean() / (1 - share),
         }
         fake = output * holes + truth * (1 - holes)
         if weights["adversarial"]:
@@ -287,7 +288,8 @@ class Training(base.Training):
             terms["adversarial"] = -torch.stack([score.mean() for score in scores]).sum()
         if weights["mrf"] and self.vgg is not None:
             shown = output if self.paper else fake
-            terms["mrf"] = self._texture(*(self._view("window", part, holes) for part in (shown, truth)))
+            texture = self._texture(*(self._view("window", part, holes) for part in (shown, truth)))
+            terms["mrf"] = texture if self.paper else texture * batch.processes
         return terms
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:

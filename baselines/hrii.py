@@ -168,7 +168,7 @@ class Training(base.Training):
         The mean is over the pixels of all holes of the batch.
         """
         truth, coarse, refined, sure = self(batch)
-        holes, area = batch.masks, batch.masks.sum().clamp(min=1)
+        holes, area = batch.masks, batch.everywhere(batch.masks.sum()).clamp(min=1)
         error = (refined.detach() - truth).abs().mean(1, keepdim=True)
         terms = {
             "coarse": F.l1_loss(coarse, truth),

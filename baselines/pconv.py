@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -179,8 +180,9 @@ class Training(base.Training):
         truth = network.encode(batch.images)
         output, _ = network(truth * (1 - holes), 1 - holes)
         filled = output * holes + truth * (1 - holes)
-        distance = losses.l1_of_area if self.options["of_area"] else losses.l1
-        variation = variation_of_area if self.options["of_area"] else losses.hole_variation
+        of_area, everywhere = self.options["of_area"], batch.everywhere
+        distance = partial(losses.l1_of_area, everywhere=everywhere) if of_area else losses.l1
+        variation = partial(variation_of_area, everywhere=everywhere) if of_area else losses.hole_variation
         terms = {
             "valid": distance(output, truth, 1 - holes),
             "hole": distance(output, truth, holes),
@@ -198,10 +200,10 @@ class Training(base.Training):
         return self.vgg(pictures.flip(1) if self.options["vgg_sees_bgr"] else pictures)
 
 
-def variation_of_area(images: Tensor, holes: Tensor) -> Tensor:
+def variation_of_area(images: Tensor, holes: Tensor, everywhere: losses.Everywhere) -> Tensor:
     """Mean difference of neighbours whose first pixel is missing, vertical plus horizontal (mmagic's MaskedTVLoss)."""
-    down = losses.l1_of_area(images[:, :, 1:], images[:, :, :-1], holes[:, :, :-1])
-    return down + losses.l1_of_area(images[..., 1:], images[..., :-1], holes[..., :-1])
+    down = losses.l1_of_area(images[:, :, 1:], images[:, :, :-1], holes[:, :, :-1], everywhere)
+    return down + losses.l1_of_area(images[..., 1:], images[..., :-1], holes[..., :-1], everywhere)
 
 
 PAPER = Recipe(

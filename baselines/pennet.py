@@ -206,8 +206,8 @@ class Training(base.Training):
         truth, output, joined = self(batch)
         holes, known = batch.masks, 1 - batch.masks
         terms = {
-            "hole": losses.l1(output, truth, holes) / holes.mean().clamp(min=1e-8),
-            "valid": losses.l1(output, truth, known) / known.mean().clamp(min=1e-8),
+            "hole": losses.l1(output, truth, holes) / batch.everywhere(holes.mean()).clamp(min=1e-8),
+            "valid": losses.l1(output, truth, known) / batch.everywhere(known.mean()).clamp(min=1e-8),
         }
         if weights["pyramid"]:
             images = self.players["generator"].pyramid(joined)

@@ -218,7 +218,7 @@ class Training(base.Training):
         chances = self.model[0].parse(encode(batch.images * (1 - batch.masks)), batch.masks)
         known = 1 - batch.masks
         wrong = F.cross_entropy(chances, self.labels(batch), reduction="none")[:, None]
-        return {"parsing": (wrong * known).sum() / known.sum().clamp(min=1)}
+        return {"parsing": (wrong * known).sum() / batch.everywhere(known.sum()).clamp(min=1)}
 
     def segmentation(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """The critic's terms, and where it is asked for the cross-entropy over the whole image."""

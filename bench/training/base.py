@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+
+
+def _itself(value: torch.Tensor) -> torch.Tensor:
+    return value
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,12 @@ class Batch:
     """The truth: float32 [B, 3, H, W], RGB in 0..1. Whatever is shown to a network is masked by the training itself."""
     masks: torch.Tensor
     """float32 [B, 1, H, W], 1 = missing."""
+    processes: int = 1
+    """So many processes share the batch, each with as many images; their gradients are averaged. A term that is a sum
+    over the batch is multiplied by it."""
+    everywhere: Callable[[torch.Tensor], torch.Tensor] = _itself
+    """Mean of a value over the processes, without gradient. What a term divides by, where that depends on the images
+    (`everywhere(masks.mean())`), must be the whole batch's, or N processes would not learn what one does."""
 
 
 class Training(nn.Module):

@@ -69,7 +69,11 @@ class Loop:
         self.fresh += samples.digests
         device = self.fabric.device
         images, masks = (item.to(device, non_blocking=True) for item in (samples.images, samples.masks))
-        return Batch(images.float() / 255, masks.float())
+        return Batch(images.float() / 255, masks.float(), self.fabric.world_size, self._everywhere)
+
+    @torch.no_grad()
+    def _everywhere(self, value: torch.Tensor) -> torch.Tensor:
+        return self.fabric.all_reduce(value.clone(), reduce_op="mean")  # type: ignore[return-value]
 
     def should_stop(self, stop: list[bool]) -> bool:
         """Whether any process was asked to stop (`stop` is not empty); where saving is due, all save."""

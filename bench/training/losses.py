@@ -6,13 +6,14 @@ a scalar.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 Features = Sequence[Tensor]
+Everywhere = Callable[[Tensor], Tensor]
 
 
 def l1(output: Tensor, truth: Tensor, region: Tensor | None = None) -> Tensor:
@@ -25,13 +26,13 @@ def l1(output: Tensor, truth: Tensor, region: Tensor | None = None) -> Tensor:
     return (difference if region is None else difference * region).mean()
 
 
-def l1_of_area(output: Tensor, truth: Tensor, region: Tensor) -> Tensor:
+def l1_of_area(output: Tensor, truth: Tensor, region: Tensor, everywhere: Everywhere) -> Tensor:
     """Sum of |output - truth| in the region over the number of elements in it, over the whole batch.
 
-    MMagic's masked L1 (`reduction='mean'`, commit 0a560bb); 0 for an empty region.
+    MMagic's masked L1 (`reduction='mean'`, commit 0a560bb); 0 for an empty region. `everywhere`: that of the `Batch`.
     """
     difference = (output - truth).abs() * region
-    return difference.sum() / region.expand_as(difference).sum().clamp(min=1e-8)
+    return difference.sum() / everywhere(region.expand_as(difference).sum()).clamp(min=1e-8)
 
 
 def hole_variation(images: Tensor, masks: Tensor) -> Tensor:
