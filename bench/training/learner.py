@@ -27,7 +27,7 @@ class Learner:
         self.model, self.training, self.recipe, self.fabric = model, training, recipe, fabric
         self.players = training.players
         self.average = copy.deepcopy(model).requires_grad_(False).eval() if recipe.ema else None
-        # On a CPU a step takes 0.7 of the time so; of a batch of one torch 2.15 gives wrong gradients of instance norms.
+        # On a CPU a step takes 0.7 of the time so; with one image torch 2.15 gives wrong gradients of instance norms.
         channels_last = fabric.device.type == "cpu" and recipe.batch > fabric.world_size
         for module in filter(None, (model, training, self.average)):
             fabric.to_device(module)

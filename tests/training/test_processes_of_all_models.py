@@ -38,7 +38,7 @@ for name in names:
     recipe = recipes.override(module.RECIPES["starter"], module.SMALL)
     recipe = recipes.shorten(recipes.without(recipe, recipe.features), len(recipe.stages))
     recipe = dataclasses.replace(recipe, batch=4)
-    recipe = recipes.without(recipe, {"penalty", "gradient_penalty"} & set(recipe.weights))  # it draws points between images
+    recipe = recipes.without(recipe, {"penalty", "gradient_penalty"} & set(recipe.weights))  # drawn
     demo, folder = dataset_registry.open_dataset("demo"), out / f"{name}-{devices}"
     folder.mkdir(exist_ok=True)
     job = TrainingJob(name, module, "starter", recipe, demo, folder, workers=0)
