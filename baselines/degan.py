@@ -65,6 +65,7 @@ CARD = ModelCard(
         "sampled": "Codes are drawn, as in the authors' test; the image's seed decides.",
         "mean": "The middle of both distributions: the same for every seed.",
     },
+    same_weights=("mean",),
     parameters={"sampled": 46_983_171, "mean": 46_983_171},
     checkpoints={
         "celeba-hq": "DE_GAN.h5, linked from the authors' README (Baidu, code 4ini); Keras, all networks in one"

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from baselines.layers.resizing import resized
 from baselines.layers.same import SameConv2d
+from bench import progress
 from bench.training import base, initialise
 from bench.training.adversarial import ORIGINAL
 from bench.training.base import Batch
@@ -53,6 +54,8 @@ CARD = ModelCard(
         "bamos": "the popular re-implementation: 1,000 steps of Adam, all known pixels alike, pasted",
         "quick": "as paper, 60 steps: a look, no measurement",
     },
+    same_weights=("code", "bamos", "quick"),
+    settings={"steps": {"paper": 1500, "code": 3000, "bamos": 1000, "quick": 60}},
     parameters={"paper": 9_451_908, "code": 9_451_908, "bamos": 9_451_908, "quick": 9_451_908},
     checkpoints={
         "celeba": "dcgan-100.pb of the authors (Dropbox, README), or DCGAN.model-60502 of bamos's repository: save its "
@@ -182,11 +185,13 @@ class DGM(nn.Module):
             "adam": lambda: torch.optim.Adam([z], 0.01),
             "momentum": lambda: torch.optim.SGD([z], 3e-4, momentum=0.9, nesterov=True),
         }[self.search.optimizer]()
-        for _ in range(self.search.steps):
-            (z.grad,) = torch.autograd.grad(self.cost(z, known, importance).sum(), z)
-            optimizer.step()
-            with torch.no_grad():
-                z.clamp_(-1, 1)
+        with progress.inside("DGM", self.search.steps) as step:
+            for _ in range(self.search.steps):
+                (z.grad,) = torch.autograd.grad(self.cost(z, known, importance).sum(), z)
+                optimizer.step()
+                with torch.no_grad():
+                    z.clamp_(-1, 1)
+                step()
         return z.detach()
 
     def cost(self, z: Tensor, known: Tensor, importance: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ from torch.nn import functional as F
 
 from baselines import ce
 from baselines.layers.resizing import resized
+from bench import progress
+from bench.errors import BadInput
 from bench.training import features
 from bench.types import ModelCard
 
@@ -47,6 +49,11 @@ CARD = ModelCard(
         "centre": "the authors' content network, which fills the central square alone",
         "quick": "as random, 8 iterations at each of two sizes: a look, no measurement",
     },
+    same_weights=("quick",),
+    settings={
+        "iterations": {"random": 100, "centre": 100, "quick": 8},
+        "sizes": {"random": 3, "centre": 3, "quick": 2},
+    },
     parameters={"random": 71_196_259, "centre": 71_130_531, "quick": 71_196_259},
     checkpoints={
         "imagenet": "imagenet_inpaintCenter.t7 (README's Google Drive folder): the content network, variant centre",
@@ -54,6 +61,8 @@ CARD = ModelCard(
 )
 
 CONTENT, TEXTURE, TV = 20.0, 1e-4, 1e-4
+SMALLEST_PX = 24
+"""Side of the smallest picture of the pyramid that the networks can look at."""
 HISTORY = 25
 """Of L-BFGS, as in the code: no line search, a first step of min(1, 1 / sum |g|), then steps of 1."""
 TURNS = tuple((turn * math.pi / 24, scale) for turn in (-1, 0, 1) for scale in (1 / 1.05, 1.0, 1.05))
@@ -99,10 +108,16 @@ class HR(nn.Module):
         if not hole.any() or hole.all():
             return start
         picture, size = start, image.shape[2:]
-        for level in reversed(range(self.plan.sizes)):
-            height, width = (side >> level for side in size)
-            source, missing = resized(start, height, width), resized(hole, height, width)
-            picture = synthesise(self._look, resized(picture, height, width), source, missing, self.plan.iterations)
+        if min(size) >> (self.plan.sizes - 1) < SMALLEST_PX:
+            raise BadInput(
+                f"HR with {self.plan.sizes} sizes needs images of {SMALLEST_PX << (self.plan.sizes - 1)} px."
+            )
+        with progress.inside("HR", self.plan.sizes * self.plan.iterations) as step:
+            for level in reversed(range(self.plan.sizes)):
+                height, width = (side >> level for side in size)
+                source, missing = resized(start, height, width), resized(hole, height, width)
+                picture = resized(picture, height, width)
+                picture = synthesise(self._look, picture, source, missing, self.plan.iterations, step)
         return picture.clamp(0, 1)
 
     def _look(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,10 +134,13 @@ class HR(nn.Module):
         return features.load("vgg19-imagenet", ("relu4_1", "relu4_2"))
 
 
-def synthesise(look: Look, picture: Tensor, source: Tensor, hole: Tensor, iterations: int) -> Tensor:
+def synthesise(
+    look: Look, picture: Tensor, source: Tensor, hole: Tensor, iterations: int, step: Callable[[], None] = lambda: None
+) -> Tensor:
     """One level of the pyramid: pixels move so that their patches are patches of the source, content stays.
 
-    picture, source [1, 3, H, W] in 0..1, hole [1, 1, H, W]. Nearest patches are looked for once, at the start.
+    picture, source [1, 3, H, W] in 0..1, hole [1, 1, H, W]; `step` is called at every look. Nearest patches are looked
+    for once, at the start.
     """
     with torch.no_grad():
         patches, content = look(picture)
@@ -132,6 +150,7 @@ def synthesise(look: Look, picture: Tensor, source: Tensor, hole: Tensor, iterat
     optimizer.param_groups[0].update(tolerance_grad=0.0, tolerance_change=0.0)
 
     def cost() -> Tensor:
+        step()
         seen, kept = look(pixels)
         loss = CONTENT * F.mse_loss(kept, content) + TEXTURE * 0.5 * (seen - target).square().sum()
         loss = loss + TV * variation(pixels)
@@ -198,14 +217,15 @@ def model(
     bias: bool = True,
     texture: str = "vgg19",
     iterations: int = 0,
+    sizes: int = 0,
 ) -> HR:
-    """Build without weights. `texture`: `vgg19`, or `own` for the content network's encoder; `iterations` bounds each
+    """Build without weights. `texture`: `vgg19`, or `own` for the content network's encoder.
 
-    level, 0 for the variant's own number.
+    `iterations` bounds each of the `sizes` of the pyramid; 0 for the variant's own number of either.
     """
     content = ce.model("centre" if variant == "centre" else "random", width, bottleneck, bias)
-    plan = PLANS[variant]
-    return HR(content, dataclasses.replace(plan, iterations=iterations) if iterations else plan, texture)
+    own = PLANS[variant]
+    return HR(content, Plan(iterations or own.iterations, sizes or own.sizes), texture)
 
 
 def convert(checkpoint: dict, tag: str) -> dict[str, Tensor]:

@@ -49,6 +49,8 @@ CARD = ModelCard(
         "guided": "four rounds at half the size, then texture copied from the known part of the whole image",
         "quick": "as plain, one round",
     },
+    same_weights=("guided", "quick"),
+    settings={"rounds": {"plain": 4, "guided": 4, "quick": 1}},
     parameters={"plain": 4_701_235, "guided": 4_701_235, "quick": 4_701_235},
 )
 
@@ -141,9 +143,9 @@ def _copied(small: Tensor, image: Tensor, hole: Tensor, doubled: Tensor) -> Tens
     return F.fold(filled[None], size, 4, padding=1, stride=2) / count
 
 
-def model(variant: str = "plain", *, width: int = 24) -> HRII:
-    """Build without weights."""
-    return HRII(width, ROUNDS[variant], guided=variant == "guided")
+def model(variant: str = "plain", *, width: int = 24, rounds: int = 0) -> HRII:
+    """Build without weights; `rounds`: 0 for the variant's own number."""
+    return HRII(width, rounds or ROUNDS[variant], guided=variant == "guided")
 
 
 class Training(base.Training):

@@ -53,6 +53,7 @@ CARD = ModelCard(
         "sample-5": "The fifth.",
         "mean": "The middle of the distribution: the same for every seed.",
     },
+    same_weights=("sample-2", "sample-3", "sample-4", "sample-5", "mean"),
     parameters={
         "sampled": 5_978_240,
         "sample-2": 5_978_240,

@@ -17,6 +17,7 @@ from bench.masks import frozen, ratio
 from bench.metrics import registry as metric_registry
 from bench.models import contract, opening, predict
 from bench.models import registry as model_registry
+from bench.models import settings as model_settings
 from bench.models.predict import Predictor
 from bench.protocols import registry as protocols
 from bench.run.models import choose_device
@@ -50,13 +51,14 @@ class Loaded:
         return predict.raw(self.model, self.card, images, masks, seeds or range(len(images)))
 
 
-def load_model(name: str, device: torch.device | str = "cpu") -> Loaded:
+def load_model(name: str, device: torch.device | str = "cpu", **settings: Any) -> Loaded:
     """Open one model by its name (`telea`, `pconv@starter`, `path/to/file.py:Class`), with weights, for inference.
 
-    device: as `--device` takes it, `auto` too. Raises `UnknownName`, `BadInput` for a device that is not here, or
-    `Unavailable` with what to type where its weights are missing.
+    device: as `--device` takes it, `auto` too. settings: of its `predict`, as the card names them (`steps=200`). Raises
+    `UnknownName`, `BadInput` for a device that is not here or a value of another type, or `Unavailable` with what to
+    type where its weights are missing.
     """
-    ref = model_registry.only(name)
+    (ref,) = model_settings.apply([model_registry.only(name)], [f"{key}={value}" for key, value in settings.items()])
     place = choose_device(device) if isinstance(device, str) else device
     return Loaded(opening.open_model(ref, place), ref.card)
 

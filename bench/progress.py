@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 
 quiet = False
 """Set by `--quiet`: nothing is shown."""
@@ -24,6 +25,9 @@ class Ticker:
         if not quiet:
             print(text, file=sys.stderr, flush=True)
 
+    def show(self, text: str) -> None:
+        """What is under way within a step; "" when it is done."""
+
 
 class _Lines(Ticker):
     def __init__(self, title: str, total: float, done: float) -> None:
@@ -38,6 +42,12 @@ class _Lines(Ticker):
             left = (now - self.start) / max(self.done - self.before, 1e-9) * (self.total - self.done)
             self.say(f"{self.title}: {self.done:g} of {self.total:g}, about {duration(left)} left")
 
+    def show(self, text: str) -> None:
+        now = time.monotonic()
+        if text and now - self.last >= LINE_EVERY_S:
+            self.last = now
+            self.say(f"{self.title}: {text}")
+
 
 @contextmanager
 def track(title: str, total: float, done: float = 0) -> Iterator[Ticker]:
@@ -45,13 +55,42 @@ def track(title: str, total: float, done: float = 0) -> Iterator[Ticker]:
 
     `done` of them lie behind already and say nothing about the speed of the others.
     """
-    if quiet:
-        yield Ticker()
-    elif not sys.stderr.isatty():
-        yield _Lines(title, total, done)
-    else:
-        with _bar(title, total, done) as ticker:
+    with _ticker(title, total, done) as ticker:
+        token = _current.set(ticker)
+        try:
             yield ticker
+        finally:
+            _current.reset(token)
+
+
+_current: ContextVar[Ticker | None] = ContextVar("ticker", default=None)
+SHOWN_EVERY_S = 0.5
+
+
+@contextmanager
+def inside(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """What an iterative model tells from inside `predict`: yields what to call after each of `total` steps.
+
+    Shown beside the progress of the work around it; nothing where there is none.
+    """
+    ticker = _current.get() or Ticker()
+    done, shown = 0, time.monotonic()
+
+    def step() -> None:
+        nonlocal done, shown
+        done, now = done + 1, time.monotonic()
+        if now - shown >= SHOWN_EVERY_S:
+            shown = now
+            ticker.show(f"{title}, step {min(done, total):,} of {total:,}")
+
+    yield step
+    ticker.show("")
+
+
+def _ticker(title: str, total: float, done: float) -> AbstractContextManager[Ticker]:
+    if quiet:
+        return nullcontext(Ticker())
+    return _bar(title, total, done) if sys.stderr.isatty() else nullcontext(_Lines(title, total, done))
 
 
 @contextmanager
@@ -82,6 +121,9 @@ def _bar(title: str, total: float, done: float) -> Iterator[Ticker]:
 
             def say(self, text: str) -> None:
                 progress.console.print(text, highlight=False, markup=False)
+
+            def show(self, text: str) -> None:
+                progress.update(task, description=": ".join(filter(None, (title, text))))
 
         yield Bar()
 

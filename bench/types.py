@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, order=True)
@@ -97,6 +97,12 @@ class ModelCard:
     """Names that papers' tables use for it; accepted wherever a model is named."""
     variants: dict[str, str] = field(default_factory=dict)
     """Name -> one sentence; the first is the default. Empty: one form only."""
+    same_weights: tuple[str, ...] = ()
+    """Variants that are the default's network used in another way: weights of one are weights of all."""
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Arguments of `model()` that a user may set for prediction (`--set`): name -> variant -> its own value (variant ""
+
+    where there are none). Whole numbers are 1 or more."""
     parameters: dict[str, int] = field(default_factory=dict)
     """Number of parameters used at test time, by variant (`""` where there are none); a test measures them."""
     checkpoints: dict[str, str] = field(default_factory=dict)
@@ -239,6 +245,8 @@ class RunSpec:
     """How many images of each cell are kept as pictures for the report."""
     keep_vectors: int = 10_000
     """Of how many images feature vectors are kept; of more, moments stand for the others in metrics of whole sets."""
+    set: tuple[str, ...] = ()
+    """Settings of models' `predict`, as `MODEL.SETTING=VALUE`."""
 
 
 @dataclass(frozen=True)

@@ -32,3 +32,18 @@ def test_lines_come_no_more_often_than_every_ten_seconds(clock, capsys):
             clock[0] = float(second)
             ticker.advance()
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_an_iterative_model_tells_its_steps_within_the_work_around_it(clock, capsys):
+    with progress.track("work", 2), progress.inside("DGM", 1500) as step:
+        for second in range(30):
+            clock[0] = float(second)
+            step()
+    assert capsys.readouterr().err.splitlines() == ["work: DGM, step 11 of 1,500", "work: DGM, step 21 of 1,500"]
+
+
+def test_without_work_around_it_an_iterative_model_is_silent(clock, capsys):
+    with progress.inside("DGM", 3) as step:
+        clock[0] = 100.0
+        step()
+    assert not capsys.readouterr().err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,6 +51,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table.")]
 Root = Annotated[Path | None, typer.Option(help="Where the data set lies.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 Split = Annotated[str | None, typer.Option(help="A split, an official folder name, or a .txt list of ids.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="MODEL.SETTING=VALUE, as `bench models show MODEL` lists them; may be repeated."),
+]
 SummaryJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 TextFile = Annotated[Path | None, typer.Option(help="Write to this file instead of printing.")]
 
@@ -68,6 +72,7 @@ def run_spec(
     limit: int | None,
     keep_images: int | None,
     keep_vectors: int | None = None,
+    settings: Sequence[str] | None = None,
 ) -> RunSpec:
     """Options that were typed win over the fields that a file has given, these over the defaults of `RunSpec`.
 
@@ -85,6 +90,7 @@ def run_spec(
         "limit": limit,
         "keep_images": keep_images,
         "keep_vectors": keep_vectors,
+        "set": tuple(settings) if settings else None,
     }
     return RunSpec(**{**given, **{name: value for name, value in typed.items() if value is not None}})
 

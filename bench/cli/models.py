@@ -102,6 +102,9 @@ def _sheet(ref: ModelRef, records: dict[str, dict[str, Any]]) -> list[str]:
     lines = [f"{key:12} {value}" for key, value in fields.items() if value]
     for variant, count in card.parameters.items():
         lines.append(f"{'parameters':12} {count:,}" + (f"  :{variant}  {card.variants[variant]}" if variant else ""))
+    for setting, values in card.settings.items():
+        own = ", ".join(f":{variant} {value}" if variant else str(value) for variant, value in values.items())
+        lines.append(f"{'setting':12} {setting}, by itself {own}; bench run --set {ref.id}.{setting}=VALUE")
     for tag, known in records.items():
         made = known.get("source") or known.get("recipe", {}).get("name", "")
         lines.append(f"{'weights here':12} {ref.id}@{tag}  {known['kind']}, {made}, sha256 {known['sha256'][:12]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -50,15 +51,22 @@ def fold_parametrizations(model: torch.nn.Module) -> torch.nn.Module:
 
 def _from_contract(ref: ModelRef) -> Any:
     if ref.file is None:
-        return sources.build(ref.member, ref.variant)
+        return sources.build(ref.member, ref.variant, **ref.settings)
     if not ref.file.with_suffix(".json").is_file():
-        model = sources.build(ref.member, ref.variant)
+        model = sources.build(ref.member, ref.variant, **ref.settings)
         checkpoints.fit(model, ref.file, ref.name)
         return model
     state, known = weights.read(ref.file)
-    model = sources.build(ref.member, ref.variant, **known.get("settings", {}))
+    model = sources.build(ref.member, ref.variant, **_built_with(ref, known), **ref.settings)
     weights.apply(model, state, ref.file, ref.name)
     return model
+
+
+def _built_with(ref: ModelRef, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a record of weights, less those that the user sets, or that are the own of another variant."""
+    own = known.get("variant") or next(iter(ref.card.variants), "")
+    left_out = {*ref.settings, *(ref.card.settings if ref.variant != own else ())}
+    return {name: value for name, value in known.get("settings", {}).items() if name not in left_out}
 
 
 def _from_plugin(ref: ModelRef) -> Any:

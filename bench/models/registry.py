@@ -10,10 +10,10 @@ import fnmatch
 import functools
 import os
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench import digest
 from bench.errors import BadInput, UnknownName
@@ -48,6 +48,8 @@ class ModelRef:
     """What is called in the model's file."""
     pictures: predictions.Folder | None = None
     """Predictions that stand in for the model."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What a user has set of the card's `settings`."""
     reason: str = ""
     """Why the model cannot run here and what to do; empty when it can."""
 
@@ -99,7 +101,7 @@ def untrained(ref: ModelRef) -> ModelRef:
 
 
 def weights_digest(ref: ModelRef) -> str:
-    """SHA-256 over all that decides a model's numbers: its weights (or none), card version, sources and libraries."""
+    """SHA-256 over all that decides a model's numbers: weights, settings, card version, sources, libraries."""
     if ref.pictures:
         return ref.pictures.digest()
     settings = {
@@ -107,6 +109,7 @@ def weights_digest(ref: ModelRef) -> str:
         "version": ref.card.version,
         "weights": _file_digest(ref.file) if ref.file else ref.weights,
         "attribute": ref.attribute,
+        **({"settings": dict(ref.settings)} if ref.settings else {}),
         **sources.fingerprint(ref.member),
     }
     return digest.of_settings(settings)
@@ -211,7 +214,9 @@ def _pick(model_id: str, card: ModelCard, variant: str, tag: str) -> tuple[str, 
         records = {name: weights.record(path) for name, path in at_hand.items()}
     except BadInput as fault:  # which weights are meant cannot be known; other models run
         return tag, None, str(fault)
-    fitting = {name: known for name, known in records.items() if (known.get("variant") or _default(card)) == variant}
+    alike = (_default(card), *card.same_weights)
+    forms = alike if variant in alike else (variant,)
+    fitting = {name: known for name, known in records.items() if (known.get("variant") or _default(card)) in forms}
     for kind in [tag] if tag else KINDS:
         meant = [name for name, known in fitting.items() if known.get("kind") == kind]
         if len(meant) == 1:

@@ -53,8 +53,11 @@ def card_remark(card: ModelCard) -> str:
 
 
 def card_fault(card: ModelCard) -> str | None:
-    """Whether the parameters that a card counts are those of its variants."""
+    """Whether the parameters and settings of a card are those of its variants."""
     forms = set(card.variants or ("",))
+    for setting, values in card.settings.items():
+        if set(values) != forms:
+            return f"the card's setting {setting} has values for {sorted(values)}, but the variants are {sorted(forms)}"
     if card.parameters and set(card.parameters) != forms:
         return f"the card counts parameters for {sorted(card.parameters)}, but the variants are {sorted(forms)}"
     return None

@@ -70,6 +70,9 @@ def origin(run: Run) -> Iterator[str]:
     for name, model in made.models.items():
         if model.contaminated:
             yield f"† {name}: {model.reason or 'its weights have seen this data set in training'}."
+    for name, model in made.models.items():
+        if model.settings:
+            yield f"{name} with {', '.join(f'{key}={value}' for key, value in model.settings.items())}."
     yield f"Made by {made.command} on {made.device}."
     absent = {name for name, model in made.models.items() if model.reason}
     digests = {name: digest for name, digest in made.digests.items() if name not in absent}

@@ -200,6 +200,6 @@ def describe(
 def _model_record(ref: ModelRef, measured: dict[str, Any]) -> ModelRecord:
     return ModelRecord(
         **{"title": ref.card.title, "kind": ref.card.kind, "weights": ref.weights, "digest": ref.digest}
-        | {"reason": ref.reason}
+        | {"settings": dict(ref.settings) or None, "reason": ref.reason}
         | measured
     )

@@ -13,6 +13,7 @@ from bench.errors import BadInput, BenchError
 from bench.masks import frozen, ratio
 from bench.metrics import registry as metric_registry
 from bench.models import registry as model_registry
+from bench.models import settings as model_settings
 from bench.models.registry import ModelRef
 from bench.protocols import registry as protocols
 from bench.runfolder.record import DatasetSettings, MaskSetRecord, Settings, model_key
@@ -88,7 +89,7 @@ def from_file(path: Path) -> dict[str, Any]:
     Raises `BadInput` naming file, line and field.
     """
     document = documents.from_toml(path, "the run file")
-    spec = document.into(RunSpec, names=("models", "masks", "metrics"), joined=("buckets",))
+    spec = document.into(RunSpec, names=("models", "masks", "metrics", "set"), joined=("buckets",))
     for name, least in (("limit", 1), ("keep_images", 0), ("keep_vectors", 2)):
         if name in document.data and getattr(spec, name) < least:
             raise document.fault(f"must be {least} or more", name)
@@ -110,7 +111,7 @@ def resolve(spec: RunSpec) -> Job:
             return None
 
     protocol = attempt(protocols.runnable, spec.protocol)
-    models = attempt(model_registry.choose, spec.models)
+    models = attempt(lambda: model_settings.apply(model_registry.choose(spec.models), spec.set))
     metrics = attempt(metric_registry.choose, spec.metrics or (protocol.metrics if protocol else ()))
     buckets = attempt(ratio.buckets, spec.buckets or (protocol.buckets if protocol else "deciles"))
     size = protocol.preparation.size_px if protocol else None

@@ -66,6 +66,8 @@ class ModelRecord:
     """Tag of its weights."""
     digest: str = ""
     """Of its weights, source and libraries; empty where it could not run."""
+    settings: dict[str, Any] | None = None
+    """What was set of its `predict`; None: nothing."""
     reason: str = ""
     """Why it could not run here, or how it is contaminated."""
     contaminated: bool = False

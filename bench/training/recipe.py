@@ -18,12 +18,12 @@ name or an unambiguous end of it: `--set optimizers.generator.lr=1e-4 --set batc
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench import settings
 from bench.errors import BadInput, UnknownName
 
 
@@ -168,37 +168,11 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     that several names share, or a value of another type; `UnknownName` with the nearest names for anything else.
     """
     for assignment in assignments:
-        key, sign, text = assignment.partition("=")
-        if not sign:
-            raise BadInput(f"--set {assignment}: write it as key=value.")
-        path = _resolve(recipe, key.strip())
-        recipe = _replace(recipe, path.split("."), _read(text.strip(), keys(recipe)[path], path))
+        key, text = settings.split(assignment)
+        known = keys(recipe)
+        path = settings.resolve(key, list(known), "bench train MODEL --plan")
+        recipe = _replace(recipe, path.split("."), settings.read(text, known[path], path))
     return recipe
-
-
-def _resolve(recipe: Recipe, key: str) -> str:
-    known = keys(recipe)
-    hits = [key] if key in known else [path for path in known if path.endswith(f".{key}")]
-    if len(hits) > 1:
-        raise BadInput(f"--set {key}: {len(hits)} settings end like this. Which one: {', '.join(hits)}?")
-    if not hits:
-        ends = {path.rsplit(".", 1)[-1] for path in known}
-        raise UnknownName("setting", [key], [*known, *ends], "bench train MODEL --plan")
-    return hits[0]
-
-
-def _read(text: str, old: Any, path: str) -> Any:
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = text
-    if isinstance(old, float) and type(value) is int:
-        value = float(value)
-    if isinstance(old, tuple) and not isinstance(value, tuple):
-        value = tuple(value) if isinstance(value, list) else (value,)
-    if old is not None and type(value) is not type(old):
-        raise BadInput(f"--set {path}: '{text}' is not of the kind of its present value, {old!r}.")
-    return value
 
 
 def _replace(node: Any, path: list[str], value: Any) -> Any:

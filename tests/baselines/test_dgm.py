@@ -175,3 +175,7 @@ def test_the_critic_is_told_what_is_real():
     for player in ("discriminator", "generator"):
         sum(getattr(taught, player)(batch, recipe.weights).values()).backward()
     assert not {name for name, parameter in taught.named_parameters() if parameter.grad is None}
+
+
+def test_the_card_states_the_steps_of_every_variant():
+    assert {name: search.steps for name, search in dgm.SEARCHES.items()} == dgm.CARD.settings["steps"]

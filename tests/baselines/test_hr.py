@@ -5,16 +5,16 @@ import torch
 from torch.nn import functional as F
 
 from baselines import hr
-from bench.errors import Unavailable
+from bench.errors import BadInput, Unavailable
 
 
 @pytest.fixture(scope="module")
 def small(fill):
     """A narrow network that looks with its own encoder."""
 
-    def make(variant="random", iterations=2):
-        network = hr.model(variant, width=4, bottleneck=16, bias=False, texture="own", iterations=iterations)
-        return fill(network).requires_grad_(False)
+    def make(variant="random", **settings):
+        settings = {"width": 4, "bottleneck": 16, "bias": False, "texture": "own", "iterations": 2, **settings}
+        return fill(hr.model(variant, **settings)).requires_grad_(False)
 
     return make
 
@@ -126,6 +126,18 @@ def test_iterations_may_be_bounded_and_the_quick_variant_is_short():
     with torch.device("meta"):
         plans = [hr.model("random").plan, hr.model("quick").plan, hr.model("random", iterations=7).plan]
     assert [(plan.iterations, plan.sizes) for plan in plans] == [(100, 3), (8, 2), (7, 3)]
+
+
+def test_the_card_states_iterations_and_sizes_of_every_variant():
+    plans = {name: (plan.iterations, plan.sizes) for name, plan in hr.PLANS.items()}
+    stated = zip(hr.CARD.settings["iterations"].items(), hr.CARD.settings["sizes"].values(), strict=True)
+    assert plans == {name: (iterations, sizes) for (name, iterations), sizes in stated}
+
+
+def test_more_sizes_than_an_image_has_are_refused(small, picture):
+    network = small("quick", sizes=4)
+    with pytest.raises(BadInput, match="HR with 4 sizes needs images of 192 px"):
+        network.predict(*picture(128, 128))
 
 
 def test_without_vgg_the_answer_is_a_sentence(tmp_path, monkeypatch, picture):

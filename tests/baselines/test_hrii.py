@@ -137,3 +137,7 @@ def test_gradients_reach_every_parameter_of_both_players(picture):
     for player in ("generator", "discriminator"):
         sum(getattr(taught, player)(batch, recipe.weights).values()).backward()
     assert not {name for name, parameter in taught.named_parameters() if parameter.grad is None}
+
+
+def test_the_card_states_the_rounds_of_every_variant():
+    assert hrii.CARD.settings["rounds"] == hrii.ROUNDS

@@ -107,6 +107,14 @@ def test_weights_of_one_variant_are_not_taken_for_another():
     assert "at hand: tiny@trained" in model_registry.only("tiny").reason
 
 
+def test_variants_of_one_network_share_their_weights(toymodels, fresh):
+    give("trained", "trained")
+    file = toymodels / "tiny.py"
+    file.write_text(file.read_text().replace("aliases=", 'same_weights=("deep",), aliases='))
+    fresh()
+    assert model_registry.only("tiny:deep").name == "tiny:deep@trained"
+
+
 def test_weights_shipped_with_the_package_are_found_and_the_users_own_win(toymodels):
     give("starter", "starter")
     mine = weights.folder("tiny") / "starter.safetensors"

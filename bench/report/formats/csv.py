@@ -1,4 +1,4 @@
-"""Tables in CSV: a line for each value, numbers in full."""
+"""Tables in CSV: a line for each value, numbers in full, and one for each line of the footer."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ HEADS = (
 
 
 def render(report: Report) -> str:
-    """A line per value, numbers in full, empty where there is none; the note says why."""
+    """A line per value, numbers in full, empty where there is none; the note says why. Then the lines of the footer."""
     file = io.StringIO()
     lines = csv.DictWriter(file, HEADS, lineterminator="\n")
     lines.writeheader()
     for table in report.tables:
         lines.writerows(_lines(table))
+    lines.writerows({"source": "footer", "note": line} for line in report.footer)
     return file.getvalue()
 
 
