@@ -55,6 +55,8 @@ CARD = ModelCard(
         "sizes": {"random": 3, "centre": 3, "quick": 2},
     },
     parameters={"random": 71_196_259, "centre": 71_130_531, "quick": 71_196_259},
+    files={"imagenet": "imagenet_inpaintCenter.t7"},
+    built_as={"imagenet": "centre"},
     checkpoints={
         "imagenet": "imagenet_inpaintCenter.t7 (README's Google Drive folder): the content network, variant centre",
     },

@@ -145,10 +145,12 @@ def import_weights(
     name: Annotated[str, typer.Argument(metavar="MODEL", help="The model, with :VARIANT where it is not the default.")],
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="The authors' file, or files in any order: .safetensors, .pth, .t7 ..."),
+        typer.Argument(
+            metavar="FILE...", help="The authors' file, files in any order, or a folder or archive of them."
+        ),
     ],
     tag: Annotated[str, typer.Option(help="Name of the weights: MODEL@TAG.")] = "official",
-    key: Annotated[str, typer.Option(help="Which of several networks in the file.")] = "",
+    part: Annotated[str, typer.Option(help="Which of several networks in the file: generator_ema.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace weights of this tag.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -162,12 +164,26 @@ def import_weights(
 
     ref = model_registry.only(name)
     given = _given(files, ref.card)
-    record = importing.import_checkpoint(ref.id, given, tag, variant=ref.variant, key=key, force=force)
+    variant = ref.variant if ":" in name else ""
+    record = importing.import_checkpoint(ref.id, given, tag, variant=variant, part=part, force=force)
     if as_json:
         print(json.dumps(record, indent=1))
     else:
-        print(f"{weights.folder(ref.id) / tag}{weights.SUFFIX}: sha256 {record['sha256']}")
-        print(f"Output on the stored input: sha256 {record['output_sha256'][:12]}. Use it: --models {name}@{tag}")
+        print("\n".join(_imported(ref, record, weights.folder(ref.id) / f"{tag}{weights.SUFFIX}")))
+
+
+def _imported(ref: ModelRef, record: dict[str, Any], place: Path) -> list[str]:
+    """What an import took, what it left, and what to type next."""
+    other = record["variant"] not in ("", next(iter(ref.card.variants), ""))
+    label = f"{ref.id}:{record['variant']}" if other else ref.id
+    wrapped = f", taken out of {record['unwrapped']}" if "unwrapped" in record else ""
+    lines = [
+        f"{place}: sha256 {record['sha256']}",
+        f"took: the tensors of {label} from {record['source']}{wrapped}",
+        f"left: {record.get('left', 'nothing')}",
+        f"Output on the stored input: sha256 {record['output_sha256'][:12]}. Use it: --models {label}@{place.stem}",
+    ]
+    return [*lines, f"Stored as {record['stored_as']}; kept as float32."] if "stored_as" in record else lines
 
 
 @app.command()

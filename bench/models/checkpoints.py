@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from bench.errors import BadInput
-from bench.models import inert, torch7, weights
+from bench.models import containers, inert, torch7, weights
 from bench.models.weights import State
 
 AGAIN = "get the file itself and import that"
@@ -27,7 +28,7 @@ HEADS = {
     b"<?xml": f"is an XML page, no checkpoint; {AGAIN}",
     b"\x89hdf": "is an HDF5 file (Keras, MATLAB): save its arrays under their names as safetensors and import that",
     b"\x93numpy": "is a single NumPy array without names: save the tensors under their names as safetensors",
-    b"\x1f\x8b": "is a compressed archive: unpack it and import what is in it",
+    b"\x1f\x8b": "is compressed, but no tar: unpack it and import what is in it",
     b"7z\xbc\xaf": "is a compressed archive: unpack it and import what is in it",
     b"rar!": "is a compressed archive: unpack it and import what is in it",
 }
@@ -47,7 +48,7 @@ FAVOURITES = {"params_ema": "params"}
 
 
 def read(file: Path) -> dict[str, Any]:
-    """What a file (.safetensors, .t7, torch's own, TorchScript's, .json) holds by name, as nested as it comes.
+    """What a file (.safetensors, .t7, .npz, torch's own, TorchScript's, .json) holds by name, as nested as it comes.
 
     Raises `BadInput` that says what the file is where it is none of these, is damaged, or holds code.
     """
@@ -57,6 +58,8 @@ def read(file: Path) -> dict[str, Any]:
         raise BadInput(f"{file} {other}.")
     if _is_safetensors(file):
         return dict(safetensors(file))
+    if zipfile.is_zipfile(file) and _is_numpy(zipfile.ZipFile(file).namelist()):
+        return dict(_numpy(file))
     found = _json(file) if file.suffix == ".json" else torch7.read(file) if file.suffix == ".t7" else _torch(file)
     if not isinstance(found, Mapping):
         raise BadInput(f"{file} holds one {type(found).__name__}, not tensors under names: no checkpoint.")
@@ -83,8 +86,6 @@ def _other_kind(file: Path) -> str:
     for sign, said in HEADS.items():
         if start.startswith(sign):
             return said
-    if head[257:262] == b"ustar":
-        return "is an archive: unpack it and import what is in it"
     if head.startswith(b"PK\x03\x04"):
         return _other_zip(file) if zipfile.is_zipfile(file) else f"is cut short after {size:,} bytes: get it again"
     return SUFFIXES.get(file.suffix, SUFFIXES[".index"] if ".data-0" in file.name else "")
@@ -93,10 +94,25 @@ def _other_kind(file: Path) -> str:
 def _other_zip(file: Path) -> str:
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
-    inner = {name.partition("/")[2] for name in names}
-    if names and all(name.endswith(".npy") for name in names):
-        return "is a NumPy archive (npz): save its arrays under their names as safetensors and import that"
-    return "" if "data.pkl" in inner else f"is an archive of {', '.join(sorted(names)[:3])}: unpack it and import one"
+    known = _is_numpy(names) or any(name.endswith("/data.pkl") for name in names)
+    return "" if known else f"is an archive of {', '.join(sorted(names)[:3])}: name the file in it, {file.name}/FILE"
+
+
+def _is_numpy(names: Sequence[str]) -> bool:
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+def _numpy(file: Path) -> State:
+    """The arrays of an npz by name, `:0` of TensorFlow's variables taken off; objects in it are refused, not made."""
+    with zipfile.ZipFile(file) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > containers.INFLATION * file.stat().st_size + containers.SPARE:
+        raise BadInput(f"{file} inflates to {size:,} bytes: these are no weights.")
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name.removesuffix(":0"): torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as fault:
+        raise BadInput(f"{file} is damaged, or holds more than arrays of numbers: {fault}.") from fault
 
 
 def _is_safetensors(file: Path) -> bool:
@@ -161,21 +177,25 @@ class Candidate:
         """The innermost wrapper."""
         return self.path.rpartition(" ")[2]
 
+    def called(self, part: str) -> bool:
+        """Whether a name means this: its whole path or the innermost wrapper, with or without the dot."""
+        return part in (self.path, self.last, self.path.removesuffix("."), self.last.removesuffix("."))
+
 
 Attempt = Callable[[Mapping[str, Any]], "State | str"]
 """Tensors by the model's own names from a part of a checkpoint; or why it does not fit, in half a sentence."""
 
 
-def unwrapped(found: Mapping[str, Any], attempt: Attempt, key: str = "") -> tuple[State, str]:
+def unwrapped(found: Mapping[str, Any], attempt: Attempt, part: str = "") -> tuple[State, str]:
     """The state within a checkpoint that fits a model, and the wrappers that were taken off.
 
     Looked for is the outermost that fits: as it is, under a name (`state_dict`, `generator`, `params_ema`), or behind a
-    common beginning of names (`module.`, `netG.`). `key` asks for one of them. Raises `BadInput` with the choices where
-    several fit, and with the first fault where none does (half a sentence, for the caller to complete).
+    common beginning of names (`module.`, `netG.`). `part` asks for one of them. Raises `Several` with the choices where
+    several fit, `Misfit` with the first fault where none does (half a sentence, for the caller to complete).
     """
     level, fault = [Candidate("", found)], ""
     for _ in range(LEVELS + 1):
-        tried = [(one, attempt(one.content)) for one in level if not key or key in (one.path, one.last)]
+        tried = [(one, attempt(one.content)) for one in level if not part or one.called(part)]
         fault = fault or next((result for _, result in tried if isinstance(result, str)), "")
         fitting = _chosen([(one, result) for one, result in tried if not isinstance(result, str)])
         if len(fitting) == 1:
@@ -183,7 +203,7 @@ def unwrapped(found: Mapping[str, Any], attempt: Attempt, key: str = "") -> tupl
         if fitting:
             raise Several([one.path for one, _ in fitting])
         level = [inner for one in level for inner in _inside(one)]
-    raise Misfit(fault or f"it holds no '{key}'")
+    raise Misfit(fault or f"it holds no '{part}'")
 
 
 class Misfit(Exception):
@@ -222,6 +242,44 @@ def plain(found: Mapping[str, Any]) -> Mapping[str, Any]:
     if found and all(isinstance(name, str) and name.startswith("module.") for name in found):
         return {name.removeprefix("module."): value for name, value in found.items()}
     return found
+
+
+def names(found: Mapping[Any, Any]) -> list[str]:
+    """The names of all tensors in a checkpoint, however deep, without the wrappers around them."""
+    inner = [name for value in found.values() if isinstance(value, Mapping) for name in names(value)]
+    return [str(name) for name, value in found.items() if isinstance(value, torch.Tensor)] + inner
+
+
+def left(found: Mapping[str, Any], state: State) -> list[str]:
+    """What of a checkpoint a state did not take, by its outermost names: `disc. (36 tensors)`, `optimizer`, `epoch`.
+
+    A group of names counts as taken when one of its tensors was, so that a map may turn and cut the others.
+    """
+    taken = {value.untyped_storage().data_ptr() for value in state.values()}
+    groups: dict[str, list[torch.Tensor]] = {}
+    for label, tensors in _groups(found):
+        groups.setdefault(label, []).extend(tensors)
+    untouched = {
+        label: tensors
+        for label, tensors in groups.items()
+        if not any(tensor.untyped_storage().data_ptr() in taken for tensor in tensors)
+    }
+    return [f"{label} ({len(tensors)} tensors)" if tensors else label for label, tensors in untouched.items()]
+
+
+def _groups(found: Mapping[Any, Any], depth: int = 0) -> Iterator[tuple[str, list[torch.Tensor]]]:
+    """Names and tensors of a checkpoint, two levels of wrappers apart, below these together."""
+    for name, value in found.items():
+        if isinstance(value, torch.Tensor):
+            first, dot, _ = str(name).partition(".")
+            yield first + dot, [value]
+        elif not isinstance(value, Mapping):
+            yield str(name), []
+        elif depth == 2:
+            yield str(name), [tensor for _, tensors in _groups(value, depth) for tensor in tensors]
+        else:
+            for inner, tensors in _groups(value, depth + 1):
+                yield (f"{name} {inner}", tensors) if tensors else (str(name), [])
 
 
 def fit(model: torch.nn.Module, file: Path, name: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from safetensors import safe_open
 
 from bench import digest
 from bench.errors import BadInput, BenchError, ContractBroken
-from bench.models import checkpoints, contract, predict, sources, weights
+from bench.models import checkpoints, containers, contract, predict, sources, weights
 from bench.models.checkpoints import Misfit, Several
 from bench.models.weights import State
 from bench.types import ModelCard
@@ -31,44 +32,68 @@ def import_checkpoint(
     tag: str = "official",
     *,
     variant: str = "",
-    key: str = "",
+    part: str = "",
     force: bool = False,
     origin: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Turn the authors' file or files into `BENCH_HOME/weights/ID/TAG.safetensors` and its record, which is returned.
 
     files: one; or several, for a model whose card names `parts`: in any order where their names or tensors tell which
-    is which, or by part. The model's file brings the key map: `convert(checkpoint, tag) -> state`, in the names of the
-    model's own state dict; it is given what one file holds, or a dict of these by part. Without one the names must
-    agree already. `key` names one of several networks in a file that fit. `origin` is added to the record.
-    Raises `BadInput` for files of another model (which is named where it is one of the house's), damaged ones, other
-    kinds, pickles with code, and, without `force`, for a tag that is taken; `ContractBroken` for weights whose forward
-    pass on the stored input is not finite or does not repeat.
+    is which, or by part; or a folder or an archive in which they lie. The model's file brings the key map:
+    `convert(checkpoint, tag) -> state`, in the names of the model's own state dict; it is given what one file holds,
+    or a dict of these by part. Without one the names must agree already. `variant`: where none is named, the one that
+    the file's names tell (`variant_of(names)` of the model's file), else the card's for this tag, else the default.
+    `part` names one of several networks in a file that fit. `origin` is added to the record.
+    Raises `BadInput` for files of another model (which is named where it is one of the house's) or variant, damaged
+    ones, other kinds, pickles with code, and, without `force`, for a tag that is taken; `ContractBroken` for weights
+    whose forward pass on the stored input is not finite or does not repeat.
     """
     member = sources.members()[model_id]
     card = sources.card_in(member.file)
     if card is None or card.kind != "learned":
         raise BadInput(f"'{model_id}' takes no weights.")
     place = _place(model_id, tag, force=force)
-    given = dict(files) if isinstance(files, Mapping) else [files] if isinstance(files, Path) else list(files)
-    model = sources.build(member, variant)
-    importer = _Importer(member, card, model, tag, f"{model_id}:{variant}" if variant else model_id, key)
-    state, wrappers = importer.state(given)
-    dtypes = stored_dtypes(model, state)
-    model.load_state_dict(state, strict=True)
-    named = list(given.values()) if isinstance(given, dict) else given
-    written: dict[str, Any] = {
-        **(origin or {}),
-        "model": model_id,
-        "variant": variant,
-        "kind": "official",
-        "source": ", ".join(file.name for file in named),
-        "source_sha256": ", ".join(digest.of_file(file) for file in named),
-        "output_sha256": forward_digest(model, card, named[0]),
-    }
-    written |= {"unwrapped": wrappers} if wrappers else {}
-    written |= {"stored_as": dtypes} if dtypes else {}
-    return weights.save(place, model.state_dict(), written)
+    given = list(files.values()) if isinstance(files, Mapping) else [files] if isinstance(files, Path) else list(files)
+    importer = _Importer(member, card, tag, variant, part)
+    with containers.opened(given) as found:
+        if isinstance(files, Mapping):
+            taken = importer.by_part(found, dict(zip(files, found, strict=True)))
+        else:
+            chosen = found == given
+            taken = importer.of_files(found if chosen else _called_so(card, tag, found), chosen=chosen)
+        dtypes = stored_dtypes(importer.model, taken.state)
+        importer.model.load_state_dict(taken.state, strict=True)
+        written: dict[str, Any] = {
+            **(origin or {}),
+            "model": model_id,
+            "variant": importer.variant,
+            "kind": "official",
+            "source": ", ".join(file.name for file in taken.files),
+            "source_sha256": ", ".join(digest.of_file(file) for file in taken.files),
+            "output_sha256": forward_digest(importer.model, card, taken.files[0]),
+        }
+    noted = {"unwrapped": taken.wrappers, "left": ", ".join(taken.left), "stored_as": dtypes}
+    return weights.save(
+        place, importer.model.state_dict(), written | {key: said for key, said in noted.items() if said}
+    )
+
+
+def _called_so(card: ModelCard, tag: str, found: list[Path]) -> list[Path]:
+    """Of what a folder or an archive holds, the files that are called as the model's are; all where none is.
+
+    Raises `BadInput` with the folders where several hold them.
+    """
+    patterns = list(card.parts.values()) or [card.files.get(tag, "*")]
+    sets = []
+    for folder in dict.fromkeys(file.parent for file in found):
+        inside = [file for file in found if file.parent == folder]
+        called = [[file for file in inside if fnmatch.fnmatch(file.name, pattern)] for pattern in patterns]
+        if all(len(files) == 1 for files in called):
+            sets.append([file for files in called for file in files])
+    if len(sets) > 1 and (card.parts or tag in card.files):
+        folders = ", ".join(str(files[0].parent) for files in sets)
+        raise BadInput(f"Several folders hold {', '.join(patterns)}: name the files of one of {folders}.")
+    return sets[0] if len(sets) == 1 else found
 
 
 def _place(model_id: str, tag: str, *, force: bool) -> Path:
@@ -83,44 +108,99 @@ def _place(model_id: str, tag: str, *, force: bool) -> Path:
     return place
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """A model's state out of checkpoints, and what lay around it."""
+
+    state: State
+    files: list[Path]
+    wrappers: str
+    left: list[str]
+
+
 class _Importer:
     """The map from checkpoints to one model's state."""
 
-    def __init__(
-        self, member: sources.Member, card: ModelCard, model: torch.nn.Module, tag: str, name: str, key: str
-    ) -> None:
-        self.member, self.card, self.model, self.tag, self.name, self.key = member, card, model, tag, name, key
-        self.convert = getattr(sources.load(member), "convert", None)
+    def __init__(self, member: sources.Member, card: ModelCard, tag: str, variant: str, part: str) -> None:
+        self.member, self.card, self.tag, self.part = member, card, tag, part
+        self.asked = sources.form(member, variant) if variant else card.built_as.get(tag, "")
+        module = sources.load(member)
+        self.convert = getattr(module, "convert", None)
+        self.variant_of = getattr(module, "variant_of", None)
+        self._become(self.asked)
 
-    def state(self, files: Sequence[Path] | Mapping[str, Path]) -> tuple[State, str]:
-        """The model's state from files, and the wrappers that were taken off; `BadInput` where nothing fits."""
-        contents = {file: checkpoints.read(file) for file in (files.values() if isinstance(files, Mapping) else files)}
-        if len(files) == 1 and not isinstance(files, Mapping):
-            (file,) = contents
-            return self._fitted(contents[file], file)
+    def _become(self, variant: str) -> None:
+        self.variant, self.name = variant, f"{self.member.id}:{variant}" if variant else self.member.id
+        self.model = sources.build(self.member, variant)
+
+    def of_files(self, files: Sequence[Path], *, chosen: bool) -> _Taken:
+        """The model's state from files in any order, `chosen` by the user or found; `BadInput` where nothing fits."""
+        if len(files) == 1:
+            return self._of_one(files[0])
+        if not self.card.parts and chosen:
+            raise BadInput(f"{self.name} takes one file, not {len(files)}.")
+        if not self.card.parts:
+            return self._of_the_one_that_fits(files)
+        return self.by_part(files, *self._assignments(files))
+
+    def by_part(self, files: Sequence[Path], *orders: Mapping[str, Path]) -> _Taken:
+        """The model's state from files by part; the first order that fits."""
+        if wrong := [part for part in orders[0] if part not in self.card.parts]:
+            known = ", ".join(self.card.parts) or "none"
+            raise BadInput(f"{self.name} has no part '{wrong[0]}'. There are: {known}.")
+        contents = {file: checkpoints.read(file) for file in files}
         faults = []
-        for parts in self._assignments(files):
-            inner = {part: checkpoints.plain(contents[file]) for part, file in parts.items()}
-            found = self._attempt(inner)
+        for order in orders:
+            found = self._attempt({part: checkpoints.plain(contents[file]) for part, file in order.items()})
             if not isinstance(found, str):
-                return found, ""
+                left = [said for content in contents.values() for said in checkpoints.left(content, found)]
+                return _Taken(found, list(contents), "", left)
             faults.append(found)
         listed = ", ".join(map(str, contents))
         raise BadInput(f"{listed} do not fit the model '{self.name}' in any order: {faults[0]}.")
 
-    def _assignments(self, files: Sequence[Path] | Mapping[str, Path]) -> Iterator[dict[str, Path]]:
-        """Which file may be which part: as told, else by the files' names first, then in every order."""
-        parts = list(self.card.parts)
-        if isinstance(files, Mapping):
-            if wrong := [part for part in files if part not in parts]:
-                raise BadInput(f"{self.name} has no part '{wrong[0]}'. There are: {', '.join(parts) or 'none'}.")
-            yield dict(files)
+    def _of_one(self, file: Path) -> _Taken:
+        found = checkpoints.read(file)
+        self._follow(found, file)
+        state, wrappers = self._fitted(found, file)
+        return _Taken(state, [file], wrappers, checkpoints.left(found, state))
+
+    def _of_the_one_that_fits(self, files: Sequence[Path]) -> _Taken:
+        """Of the files of a folder the one that holds this model."""
+        fitting, faults = [], []
+        for file in files:
+            try:
+                fitting.append(self._of_one(file))
+            except BadInput as fault:
+                faults.append(str(fault))
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            choices = ", ".join(str(taken.files[0]) for taken in fitting)
+            raise BadInput(f"Several files fit '{self.name}': name one of {choices}.")
+        raise BadInput(f"None of {len(files)} files fits '{self.name}'. The first: {faults[0]}")
+
+    def _follow(self, found: Mapping[str, Any], file: Path) -> None:
+        """Become the variant whose code wrote a file, where its names tell; `BadInput` where another was asked for."""
+        told = self.variant_of(checkpoints.names(found)) if self.variant_of else ""
+        if not told or told == (self.variant or sources.form(self.member, "")):
             return
+        if self.asked:
+            raise BadInput(
+                f"{file} was written by the code of {self.member.id}:{told}, not of {self.name}: import it there, "
+                f"bench models import {self.member.id}:{told}."
+            )
+        self._become(told)
+
+    def _assignments(self, files: Sequence[Path]) -> list[dict[str, Path]]:
+        """Which file may be which part: by the files' names first, then in every order."""
+        parts = list(self.card.parts)
         if len(files) != len(parts):
-            wanted = f"{len(parts)} files ({', '.join(self.card.parts.values())})" if parts else "one file"
-            raise BadInput(f"{self.name} takes {wanted}, not {len(files)}.")
+            raise BadInput(
+                f"{self.name} takes {len(parts)} files ({', '.join(self.card.parts.values())}), not {len(files)}."
+            )
         orders = [dict(zip(parts, order, strict=True)) for order in itertools.permutations(files)]
-        yield from sorted(orders, key=self._strangers)
+        return sorted(orders, key=self._strangers)
 
     def _strangers(self, parts: Mapping[str, Path]) -> int:
         """How many files are not called as their part is."""
@@ -128,9 +208,9 @@ class _Importer:
 
     def _fitted(self, found: Mapping[str, Any], file: Path) -> tuple[State, str]:
         try:
-            return checkpoints.unwrapped(found, self._attempt, self.key)
+            return checkpoints.unwrapped(found, self._attempt, self.part)
         except Several as fault:
-            choices = ", ".join(f"--key '{path}'" for path in fault.args[0])
+            choices = ", ".join(f"--part '{path}'" for path in fault.args[0])
             raise BadInput(f"{file} holds several networks that fit '{self.name}': choose one of {choices}.") from None
         except Misfit as fault:
             raise BadInput(f"{file} does not fit the model '{self.name}': {fault}.{self._advice(found)}") from None

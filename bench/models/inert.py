@@ -1,4 +1,4 @@
-"""Tensors out of a zipped pickle that names classes: TorchScript programs and Lightning's checkpoints.
+"""Tensors out of a zipped pickle that names classes: TorchScript programs, Lightning's and mmengine's checkpoints.
 
 No class of the file is imported and no code in it is run: every class is stood for by a dict that takes an object's
 attributes. What is named beyond TorchScript's own types and the few libraries below is refused.
@@ -18,8 +18,11 @@ import torch
 
 SCRIPT = "__torch__."
 """How the names of a TorchScript program's own classes begin."""
-KEEPERS = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.", "numpy.", "collections.", "typing.")
-"""Whose objects Lightning's checkpoints keep beside the tensors: callbacks, configurations, scores."""
+KEEPERS = (
+    *("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.", "mmengine.", "mmcv."),
+    *("numpy.", "collections.", "typing.", "argparse.", "pathlib."),
+)
+"""Whose objects Lightning's and mmengine's checkpoints keep beside the tensors: callbacks, settings, scores."""
 LISTS = "torch.jit._pickle."
 """Functions by which TorchScript marks lists; they give back what they are given."""
 DTYPES = {
@@ -95,6 +98,7 @@ BUILDERS: dict[str, Any] = {
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": lambda data, *_: data,
     "collections.OrderedDict": OrderedDict,
+    "_codecs.encode": lambda *_: b"",  # how NumPy's arrays keep their bytes in old pickles
 }
 
 

@@ -7,7 +7,8 @@ and in `BENCH_HOME/weights` (imported or trained here). The record is a flat JSO
 - `settings`: what `model(variant, **settings)` was built with, where it is not the paper's size;
 - imported files: `source` (names), `source_sha256`, `output_sha256` (of a forward pass on the stored input),
   `url` and `digest_from` (fetched ones),
-  `unwrapped` (what stood around the tensors), `stored_as` (number types that became the model's own);
+  `unwrapped` (what stood around the tensors), `left` (what else the files hold),
+  `stored_as` (number types that became the model's own);
 - trained ones: whatever the trainer wants to keep of data, steps and recipe.
 """
 

@@ -4,6 +4,8 @@ import itertools
 import os
 import pickle
 import shlex
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from typer.testing import CliRunner
 from bench import digest
 from bench.cli.models import app
 from bench.errors import BadInput, ContractBroken
-from bench.models import checkpoints, importing, opening, weights
+from bench.models import checkpoints, containers, importing, opening, weights
 from bench.models import registry as model_registry
 
 pytestmark = pytest.mark.usefixtures("toymodels")
@@ -217,9 +219,9 @@ def test_they_are_taken_off_for_a_class_of_ones_own(wrapper, tmp_path):
 def test_two_networks_that_both_fit_are_a_choice(bare, tmp_path):
     state = {"first.weight": torch.zeros(3, 4, 3, 3), "first.bias": torch.zeros(3)}
     torch.save({"G": state, "G_ema": {key: value + 0.5 for key, value in state.items()}}, tmp_path / "x.pth")
-    with pytest.raises(BadInput, match="several networks that fit 'bare': choose one of --key 'G', --key 'G_ema'"):
+    with pytest.raises(BadInput, match="several networks that fit 'bare': choose one of --part 'G', --part 'G_ema'"):
         importing.import_checkpoint("bare", tmp_path / "x.pth")
-    importing.import_checkpoint("bare", tmp_path / "x.pth", key="G_ema")
+    importing.import_checkpoint("bare", tmp_path / "x.pth", part="G_ema")
     assert (opening.open_model(model_registry.only("bare")).first.bias == 0.5).all()
 
 
@@ -229,9 +231,10 @@ def test_another_models_file_is_called_by_that_models_name(theirs, install, bare
         importing.import_checkpoint("bare", theirs)
 
 
-def test_half_precision_becomes_float32_and_the_record_says_so(theirs):
-    torch.save({"generator": {name: value.half() for name, value in STATE.items()}}, theirs)
-    assert importing.import_checkpoint("tiny", theirs)["stored_as"] == "float16"
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precision_becomes_float32_and_the_record_says_so(dtype, theirs):
+    torch.save({"generator": {name: value.to(dtype) for name, value in STATE.items()}}, theirs)
+    assert importing.import_checkpoint("tiny", theirs)["stored_as"] == str(dtype).removeprefix("torch.")
     assert opening.open_model(model_registry.only("tiny")).first.weight.dtype == torch.float32
 
 
@@ -249,8 +252,8 @@ OTHERS = {
     "empty": (lambda file: file.write_bytes(b""), r"is empty \(0 bytes\)"),
     "pointer": (lambda file: file.write_text("version https://git-lfs.github.com/spec/v1\n"), "is a Git LFS pointer"),
     "page": (lambda file: file.write_text("\n<!DOCTYPE html><html>"), "is a web page"),
-    "NumPy": (lambda file: np.savez(file.open("wb"), a=np.zeros(2)), r"is a NumPy archive \(npz\)"),
-    "gzip": (lambda file: file.write_bytes(b"\x1f\x8b\x08"), "compressed archive: unpack it"),
+    "NumPy objects": (lambda file: np.savez(file.open("wb"), a=np.array([{}])), "holds more than arrays of numbers"),
+    "gzip": (lambda file: file.write_bytes(b"\x1f\x8b\x08"), "is compressed, but no tar: unpack it"),
     "list": (lambda file: torch.save([torch.zeros(1)], file), "holds one list, not tensors under names"),
     "text": (lambda file: file.write_text("weights"), "damaged or no checkpoint"),
 }
@@ -268,6 +271,65 @@ def test_what_is_no_checkpoint_is_called_by_its_name(kind, tmp_path):
 def test_safetensors_are_known_by_their_content(tmp_path):
     save_file({"a": torch.ones(2)}, tmp_path / "weights.bin")
     assert torch.equal(checkpoints.read(tmp_path / "weights.bin")["a"], torch.ones(2))
+
+
+def test_a_part_is_named_with_or_without_its_dot(bare, tmp_path):
+    state = {"first.weight": torch.zeros(3, 4, 3, 3), "first.bias": torch.zeros(3)}
+    both = {f"{part}.{name}": value + (part == "G_ema") for part in ("G", "G_ema") for name, value in state.items()}
+    torch.save({"state_dict": both, "meta": {"epoch": 1}}, tmp_path / "x.pth")
+    importing.import_checkpoint("bare", tmp_path / "x.pth", part="G_ema")
+    assert (opening.open_model(model_registry.only("bare")).first.bias == 1).all()
+
+
+def test_what_an_import_left_is_recorded(bare, tmp_path):
+    file = {**WRAPPERS["beside a critic"]({"first.weight": torch.zeros(3, 4, 3, 3), "first.bias": torch.zeros(3)})}
+    torch.save(
+        {"state_dict": file, "meta": {"epoch": 1}, "optimizer": {"state": {0: torch.ones(1)}}}, tmp_path / "x.pth"
+    )
+    record = importing.import_checkpoint("bare", tmp_path / "x.pth")
+    assert record["left"] == "state_dict netD. (1 tensors), meta, optimizer state 0 (1 tensors)"
+
+
+def test_arrays_of_a_tensorflow_graph_are_imported_by_their_names(bare, tmp_path):
+    np.savez(tmp_path / "x.npz", **{"first.weight:0": np.full((3, 4, 3, 3), 0.25), "first.bias": np.zeros(3, "f4")})
+    assert importing.import_checkpoint("bare", tmp_path / "x.npz")["stored_as"] == "float64"
+
+
+def test_arrays_that_inflate_beyond_bounds_are_refused(bare, tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "x.npz", **{"first.weight": np.zeros((1000, 1000))})
+    monkeypatch.setattr(containers, "SPARE", 1000)
+    with pytest.raises(BadInput, match="inflates to 8,000,128 bytes"):
+        importing.import_checkpoint("bare", tmp_path / "x.npz")
+
+
+def test_a_checkpoint_of_mmengine_is_read_around_its_histories(bare, tmp_path, monkeypatch):
+    module = types.ModuleType("mmengine.logging.history_buffer")
+    module.HistoryBuffer = type("HistoryBuffer", (), {"__module__": module.__name__})
+    for name in ("mmengine", "mmengine.logging", module.__name__):
+        monkeypatch.setitem(sys.modules, name, module)
+    history = module.HistoryBuffer()
+    history.values = np.zeros(3)
+    state = {"first.weight": torch.full((3, 4, 3, 3), 0.25), "first.bias": torch.zeros(3)}
+    torch.save({"meta": {"epoch": 1}, "state_dict": state, "message_hub": {"loss": history}}, tmp_path / "x.pth")
+    monkeypatch.setitem(sys.modules, module.__name__, None)
+    importing.import_checkpoint("bare", tmp_path / "x.pth")
+    assert (opening.open_model(model_registry.only("bare")).first.weight == 0.25).all()
+
+
+VARIANT_OF = """
+    def variant_of(names):
+        return "deep" if any(name.startswith("second.") for name in names) else "plain"
+"""
+
+
+def test_a_file_goes_to_the_variant_whose_code_wrote_it(install, bare_text, tmp_path):
+    install("toymodels2", {"bare.py": bare_text + VARIANT_OF})
+    state = {"first.weight": torch.zeros(3, 4, 3, 3), "first.bias": torch.zeros(3)}
+    torch.save(state | {"second.weight": torch.zeros(3, 3, 3, 3), "second.bias": torch.zeros(3)}, tmp_path / "x.pth")
+    assert importing.import_checkpoint("bare", tmp_path / "x.pth")["variant"] == "deep"
+    assert model_registry.only("bare:deep@official").reason == ""
+    with pytest.raises(BadInput, match="was written by the code of bare:deep, not of bare:plain: import it there"):
+        importing.import_checkpoint("bare", tmp_path / "x.pth", "other", variant="plain")
 
 
 # Several files
