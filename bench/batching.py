@@ -21,4 +21,4 @@ def in_batches(function: Callable[..., torch.Tensor], size: int, *tensors: torch
         if short:
             slices = [torch.cat([part, part[-1:].expand(short, *part.shape[1:])]) for part in slices]
         results.append(function(*slices)[: size - short])
-    return torch.cat(results)
+    return torch.cat(results) if len(results) > 1 else results[0]

@@ -9,9 +9,8 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from torch.nn import functional
 
@@ -21,12 +20,29 @@ from bench.batching import in_batches
 from bench.contracts import Model
 from bench.errors import BadInput, ContractBroken
 from bench.models.predictions import Folder
+from bench.transfer import onto
 from bench.types import ModelCard, Protocol
 
+Result = TypeVar("Result")
 PROBES = 3
 """So many different images stand for all: a kernel sums in the same order whatever the values are."""
 RANGE_SLACK = 1e-3
 """Outputs may leave 0..1 by this much: a quarter of an 8-bit step."""
+
+
+class Stream(NamedTuple):
+    """Pictures that a device may still be making: nobody has waited for it or looked at what they hold."""
+
+    pictures: torch.Tensor
+    """uint8 [N, 3, H, W]"""
+    extremes: torch.Tensor
+    """float32 [2]: the lowest and the highest value that the model gave; NaN where it gave any. See `values_fault`."""
+
+    def judged(self) -> torch.Tensor:
+        """The pictures; waits for them, and raises `ContractBroken` where a value is none of 0..1."""
+        if fault := values_fault(*self.extremes.tolist()):
+            raise ContractBroken(fault)
+        return self.pictures
 
 
 @dataclass
@@ -50,7 +66,12 @@ class Predictor:
 
         keys: the names `image/mask set/bucket`, from which models that draw have their seeds. Rest: see `answers`.
         """
-        return composite(self.answers(truth, masks, seeds_of(keys)), truth, masks, self.protocol)
+        return self.stream(truth, masks, keys).judged()
+
+    def stream(self, truth: torch.Tensor, masks: torch.Tensor, keys: Sequence[str]) -> Stream:
+        """What `outputs` gives, before anybody has waited for it."""
+        found = self._stream(truth, masks, seeds_of(keys))
+        return found._replace(pictures=composite(found.pictures, truth, masks, self.protocol))
 
     def answers(self, truth: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
         """The model's raw whole images as 8 bits, uint8 [N, 3, H, W]: known pixels too are what the model made of them.
@@ -58,13 +79,13 @@ class Predictor:
         truth: uint8 [N, 3, H, W]; masks: bool [N, 1, H, W], True = missing; seeds: one an image, for models that draw.
         Raises what `raw` raises. Out of memory halves the batch; the numbers stay.
         """
-        numbers = torch.tensor(list(seeds), dtype=torch.int64)
+        return self._stream(truth, masks, seeds).judged()
+
+    def _stream(self, truth: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]) -> Stream:
         self._prove(truth, masks)
         if imagewise(self.model):
-            return self._batch(truth, masks, numbers)
-        while (
-            found := _unless_out_of_memory(lambda: in_batches(self._batch, self.batch, truth, masks, numbers))
-        ) is None:
+            return self._in_batches(len(truth), truth, masks, seeds)
+        while (found := _unless_out_of_memory(lambda: self._in_batches(self.batch, truth, masks, seeds))) is None:
             if self.batch == 1:
                 raise torch.OutOfMemoryError(f"{self.card.title}: out of memory with a single image")
             self.batch, self.proven = self.batch // 2, False
@@ -72,9 +93,19 @@ class Predictor:
             self._prove(truth, masks)
         return found
 
-    def _batch(self, truth: torch.Tensor, masks: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
-        answer = raw(self.model, self.card, pictures.to_unit(truth), masks.float(), seeds.tolist())
-        return pictures.to_bytes(answer, self.protocol.rounding)
+    def _in_batches(self, size: int, truth: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]) -> Stream:
+        extremes: list[torch.Tensor] = []
+
+        def batch(truth: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+            start = len(extremes) * size
+            own = [seeds[min(place, len(seeds) - 1)] for place in range(start, start + size)]
+            found, values = answer(self.model, self.card, pictures.to_unit(truth), masks.float(), own)
+            extremes.append(values)
+            return pictures.to_bytes(found, self.protocol.rounding)
+
+        made = in_batches(batch, size, truth, masks)
+        lows, highs = torch.stack(extremes, 1)
+        return Stream(made, torch.stack([lows.amin(), highs.amax()]))
 
     def _prove(self, truth: torch.Tensor, masks: torch.Tensor) -> None:
         """Shrink the batch to the largest size whose results equal those of one image at a time, bit for bit."""
@@ -95,12 +126,12 @@ class Predictions:
     protocol: Protocol
     cells: tuple[str, ...]
 
-    def outputs(self, truth: torch.Tensor, masks: torch.Tensor, keys: Sequence[str]) -> torch.Tensor:
-        """See `Predictor.outputs`; raises `BadInput` for a picture that is missing, damaged, or of another size."""
+    def stream(self, truth: torch.Tensor, masks: torch.Tensor, keys: Sequence[str]) -> Stream:
+        """See `Predictor.stream`; raises `BadInput` for a picture that is missing, damaged, or of another size."""
         height, width = truth.shape[-2:]
         read = self.pictures.read([self.pictures.place(key, self.cells) for key in keys], (height, width))
-        output = torch.from_numpy(read).permute(0, 3, 1, 2).contiguous().to(truth.device)
-        return composite(output, truth, masks, self.protocol)
+        output = onto(torch.from_numpy(read).permute(0, 3, 1, 2).contiguous(), truth.device)
+        return Stream(composite(output, truth, masks, self.protocol), torch.zeros(2, device=truth.device))
 
 
 def raw(model: Model, card: ModelCard, images: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
@@ -111,14 +142,24 @@ def raw(model: Model, card: ModelCard, images: torch.Tensor, masks: torch.Tensor
     it is given are its own. Raises `ContractBroken` where the answer is no whole image in 0..1, `BadInput` for a size
     that the model cannot take.
     """
+    found, extremes = answer(model, card, images, masks, seeds)
+    if fault := values_fault(*extremes.tolist()):
+        raise ContractBroken(fault)
+    return found
+
+
+def answer(
+    model: Model, card: ModelCard, images: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """See `raw`, before anybody has waited for the answer: its values are in the second tensor, `Stream.extremes`."""
     height, width = images.shape[-2:]
     size = padded(model, card, height, width)
     known, holes = pad(blank(images, masks), size), pad(masks.to(images.dtype, copy=True), size)
     with torch.inference_mode():
-        answer = call(model, known, holes, seeds if takes_seeds(model, card) else None)
-    if fault := output_fault(answer, known):
+        found = call(model, known, holes, seeds if takes_seeds(model, card) else None)
+    if fault := form_fault(found, known):
         raise ContractBroken(fault)
-    return answer[..., :height, :width]
+    return found[..., :height, :width], torch.stack(torch.aminmax(found))
 
 
 def proven_batch(model: Model, card: ModelCard, images: torch.Tensor, masks: torch.Tensor, wanted: int) -> int:
@@ -142,7 +183,7 @@ def proven_batch(model: Model, card: ModelCard, images: torch.Tensor, masks: tor
     return wanted
 
 
-def _unless_out_of_memory(attempt: Callable[[], torch.Tensor]) -> torch.Tensor | None:
+def _unless_out_of_memory(attempt: Callable[[], Result]) -> Result | None:
     """A result, or None where memory does not suffice for it."""
     try:
         return attempt()
@@ -218,15 +259,19 @@ def _arguments(function: Any) -> Sequence[str]:
         return []
 
 
-def output_fault(output: object, images: torch.Tensor) -> str | None:
-    """Type, shape, finiteness and range of what `predict` gave back for `images`; one synchronisation."""
+def form_fault(output: object, images: torch.Tensor) -> str | None:
+    """Type and shape of what `predict` gave back for `images`; no synchronisation."""
     if not isinstance(output, torch.Tensor):
         return f"predict returned {type(output).__name__} instead of a tensor"
     for word in ("shape", "dtype", "device"):
         given, asked = (str(getattr(tensor, word)) for tensor in (output, images))
         if given != asked:
             return f"predict returned the {word} {given} instead of {asked}"
-    low, high = torch.stack(torch.aminmax(output)).tolist()
+    return None
+
+
+def values_fault(low: float, high: float) -> str | None:
+    """Finiteness and range of an output by its lowest and its highest value, NaN where it holds any."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return "the output holds NaN or infinity"
     if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
@@ -257,9 +302,3 @@ def out_of_memory(fault: BaseException) -> bool:
 def seeds_of(keys: Sequence[str]) -> list[int]:
     """One 31-bit seed for each name `image/mask set/bucket`, the same on every machine and in every batch."""
     return [digest.number(key) & 0x7FFFFFFF for key in keys]
-
-
-def digests(batch: torch.Tensor) -> np.ndarray:
-    """Digest of every picture of a uint8 batch [N, 3, H, W], 32 hexadecimal digits each."""
-    rows = batch.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return np.array([pictures.digest(row)[:32] for row in rows])

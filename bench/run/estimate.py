@@ -40,9 +40,9 @@ def _trial(model: str, worker: Worker) -> float:
         if isinstance(predictor, Predictor):
             predictor.batch, predictor.proven = 1, True
         keys = [cell.key(worker.job.ids[0])]
-        predictor.outputs(truth, masks, keys)
+        predictor.stream(truth, masks, keys).judged()
         begin = time.perf_counter()
-        predictor.outputs(truth, masks, keys)
+        predictor.stream(truth, masks, keys).judged()
     except (BenchError, RuntimeError, MemoryError):
         return float("nan")
     return time.perf_counter() - begin

@@ -38,6 +38,8 @@ class Masks(NamedTuple):
     """In their mask set: `10-15/017`."""
     digests: list[bytes]
     """The first 16 bytes of the SHA-256 of their packed bits."""
+    ratios: npt.NDArray[np.float64]
+    """Missing pixels / all pixels."""
 
 
 @dataclass
@@ -92,4 +94,5 @@ class Inputs:
         pool = self.mask_sets[cell.mask_set].pool(cell.bucket)
         indices = [pool.index(image_id) for image_id in self.job.ids[start:stop]]
         digests = [bytes.fromhex(pool.digest(index)[:32]) for index in indices]
-        return Masks(pool.masks(indices), [pool.name(index) for index in indices], digests)
+        holes = pool.masks(indices)
+        return Masks(holes, [pool.name(index) for index in indices], digests, holes.mean(axis=(1, 2)))

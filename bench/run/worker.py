@@ -1,17 +1,19 @@
 """The one place where photographs, masks, models and metrics meet: all models on one shard of images.
 
-What depends on the truth alone is made once and shared by all models and cells. When a model is done with its cells,
-one part is written; then the next model takes over, the same images still on the device.
+What depends on the truth alone is made once and shared by all models and cells. A model's cells are begun one after
+another without waiting for the device: outputs come back in the background, where threads hash them, and all values
+are read at once when the last cell is begun. Then one part is written, and the next model takes over, the same images
+still on the device.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +21,7 @@ import torch
 
 from bench import images as pictures
 from bench.contracts import Extractor, PairMetric
-from bench.errors import NotComparable
+from bench.errors import ContractBroken, NotComparable
 from bench.metrics import registry as metric_registry
 from bench.metrics.features import truth as truth_features
 from bench.metrics.features.truth import VectorCache
@@ -36,7 +38,12 @@ from bench.runfolder.names import MASK, MASKED, TRUTH
 from bench.runfolder.part import Facts
 from bench.runfolder.parts import Parts
 from bench.runfolder.pictures import output, save, shown
+from bench.transfer import Arriving, Stopwatch, back, onto
 from bench.types import Cell, Execution
+
+Result = TypeVar("Result")
+HASHING = 2
+"""Threads that hash and encode outputs while a GPU goes on: each keeps up with thousands of images a second."""
 
 
 @dataclass
@@ -49,15 +56,25 @@ class Shard:
     """uint8 [N, 3, H, W]"""
     digests: list[bytes]
     fingerprints: list[str]
-    masks: dict[Cell, Masks]
     prepared: dict[str, Any]
     """Pair metric -> what it made of the truth."""
     kept: list[int]
     """Places of the images whose pictures are kept."""
+    masks: dict[Cell, tuple[Masks, torch.Tensor]] = field(default_factory=dict)
+    """Of the cells that were met: the masks, and on the device bool [N, 1, H, W]."""
 
-    def holes(self, cell: Cell) -> torch.Tensor:
-        """The masks of a cell on the device: bool [N, 1, H, W]."""
-        return torch.from_numpy(self.masks[cell].holes)[:, None].to(self.images.device)
+
+@dataclass
+class Begun:
+    """What a model is doing on one cell: the device may still be at work, and no value has been read."""
+
+    cell: Cell
+    values: torch.Tensor
+    """float64 [2 + metrics x images]: the lowest and the highest value of the answers, then every metric's values."""
+    vectors: dict[str, Arriving]
+    hashed: Future[tuple[list[bytes], dict[int, bytes]]]
+    """Digests of the outputs; place -> PNG file of those that are kept."""
+    watch: Stopwatch | None
 
 
 @dataclass
@@ -132,23 +149,24 @@ class Worker:
         `advance` is told after each cell how many (image, cell) pairs are done. Raises `NotComparable` where the
         photographs are not those of the manifest or of the run's other parts.
         """
-        shard = self._shard(task, photographs)
+        shard = self.shard(task, photographs)
         names = {self.job.key(ref.name): ref.name for ref in self.job.models}
         for key in task.keys:
             if key == TRUTH:
                 self._write_truth(shard)
                 continue
             name = names[key]
-            outcomes = []
+            begun = []
             for cell in self.job.cells:
-                outcomes.append(self._cell(name, cell, shard))
+                begun.append(self.begin(name, cell, shard))
                 advance(len(shard.ids))
-            self._write(name, shard, outcomes)
+            self._write(name, shard, self.finish(name, shard, begun))
 
-    def _shard(self, task: Task, photographs: Photographs) -> Shard:
+    def shard(self, task: Task, photographs: Photographs) -> Shard:
+        """The photographs on the device; raises as `evaluate` does."""
         ids = self.job.ids[task.start : task.stop]
-        images = torch.from_numpy(photographs.pixels).permute(0, 3, 1, 2).contiguous().to(self.device)
-        digests = [bytes.fromhex(text) for text in predict.digests(images)]
+        images = onto(torch.from_numpy(photographs.pixels).permute(0, 3, 1, 2).contiguous(), self.device)
+        digests = _digests(photographs.pixels)
         self._check_photographs(task, ids, digests)
         return Shard(
             task,
@@ -156,7 +174,6 @@ class Worker:
             images,
             digests,
             photographs.fingerprints,
-            masks={cell: self.inputs.masks(cell, task.start, task.stop) for cell in self.job.cells},
             prepared={name: metric.prepare(images) for name, metric in self.pair_metrics.items()},
             kept=[place for place, image_id in enumerate(ids) if image_id in self.inputs.kept],
         )
@@ -180,7 +197,7 @@ class Worker:
         }
         saved: dict[str, str] = {}
         for cell in self.job.cells:
-            holes = shard.holes(cell)
+            _, holes = self._masks(cell, shard)
             for place in shard.kept:
                 given = {
                     TRUTH: shard.images[place],
@@ -196,36 +213,73 @@ class Worker:
             self._facts(TRUTH, shard, pictures=saved), pa.Table.from_pydict(columns, schema=schema), vectors
         )
 
-    def _cell(self, name: str, cell: Cell, shard: Shard) -> Outcome:
-        """What a model leaves on one cell, or the fault that stopped it."""
+    def _masks(self, cell: Cell, shard: Shard) -> tuple[Masks, torch.Tensor]:
+        """The masks of a cell, brought to the device when they are first asked for: it is at work on another cell."""
+        if cell not in shard.masks:
+            masks = self.inputs.masks(cell, shard.task.start, shard.task.stop)
+            shard.masks[cell] = masks, onto(torch.from_numpy(masks.holes)[:, None], self.device)
+        return shard.masks[cell]
+
+    def begin(self, name: str, cell: Cell, shard: Shard) -> Begun | Outcome:
+        """Set a model to work on one cell, without waiting for the device; a fault that shows at once is an outcome."""
         if known := self.log.of(name, cell.label):
             return Outcome(fault=sentence(known))
-        masks, keys = shard.holes(cell), [cell.key(image_id) for image_id in shard.ids]
+        (_, masks), keys = self._masks(cell, shard), [cell.key(image_id) for image_id in shard.ids]
         try:
-            predictor, begin = self.models.open(name), time.perf_counter()
-            filled = predictor.outputs(shard.images, masks, keys)
-            if self.device.type == "cuda":
-                torch.cuda.synchronize()
-            seconds = time.perf_counter() - begin if isinstance(predictor, Predictor) else None
-        except Exception as fault:  # a stranger's code may raise anything; the cell is marked
-            self.log.add(name, cell.label, fault)
-            if self.execution.fail_fast:
-                raise CellFailed(f"{name} failed on {cell.label}: {sentence(fault)}") from fault
-            return Outcome(fault=sentence(fault))
-        return Outcome(
-            digests=[bytes.fromhex(text) for text in predict.digests(filled)],
-            values={n: m.compare(shard.prepared[n], filled, masks).cpu().numpy() for n, m in self.pair_metrics.items()},
-            vectors={n: _vectors(extractor, filled) for n, extractor in self.extractors.items()},
-            pictures=self._keep(name, cell, shard, filled),
-            seconds=seconds,
+            predictor, watch = self.models.open(name), Stopwatch(self.device)
+            filled, extremes = predictor.stream(shard.images, masks, keys)
+            watch.stop()
+        except Exception as fault:  # noqa: BLE001  a stranger's code may raise anything; the cell is marked
+            return self._failed(name, cell, fault)
+        values = [metric.compare(shard.prepared[n], filled, masks) for n, metric in self.pair_metrics.items()]
+        rows = back(filled.permute(0, 2, 3, 1).contiguous())
+        return Begun(
+            cell,
+            values=torch.cat([extremes.double(), *values]),
+            vectors={n: back(extractor.extract(filled)) for n, extractor in self.extractors.items()},
+            hashed=self._behind(partial(_hashed, rows, shard.kept)),
+            watch=watch if isinstance(predictor, Predictor) else None,
         )
 
-    def _keep(self, name: str, cell: Cell, shard: Shard, filled: torch.Tensor) -> dict[str, str]:
+    def finish(self, name: str, shard: Shard, begun: Sequence[Begun | Outcome]) -> list[Outcome]:
+        """Wait for what was begun: one copy brings the values of all cells."""
+        values = [each.values for each in begun if isinstance(each, Begun)]
+        read = iter(torch.stack(values).cpu().numpy() if values else ())
+        return [each if isinstance(each, Outcome) else self._outcome(name, shard, each, next(read)) for each in begun]
+
+    def _outcome(self, name: str, shard: Shard, begun: Begun, values: np.ndarray) -> Outcome:
+        digests, files = begun.hashed.result()
+        if fault := predict.values_fault(*values[:2].tolist()):
+            return self._failed(name, begun.cell, ContractBroken(fault))
+        mask_set, bucket = begun.cell.mask_set, begun.cell.bucket.label
         saved: dict[str, str] = {}
-        for place in shard.kept:
-            path = output(cell.mask_set, cell.bucket.label, shard.ids[place], name)
-            saved |= save(self.parts.root, path, _png(filled[place]))
-        return saved
+        for place, content in files.items():
+            saved |= save(self.parts.root, output(mask_set, bucket, shard.ids[place], name), content)
+        return Outcome(
+            digests,
+            dict(zip(self.pair_metrics, values[2:].reshape(-1, len(digests)), strict=True)),
+            {n: arriving.array() for n, arriving in begun.vectors.items()},
+            saved,
+            begun.watch.seconds if begun.watch else None,
+        )
+
+    def _failed(self, name: str, cell: Cell, fault: Exception) -> Outcome:
+        self.log.add(name, cell.label, fault)
+        if self.execution.fail_fast:
+            raise CellFailed(f"{name} failed on {cell.label}: {sentence(fault)}") from fault
+        return Outcome(fault=sentence(fault))
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(HASHING, thread_name_prefix="hashing")
+
+    def _behind(self, work: Callable[[], Result]) -> Future[Result]:
+        """Do something beside the device; at once where the processor is the device and has nothing to spare."""
+        if self.device.type == "cuda":
+            return self._threads.submit(work)
+        done: Future[Result] = Future()
+        done.set_result(work())
+        return done
 
     def _write(self, name: str, shard: Shard, outcomes: list[Outcome]) -> None:
         known = self.inputs.trained_on.get(name, frozenset())
@@ -241,7 +295,8 @@ class Worker:
             pictures={path: digest for outcome in outcomes for path, digest in outcome.pictures.items()},
         )
         vectors = {n: [outcome.vectors.get(n) for outcome in outcomes] for n in self.job.extractors}
-        self.parts.write(facts, _rows(self.job, name, shard, outcomes), vectors)
+        masks = [self._masks(cell, shard)[0] for cell in self.job.cells]
+        self.parts.write(facts, _rows(self.job, name, shard, masks, outcomes), vectors)
 
     def _facts(self, model: str, shard: Shard, **more: Any) -> Facts:
         return Facts(
@@ -255,18 +310,17 @@ class Worker:
         )
 
 
-def _rows(job: Job, name: str, shard: Shard, outcomes: list[Outcome]) -> pa.Table:
+def _rows(job: Job, name: str, shard: Shard, masks: list[Masks], outcomes: list[Outcome]) -> pa.Table:
     """The rows of a part: image by image, in each the cells in their order."""
     count, cells = len(shard.ids), job.cells
     blank = np.full(count, math.nan)
-    masks = [shard.masks[cell] for cell in cells]
     columns = {
         "image": [image_id for image_id in shard.ids for _ in cells],
         "model": [name] * (count * len(cells)),
         "mask_set": [cell.mask_set for cell in cells] * count,
         "bucket": [cell.bucket.label for cell in cells] * count,
         "mask": _by_image([mask.names for mask in masks]),
-        "ratio": _by_image([mask.holes.mean(axis=(1, 2)) for mask in masks]),
+        "ratio": _by_image([mask.ratios for mask in masks]),
         "image_digest": [digest for digest in shard.digests for _ in cells],
         "mask_digest": _by_image([mask.digests for mask in masks]),
         "output_digest": _by_image([outcome.digests or [None] * count for outcome in outcomes]),
@@ -278,6 +332,17 @@ def _rows(job: Job, name: str, shard: Shard, outcomes: list[Outcome]) -> pa.Tabl
 def _by_image(cells: Sequence[Any]) -> list[Any]:
     """Values given cell by cell, in the order of rows."""
     return [value for image in zip(*cells, strict=True) for value in image]
+
+
+def _digests(rows: np.ndarray) -> list[bytes]:
+    """Of pictures uint8 [N, H, W, 3]."""
+    return [bytes.fromhex(pictures.digest(row)[:32]) for row in rows]
+
+
+def _hashed(arriving: Arriving, kept: Sequence[int]) -> tuple[list[bytes], dict[int, bytes]]:
+    """Digests of outputs, and some of them as PNG files."""
+    rows = arriving.array()
+    return _digests(rows), {place: pictures.encode_png(rows[place]) for place in kept}
 
 
 def _png(picture: torch.Tensor) -> bytes:

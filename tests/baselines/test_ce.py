@@ -115,7 +115,9 @@ def test_nothing_under_the_mask_is_seen(narrow):
 @pytest.mark.parametrize("size", [(128, 128), (256, 256), (64, 64), (200, 140)])
 def test_any_size_comes_back_as_it_was(size, narrow):
     images, masks = contract.probe(*size, count=2)
-    assert predict.output_fault(narrow().predict(images, masks), images) is None
+    output = narrow().predict(images, masks)
+    assert predict.form_fault(output, images) is None
+    assert predict.values_fault(*output.aminmax()) is None
 
 
 def test_a_small_pixel_is_a_hole_if_any_part_of_it_is(narrow):
