@@ -40,7 +40,7 @@ CARD = ModelCard(
     evidence="equal to published code",
     strengths="learns features without labels; one pass; any hole (random-region build)",
     limits="no mask channel; 128 x 128 only: other sizes are resized to it, filled, resized back: soft fills",
-    tables=("dualpath-table1", "survey-table2", "rnon-table3"),
+    tables=("dualpath-table1", "rnon-table3"),
     aliases=("CE", "Context Encoder", "Context Encoders", "ContextEncoder"),
     variants={
         "random": "random-region build: fills any hole; the authors published no weights for it",

@@ -4,6 +4,9 @@ Paper: Li, Liu, Yang, Yang, CVPR 2017, arXiv 1704.05838. Network: Yijunmaverick/
 f72dea0fa27c779fef7b65d2f01e82bcc23a0eb2 (Caffe and MATLAB; BSD-2-Clause, Caffe's own), read layer by layer; it cannot
 run here, so that no stored figure holds this file. MATLAB hands images to Caffe with their axes swapped, in training
 and in use: the network works on transposed images, which its fully connected layers can tell.
+
+Readings. The code's L1 stands where paper and survey say L2; the parser's weight is the code's 0.05 (the paper's 0.005
+is recalled). The parser judges in training alone: a face is filled without any parsing.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ Paper: Yang, Lu, Lin, Shechtman, Wang, Li, CVPR 2017, arXiv 1611.09969. Code: le
 e910854118a75415d55aa83d837cc41f4aaa0592 (MIT; Lua Torch7), read line by line; it cannot run here, so that no stored
 figure holds this file. Its content network is a context encoder (baselines/ce.py). Departures: holes of any shape (the
 code has one central square, whose sources are laid over it by hand; here the patches that see no hole are the sources);
-torchvision's VGG-19 stands for Caffe's.
+torchvision's VGG-19 stands for Caffe's. Recalled of the paper, and not followed where the code differs: ELU and fully
+connected layers in the content network, patches of relu3_1 too, matched anew in every iteration, weights of 5e-6.
 """
 
 from __future__ import annotations

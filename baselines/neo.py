@@ -3,8 +3,10 @@
 Paper: Sun, Ma, Oh, Van Gool, Schiele, Fritz, CVPR 2018, arXiv 1711.09001. The authors published neither code nor
 weights, and the survey names the row by letters alone: that it is this paper is inferred. This is a reconstruction: two
 stages, landmarks from the masked image and a U-Net that is guided by them, are the abstract's; layers and weights of
-the losses are this file's choice. The authors trained the first stage on detected landmarks, which photographs here do
-not come with: points are learned end to end, as what helps the second stage most.
+the losses are this file's choice (recalled of the paper: a point-distribution model or a small auto-encoder decodes the
+landmarks, a critic judges them, the second stage has residual blocks and a fully connected middle). The authors trained
+the first stage on detected landmarks, which photographs here do not come with: points are learned end to end, as what
+helps the second stage most.
 """
 
 from __future__ import annotations

@@ -50,6 +50,10 @@ class Cell:
         return f"{image_id}/{self.label}"
 
 
+DOMAINS = ("faces", "scenes", "objects", "textures", "mixed")
+"""What photographs show, and models were made for; scenes are places with what stands in them."""
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """What is known of a model without loading it. In a model's file it is a literal, so that lists need no torch."""
@@ -88,7 +92,7 @@ class ModelCard:
 
     only`. Empty for classical models."""
     domain: str = ""
-    """What the model was made for: `faces`, `scenes`, ...; empty: any picture."""
+    """What the model was made for, one of `DOMAINS`; empty: any picture."""
     strengths: str = ""
     limits: str = ""
     tables: tuple[str, ...] = ()
@@ -247,6 +251,8 @@ class RunSpec:
     """Of how many images feature vectors are kept; of more, moments stand for the others in metrics of whole sets."""
     set: tuple[str, ...] = ()
     """Settings of models' `predict`, as `MODEL.SETTING=VALUE`."""
+    domain: str = ""
+    """What the photographs of a folder show, one of `DOMAINS`; empty: what the data set's entry says, or unknown."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.report import formats
-from bench.types import RunSpec
+from bench.types import DOMAINS, RunSpec
 
 if TYPE_CHECKING:
     from bench.report.table import Report
@@ -25,6 +25,9 @@ Dataset = Annotated[
     str | None, typer.Option(help=f"A name from `bench datasets list`, or `folder`; {RunSpec.dataset} by default.")
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; `auto` takes a GPU where there is one.")]
+Domain = Annotated[
+    str | None, typer.Option(help=f"What the photographs of a folder show: {', '.join(DOMAINS)}.", show_default=False)
+]
 Format = Annotated[
     str | None,
     typer.Option(
@@ -73,6 +76,7 @@ def run_spec(
     keep_images: int | None,
     keep_vectors: int | None = None,
     settings: Sequence[str] | None = None,
+    domain: str | None = None,
 ) -> RunSpec:
     """Options that were typed win over the fields that a file has given, these over the defaults of `RunSpec`.
 
@@ -91,6 +95,7 @@ def run_spec(
         "keep_images": keep_images,
         "keep_vectors": keep_vectors,
         "set": tuple(settings) if settings else None,
+        "domain": domain,
     }
     return RunSpec(**{**given, **{name: value for name, value in typed.items() if value is not None}})
 

@@ -62,6 +62,7 @@ def _sheet(entry: DatasetEntry) -> str:
     fields = {
         "title": entry.title,
         "type": entry.type,
+        "domain": entry.domain,
         "year": entry.year,
         "images": f"{entry.images:,}",
         "resolution": entry.resolution,

@@ -35,7 +35,8 @@ def list_models(as_json: options.Json = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    texts = [(row["id"], row["title"], str(row["year"] or ""), row["kind"], _weights(row)) for row in rows]
+    shown = ("id", "title", "year", "kind", "evidence")
+    texts = [(*(str(row[name] or "") for name in shown), _weights(row)) for row in rows]
     print("\n".join(align(texts)))
 
 
@@ -53,6 +54,7 @@ def _row(ref: ModelRef) -> dict[str, Any]:
         "title": ref.card.title,
         "year": ref.card.year,
         "kind": ref.card.kind,
+        "evidence": ref.card.evidence,
         "weights": sorted(weights.find(ref.id)),
         "reason": ref.reason,
     }
@@ -91,7 +93,7 @@ def _sheet(ref: ModelRef, records: dict[str, dict[str, Any]]) -> list[str]:
         "masks": ", ".join(card.families),
         "trained on": ", ".join(card.data),
         "made for": card.domain,
-        "held against": card.evidence,
+        "evidence": card.evidence,
         "form": card.form,
         "losses": card.losses,
         "strengths": card.strengths,

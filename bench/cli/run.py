@@ -45,6 +45,7 @@ def command(
     metrics: options.Metrics = None,
     protocol: options.Protocol = None,
     limit: options.Limit = None,
+    domain: options.Domain = None,
     settings: options.Settings = None,
     out: options.Out = None,
     device: options.Device = "auto",
@@ -72,7 +73,21 @@ def command(
     given = _from_file(spec)
     wanted = options.run_spec(
         given,
-        *(models, dataset, root, split, masks, buckets, metrics, protocol, limit, keep_images, keep_vectors, settings),
+        *(
+            models,
+            dataset,
+            root,
+            split,
+            masks,
+            buckets,
+            metrics,
+            protocol,
+            limit,
+            keep_images,
+            keep_vectors,
+            settings,
+            domain,
+        ),
     )
     execution = Execution(options.device_name(device), batch_size, shard_size, workers, fail_fast)
     if executor not in {"local", "ray"}:

@@ -19,6 +19,7 @@ from bench.contracts import Dataset
 from bench.datasets import image_ids
 from bench.disk import write_text
 from bench.errors import BadInput, UnknownName
+from bench.types import DOMAINS
 
 SEE = "bench datasets list"
 LIST_BYTES = 1 << 29
@@ -58,6 +59,8 @@ class DatasetEntry:
     name: str
     title: str
     type: str
+    domain: str
+    """What it shows, one of `types.DOMAINS`."""
     year: int
     images: int
     resolution: str
@@ -104,6 +107,19 @@ def entry(name: str) -> DatasetEntry:
     if name not in entries():
         raise UnknownName("data set", [name], known(), SEE)
     return entries()[name]
+
+
+def domain(name: str, said: str = "") -> str:
+    """What a data set shows, one of `DOMAINS`; "" where nobody knows. said: what the user says of it.
+
+    Raises `UnknownName` for another word, `BadInput` where a known data set shows something else.
+    """
+    if said and said not in DOMAINS:
+        raise UnknownName("domain", [said], DOMAINS, "bench run --help")
+    own = "mixed" if name == "demo" else entries()[name].domain if name in entries() else ""
+    if said and own and said != own:
+        raise BadInput(f"--domain {said}: the data set {name} shows {own}. Leave it out.")
+    return own or said
 
 
 def layout_of(name: str, root: str | None, split: str | None) -> Layout | None:

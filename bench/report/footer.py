@@ -71,6 +71,8 @@ def origin(run: Run) -> Iterator[str]:
         if model.contaminated:
             yield f"† {name}: {model.reason or 'its weights have seen this data set in training'}."
     for name, model in made.models.items():
+        if made.outside(name):
+            yield f"{name} is outside its domain: made for {model.domain}; these images: {made.domain}."
         if model.settings:
             yield f"{name} with {', '.join(f'{key}={value}' for key, value in model.settings.items())}."
     yield f"Made by {made.command} on {made.device}."

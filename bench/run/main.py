@@ -190,6 +190,7 @@ def describe(
         metrics={name: cards[name] for name in (*job.pair_metrics, *job.set_metrics, *job.missing)},
         mask_sets=job.mask_sets,
         missing=job.missing,
+        domain=job.domain,
         kept=job.kept,
         photographs=photographs or (before.photographs if before else ""),
         **provenance.record(device_name=execution.device),
@@ -200,6 +201,6 @@ def describe(
 def _model_record(ref: ModelRef, measured: dict[str, Any]) -> ModelRecord:
     return ModelRecord(
         **{"title": ref.card.title, "kind": ref.card.kind, "weights": ref.weights, "digest": ref.digest}
-        | {"settings": dict(ref.settings) or None, "reason": ref.reason}
+        | {"settings": dict(ref.settings) or None, "domain": ref.card.domain, "reason": ref.reason}
         | measured
     )

@@ -36,6 +36,8 @@ class Job:
     set_metrics: tuple[str, ...]
     missing: dict[str, str] = field(default_factory=dict)
     """Metric -> why it cannot be computed here."""
+    domain: str = ""
+    """What the photographs show; "" where nobody knows."""
     expected: dict[str, str] = field(default_factory=dict)
     """Image -> digest that its prepared pixels must have, where a manifest says so."""
 
@@ -117,6 +119,8 @@ def resolve(spec: RunSpec) -> Job:
     size = protocol.preparation.size_px if protocol else None
     sets = attempt(frozen.resolve, spec.masks or protocol.masks, size) if protocol and size else []
     dataset = attempt(dataset_registry.open_dataset, spec.dataset, spec.root, spec.split)
+    if dataset:
+        attempt(dataset_registry.domain, spec.dataset, spec.domain)
     if protocol and not size:
         faults.append(
             f"The protocol {protocol.name} scores photographs at their own size; frozen masks have one size, so it"
@@ -155,4 +159,5 @@ def _job(
         pair_metrics=tuple(name for name in ready if metric_registry.kind(name) == "pair"),
         set_metrics=tuple(name for name in ready if metric_registry.kind(name) == "set"),
         missing=missing,
+        domain=dataset_registry.domain(spec.dataset, spec.domain),
     )

@@ -68,6 +68,8 @@ class ModelRecord:
     """Of its weights, source and libraries; empty where it could not run."""
     settings: dict[str, Any] | None = None
     """What was set of its `predict`; None: nothing."""
+    domain: str = ""
+    """What it was made for; empty: any picture."""
     reason: str = ""
     """Why it could not run here, or how it is contaminated."""
     contaminated: bool = False
@@ -104,6 +106,8 @@ class Record:
     mask_sets: dict[str, MaskSetRecord]
     missing: dict[str, str] = field(default_factory=dict)
     """Metric -> why it could not be computed."""
+    domain: str = ""
+    """What the photographs show; empty where nobody knows."""
     kept: tuple[str, ...] = ()
     """Images of which pictures are kept."""
     photographs: str = ""
@@ -117,6 +121,11 @@ class Record:
     def digests(self) -> dict[str, str]:
         """Of the settings, and of every model that could run."""
         return {"settings": self.settings.digest} | {name: m.digest for name, m in self.models.items() if m.digest}
+
+    def outside(self, model: str) -> bool:
+        """Whether a model was made for other pictures than those of the run, as far as both are known."""
+        own = self.models[model].domain
+        return bool(own and self.domain) and own != self.domain
 
     def key(self, model: str) -> str:
         """The name under which a model's parts lie."""

@@ -12,6 +12,7 @@ from bench.models import contract, sources, verify
 from bench.models import registry as model_registry
 from bench.models.predict import Predictor, built_multiple, raw
 from bench.protocols import registry as protocols
+from bench.types import DOMAINS
 
 CARDS = model_registry.cards()
 FORMS = [(name, variant) for name, card in CARDS.items() for variant in card.variants or ("",)]
@@ -102,3 +103,8 @@ def test_a_card_that_claims_equality_has_stored_figures_and_no_other_claim_is_kn
     assert CARDS[name].evidence in EVIDENCE
     stored = list((Path(__file__).parents[1] / "data").glob(f"parity-{name}*.json"))
     assert bool(stored) == (CARDS[name].evidence == EVIDENCE[0])
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_card_says_in_known_words_what_the_model_was_made_for(name):
+    assert CARDS[name].domain in ("", *DOMAINS)

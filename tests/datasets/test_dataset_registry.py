@@ -17,6 +17,7 @@ from PIL import Image
 from bench.datasets import image_ids
 from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput, UnknownName
+from bench.types import DOMAINS
 
 PAPERS = {
     "places2",
@@ -33,10 +34,10 @@ PAPERS = {
 SURVEY = {
     "cmp-facade": ("Architecture", "2013", "606", ""),
     "dtd": ("Textures", "2014", "5640", ""),
-    "svhn": ("Textures", "2011", ">60000", "32\u00d732"),
+    "svhn": ("Street Scene", "2011", ">60000", "32\u00d732"),
     "paris-streetview": ("Street Scene", "2012", "15000", "936\u00d7537"),
     "cityscapes": ("Street Scene", "2016", "25000", "2048\u00d71024"),
-    "imagenet": ("S. a. a. a.", "2015", "14197122", ""),
+    "imagenet": ("Scene", "2015", "14197122", ""),
     "places2": ("Scene", "2017", "1000000", "256\u00d7256"),
     "helen": ("Face", "2012", "2000", ""),
     "celeba": ("Face", "2015", "202599", "178\u00d7218"),
@@ -397,3 +398,22 @@ def test_names_and_sheets_load_neither_torch_nor_numpy():
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stderr == "[]\n"
     assert set(json.loads(ran.stdout)) == PAPERS
+
+
+@pytest.mark.parametrize("name", dataset_registry.entries())
+def test_every_entry_says_what_it_shows(name):
+    assert dataset_registry.domain(name) in DOMAINS
+
+
+def test_what_a_folder_shows_is_what_the_user_says_or_unknown():
+    assert [dataset_registry.domain("folder"), dataset_registry.domain("folder", "faces")] == ["", "faces"]
+
+
+def test_a_known_data_set_is_not_said_to_show_something_else():
+    with pytest.raises(BadInput, match="--domain scenes: the data set celeba shows faces"):
+        dataset_registry.domain("celeba", "scenes")
+
+
+def test_a_domain_that_nobody_knows_is_refused_with_the_nearest():
+    with pytest.raises(UnknownName, match=r"No domain 'face'\. Did you mean: faces"):
+        dataset_registry.domain("folder", "face")

@@ -17,7 +17,7 @@ def load(name):
     return module
 
 
-tables, starters = load("tables"), load("starters")
+tables, starters, zoo = load("tables"), load("starters"), load("zoo")
 
 
 def test_the_page_is_not_stale():
@@ -52,3 +52,13 @@ def test_the_results_page_says_what_the_gate_holds():
         bare = re.sub(r"[*\s]|</?u>|±[\d.]+", "", block.replace("\n", ";"))
         printed = [line.split("|")[2:-1] for line in bare.split(";")[1:] if "|" in line]
         assert sorted(printed) == sorted(models.values()), mask_set
+
+
+def test_the_table_of_learned_models_is_not_stale():
+    assert zoo.section() in (DOCS / "models.md").read_text(encoding="utf-8"), "stale: run `make docs`"
+
+
+def test_every_learned_model_has_a_page():
+    assert not [
+        line for line in zoo.table() if (page := re.search(r"\((models/.*?)\)", line)) and not (DOCS / page[1]).exists()
+    ]
