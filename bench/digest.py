@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+DIGITS = 32
+"""Of a digest that stands beside what it is of, so many are kept."""
+
 
 def of_bytes(*chunks: bytes | memoryview) -> str:
     """Digest of the chunks, one after another."""

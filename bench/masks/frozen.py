@@ -13,6 +13,7 @@ import fnmatch
 import io
 import itertools
 import json
+import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ MANIFEST = "manifest.json"
 WHOLE = "all"
 """The name of the only file of a set that is not cut into strata."""
 _SEE = "bench masks list"
+_HEADS, _MORE = 4096, 128
+"""Bytes that a file's arrays may take beside its masks, and each mask beside its bits."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Stratum:
 class Opened:
     """One file of a set as it was read: the masks are still compressed."""
 
+    path: Path
     name: str
     size_px: int
     streams: Sequence[bytes]
@@ -63,10 +67,25 @@ class Opened:
     border: npt.NDArray[np.bool_]
 
     def bits(self, places: Sequence[int]) -> PackedMasks:
-        """The packed bits of some masks: [K, H, W/8]."""
-        columns, rows = -(-self.size_px // 8), self.size_px
-        plain = b"".join(zlib.decompress(self.streams[place], bufsize=columns * rows) for place in places)
-        return np.frombuffer(plain, np.uint8).reshape(-1, columns, rows).transpose(0, 2, 1)
+        """The packed bits of some masks: [K, H, W/8]; `BadInput` where a stream holds another number of bytes."""
+        plain = b"".join(map(self._plain, places))
+        return np.frombuffer(plain, np.uint8).reshape(len(places), -1, self.size_px).transpose(0, 2, 1)
+
+    def _plain(self, place: int) -> bytes:
+        """The bytes of one mask; however many a stream would give, no more are made."""
+        size, inflate = _packed_bytes(self.size_px), zlib.decompressobj()
+        try:
+            plain = inflate.decompress(self.streams[place], size + 1)
+        except zlib.error as fault:
+            raise BadInput(f"{self.path} is damaged: its mask {place} cannot be unpacked.") from fault
+        if len(plain) != size or not inflate.eof:
+            raise BadInput(f"{self.path} is damaged: its mask {place} is not one of {self.size_px} px.")
+        return plain
+
+
+def _packed_bytes(size_px: int) -> int:
+    """Of one mask, without compression."""
+    return -(-size_px // 8) * size_px
 
 
 def stratum(name: str, bits: PackedMasks, size_px: int) -> Stratum:
@@ -193,15 +212,15 @@ class MaskSet:
     def _read(self, name: str) -> Opened:
         path, facts = self.folder / f"{name}.npz", self.manifest["strata"][name]
         try:
-            content = path.read_bytes()
+            digested = digest.of_file(path)
         except FileNotFoundError as fault:
             raise BadInput(f"Mask set {self.id} is not whole: {path} is missing. {self.remedy}") from fault
-        if digest.of_bytes(content) != facts["file_sha256"]:
+        if digested != facts["file_sha256"]:
             raise BadInput(f"{path} is not the file that {MANIFEST} names (another digest). {self.remedy}")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            ends, streams = arrays["ends"].tolist(), arrays["streams"].tobytes()
-            pieces = [streams[start:end] for start, end in itertools.pairwise([0, *ends])]
-            return Opened(name, self.size_px, pieces, arrays["missing"], arrays["border"])
+        try:
+            return _opened(path, facts["count"], self.size_px)
+        except (ValueError, LookupError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as fault:
+            raise BadInput(f"{path} is damaged: it does not hold {facts['count']} masks. {self.remedy}") from fault
 
     @property
     def remedy(self) -> str:
@@ -209,6 +228,25 @@ class MaskSet:
         if self.manifest.get("imported"):
             return "Import the set again: bench masks import --help"
         return f"Restore it, or freeze it again: bench masks freeze {self.family} --size {self.size_px} --again"
+
+
+def _opened(path: Path, count: int, size_px: int) -> Opened:
+    """A file of `count` masks; `ValueError`, or what unpacking raises, where it holds anything else."""
+    content = path.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > _HEADS + count * (_packed_bytes(size_px) + _MORE):
+            raise ValueError(path)
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        ends, streams = arrays["ends"].tolist(), arrays["streams"].tobytes()
+        missing, border = arrays["missing"], arrays["border"]
+    if (
+        {len(ends), len(missing), len(border)} != {count}
+        or [0, *ends] != sorted([0, *ends])
+        or ends[-1] != len(streams)
+    ):
+        raise ValueError(path)
+    pieces = [streams[start:end] for start, end in itertools.pairwise([0, *ends])]
+    return Opened(path, path.stem, size_px, pieces, missing, border)
 
 
 def _meets(name: str, bucket: Bucket) -> bool:

@@ -6,16 +6,16 @@ They take the place of the vectors beside a model's parts, which may go when eve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from bench import digest
-from bench.disk import whole_file
+from bench import arrays
+from bench.errors import BadInput
 from bench.runfolder.names import Damaged
-from bench.runfolder.part import DIGITS, Floats, Part, Vectors, folded_name
+from bench.runfolder.part import Floats, Part, Vectors, folded_name
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,6 @@ class Folded:
     covariance: Floats
     """Of all, over N - 1: float64 [D, D]."""
 
-    def digest(self, parts: Sequence[Part], extractor: str, cell: int) -> str:
-        """Of all this, and of the vectors that it was made from, by the digests that their parts give."""
-        made_from = "".join(f"{p.facts.start}-{p.facts.stop} {p.facts.vectors[extractor][cell]}\n" for p in parts)
-        arrays = (self.places, self.rows, self.images, self.mean, self.covariance)
-        return digest.of_bytes(made_from.encode(), *(np.ascontiguousarray(one).data for one in arrays))[:DIGITS]
-
 
 def path(parts: Sequence[Part], extractor: str, cell: int) -> Path:
     """Where the folded vectors of a model's cell lie; `parts`: all of the model's."""
@@ -47,10 +41,7 @@ def path(parts: Sequence[Part], extractor: str, cell: int) -> Path:
 
 def write(parts: Sequence[Part], extractor: str, cell: int, folded: Folded) -> None:
     """Write a model's folded vectors of one cell, whole."""
-    from safetensors.numpy import save_file
-
-    with whole_file(path(parts, extractor, cell)) as beside:
-        save_file(vars(folded), beside, {"digest": folded.digest(parts, extractor, cell)})
+    arrays.write(path(parts, extractor, cell), vars(folded), _made_from(parts, extractor, cell))
 
 
 def read(parts: Sequence[Part], extractor: str, cell: int) -> Folded | None:
@@ -61,17 +52,16 @@ def read(parts: Sequence[Part], extractor: str, cell: int) -> Folded | None:
     place = path(parts, extractor, cell)
     if not place.exists():
         return None
-    from safetensors import safe_open
-
     try:
-        with safe_open(place, "np") as file:
-            folded = Folded(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
-            expected = (file.metadata() or {}).get("digest")
-        if folded.digest(parts, extractor, cell) == expected:
-            return folded
-    except Exception as fault:  # a damaged header fails in any way
-        raise Damaged(place, "it is no file of vectors that can be read") from fault
-    raise Damaged(place, "it does not have its digest")
+        held = arrays.read(place, [field.name for field in fields(Folded)], _made_from(parts, extractor, cell))
+    except BadInput as fault:
+        raise Damaged(place, str(fault)) from fault
+    return Folded(**held)
+
+
+def _made_from(parts: Sequence[Part], extractor: str, cell: int) -> str:
+    """The vectors that were folded, by the digests that their parts give."""
+    return "".join(f"{p.facts.start}-{p.facts.stop} {p.facts.vectors[extractor][cell]}\n" for p in parts)
 
 
 def drop_vectors(parts: Sequence[Part], extractor: str) -> None:

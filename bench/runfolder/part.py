@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bench import digest
+from bench.digest import DIGITS
 from bench.disk import whole_file
 from bench.errors import BadInput
 from bench.runfolder.names import Damaged, component
@@ -21,9 +22,6 @@ from bench.runfolder.names import Damaged, component
 FORMAT = 1
 FACTS = b"bench"
 """The key in a part's Parquet metadata under which its facts stand, as JSON."""
-DIGITS = 32
-"""Hexadecimal digits of a digest that are kept."""
-
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 from bench import digest
+from bench.digest import DIGITS
 from bench.errors import BadInput, NotComparable
 from bench.runfolder import tables
 from bench.runfolder.names import PARTS, TRUTH, Damaged, component, listed
 from bench.runfolder.part import (
-    DIGITS,
     FACTS,
     Bytes,
     Facts,

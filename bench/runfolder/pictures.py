@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench import digest, images
+from bench.digest import DIGITS
 from bench.disk import whole_file
 from bench.errors import BadInput
 from bench.runfolder import tables
 from bench.runfolder.names import MASK, MASKED, MODELS, PICTURES, RESULTS, TRUTH, Damaged, component
-from bench.runfolder.part import DIGITS
 from bench.runfolder.record import Record
 
 SHOWN = (TRUTH, MASK, MASKED)

@@ -1,6 +1,7 @@
 """A small run with every kind of file, undisturbed, and copies of it to disturb."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,17 @@ def go_on(small_extractor):
 @pytest.fixture(scope="module")
 def undisturbed(go_on, spec, tmp_path_factory):
     return go_on(spec, tmp_path_factory.mktemp("undisturbed") / "run").root
+
+
+@pytest.fixture(scope="module")
+def folding(spec):
+    """The same run where vectors of fewer images are kept, so that moments stand for the others."""
+    return replace(spec, keep_vectors=COUNT - 2)
+
+
+@pytest.fixture(scope="module")
+def folded(go_on, folding, tmp_path_factory):
+    return go_on(folding, tmp_path_factory.mktemp("folded") / "run").root
 
 
 @pytest.fixture

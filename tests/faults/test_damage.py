@@ -1,12 +1,15 @@
 """One bit flipped, a file cut short or emptied: it is named, nothing is averaged, and the next run restores it."""
 
+import os
 import random
+import shutil
 
 import pytest
 
 from bench.errors import BadInput, BenchError
 from bench.report import results
 from bench.report.analysis import set_differences
+from bench.runfolder import folded as folded_vectors
 from bench.runfolder import record
 from bench.runfolder.names import TRUTH
 from bench.runfolder.parts import Parts
@@ -21,6 +24,8 @@ KINDS = {
     "a part of the photographs": "parts/*/truth/0000003*.parquet",
     "vectors": "parts/*/toys.py*/0000003*.npy",
     "vectors of the photographs": "parts/*/truth/0000000*.npy",
+    "folded vectors": "parts/*/toys.py*/folded.*.001.safetensors",
+    "folded vectors of the photographs": "parts/*/truth/folded.*.safetensors",
     "a photograph": "images/*/*/*/truth.png",
     "a mask": "images/*/*/*/mask.png",
     "a masked photograph": "images/*/*/*/masked.png",
@@ -51,16 +56,22 @@ def everything(root):
     ids = record.read_images(root, run.record)
     parts = Parts(root, run.record.settings.digest)
     keys = [TRUTH, *(run.record.key(model) for model in run.models)]
-    read = [_read(part) for key in keys for part in parts.read(key)]
+    read = [_read(list(parts.read(key))) for key in keys]
     difference = set_differences.differences(
         *(set_differences.Source(root, model) for model in run.models), {"freeform-256/50-60": ["fid"]}
     )
     return repr((run.numbers, rows, pictures, ids, read, difference, run.record))
 
 
-def _read(part):
-    cells = range(len(part.facts.cells) or 1)
-    return part.rows.to_pylist(), [part.vectors("inception", cell).tobytes() for cell in cells]
+def _read(parts):
+    return [part.rows.to_pylist() for part in parts], [
+        _vectors(parts, cell) for cell in range(len(parts[0].facts.cells) or 1)
+    ]
+
+
+def _vectors(parts, cell):
+    held = folded_vectors.read(parts, "inception", cell)
+    return vars(held) if held else [part.vectors("inception", cell).tobytes() for part in parts]
 
 
 def disturbed(path, way, dice):
@@ -68,29 +79,38 @@ def disturbed(path, way, dice):
     path.write_bytes(WAYS[way](before, dice))
 
 
-@pytest.fixture(scope="module")
-def truthful(undisturbed):
-    return everything(undisturbed)
+@pytest.fixture
+def given(spec, folding, undisturbed, folded, tmp_path):
+    """For a kind of file: the spec of a run that has it, that run, and a copy of it."""
+
+    def make(kind):
+        asked, whole = (folding, folded) if "folded" in kind else (spec, undisturbed)
+        return asked, whole, shutil.copytree(whole, tmp_path / "run")
+
+    return make
 
 
 @pytest.fixture
-def check(copy, spec, go_on, undisturbed, lasting, truthful, capsys):
-    """Disturb a file; readers say so or see no difference, the next run names it and restores it."""
+def check(given, go_on, lasting, capsys):
+    """Disturb a file of a kind; readers say so or see no difference, the next run names it and restores it."""
 
-    def see(pattern, way, dice):
-        path = min(copy.glob(pattern))
-        disturbed(path, way, dice)
-        try:
-            assert everything(copy) == truthful
-        except BenchError as fault:
-            assert path.name in str(fault)  # noqa: PT017 - either is right
-        capsys.readouterr()
-        go_on(spec, copy)
-        assert path.name in capsys.readouterr().err
-        assert lasting(copy) == lasting(undisturbed)
-        assert everything(copy)
-        for left in copy.rglob("*.damaged"):
-            left.unlink()
+    def see(kind, way, dice, times=1):
+        asked, whole, copy = given(kind)
+        truthful = everything(whole)
+        for _ in range(times):
+            path = min(copy.glob(KINDS[kind]))
+            disturbed(path, way, dice)
+            try:
+                assert everything(copy) == truthful
+            except BenchError as fault:
+                assert path.name in str(fault)  # noqa: PT017 - either is right
+            capsys.readouterr()
+            go_on(asked, copy)
+            assert path.name in capsys.readouterr().err
+            assert lasting(copy) == lasting(whole)
+            assert everything(copy)
+            for left in copy.rglob("*.damaged"):
+                left.unlink()
 
     return see
 
@@ -98,24 +118,54 @@ def check(copy, spec, go_on, undisturbed, lasting, truthful, capsys):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_is_named_and_made_good(check, kind, way):
-    check(KINDS[kind], way, random.Random(kind + way))
+    check(kind, way, random.Random(kind + way))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["flipped", "cut short"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_anywhere_is_named_and_made_good(check, kind, way):
-    dice = random.Random(way + kind)
-    for _ in range(POSITIONS):
-        check(KINDS[kind], way, dice)
+    check(kind, way, random.Random(way + kind), POSITIONS)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("times", [1, pytest.param(POSITIONS, marks=pytest.mark.slow)])
+def test_damaged_vectors_that_runs_share_are_named_and_made_again(
+    go_on, spec, undisturbed, lasting, capsys, tmp_path, monkeypatch, way, times
+):
+    shutil.copytree(os.environ["BENCH_HOME"], tmp_path / "home")
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    dice = random.Random(way)
+    for place in range(times):
+        path = min((tmp_path / "home" / "features").rglob("*.safetensors"))
+        before = path.read_bytes()
+        disturbed(path, way, dice)
+        capsys.readouterr()
+        again = go_on(spec, tmp_path / f"run{place}").root
+        assert path.name in capsys.readouterr().err
+        assert lasting(again) == lasting(undisturbed)
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("folds", [False, True])
+def test_every_kind_of_file_that_readers_trust_is_disturbed(undisturbed, folded, folds):
+    root = folded if folds else undisturbed
+    left = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    known = {path.relative_to(root).as_posix() for pattern in KINDS.values() for path in root.glob(_whole(pattern))}
+    assert {name for name in left - known if name != ".lock" and not name.startswith("logs/")} == set()
+
+
+def _whole(pattern):
+    """The same for all places and cells."""
+    return pattern.replace("0000000*", "0*").replace("0000003*", "0*").replace(".001.", ".*.")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "photograph" in kind or "output" in kind or "part" in kind])
-def test_what_is_lost_is_made_again(copy, spec, go_on, undisturbed, lasting, kind):
-    path = min(copy.glob(KINDS[kind]))
-    path.unlink()
-    go_on(spec, copy)
-    assert lasting(copy) == lasting(undisturbed)
+def test_what_is_lost_is_made_again(given, go_on, lasting, kind):
+    asked, whole, copy = given(kind)
+    min(copy.glob(KINDS[kind])).unlink()
+    go_on(asked, copy)
+    assert lasting(copy) == lasting(whole)
 
 
 def test_a_lost_photograph_does_not_make_the_models_run_again(copy, spec, go_on, undisturbed, lasting, monkeypatch):

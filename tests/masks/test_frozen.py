@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from bench import digest
 from bench.errors import BadInput, Unavailable, UnknownName
-from bench.masks import freezing, frozen, ratio
+from bench.masks import freezing, frozen, manifests, ratio
 
 SHIPPED = sorted(f"{name}-256" for name in freezing.frozen_families())
 STRATIFIED = ("rectangular-256", "freeform-256", "cellular-256")
@@ -184,6 +186,46 @@ def test_a_changed_file_is_refused_when_it_is_opened(copied):
     assert held.pool(ratio.buckets("0-5")[0]).count == 250
     with pytest.raises(BadInput, match=r"10-15\.npz is not the file"):
         held.pool(ratio.buckets("10-20")[0])
+
+
+@pytest.fixture
+def forged(copied):
+    """The user's set with other arrays in one file, whose digest the manifest gives."""
+
+    def forge(count=250, **changed):
+        path, manifest = copied / "10-15.npz", json.loads((copied / "manifest.json").read_text())
+        with np.load(path) as held:
+            arrays = dict(held) | changed
+        np.savez_compressed(path, **arrays)
+        entries = manifest["strata"]
+        entries["10-15"] |= {"file_sha256": digest.of_file(path), "count": count}
+        manifest["sha256"] = manifests.whole_digest(256, entries)
+        (copied / "manifest.json").write_text(json.dumps(manifest))
+        return frozen.load("mine-256").pool(ratio.buckets("10-15")[0])
+
+    return forge
+
+
+def test_a_file_that_unpacks_to_more_than_its_masks_is_refused(forged):
+    with pytest.raises(BadInput, match=r"10-15\.npz is damaged: it does not hold 250 masks"):
+        forged(more=np.zeros(1 << 26, np.uint8))
+
+
+@pytest.mark.parametrize("changed", [{"ends": np.arange(9)}, {"ends": np.arange(250)}, {"border": np.zeros(3, bool)}])
+def test_a_file_of_another_number_of_masks_is_refused(forged, changed):
+    with pytest.raises(BadInput, match=r"10-15\.npz is damaged: it does not hold 250 masks"):
+        forged(**changed)
+
+
+@pytest.mark.parametrize("size", [0, 1, 256 * 32 - 1, 256 * 32 + 1, 1 << 26])
+def test_a_stream_of_another_size_is_refused_and_never_unpacked_whole(forged, size):
+    streams = [zlib.compress(bytes(size)), *[zlib.compress(bytes(256 * 32))] * 249]
+    pool = forged(streams=np.frombuffer(b"".join(streams), np.uint8), ends=np.cumsum([len(one) for one in streams]))
+    tracemalloc.start()
+    with pytest.raises(BadInput, match=r"10-15\.npz is damaged: its mask 0"):
+        pool.masks([0])
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
 
 
 def test_a_missing_file_is_named(copied):

@@ -48,22 +48,37 @@ def test_other_weights_have_other_vectors(cache):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00half", b"[1, 2]"])
-def test_a_damaged_file_is_computed_again(cache, content):
+def test_a_damaged_file_is_named_set_aside_and_computed_again(cache, content, capsys):
     compute = Counting()
     cache.vectors(NETWORK, DIGESTS, compute)
-    (path,) = cache.folder.rglob("*.npy")
+    (path,) = cache.folder.rglob("*.safetensors")
     path.write_bytes(content)
-    cache.vectors(NETWORK, DIGESTS, compute)
+    found = cache.vectors(NETWORK, DIGESTS, compute)
+    assert f"{path} is damaged" in capsys.readouterr().err
+    assert path.with_name(f"{path.name}.damaged").read_bytes() == content
+    assert np.array_equal(cache.vectors(NETWORK, DIGESTS, compute), found)
     assert compute.calls == 2
-    assert len(np.load(path)) == 3
 
 
-def test_a_pickle_is_never_opened(cache):
+def test_one_bit_anywhere_is_seen_or_changes_nothing(cache):
+    first = cache.vectors(NETWORK, DIGESTS, Counting())
+    (path,) = cache.folder.rglob("*.safetensors")
+    whole, anew = path.read_bytes(), np.full((3, 4), 9, np.float32)
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        found = cache.vectors(NETWORK, DIGESTS, lambda: anew)
+        assert np.array_equal(found, anew) or (np.array_equal(found, first) and place < len(whole) - first.nbytes)
+
+
+def test_vectors_of_other_images_under_the_name_are_not_taken(cache):
     compute = Counting()
     cache.vectors(NETWORK, DIGESTS, compute)
-    (path,) = cache.folder.rglob("*.npy")
-    np.save(path, np.array([{}], dtype=object), allow_pickle=True)
-    assert cache.vectors(NETWORK, DIGESTS, compute).dtype == np.float32
+    (ours,) = cache.folder.rglob("*.safetensors")
+    cache.vectors(NETWORK, ["dd", "ee", "ff"], compute)
+    (theirs,) = set(cache.folder.rglob("*.safetensors")) - {ours}
+    ours.write_bytes(theirs.read_bytes())
+    cache.vectors(NETWORK, DIGESTS, compute)
+    assert compute.calls == 3
 
 
 def test_a_failure_leaves_nothing_behind(cache):
@@ -72,7 +87,7 @@ def test_a_failure_leaves_nothing_behind(cache):
 
     with pytest.raises(RuntimeError):
         cache.vectors(NETWORK, DIGESTS, compute)
-    assert list(cache.folder.rglob("*.npy*")) == []
+    assert [path for path in cache.folder.rglob("*") if path.is_file()] == []
 
 
 def test_the_key_holds_the_digest_of_the_weights(monkeypatch):

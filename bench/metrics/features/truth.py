@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import digest, downloads, paths
-from bench.disk import whole_file
+from bench import arrays, digest, downloads, paths
+from bench.errors import BadInput
 from bench.metrics import registry as metric_registry
+from bench.progress import Ticker
+
+_NAME = "vectors"
 
 
 @dataclass(frozen=True)
@@ -24,19 +27,20 @@ class VectorCache:
     ) -> np.ndarray:
         """Read the vectors of a list of images, or compute and keep them: float32 [B, D].
 
-        network: all that moves a vector, as `network` gives it. A damaged file counts as none.
+        network: all that moves a vector, as `network` gives it. A file that is not what was written is named, set aside
+        and made again.
         """
-        path = self.folder / digest.of_settings(network)[:32] / f"{digest.of_lines(image_digests)}.npy"
-        try:
-            held = np.load(path, allow_pickle=False)
-            if held.dtype == np.float32 and held.ndim == 2 and len(held) == len(image_digests):
-                return held
-        except (OSError, ValueError, EOFError):
-            pass
+        key = digest.of_settings(network)[:32], digest.of_lines(image_digests)
+        path = self.folder / key[0] / f"{key[1]}.safetensors"
+        if path.exists():
+            try:
+                return arrays.read(path, [_NAME], "/".join(key))[_NAME]
+            except BadInput as fault:
+                path.replace(path.with_name(f"{path.name}.damaged"))
+                Ticker().say(f"{path} is damaged: {fault}. Its vectors are computed again.")
         made = compute().astype(np.float32, copy=False)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as beside, beside.open("wb") as file:
-            np.save(file, made, allow_pickle=False)
+        arrays.write(path, {_NAME: made}, "/".join(key))
         return made
 
 
