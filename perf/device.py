@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,9 +22,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from bench.models import contract, opening, predict
 from bench.models import registry as model_registry
+from bench.run.plan import Task
+from bench.run.spec import resolve
+from bench.run.worker import Begun, Outcome, Worker
+from bench.runfolder.parts import Parts
+from bench.types import Execution, RunSpec
 
 SIZE_PX = 256
 BATCHES = (1, 8, 32)
@@ -31,6 +38,9 @@ SECONDS = 0.25
 """Of calls that are measured together, after one that is not."""
 SLOW_S = 2.0
 """A first call that takes longer is the measurement, and no larger batch is tried."""
+BATCH = 16
+"""Of the inner loop."""
+LOOPED = ("pconv", "glcic", "deepfillv2", "aotgan", "lama")
 QUICK = {"dgm": "quick", "hr": "quick"}
 """Searches: their shortest variants stand for them."""
 TRAINING_S = 22.0
@@ -66,6 +76,22 @@ def forms(names: str) -> list[str]:
     return [f"{name}:{QUICK[name]}@untrained" if name in QUICK else f"{name}@untrained" for name in wanted]
 
 
+def waits(work: Callable[[], object], device: str) -> str:
+    """Where the processor waits for the device, or that it never does."""
+    if device != "cuda":
+        return ""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        work()
+    except RuntimeError as fault:
+        frames = [each for each in traceback.extract_tb(fault.__traceback__) if "/torch/" not in each.filename]
+        last = frames[-1]
+        return f"{Path(last.filename).parent.name}/{Path(last.filename).name}:{last.lineno}: {str(fault)[:80]}"
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return "nowhere"
+
+
 def elapsed(work: Callable[[], object], device: str) -> float:
     """Seconds of one call: of the first where it is slow, else the mean of many that wait for the device once."""
     taken = []
@@ -98,16 +124,86 @@ def speed(given: argparse.Namespace, tell: Teller) -> None:
                     break
 
 
-def of_batch(model: Any, card: Any, size_px: int, batch: int, device: str) -> dict[str, float]:
-    """Rate and peak memory of one batch size."""
+def of_batch(model: Any, card: Any, size_px: int, batch: int, device: str) -> dict[str, Any]:
+    """Rate and peak memory of one batch size, and where a network waits for its own values."""
     images, masks = (tensor.to(device) for tensor in contract.probe(size_px, count=batch))
     seeds = list(range(batch)) if predict.takes_seeds(model, card) else None
+    work = partial(predict.call, model, images, masks, seeds)
     if device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    taken = elapsed(partial(predict.call, model, images, masks, seeds), device)
+    taken = elapsed(work, device)
     most = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else 0.0
-    return {"images_s": round(batch / taken, 2), "memory_mib": round(most)}
+    return {"images_s": round(batch / taken, 2), "memory_mib": round(most), "waits": waits(work, device)}
+
+
+class Loop:
+    """A run's inner loop on the drawn photographs, one model in six cells."""
+
+    def __init__(self, name: str, device: str, folder: Path) -> None:
+        spec = RunSpec(
+            (name,), "folder", str(folder / "photographs"), None, ("freeform",), "deciles", ("psnr", "ssim-wang", "l1")
+        )
+        self.name, self.device, self.job = name, device, resolve(spec)
+        self.worker = Worker(self.job, Execution(device=device, batch=BATCH), Parts(folder / "parts", self.job.digest))
+        photographs = self.worker.inputs.photographs(0, len(self.job.ids))
+        self.shard = self.worker.shard(Task(0, len(self.job.ids), ()), photographs)
+        self.pairs = len(self.job.ids) * len(self.job.cells)
+
+    def begin(self) -> list[Begun | Outcome]:
+        """All cells, none waited for; raises the fault of the first that failed."""
+        begun = [self.worker.begin(self.name, cell, self.shard) for cell in self.job.cells]
+        for fault in self.worker.log.faults.values():
+            raise fault
+        return begun
+
+    def all(self) -> None:
+        """Begun and finished."""
+        self.worker.finish(self.name, self.shard, self.begin())
+
+    def alone(self) -> None:
+        """The network on as many images in the same batches, without the house."""
+        predictor = self.worker.models.open(self.name)
+        images, masks = (each.to(self.device) for each in contract.probe(SIZE_PX, count=BATCH))
+        seeds = list(range(BATCH)) if predict.takes_seeds(predictor.model, predictor.card) else None
+        with torch.inference_mode():
+            for _ in range(-(-self.pairs // BATCH)):
+                predict.call(predictor.model, images, masks, seeds)
+
+
+def loop(given: argparse.Namespace, tell: Teller) -> None:
+    """Rates of the inner loop and of its network alone, where it waits, and when the GPU is idle."""
+    names = LOOPED if given.models == "all" else given.models.split(",")
+    with tempfile.TemporaryDirectory() as folder:
+        photographs(Path(folder) / "photographs", 64 if given.device == "cuda" else 2)
+        for name in names:
+            with tell.told(model=name) as facts:
+                looped = Loop(f"{name}@untrained", given.device, Path(folder))
+                looped.all()
+                predictor = looped.worker.models.open(looped.name)
+                facts["proven"] = predictor.batch
+                predictor.batch = BATCH
+                looped.all()
+                facts["waits"] = waits(looped.begin, given.device)
+                looped.worker.log.faults.clear()
+                for fact, work in (("images_s", looped.all), ("alone_s", looped.alone)):
+                    facts[fact] = round(looped.pairs / elapsed(work, given.device), 1)
+                if given.device == "cuda":
+                    facts.update(profiled(looped.all, looped.pairs))
+
+
+def profiled(work: Callable[[], object], images: int) -> dict[str, float]:
+    """Kernels and copies an image; the share of the time from the first to the last of them in which none ran."""
+    with profile(activities=[ProfilerActivity.CUDA]) as watched:
+        work()
+        torch.cuda.synchronize()
+    events = [each for each in watched.profiler.kineto_results.events() if str(each.device_type()).endswith("CUDA")]
+    spans = sorted((each.start_ns(), each.start_ns() + each.duration_ns()) for each in events)
+    busy, reached = 0, spans[0][0]
+    for start, stop in spans:
+        busy += max(0, stop - max(start, reached))
+        reached = max(reached, stop)
+    return {"idle": round(1 - busy / (reached - spans[0][0]), 4), "kernels": round(len(spans) / images, 1)}
 
 
 def suite(given: argparse.Namespace, tell: Teller) -> None:
@@ -127,6 +223,7 @@ def photographs(folder: Path, count: int) -> Path:
     """So many drawn pictures as PNG files."""
     from bench import images as pictures
 
+    folder.mkdir()
     drawn = np.random.default_rng(0)
     for index in range(count):
         coarse = drawn.integers(0, 256, (16, 16, 3)).repeat(16, 0).repeat(16, 1)
@@ -139,7 +236,6 @@ def training(given: argparse.Namespace, tell: Teller) -> None:
     """Steps a second of a starter's training, by the clock between the first and the last line of its log."""
     for name in ("pconv",) if given.models == "all" else given.models.split(",")[:1]:
         folder = Path(tempfile.mkdtemp())
-        (folder / "photographs").mkdir()
         root = photographs(folder / "photographs", 64)
         command = [sys.executable, "-m", "bench", "train", name, "--recipe", "starter", "--dataset", "folder"]
         command += ["--root", str(root), "--out", str(folder / "out"), "--device", given.device, "--tag", "measured"]
@@ -172,7 +268,7 @@ def watched(command: list[str], log: Path) -> dict[str, Any]:
     return {"steps": steps, "steps_s": round((steps - first) / (last - begin), 2)}
 
 
-SECTIONS = {"speed": speed, "suite": suite, "training": training}
+SECTIONS = {"loop": loop, "speed": speed, "suite": suite, "training": training}
 
 
 def main() -> None:

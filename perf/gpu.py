@@ -221,6 +221,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "network alone, images a second": "alone_s",
         "GPU idle": "idle",
         "kernels an image": "kernels",
+        "proven batch": "proven",
+        "waits": "waits",
     },
     "precision": {
         "model": "model",
@@ -240,6 +242,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "MiB ": "8.memory_mib",
         "batch 32": "32.images_s",
         "MiB  ": "32.memory_mib",
+        "waits": "1.waits",
     },
     "suite": {
         "comparison": "comparison",
