@@ -306,8 +306,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 256 x 256, without the terms that need VGG; holes are of all kinds.",
         stages=(
-            Stage("reconstruction", 4000, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 2450, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 40, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},

@@ -275,8 +275,8 @@ RECIPES = {
         note="The paper's losses, narrow; the discriminator joins at the end; crops show most of a photograph, and "
         "holes are of all kinds.",
         stages=(
-            Stage("reconstruction", 8000, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 2e-4}),
+            Stage("reconstruction", 2400, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 40, turns=("discriminator", "generator"), lr={"generator": 2e-4}),
         ),
         batch=16,
         preparation={

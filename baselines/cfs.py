@@ -431,9 +431,9 @@ RECIPES = {
         "is next to nothing: gates and spectral norms leave gradients of 1e-12 in the middle, which the usual 1e-8 "
         "would drown.",
         stages=(
-            Stage("sketches", 800, SKETCH),
-            Stage("colours", 4000, ("colours",), weights=ALONE, frozen=("sketches",), schedule=FALLING),
-            Stage("joint", 60, COLOUR, lr={"colours": 1e-4}, frozen=("sketches",)),
+            Stage("sketches", 150, SKETCH),
+            Stage("colours", 1150, ("colours",), weights=ALONE, frozen=("sketches",), schedule=FALLING),
+            Stage("joint", 20, COLOUR, lr={"colours": 1e-4}, frozen=("sketches",)),
         ),
         optimizers={
             "sketches": Optimizer(1e-3, settings=KEEN),

@@ -405,11 +405,11 @@ RECIPES = {
         stages=(
             Stage(
                 "reconstruction",
-                4000,
+                3900,
                 weights=NO_BRANCH | {"adversarial base": 0.0},
                 schedule=FALLING,
             ),
-            Stage("branch", 100, BOTH, lr={"generator": 1e-4}),
+            Stage("branch", 60, BOTH, lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"adversarial base": 0.02, "adversarial auxiliary": 0.01},

@@ -302,8 +302,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 256 x 256: first without the critics, then with one turn of theirs for each of its own.",
         stages=(
-            Stage("reconstruction", 4000, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 3300, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 40, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={
             "generator": Optimizer(1e-3),

@@ -447,8 +447,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 256 x 256, from larger first weights, without the terms that need VGG; all kinds of holes.",
         stages=(
-            Stage("warm-up", 4000, weights=L1_ALONE, schedule=((0, 1), (0.6, 1), (1, 0.1))),
-            Stage("main", 80, BOTH, lr={"generator": 1e-4}),
+            Stage("warm-up", 1900, weights=L1_ALONE, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("main", 30, BOTH, lr={"generator": 1e-4}),
         ),
         optimizers={
             "generator": Optimizer(1e-3, settings=ADAM, clip=3.0),

@@ -408,8 +408,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on photographs of all kinds with holes of all kinds; first without the critics.",
         stages=(
-            Stage("reconstruction", 4000, weights={"codes": 0.0, "patch": 0.0, "whole": 0.0}, schedule=FALLING),
-            Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 3900, weights={"codes": 0.0, "patch": 0.0, "whole": 0.0}, schedule=FALLING),
+            Stage("joint", 40, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(2e-3), "discriminator": Optimizer(2e-4, settings=BETAS)},
         weights=PAPER.weights | {"part": 400.0, "region": 40.0, "landmarks": 20.0},

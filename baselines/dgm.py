@@ -319,7 +319,7 @@ RECIPES = {
     "starter": dataclasses.replace(
         PAPER,
         note="Narrow, crops of any photograph, a short search.",
-        stages=(Stage("joint", 4000, TURNS),),
+        stages=(Stage("joint", 1300, TURNS),),
         batch=32,
         preparation={
             "RandomResizedCrop": {"size": SIZE, "scale": (0.25, 1.0), "ratio": (1.0, 1.0)},

@@ -317,8 +317,8 @@ RECIPES = {
         note="Narrow, on 256 x 256, with an L1 term inside the hole, which the paper lacks; first without the critics, "
         "then with light ones; holes are of all kinds.",
         stages=(
-            Stage("warm-up", 4000, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
-            Stage("joint", 60, GAME, lr={"generator": 1e-4}, continues=True),
+            Stage("warm-up", 1750, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("joint", 20, GAME, lr={"generator": 1e-4}, continues=True),
         ),
         optimizers={"generator": Optimizer(1e-3, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"adversarial": 0.1, "hole": 20.0},

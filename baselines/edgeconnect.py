@@ -164,6 +164,7 @@ class Training(base.Training):
             colour_critic=Discriminator(3, width),
         )
         initialise.normal(self.players, 0.02)
+        self.latest: tuple[Batch, tuple[Tensor, Tensor]] | None = None
         self.model = [model]  # in a list: its networks are registered as players already
         wanted = recipe.wants("perceptual") or recipe.wants("style")
         layers = PERCEPTUAL + STYLE
@@ -199,15 +200,21 @@ class Training(base.Training):
         """L1 over the share of the hole, adversarial, perceptual and style terms, on the raw output."""
         return self._colour_terms(batch, self.paint(batch, weights), weights)
 
+    def _outlines(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Grey image and its true edges, drawn once for all turns of a step."""
+        if self.latest is None or self.latest[0] is not batch:
+            greys = grey(batch.images)
+            self.latest = (batch, (greys, contours(greys)))
+        return self.latest[1]
+
     def draw(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Grey image, its true edges, and the predicted ones."""
-        greys = grey(batch.images)
-        truth = contours(greys)
+        greys, truth = self._outlines(batch)
         return greys, truth, self.model[0].edges(greys, truth, batch.masks)
 
     def paint(self, batch: Batch, weights: dict[str, float]) -> Tensor:
         """The raw output [B, 3, H, W] in 0..1, painted along true edges, or predicted ones where the stage says so."""
-        edges = contours(grey(batch.images))
+        _, edges = self._outlines(batch)
         if weights["predicted"]:
             _, truth, fake = self.draw(batch)
             edges = merge(fake.detach(), truth, batch.masks)
@@ -275,17 +282,17 @@ RECIPES = {
         PAPER,
         note="Narrow, on 256 x 256, without the terms that need VGG; holes are of all kinds.",
         stages=(
-            Stage("edges", 1200, EDGES),
-            Stage("true edges", 200, ("colours",), weights={"predicted": 0.0, "adversarial": 0.0}),
+            Stage("edges", 350, EDGES),
+            Stage("true edges", 60, ("colours",), weights={"predicted": 0.0, "adversarial": 0.0}),
             Stage(
                 "predicted edges",
-                4000,
+                1300,
                 ("colours",),
                 weights={"adversarial": 0.0},
                 schedule=FALLING,
                 continues=True,
             ),
-            Stage("joint", 40, EDGES + COLOURS, lr={"edges": 1e-4, "colours": 1e-4}, weights={"through": 1.0}),
+            Stage("joint", 10, EDGES + COLOURS, lr={"edges": 1e-4, "colours": 1e-4}, weights={"through": 1.0}),
         ),
         optimizers={
             "edges": Optimizer(1e-3, settings=SLOW),

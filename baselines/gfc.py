@@ -319,10 +319,10 @@ RECIPES = {
         PAPER,
         note="Narrow, any photograph, holes of all kinds, without the parser; a wider start of the last layer.",
         stages=(
-            Stage("reconstruction", 4000, weights={"local": 0.0, "whole": 0.0, "parsing": 0.0}, schedule=FALLING),
+            Stage("reconstruction", 2600, weights={"local": 0.0, "whole": 0.0, "parsing": 0.0}, schedule=FALLING),
             Stage(
                 "whole",
-                60,
+                30,
                 ("local", "whole", "generator"),
                 lr={"generator": 1e-4},
                 weights={"parsing": 0.0},

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.models import torch7
-from bench.training import base, initialise, losses
+from bench.training import base, data, initialise, losses
 from bench.training.adversarial import ORIGINAL
 from bench.training.base import Batch
 from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
@@ -208,7 +208,8 @@ class Training(base.Training):
     """Section 4 of the paper: completion alone, discriminator alone, both."""
 
     def __init__(self, model: GLCIC, recipe: Recipe) -> None:
-        size, self.side = recipe.options["size_px"], recipe.options["window_px"]
+        size = data.size_px(recipe)
+        self.side = size // 2
         super().__init__(generator=model, discriminator=Discriminator(size, self.side, recipe.options["width"]))
         initialise.kaiming(self.players)
 
@@ -276,7 +277,7 @@ PAPER = Recipe(
     preparation={"RandomResize": {"min_size": 256, "max_size": 385}, "RandomCrop": {"size": 256}},
     masks=MaskRecipe(("glcic-rectangle",)),
     settings={"width": 64},
-    options={"size_px": 256, "window_px": 128, "width": 64},
+    options={"width": 64},
 )
 RECIPES = {
     "paper": PAPER,
@@ -284,9 +285,9 @@ RECIPES = {
         PAPER,
         note="Narrow, on 256 x 256 with Adam; holes are of all kinds.",
         stages=(
-            Stage("completion", 4000, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("discriminator", 60, turns=("discriminator",)),
-            Stage("joint", 60, JOINT, lr={"generator": 2e-4}, continues=True),
+            Stage("completion", 3300, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("discriminator", 40, turns=("discriminator",)),
+            Stage("joint", 40, JOINT, lr={"generator": 2e-4}, continues=True),
         ),
         optimizers={
             "generator": Optimizer(1e-3),
@@ -299,7 +300,7 @@ RECIPES = {
         },
         masks=MaskRecipe(("glcic-rectangle", "rectangular", "freeform", "cellular"), ratio=(0.02, 0.6)),
         settings={"width": 28},
-        options={"size_px": 128, "window_px": 64, "width": 16},
+        options={"width": 16},
     ),
 }
-SMALL = ("settings.width=8", "options.width=4", "batch=4", "RandomResizedCrop.size=64", "size_px=64", "window_px=32")
+SMALL = ("settings.width=8", "options.width=4", "batch=4", "RandomResizedCrop.size=64")

@@ -366,8 +366,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 256 x 256, without the term that needs VGG; holes are of all kinds.",
         stages=(
-            Stage("reconstruction", 4000, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("fine-tuning", 20, FINE, lr={"generator": 1e-4}, weights={"known": 2.88}),
+            Stage("reconstruction", 3400, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("fine-tuning", 10, FINE, lr={"generator": 1e-4}, weights={"known": 2.88}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"mrf": 0.0},

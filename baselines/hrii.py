@@ -201,8 +201,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 256 x 256: first without the critic, then with a light one.",
         stages=(
-            Stage("reconstruction", 4000, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 2200, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 30, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={
             "generator": Optimizer(1e-3),

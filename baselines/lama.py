@@ -325,8 +325,8 @@ RECIPES = {
         note="Narrow, four blocks, on 256 x 256; L1 in the hole too, without the perceptual term; the critic joins at "
         "the end.",
         stages=(
-            Stage("reconstruction", 4000, weights={"adversarial": 0.0, "matching": 0.0}, schedule=FALLING),
-            Stage("joint", 60, TURNS, lr={"generator": 1e-4}),
+            Stage("reconstruction", 3800, weights={"adversarial": 0.0, "matching": 0.0}, schedule=FALLING),
+            Stage("joint", 40, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(2e-3, clip=1.0), "discriminator": Optimizer(1e-4, clip=1.0)},
         weights=PAPER.weights | {"known": 1.0, "hole": 6.0, "adversarial": 0.01, "matching": 0.1, "perceptual": 0.0},

@@ -312,8 +312,8 @@ RECIPES = {
         note="Narrow, at the size of the frozen masks, without the terms that need VGG; the critic joins at the end, "
         "in the paper's game. Kernels start by He's rule: at this width nothing reaches the depth from N(0, 0.02).",
         stages=(
-            Stage("reconstruction", 4000, schedule=FALLING, weights={"adversarial": 0.0}),
-            Stage("joint", 40, TURNS, lr={"generator": 1e-4}),
+            Stage("reconstruction", 2950, schedule=FALLING, weights={"adversarial": 0.0}),
+            Stage("joint", 20, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers=PAPER.optimizers | {"generator": Optimizer(2e-3)},
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0, "adversarial": 0.01},

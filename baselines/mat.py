@@ -583,8 +583,8 @@ RECIPES = {
         note="Narrow, on 256 x 256, with L1 on both stages and without the perceptual term; the critics join at the "
         "end.",
         stages=(
-            Stage("reconstruction", 3000, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 40, TURNS, lr={"generator": 1e-4}),
+            Stage("reconstruction", 1350, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 20, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(2e-3, settings=ADAM), "discriminator": Optimizer(1e-3, settings=ADAM)},
         weights=PAPER.weights | {"adversarial": 0.01, "perceptual": 0.0, "reconstruction": 1.0},

@@ -349,8 +349,8 @@ RECIPES = {
         note="Narrow, one tensor a kernel, with L1 on the whole image and more of it in the hole; the critic joins at "
         "the end.",
         stages=(
-            Stage("reconstruction", 4000, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 40, TURNS, lr={"generator": 1e-4}),
+            Stage("reconstruction", 2200, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 20, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(5e-3, settings=ADAM), "discriminator": Optimizer(1e-3, settings=ADAM)},
         weights=PAPER.weights | {"adversarial": 0.01, "reconstruction": 1.0, "hole": 6.0},

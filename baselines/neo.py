@@ -195,7 +195,7 @@ RECIPES = {
         PAPER,
         note="Narrow, any photograph, holes of all kinds; the critic joins at the end.",
         stages=(
-            Stage("reconstruction", 4000, schedule=FALLING, weights={"adversarial": 0.0}),
+            Stage("reconstruction", 4500, schedule=FALLING, weights={"adversarial": 0.0}),
             Stage("joint", 40, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers=PAPER.optimizers | {"generator": Optimizer(2e-3, settings=ADAM)},

@@ -277,8 +277,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 256 x 256, holes of all kinds; the critic joins at the end.",
         stages=(
-            Stage("reconstruction", 4000, schedule=FALLING, weights={"adversarial": 0.0}),
-            Stage("joint", 60, TURNS, lr={"generator": 1e-4}),
+            Stage("reconstruction", 3250, schedule=FALLING, weights={"adversarial": 0.0}),
+            Stage("joint", 30, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers=PAPER.optimizers | {"generator": Optimizer(2e-3, settings=ADAM)},
         weights=PAPER.weights | {"adversarial": 0.02},

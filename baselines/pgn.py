@@ -282,8 +282,8 @@ RECIPES = {
         PAPER,
         note="Narrow; holes are of all kinds, first without the critics.",
         stages=(
-            Stage("reconstruction", 4000, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 60, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 2250, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 30, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(2e-3), "discriminator": Optimizer(2e-5, settings=BETAS)},
         weights=PAPER.weights | {"variation": 0.1},

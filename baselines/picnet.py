@@ -466,8 +466,8 @@ RECIPES = {
         PAPER,
         note="Narrow, on 256 x 256, first without the discriminators; holes are of all kinds.",
         stages=(
-            Stage("warm-up", 4000, weights=ALONE, schedule=FALLING),
-            Stage("joint", 60, ("discriminator", "generator"), lr={"generator": 5e-5}, continues=True),
+            Stage("warm-up", 1600, weights=ALONE, schedule=FALLING),
+            Stage("joint", 30, ("discriminator", "generator"), lr={"generator": 5e-5}, continues=True),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         preparation={

@@ -358,8 +358,8 @@ RECIPES = {
         note="Narrow, on 256 x 256, without the terms that need VGG and DenseNet; so the content is that of the whole "
         "image, and the adversarial term, which would drown the rest, counts less. Holes are of all kinds.",
         stages=(
-            Stage("repair", 3000, REPAIR, schedule=((0, 1), (0.7, 1), (1, 0.25))),
-            Stage("optimisation", 1500, OPTIMISATION, frozen=("repair",), schedule=((0, 1), (0.5, 1), (1, 0.1))),
+            Stage("repair", 1900, REPAIR, schedule=((0, 1), (0.7, 1), (1, 0.25))),
+            Stage("optimisation", 800, OPTIMISATION, frozen=("repair",), schedule=((0, 1), (0.5, 1), (1, 0.1))),
         ),
         optimizers={
             "repair": Optimizer(2e-3, settings=ADAM),

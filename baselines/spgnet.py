@@ -320,8 +320,8 @@ RECIPES = {
         PAPER,
         note="Narrow, by cross-entropy and L1 before the critics join; SP-Net sees what the parser reads; without VGG.",
         stages=(
-            Stage("reconstruction", 3000, MAKERS, weights=ALONE, schedule=FALLING),
-            Stage("joint", 40, TURNS, lr=dict.fromkeys(MAKERS, 1e-4)),
+            Stage("reconstruction", 2500, MAKERS, weights=ALONE, schedule=FALLING),
+            Stage("joint", 20, TURNS, lr=dict.fromkeys(MAKERS, 1e-4)),
         ),
         optimizers=dict.fromkeys(MAKERS, Optimizer(2e-3)) | dict.fromkeys(TURNS[3:], FAST),
         weights=PAPER.weights

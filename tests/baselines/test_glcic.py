@@ -101,7 +101,9 @@ def test_training_holes_are_one_rectangle_of_the_papers_sides():
         assert hole.sum() == rows * columns
 
 
-RECIPE = dataclasses.replace(glcic.PAPER, settings={"width": 4}, options={"size_px": 64, "window_px": 32, "width": 4})
+RECIPE = dataclasses.replace(
+    glcic.PAPER, settings={"width": 4}, options={"width": 4}, preparation={"RandomCrop": {"size": 64}}
+)
 
 
 def learning():
