@@ -6,6 +6,7 @@ python perf/device.py speed --device cuda --lines FILE --models pconv,ce
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shutil
 import signal
@@ -18,13 +19,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from bench.models import contract, opening, predict
+from bench.models import arithmetic, contract, opening, predict
 from bench.models import registry as model_registry
 from bench.run.plan import Task
 from bench.run.spec import resolve
@@ -40,6 +41,7 @@ SLOW_S = 2.0
 """A first call that takes longer is the measurement, and no larger batch is tried."""
 BATCH = 16
 """Of the inner loop."""
+PRECISE = ("pconv", "glcic", "deepfillv2")
 LOOPED = ("pconv", "glcic", "deepfillv2", "aotgan", "lama")
 QUICK = {"dgm": "quick", "hr": "quick"}
 """Searches: their shortest variants stand for them."""
@@ -138,13 +140,10 @@ def of_batch(model: Any, card: Any, size_px: int, batch: int, device: str) -> di
 
 
 class Loop:
-    """A run's inner loop on the drawn photographs, one model in six cells."""
+    """A run's inner loop: the worker of one model, with the photographs on the device."""
 
-    def __init__(self, name: str, device: str, folder: Path) -> None:
-        spec = RunSpec(
-            (name,), "folder", str(folder / "photographs"), None, ("freeform",), "deciles", ("psnr", "ssim-wang", "l1")
-        )
-        self.name, self.device, self.job = name, device, resolve(spec)
+    def __init__(self, spec: RunSpec, device: str, folder: Path) -> None:
+        self.name, self.device, self.job = spec.models[0], device, resolve(spec)
         self.worker = Worker(self.job, Execution(device=device, batch=BATCH), Parts(folder / "parts", self.job.digest))
         photographs = self.worker.inputs.photographs(0, len(self.job.ids))
         self.shard = self.worker.shard(Task(0, len(self.job.ids), ()), photographs)
@@ -178,7 +177,10 @@ def loop(given: argparse.Namespace, tell: Teller) -> None:
         photographs(Path(folder) / "photographs", 64 if given.device == "cuda" else 2)
         for name in names:
             with tell.told(model=name) as facts:
-                looped = Loop(f"{name}@untrained", given.device, Path(folder))
+                model, root = (f"{name}@untrained",), str(Path(folder) / "photographs")
+                metrics = ("psnr", "ssim-wang", "l1")
+                spec = RunSpec(model, "folder", root, None, ("freeform",), "deciles", metrics)
+                looped = Loop(spec, given.device, Path(folder))
                 looped.all()
                 predictor = looped.worker.models.open(looped.name)
                 facts["proven"] = predictor.batch
@@ -204,6 +206,46 @@ def profiled(work: Callable[[], object], images: int) -> dict[str, float]:
         busy += max(0, stop - max(start, reached))
         reached = max(reached, stop)
     return {"idle": round(1 - busy / (reached - spans[0][0]), 4), "kernels": round(len(spans) / images, 1)}
+
+
+def precision(given: argparse.Namespace, tell: Teller) -> None:
+    """What TF32, bfloat16 and the compiler change: 8-bit pictures, PSNR and speed, against float32."""
+    names = PRECISE if given.models == "all" else given.models.split(",")[:1]
+    named = arithmetic.PRECISIONS if given.device == "cuda" else ("float32", "bf16")
+    plain: dict[str, Computed] = {}
+    for name, option in [*itertools.product(names, named), (names[0], "compiled")]:  # which takes long, hence last
+        with tell.told(model=name, option=option) as facts:
+            found = computed(f"{name}@starter", option, given.device)
+            before = plain.setdefault(name, found)
+            gap = (found.pictures.int() - before.pictures.int()).abs()
+            facts["largest"], facts["mean"] = gap.max().item(), round(gap.double().mean().item(), 5)
+            facts["psnr"], facts["speed"] = round(found.psnr - before.psnr, 5), round(before.seconds / found.seconds, 2)
+
+
+class Computed(NamedTuple):
+    """Sixteen completions."""
+
+    pictures: torch.Tensor
+    psnr: float
+    seconds: float
+
+
+def computed(name: str, option: str, device: str) -> Computed:
+    """Raw whole answers as 8 bits on shipped photographs, the mean of their PSNR, and seconds of a batch."""
+    spec = RunSpec(
+        (name,), "demo", None, None, ("freeform",), "30-40", ("psnr",), limit=BATCH if device == "cuda" else 2
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        looped = Loop(spec, device, Path(folder))
+    predictor, truth = looped.worker.models.open(name), looped.shard.images
+    predictor.batch, predictor.proven = len(truth), True
+    compiled = option == "compiled"
+    arithmetic.apply(predictor.model, "float32" if compiled else option, compiled=compiled)
+    masks = looped.worker.inputs.masks(looped.job.cells[0], 0, len(truth)).holes
+    work = partial(predictor.answers, truth, torch.from_numpy(masks)[:, None].to(device), range(len(truth)))
+    pictures = work()
+    errors = (pictures.double() - truth.double()).square().flatten(1).mean(1)
+    return Computed(pictures, (10 * torch.log10(255**2 / errors)).mean().item(), elapsed(work, device))
 
 
 def suite(given: argparse.Namespace, tell: Teller) -> None:
@@ -268,7 +310,7 @@ def watched(command: list[str], log: Path) -> dict[str, Any]:
     return {"steps": steps, "steps_s": round((steps - first) / (last - begin), 2)}
 
 
-SECTIONS = {"loop": loop, "speed": speed, "suite": suite, "training": training}
+SECTIONS = {"loop": loop, "precision": precision, "speed": speed, "suite": suite, "training": training}
 
 
 def main() -> None:
