@@ -259,7 +259,9 @@ def model(variant: str = "paper", *, width: int = 64, steps: int = 0) -> DGM:
 
 def convert(state: dict, tag: str) -> dict:
     """Variables of the TensorFlow graph by name (`generator/g_h1/w`, ...), as NumPy's order or torch's -> ours."""
-    return dict(pair for name, tensor in state.items() if (pair := _ours(name, torch.as_tensor(tensor))))
+    found = dict(pair for name, tensor in state.items() if (pair := _ours(name, torch.as_tensor(tensor))))
+    counters = {name.replace("running_mean", "num_batches_tracked") for name in found if name.endswith("running_mean")}
+    return found | dict.fromkeys(counters, torch.tensor(0))
 
 
 NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}

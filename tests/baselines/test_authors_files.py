@@ -1,0 +1,274 @@
+"""What `bench models show` tells to type imports the authors' files, laid out as they publish them, for every model."""
+
+import shlex
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+from baselines import ce, dgm, gfc
+from bench.models import fetching
+from bench.models import registry as model_registry
+
+LAYOUTS = (
+    "aotgan@places2",
+    "aotgan@places2-mmagic",
+    "ce@paris",
+    "ce@streetview-port",
+    "cfs@TAG",
+    "crfill@places2",
+    "crfill@places2-512",
+    "deepfillv1@imagenet",
+    "deepfillv2@places2",
+    "deepgin@ade20k",
+    "degan@celeba-hq",
+    "dgm@celeba",
+    "edgeconnect@places2",
+    "gfc@celeba",
+    "glcic@places2",
+    "glcic@celeba-otenim",
+    "gmcnn@places2",
+    "gmcnn@celeba-hq-pytorch",
+    "lama@big",
+    "lbam@places2",
+    "mat@places2",
+    "migan@places2",
+    "pconv@places2",
+    "pconv@places2-naoto0804",
+    "pennet@celeba-hq",
+    "picnet@celeba-random",
+)
+"""Weights whose authors' layout is tested; others of a model and variant are laid out as these."""
+
+
+class Torch7:
+    """Writes tables, numbers and tensors as Lua Torch7 does."""
+
+    def __init__(self):
+        self.index = 0
+
+    def _next(self):
+        self.index += 1
+        return struct.pack("<i", self.index)
+
+    def bytes(self, value):
+        if isinstance(value, str):
+            return struct.pack("<ii", 2, len(value)) + value.encode()
+        if isinstance(value, dict):
+            head = struct.pack("<i", 3) + self._next() + struct.pack("<i", len(value))
+            return head + b"".join(self.bytes(key) + self.bytes(inner) for key, inner in value.items())
+        if not isinstance(value, torch.Tensor):
+            return struct.pack("<id", 1, value)
+        array = value.numpy().astype("<f4", order="C")
+        strides = [stride // 4 for stride in array.strides]
+        shape = struct.pack(f"<i{array.ndim}q{array.ndim}qq", array.ndim, *array.shape, *strides, 1)
+        storage = self._object("torch.FloatStorage") + struct.pack("<q", array.size) + array.tobytes()
+        return self._object("torch.FloatTensor") + shape + storage
+
+    def _object(self, kind):
+        words = [struct.pack("<i", len(text)) + text.encode() for text in ("V 1", kind)]
+        return struct.pack("<i", 4) + self._next() + b"".join(words)
+
+
+@pytest.fixture(scope="module")
+def stored(figures, weight):
+    """`stored(name, key)`: the authors' state dict of a stored figure."""
+
+    def state(name, key=""):
+        facts, _ = figures(name)
+        shapes = facts["state_dict"][key] if key else facts["state_dict"]
+        return {name: weight(name, tuple(shape), facts.get("gain", 1.0)) for name, shape in shapes}
+
+    return state
+
+
+def prefixed(prefix, state):
+    return {f"{prefix}{name}": tensor for name, tensor in state.items()}
+
+
+def torch7_layers(network):
+    """A sequence of layers as Torch7's table of modules."""
+    layers = []
+    for part in network:
+        layer = {name: value.detach() for name, value in part.named_parameters()}
+        if isinstance(part, torch.nn.BatchNorm2d):
+            layer |= {"running_mean": part.running_mean, "running_std": (part.running_var + part.eps) ** -0.5}
+        layers.append(layer | {"eps": 1e-5})
+    return {place + 1: layer for place, layer in enumerate(layers)}
+
+
+def torch7_encoder(fill):
+    """The context encoder of the authors, whose first kernel is a matrix."""
+    layers = torch7_layers(fill(ce.model("centre").generator, 1.4).main)
+    layers[1]["weight"] = layers[1]["weight"].flatten(1)
+    return {"modules": layers}
+
+
+def torch7_places(state):
+    """State under places (`0.weight`) as Torch7's table of modules."""
+    modules = {place + 1: {"eps": 1e-5} for place in range(50)}
+    for name, tensor in state.items():
+        place, _, kind = name.partition(".")
+        if kind != "num_batches_tracked":
+            modules[int(place) + 1][kind] = tensor
+    return {"model": {"modules": modules}, "mean": torch.tensor([0.45, 0.43, 0.4])}
+
+
+def keras(figures, weight):
+    """Arrays of Keras's `get_weights()` by network and place."""
+    facts, _ = figures("degan")
+    axes = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}
+    arrays = {}
+    for part in ("encoder_f", "encoder_l", "unet"):
+        for place, (name, shape) in enumerate(facts["state_dict"][part]):
+            tensor = weight(f"{part}.{name}", tuple(shape), facts["gain"])
+            arrays[f"{part}.{place}"] = tensor.permute(axes[tensor.dim()]).contiguous()
+    return arrays
+
+
+def tensorflow(figures, weight):
+    """Variables of GMCNN's graph by its names."""
+    facts, _ = figures("gmcnn-tf")
+    arrays = {}
+    for name, shape in facts["state_dict"]:
+        tensor = weight(name, tuple(shape), facts["gain"])
+        arrays[f"{facts['tf_names'][name]}:0"] = (tensor.permute(2, 3, 1, 0) if tensor.dim() == 4 else tensor).numpy()
+    return arrays
+
+
+def graph_of_dgm(fill):
+    """Variables of DGM's graph by its names."""
+    kinds = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+    arrays = {}
+    for name, tensor in fill(dgm.model()).state_dict().items():
+        player, *inner, kind = name.split(".")
+        if inner[0] == "norms" and kind in kinds:
+            arrays[f"{player}/{inner[1]}/{kinds[kind]}:0"] = tensor.numpy()
+        elif inner[0] != "norms":
+            turned = tensor.permute({1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}[tensor.dim()])
+            arrays[f"{player}/{inner[-1]}/{'biases' if kind == 'bias' else 'w'}:0"] = turned.numpy()
+    return arrays
+
+
+@pytest.fixture(scope="module")
+def layouts(stored, figures, weight, fill):
+    """`MODEL@TAG` -> file name -> what the authors' file holds, made when it is asked for."""
+    trainer = {"epoch": 1, "optimizer": {"state": {}}}
+
+    def mmagic(name):
+        return {
+            "meta": {"epoch": 1, "mmcv_version": "0.5"},
+            "state_dict": prefixed("generator.", stored(name, "G")) | prefixed("disc.", stored(name, "D")),
+        }
+
+    return {
+        "aotgan@places2": lambda: {"G0000000.pt": stored("aotgan", "G")},
+        "aotgan@places2-mmagic": lambda: {"AOT-GAN_512x512_4x12_places_20220509-6641441b.pth": mmagic("aotgan-mmagic")},
+        "ce@paris": lambda: {"FILE.t7": torch7_encoder(fill)},
+        "ce@streetview-port": lambda: {
+            "netG_streetview.pth": trainer | {"state_dict": prefixed("module.", stored("ce", "G"))}
+        },
+        "cfs@TAG": lambda: {
+            "EdgeModel_gen.pth": {"iteration": 1, "generator": prefixed("module.", stored("cfs", "sketch_G"))},
+            "InpaintingModel_gen.pth": {"iteration": 1, "generator": stored("cfs", "inpaint_G")},
+            "network-bsds500.pth": {
+                name.replace("net", "module", 1): value for name, value in stored("hed", "net").items()
+            },
+        },
+        "crfill@places2": lambda: {"latest_net_G.pth": prefixed("module.", stored("crfill", "G"))},
+        "crfill@places2-512": lambda: {"model_near512.pth": stored("crfill", "G")},
+        "deepfillv1@imagenet": lambda: {"torch_model.p": prefixed("netG.", stored("deepfillv1"))},
+        "deepfillv2@places2": lambda: {"states_tf_places2.pth": {"G": stored("deepfillv2")}},
+        "deepgin@ade20k": lambda: {"latest_net_G.pth": stored("deepgin", "G")},
+        "degan@celeba-hq": lambda: {"FILE.safetensors": keras(figures, weight)},
+        "dgm@celeba": lambda: {"FILE.npz": graph_of_dgm(fill)},
+        "edgeconnect@places2": lambda: {
+            "EdgeModel_gen.pth": {"iteration": 1, "generator": stored("edgeconnect", "edge_G")},
+            "InpaintingModel_gen.pth": {"iteration": 1, "generator": stored("edgeconnect", "inpaint_G")},
+        },
+        "gfc@celeba": lambda: {"FILE.safetensors": fill(gfc.model().generator).state_dict()},
+        "glcic@places2": lambda: {"completionnet_places2.t7": torch7_places(stored("glcic"))},
+        "glcic@celeba-otenim": lambda: {"FILE.pth": stored("glcic-otenim")},
+        "gmcnn@places2": lambda: {"FILE.npz": tensorflow(figures, weight)},
+        "gmcnn@celeba-hq-pytorch": lambda: {"EPOCH_net_GM.pth": stored("gmcnn")},
+        "hr@imagenet": lambda: {"imagenet_inpaintCenter.t7": torch7_encoder(fill)},
+        "lama@big": lambda: {"big-lama.pt": prefixed("generator.", stored("lama"))},
+        "lbam@places2": lambda: {"LBAM_NoBN_Places10Classes.pth": stored("lbam", "G")},
+        "mat@places2": lambda: {"Places_512_FullData_G.pth": stored("mat", "G")},
+        "migan@places2": lambda: {"migan_256_places2.pt": stored("migan", "G")},
+        "pconv@places2": lambda: {
+            "pconv_256x256_stage2_4x2_places_20200619-1ffed0e8.pth": {
+                "meta": {"epoch": 1},
+                "state_dict": prefixed("generator.", stored("pconv")) | {"loss_percep.vgg.0.weight": torch.ones(1)},
+            }
+        },
+        "pconv@places2-naoto0804": lambda: {"1000000.pth": trainer | {"model": stored("pconv-naoto")}},
+        "pennet@celeba-hq": lambda: {"FILE.pth": {"netG": stored("pennet", "G")}},
+        "picnet@celeba-random": lambda: {
+            "latest_net_E.pth": stored("picnet", "E"),
+            "latest_net_G.pth": stored("picnet", "G"),
+        },
+    }
+
+
+def _write(path, content):
+    if path.suffix == ".t7":
+        path.write_bytes(Torch7().bytes(content))
+    elif path.suffix == ".npz":
+        np.savez(path, **content)
+    elif path.suffix == ".safetensors":
+        from safetensors.torch import save_file
+
+        save_file(content, path)
+    else:
+        torch.save(content, path)
+
+
+def _line(bench, name):
+    """What `show` tells to type for weights, as words after `bench`."""
+    model_id, _, tag = name.partition("@")
+    shown = bench("models", "show", model_id)[1]
+    line = next(line for line in shown.splitlines() if line.partition(";")[0] and line.endswith((f"--tag {tag}", name)))
+    return shlex.split(line.partition("then type: ")[2].partition(";")[0])[1:]
+
+
+@pytest.fixture
+def typed(layouts, bench, tmp_path, monkeypatch):
+    """`typed(name)`: what the line that `show` tells to type leaves, in a folder with the authors' files."""
+
+    def call(name):
+        monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+        monkeypatch.chdir(tmp_path)
+        files = layouts[name]()
+        for file, content in files.items():
+            _write(tmp_path / file, content)
+        words = [next(iter(files)) if word == "FILE" else word for word in _line(bench, name)]
+        return bench(*[file for word in words for file in ([path.name for path in tmp_path.glob(word)] or [word])])
+
+    return call
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_line_that_show_prints_imports_the_authors_files(name, typed):
+    status, out, err = typed(name)
+    assert not err
+    assert status == 0
+    used = out.split()[-1]
+    assert used.endswith(name.partition("@")[2])
+    assert model_registry.only(used).reason == ""
+
+
+@pytest.mark.slow
+def test_a_model_that_reads_another_network_names_it_where_it_is_missing(typed):
+    status, _, err = typed("hr@imagenet")
+    assert status == 2
+    assert "`bench metrics fetch vgg19-imagenet` gets it" in err
+
+
+def test_every_model_and_variant_with_published_weights_has_a_layout_here():
+    sets = [one for model_id in model_registry.cards() for one in fetching.published(model_id)]
+    laid_out = {one.label for one in sets if f"{one.model_id}@{one.tag}" in LAYOUTS}
+    same_names_other_size = {"lama:fourier", "migan:512"}
+    assert {one.label for one in sets} - laid_out == {"hr:centre", *same_names_other_size}
