@@ -61,6 +61,7 @@ CARD = ModelCard(
     },
     parts={"sketch": "EdgeModel_*gen.pth", "inpaint": "InpaintingModel_*gen.pth", "hed": "network-bsds500.pth"},
     built_as={"": "code"},
+    guide="edges",
     parameters={"paper": 168_566_998, "code": 111_677_398},
 )
 
@@ -252,10 +253,10 @@ class SketchGuided(nn.Module):
         known = 1 - masks
         return (self.inpaint(torch.cat([images * known, sketches, known], 1)).tanh() + 1) / 2
 
-    def predict(self, images: Tensor, masks: Tensor) -> Tensor:
-        """See `bench.contracts.Model`."""
+    def predict(self, images: Tensor, masks: Tensor, guides: Tensor | None = None) -> Tensor:
+        """See `bench.contracts.Model`; guides are the sketch of the hole."""
         outlines = self.outlines(images, masks)
-        sketches = self.draw(grey(images), outlines, masks)
+        sketches = self.draw(grey(images), outlines, masks) if guides is None else guides / 255
         return self.paint(images, merge(sketches, outlines, masks), masks)
 
 

@@ -46,6 +46,7 @@ CARD = ModelCard(
         "published": "The authors' test script: the edges of the first network are taken over the whole image.",
         "merged": "As in their training: predicted edges in the hole, Canny's outside.",
     },
+    guide="edges",
     parameters={"published": 21_535_684, "merged": 21_535_684},
     parts={"edge": "EdgeModel_gen.pth", "inpaint": "InpaintingModel_gen.pth"},
     checkpoints={
@@ -126,10 +127,12 @@ class EdgeConnect(nn.Module):
         """The raw image in 0..1 along an edge map."""
         return (self.inpaint(torch.cat([images * (1 - masks) + masks, edges], 1)).tanh() + 1) / 2
 
-    def predict(self, images: Tensor, masks: Tensor) -> Tensor:
-        """See `bench.contracts.Model`."""
+    def predict(self, images: Tensor, masks: Tensor, guides: Tensor | None = None) -> Tensor:
+        """See `bench.contracts.Model`; guides are the edges of the hole, Canny's those of the rest."""
         greys = grey(images)
         known = contours(greys, masks)
+        if guides is not None:
+            return self.paint(images, merge(guides / 255, known, masks), masks)
         edges = self.edges(greys, known, masks)
         return self.paint(images, merge(edges, known, masks) if self.merged else edges, masks)
 

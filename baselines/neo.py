@@ -45,6 +45,7 @@ CARD = ModelCard(
     "steps of 256; borders show.",
     tables=("survey-table1",),
     aliases=("Head Inpainting", "Sun et al."),
+    guide="landmarks",
     parameters={"": 61_443_659},
 )
 
@@ -118,15 +119,18 @@ class NEO(nn.Module):
         super().__init__()
         self.landmarks, self.painter = Landmarks(width), UNet(width)
 
-    def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """RGB in -1..1, zero in the hole, and masks -> whole image in -1..1, map of the landmarks [B, 1, H, W]."""
+    def forward(self, images: Tensor, masks: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """RGB in -1..1, zero in the hole, and masks -> whole image in -1..1, map of the landmarks [B, 1, H, W].
+
+        given: such a map in 0..1, in place of the first stage's.
+        """
         shown = torch.cat([images, masks], 1)
-        found = spots(self.landmarks(shown), *images.shape[2:])
+        found = spots(self.landmarks(shown), *images.shape[2:]) if given is None else given
         return self.painter(torch.cat([images, found, masks], 1)), found
 
-    def predict(self, images: Tensor, masks: Tensor) -> Tensor:
-        """See `bench.contracts.Model`."""
-        output, _ = self((images * 2 - 1) * (1 - masks), masks)
+    def predict(self, images: Tensor, masks: Tensor, guides: Tensor | None = None) -> Tensor:
+        """See `bench.contracts.Model`; guides are maps of landmarks, as `spots` draws them."""
+        output, _ = self((images * 2 - 1) * (1 - masks), masks, None if guides is None else guides / 255)
         return (output + 1) / 2
 
 

@@ -52,6 +52,8 @@ CARD = ModelCard(
     "stages, which know the hole by its colour and its lack of labels.",
     tables=("survey-table1",),
     aliases=("SPG-Net",),
+    guide="labels",
+    classes=35,
     parameters={"": 97_530_841},
 )
 
@@ -120,11 +122,16 @@ class SPGNet(nn.Module):
         """The raw image in -1..1 along a whole segmentation."""
         return self.sg(torch.cat([shown, segmentation], 1)).tanh()
 
-    def predict(self, images: Tensor, masks: Tensor) -> Tensor:
-        """See `bench.contracts.Model`."""
+    def predict(self, images: Tensor, masks: Tensor, guides: Tensor | None = None) -> Tensor:
+        """See `bench.contracts.Model`; where guides name a class, it stands, in the hole too."""
         shown = encode(images * (1 - masks))
         labels = self.parse(shown, masks).softmax(1) * (1 - masks)
-        return decode(self.paint(shown, self.complete(shown, labels).softmax(1)))
+        if guides is None:
+            return decode(self.paint(shown, self.complete(shown, labels).softmax(1)))
+        named = F.one_hot(guides[:, 0].long(), 256)[..., : self.classes].movedim(3, 1).to(shown)
+        said = named.sum(1, keepdim=True)
+        segmentation = self.complete(shown, labels * (1 - said) + named).softmax(1)
+        return decode(self.paint(shown, segmentation * (1 - said) + named))
 
 
 def encode(images: Tensor) -> Tensor:

@@ -43,12 +43,17 @@ class Loaded:
     model: Model
     card: ModelCard
 
-    def predict(self, images: Tensor, masks: Tensor, seeds: list[int] | None = None) -> Tensor:
+    def predict(
+        self, images: Tensor, masks: Tensor, seeds: list[int] | None = None, guides: Tensor | None = None
+    ) -> Tensor:
         """float32 [B, 3, H, W] in 0..1 and [B, 1, H, W], 1 = missing -> the model's raw images in 0..1.
 
-        seeds: one for each image, for models that draw; 0, 1, 2 ... unless given.
+        seeds: one for each image, for models that draw; 0, 1, 2 ... unless given. guides: [B, 1, H, W], levels 0..255,
+        for models that take them; `BadInput` where this one does not.
         """
-        return predict.raw(self.model, self.card, images, masks, seeds or range(len(images)))
+        if guides is not None and not self.card.guide:
+            raise BadInput(f"{self.card.title} takes no guides: leave them out.")
+        return predict.raw(self.model, self.card, images, masks, seeds or range(len(images)), guides)
 
 
 def load_model(name: str, device: torch.device | str = "cpu", **settings: Any) -> Loaded:

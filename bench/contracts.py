@@ -48,7 +48,8 @@ class Model(Protocol):
         Both are the model's own copies, of a size that its card allows: the harness blanks the hole and pads before,
         crops and composites after. Returns the raw whole images, float32 [B, 3, H, W] in 0..1: the same bits for the
         same input, whatever the other images of the batch are. Models that draw at random take `seeds: list[int]`,
-        one an image, as a third argument.
+        one an image, as a third argument. Models whose card names a `guide` take `guides`, None or float32
+        [B, 1, H, W] of levels 0..255: the pictures that a user gave (`bench.models.guides`).
         """
         ...
 

@@ -107,6 +107,12 @@ class ModelCard:
     """Arguments of `model()` that a user may set for prediction (`--set`): name -> variant -> its own value (variant ""
 
     where there are none). Whole numbers are 1 or more."""
+    guide: str = ""
+    """What `predict` takes beside image and mask where a user gives it (`--guides`): `edges`, `landmarks` or `labels`.
+
+    Without it the model's own network makes it from the masked image."""
+    classes: int = 0
+    """Number of classes of a guide of labels."""
     parameters: dict[str, int] = field(default_factory=dict)
     """Number of parameters used at test time, by variant (`""` where there are none); a test measures them."""
     checkpoints: dict[str, str] = field(default_factory=dict)
@@ -251,6 +257,8 @@ class RunSpec:
     """Of how many images feature vectors are kept; of more, moments stand for the others in metrics of whole sets."""
     set: tuple[str, ...] = ()
     """Settings of models' `predict`, as `MODEL.SETTING=VALUE`."""
+    guides: str | None = None
+    """Folder of guides by image name, for models that take one."""
     domain: str = ""
     """What the photographs of a folder show, one of `DOMAINS`; empty: what the data set's entry says, or unknown."""
 

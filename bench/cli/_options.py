@@ -34,6 +34,10 @@ Format = Annotated[
         "--format", help=f"{', '.join(formats.names())}; else as the suffix of --out says.", show_default=False
     ),
 ]
+Guides = Annotated[
+    Path | None,
+    typer.Option(help="Folder of IMAGE.png for models that take guides, as `bench models show` says."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Kept = Annotated[
     int | None,
@@ -77,6 +81,7 @@ def run_spec(
     keep_vectors: int | None = None,
     settings: Sequence[str] | None = None,
     domain: str | None = None,
+    guides: Path | None = None,
 ) -> RunSpec:
     """Options that were typed win over the fields that a file has given, these over the defaults of `RunSpec`.
 
@@ -96,6 +101,7 @@ def run_spec(
         "keep_vectors": keep_vectors,
         "set": tuple(settings) if settings else None,
         "domain": domain,
+        "guides": guides if guides is None else str(guides),
     }
     return RunSpec(**{**given, **{name: value for name, value in typed.items() if value is not None}})
 

@@ -104,6 +104,10 @@ def _sheet(ref: ModelRef, records: dict[str, dict[str, Any]]) -> list[str]:
     lines = [f"{key:12} {value}" for key, value in fields.items() if value]
     for variant, count in card.parameters.items():
         lines.append(f"{'parameters':12} {count:,}" + (f"  :{variant}  {card.variants[variant]}" if variant else ""))
+    if card.guide:
+        from bench.models.guides import KINDS
+
+        lines.append(f"{'guide':12} {card.guide}, {KINDS[card.guide]}; bench run --guides FOLDER of IMAGE.png")
     for setting, values in card.settings.items():
         own = ", ".join(f":{variant} {value}" if variant else str(value) for variant, value in values.items())
         lines.append(f"{'setting':12} {setting}, by itself {own}; bench run --set {ref.id}.{setting}=VALUE")

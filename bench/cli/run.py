@@ -46,6 +46,7 @@ def command(
     protocol: options.Protocol = None,
     limit: options.Limit = None,
     domain: options.Domain = None,
+    guides: options.Guides = None,
     settings: options.Settings = None,
     out: options.Out = None,
     device: options.Device = "auto",
@@ -87,6 +88,7 @@ def command(
             keep_vectors,
             settings,
             domain,
+            guides,
         ),
     )
     execution = Execution(options.device_name(device), batch_size, shard_size, workers, fail_fast)

@@ -68,9 +68,14 @@ class Predictor:
         """
         return self.stream(truth, masks, keys).judged()
 
-    def stream(self, truth: torch.Tensor, masks: torch.Tensor, keys: Sequence[str]) -> Stream:
-        """What `outputs` gives, before anybody has waited for it."""
-        found = self._stream(truth, masks, seeds_of(keys))
+    def stream(
+        self, truth: torch.Tensor, masks: torch.Tensor, keys: Sequence[str], guides: torch.Tensor | None = None
+    ) -> Stream:
+        """What `outputs` gives, before anybody has waited for it.
+
+        guides: uint8 [N, 1, H, W], for models that take them.
+        """
+        found = self._stream(truth, masks, seeds_of(keys), guides)
         return found._replace(pictures=composite(found.pictures, truth, masks, self.protocol))
 
     def answers(self, truth: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
@@ -81,39 +86,43 @@ class Predictor:
         """
         return self._stream(truth, masks, seeds).judged()
 
-    def _stream(self, truth: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]) -> Stream:
-        self._prove(truth, masks)
+    def _stream(
+        self, truth: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int], guides: torch.Tensor | None = None
+    ) -> Stream:
+        parts = (truth, masks) if guides is None else (truth, masks, guides)
+        self._prove(*parts)
         if imagewise(self.model):
-            return self._in_batches(len(truth), truth, masks, seeds)
-        while (found := _unless_out_of_memory(lambda: self._in_batches(self.batch, truth, masks, seeds))) is None:
+            return self._in_batches(len(truth), seeds, *parts)
+        while (found := _unless_out_of_memory(lambda: self._in_batches(self.batch, seeds, *parts))) is None:
             if self.batch == 1:
                 raise torch.OutOfMemoryError(f"{self.card.title}: out of memory with a single image")
             self.batch, self.proven = self.batch // 2, False
             self.say(f"{self.card.title}: out of memory, going on with batches of {self.batch}")
-            self._prove(truth, masks)
+            self._prove(*parts)
         return found
 
-    def _in_batches(self, size: int, truth: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]) -> Stream:
+    def _in_batches(self, size: int, seeds: Sequence[int], *parts: torch.Tensor) -> Stream:
+        """parts: truth, masks, and guides where there are any."""
         extremes: list[torch.Tensor] = []
 
-        def batch(truth: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        def batch(truth: torch.Tensor, masks: torch.Tensor, guides: torch.Tensor | None = None) -> torch.Tensor:
             start = len(extremes) * size
             own = [seeds[min(place, len(seeds) - 1)] for place in range(start, start + size)]
-            found, values = answer(self.model, self.card, pictures.to_unit(truth), masks.float(), own)
+            found, values = answer(self.model, self.card, pictures.to_unit(truth), masks.float(), own, guides)
             extremes.append(values)
             return pictures.to_bytes(found, self.protocol.rounding)
 
-        made = in_batches(batch, size, truth, masks)
+        made = in_batches(batch, size, *parts)
         lows, highs = torch.stack(extremes, 1)
         return Stream(made, torch.stack([lows.amin(), highs.amax()]))
 
-    def _prove(self, truth: torch.Tensor, masks: torch.Tensor) -> None:
+    def _prove(self, truth: torch.Tensor, masks: torch.Tensor, guides: torch.Tensor | None = None) -> None:
         """Shrink the batch to the largest size whose results equal those of one image at a time, bit for bit."""
         asked, proven, self.proven = self.batch, self.proven, True
         if proven or asked == 1 or imagewise(self.model):
             return
         few = pictures.to_unit(truth[:PROBES]), masks[:PROBES].float()
-        self.batch = proven_batch(self.model, self.card, *few, asked)
+        self.batch = proven_batch(self.model, self.card, *few, asked, None if guides is None else guides[:PROBES])
         if self.batch != asked:
             self.say(f"{self.card.title}: batches of {self.batch}; larger ones change its bits here, or do not fit")
 
@@ -126,7 +135,9 @@ class Predictions:
     protocol: Protocol
     cells: tuple[str, ...]
 
-    def stream(self, truth: torch.Tensor, masks: torch.Tensor, keys: Sequence[str]) -> Stream:
+    def stream(
+        self, truth: torch.Tensor, masks: torch.Tensor, keys: Sequence[str], guides: torch.Tensor | None = None
+    ) -> Stream:
         """See `Predictor.stream`; raises `BadInput` for a picture that is missing, damaged, or of another size."""
         height, width = truth.shape[-2:]
         read = self.pictures.read([self.pictures.place(key, self.cells) for key in keys], (height, width))
@@ -134,47 +145,71 @@ class Predictions:
         return Stream(composite(output, truth, masks, self.protocol), torch.zeros(2, device=truth.device))
 
 
-def raw(model: Model, card: ModelCard, images: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
+def raw(
+    model: Model,
+    card: ModelCard,
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    seeds: Sequence[int],
+    guides: torch.Tensor | None = None,
+) -> torch.Tensor:
     """The model's own answer for one batch, float32 [B, 3, H, W] in 0..1, not rounded.
 
-    images: float32 [B, 3, H, W] in 0..1; masks: [B, 1, H, W], 1 = missing; seeds: one an image, for models that draw.
-    The hole is blanked and the sides are padded before the model sees them, and its answer is cropped; the tensors that
-    it is given are its own. Raises `ContractBroken` where the answer is no whole image in 0..1, `BadInput` for a size
-    that the model cannot take.
+    images: float32 [B, 3, H, W] in 0..1; masks: [B, 1, H, W], 1 = missing; seeds: one an image, for models that draw;
+    guides: levels 0..255 [B, 1, H, W], for models that take them. The hole is blanked and the sides are padded before
+    the model sees them, and its answer is cropped; the tensors that it is given are its own. Raises `ContractBroken`
+    where the answer is no whole image in 0..1, `BadInput` for a size that the model cannot take.
     """
-    found, extremes = answer(model, card, images, masks, seeds)
+    found, extremes = answer(model, card, images, masks, seeds, guides)
     if fault := values_fault(*extremes.tolist()):
         raise ContractBroken(fault)
     return found
 
 
 def answer(
-    model: Model, card: ModelCard, images: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]
+    model: Model,
+    card: ModelCard,
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    seeds: Sequence[int],
+    guides: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """See `raw`, before anybody has waited for the answer: its values are in the second tensor, `Stream.extremes`."""
     height, width = images.shape[-2:]
     size = padded(model, card, height, width)
     known, holes = pad(blank(images, masks), size), pad(masks.to(images.dtype, copy=True), size)
     with torch.inference_mode():
-        found = call(model, known, holes, seeds if takes_seeds(model, card) else None)
+        given = None if guides is None else pad(guides.to(images.dtype, copy=True), size)
+        found = call(model, known, holes, seeds if takes_seeds(model, card) else None, given)
     if fault := form_fault(found, known):
         raise ContractBroken(fault)
     return found[..., :height, :width], torch.stack(torch.aminmax(found))
 
 
-def proven_batch(model: Model, card: ModelCard, images: torch.Tensor, masks: torch.Tensor, wanted: int) -> int:
+def proven_batch(
+    model: Model,
+    card: ModelCard,
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    wanted: int,
+    guides: torch.Tensor | None = None,
+) -> int:
     """The largest batch size among wanted, wanted / 2, ... 1 that gives bit for bit what one image at a time gives.
 
-    images: float32 [N, 3, H, W] in 0..1 and masks: [N, 1, H, W], of the size that will be used; they are repeated to
-    fill a batch. Models that work image by image (`imagewise`) need no proof. Sizes for which memory runs out are
-    halved too.
+    images: float32 [N, 3, H, W] in 0..1 and masks: [N, 1, H, W], of the size that will be used; they, and the guides
+    where there are any, are repeated to fill a batch. Models that work image by image (`imagewise`) need no proof.
+    Sizes for which memory runs out are halved too.
     """
     if imagewise(model):
         return wanted
-    singles = [raw(model, card, images[i : i + 1], masks[i : i + 1], [i]) for i in range(len(images))]
+
+    def made(rows: list[int]) -> torch.Tensor:
+        return raw(model, card, images[rows], masks[rows], rows, None if guides is None else guides[rows])
+
+    singles = [made([i]) for i in range(len(images))]
     while wanted > 1:
         rows = [i % len(singles) for i in range(wanted)]
-        together = _unless_out_of_memory(lambda rows=rows: raw(model, card, images[rows], masks[rows], rows))  # type: ignore[misc]
+        together = _unless_out_of_memory(lambda rows=rows: made(rows))  # type: ignore[misc]
         if together is not None and all(
             torch.equal(one, singles[row][0]) for one, row in zip(together, rows, strict=True)
         ):
@@ -236,9 +271,16 @@ def pad(tensor: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return functional.pad(tensor, (0, right, 0, down), mode=mode)
 
 
-def call(model: Model, images: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int] | None = None) -> torch.Tensor:
-    """`predict`, with one seed per image where the model takes them."""
-    return model.predict(images, masks) if seeds is None else model.predict(images, masks, list(seeds))  # type: ignore[call-arg]
+def call(
+    model: Model,
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    seeds: Sequence[int] | None = None,
+    guides: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """`predict`, with one seed per image where the model takes them, and guides where there are any."""
+    given = (images, masks) if seeds is None else (images, masks, list(seeds))
+    return model.predict(*given) if guides is None else model.predict(*given, guides=guides)  # type: ignore[call-arg]
 
 
 def imagewise(model: Model) -> bool:

@@ -50,6 +50,8 @@ class ModelRef:
     """Predictions that stand in for the model."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What a user has set of the card's `settings`."""
+    guides: str = ""
+    """Kind and digest of the guides that it is given; empty for none."""
     reason: str = ""
     """Why the model cannot run here and what to do; empty when it can."""
 
@@ -101,7 +103,7 @@ def untrained(ref: ModelRef) -> ModelRef:
 
 
 def weights_digest(ref: ModelRef) -> str:
-    """SHA-256 over all that decides a model's numbers: weights, settings, card version, sources, libraries."""
+    """SHA-256 over all that decides a model's numbers: weights, settings, guides, version, sources, libraries."""
     if ref.pictures:
         return ref.pictures.digest()
     settings = {
@@ -110,6 +112,7 @@ def weights_digest(ref: ModelRef) -> str:
         "weights": _file_digest(ref.file) if ref.file else ref.weights,
         "attribute": ref.attribute,
         **({"settings": dict(ref.settings)} if ref.settings else {}),
+        **({"guides": ref.guides} if ref.guides else {}),
         **sources.fingerprint(ref.member),
     }
     return digest.of_settings(settings)

@@ -71,6 +71,9 @@ def origin(run: Run) -> Iterator[str]:
         if model.contaminated:
             yield f"† {name}: {model.reason or 'its weights have seen this data set in training'}."
     for name, model in made.models.items():
+        if model.guides:
+            kind, digest = model.guides.split()
+            yield f"{name} was given {kind} by the user: guides {digest[:SHORT]}."
         if made.outside(name):
             yield f"{name} is outside its domain: made for {model.domain}; these images: {made.domain}."
         if model.settings:

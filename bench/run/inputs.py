@@ -89,6 +89,10 @@ class Inputs:
             raise BadInput(f"{' '.join(faults)} This looks at all: bench datasets verify {spec.dataset}{root}")
         return Photographs(np.stack(prepared), fingerprints)
 
+    def guides(self, start: int, stop: int) -> npt.NDArray[np.uint8] | None:
+        """The guides of a range of images, [N, H, W], where the run has any."""
+        return self.job.guides.read(self.job.ids[start:stop]) if self.job.guides else None
+
     def masks(self, cell: Cell, start: int, stop: int) -> Masks:
         """The masks of a range of images in a cell."""
         pool = self.mask_sets[cell.mask_set].pool(cell.bucket)

@@ -12,8 +12,10 @@ from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput, BenchError
 from bench.masks import frozen, ratio
 from bench.metrics import registry as metric_registry
+from bench.models import guides as model_guides
 from bench.models import registry as model_registry
 from bench.models import settings as model_settings
+from bench.models.guides import Guides
 from bench.models.registry import ModelRef
 from bench.protocols import registry as protocols
 from bench.runfolder.record import DatasetSettings, MaskSetRecord, Settings, model_key
@@ -36,6 +38,8 @@ class Job:
     set_metrics: tuple[str, ...]
     missing: dict[str, str] = field(default_factory=dict)
     """Metric -> why it cannot be computed here."""
+    guides: Guides | None = None
+    """What some of the models are given beside image and mask."""
     domain: str = ""
     """What the photographs show; "" where nobody knows."""
     expected: dict[str, str] = field(default_factory=dict)
@@ -146,6 +150,12 @@ def _job(
     cells = [Cell(name, bucket) for name in sets for bucket in (buckets if opened[name].bucketed else whole)]
     for cell in cells:
         opened[cell.mask_set].pool(cell.bucket)
+    guides = None
+    if spec.guides:
+        guides = model_guides.look_through(
+            Path(spec.guides).expanduser(), models, ids, protocol.preparation.size_px or 0
+        )
+        models = model_guides.given(models, guides)
     missing = {name: reason for name in metrics if (reason := metric_registry.unavailable(name))}
     ready = [name for name in metrics if name not in missing]
     return Job(
@@ -159,5 +169,6 @@ def _job(
         pair_metrics=tuple(name for name in ready if metric_registry.kind(name) == "pair"),
         set_metrics=tuple(name for name in ready if metric_registry.kind(name) == "set"),
         missing=missing,
+        guides=guides,
         domain=dataset_registry.domain(spec.dataset, spec.domain),
     )

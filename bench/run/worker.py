@@ -60,6 +60,8 @@ class Shard:
     """Pair metric -> what it made of the truth."""
     kept: list[int]
     """Places of the images whose pictures are kept."""
+    guides: torch.Tensor | None
+    """uint8 [N, 1, H, W], where the run has any."""
     masks: dict[Cell, tuple[Masks, torch.Tensor]] = field(default_factory=dict)
     """Of the cells that were met: the masks, and on the device bool [N, 1, H, W]."""
 
@@ -176,7 +178,12 @@ class Worker:
             photographs.fingerprints,
             prepared={name: metric.prepare(images) for name, metric in self.pair_metrics.items()},
             kept=[place for place, image_id in enumerate(ids) if image_id in self.inputs.kept],
+            guides=self._guides(task),
         )
+
+    def _guides(self, task: Task) -> torch.Tensor | None:
+        levels = self.inputs.guides(task.start, task.stop)
+        return None if levels is None else onto(torch.from_numpy(levels)[:, None], self.device)
 
     def _check_photographs(self, task: Task, ids: Sequence[str], digests: list[bytes]) -> None:
         for image_id, found in zip(ids, digests, strict=True):
@@ -227,7 +234,8 @@ class Worker:
         (_, masks), keys = self._masks(cell, shard), [cell.key(image_id) for image_id in shard.ids]
         try:
             predictor, watch = self.models.open(name), Stopwatch(self.device)
-            filled, extremes = predictor.stream(shard.images, masks, keys)
+            guides = shard.guides if self.job.ref(name).guides else None
+            filled, extremes = predictor.stream(shard.images, masks, keys, guides)
             watch.stop()
         except Exception as fault:  # noqa: BLE001  a stranger's code may raise anything; the cell is marked
             return self._failed(name, cell, fault)

@@ -68,6 +68,8 @@ class ModelRecord:
     """Of its weights, source and libraries; empty where it could not run."""
     settings: dict[str, Any] | None = None
     """What was set of its `predict`; None: nothing."""
+    guides: str = ""
+    """Kind and digest of the guides that it was given; empty for none."""
     domain: str = ""
     """What it was made for; empty: any picture."""
     reason: str = ""

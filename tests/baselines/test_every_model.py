@@ -10,7 +10,7 @@ import torch
 from bench.errors import UnknownName
 from bench.models import contract, sources, verify
 from bench.models import registry as model_registry
-from bench.models.predict import Predictor, built_multiple, raw
+from bench.models.predict import Predictor, built_multiple, call, raw
 from bench.protocols import registry as protocols
 from bench.types import DOMAINS
 
@@ -108,3 +108,34 @@ def test_a_card_that_claims_equality_has_stored_figures_and_no_other_claim_is_kn
 @pytest.mark.parametrize("name", CARDS)
 def test_the_card_says_in_known_words_what_the_model_was_made_for(name):
     assert CARDS[name].domain in ("", *DOMAINS)
+
+
+@pytest.mark.parametrize("name", [name for name, card in CARDS.items() if card.guide])
+def test_a_guide_decides_what_the_hole_looks_like_and_the_truth_does_not(name, slim):
+    """What a user draws in the hole is followed; what lay there is not, with a guide as without."""
+    card, network = CARDS[name], slim(name, dict(FORMS)[name])
+    images, masks = contract.probe(max(SIDE_PX, card.minimum_px), count=1)
+    other = torch.where(masks > 0, 1 - images, images)
+    drawn = torch.zeros_like(masks)
+    drawn[..., ::3] = card.classes - 1 if card.classes else 255
+    found = [raw(network, card, truth, masks, [0], guide) for truth in (images, other) for guide in (None, drawn)]
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[1], found[3])
+    assert not torch.equal(found[0], found[1])
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FIRST)) for name in dict(LEARNED)]
+)
+@pytest.mark.parametrize("chance", range(2))
+def test_nothing_under_the_mask_moves_a_bit_of_any_learned_model(name, chance, slim):
+    """Handed over without the harness's blanking: landmarks, labels, edges and searches see the known part alone."""
+    card, network = CARDS[name], slim(name, dict(FORMS)[name])
+    multiple = built_multiple(network, card)
+    size = math.ceil(max(SIDE_PX, card.minimum_px) / multiple) * multiple
+    images, masks = contract.probe(size, count=1)
+    noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(chance))
+    seeds = [0] if card.stochastic else None
+    with torch.inference_mode():
+        found = [call(network, torch.where(masks > 0, under, images), masks, seeds) for under in (images * 0, noise)]
+    assert torch.equal(*found)

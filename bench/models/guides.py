@@ -1,0 +1,104 @@
+"""What a user gives beside image and mask: a folder of grey pictures by image name, for models that take guides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from bench import digest, images
+from bench.errors import BadInput
+from bench.models.registry import ModelRef
+
+KINDS = {
+    "edges": "bright lines on black",
+    "landmarks": "bright points on black",
+    "labels": "grey levels that are numbers of classes, 255 where nothing is said",
+}
+UNSAID = 255
+"""The level of a place of which a guide of labels says nothing."""
+MODES = ("L", "1", "P")
+SHOWN = 3
+"""Guides that a message names before it counts the rest."""
+
+
+@dataclass(frozen=True)
+class Guides:
+    """A folder that was looked through: `ROOT/IMAGE.png` for every image of a run."""
+
+    root: Path
+    kind: str
+    digest: str
+    """Over names and levels."""
+
+    def read(self, ids: Sequence[str]) -> npt.NDArray[np.uint8]:
+        """The levels of these images' guides: uint8 [N, H, W]."""
+        return np.stack([_levels(self.root, image_id) for image_id in ids])
+
+
+def look_through(root: Path, refs: Sequence[ModelRef], ids: Sequence[str], size_px: int) -> Guides:
+    """The guides of a run's images for those of its models that take one.
+
+    Raises `BadInput` naming what is missing, unreadable, or not size_px x size_px pixels; where no model takes guides,
+    or two take guides of different kinds.
+    """
+    takers = {ref.name: ref.card.guide for ref in refs if ref.card.guide}
+    kinds = sorted(set(takers.values()))
+    if len(kinds) != 1:
+        told = "; ".join(f"{name} takes {kind}" for name, kind in takers.items()) or "none of the models takes guides"
+        raise BadInput(f"--guides {root}: a run has guides of one kind, and {told}. Choose the models accordingly.")
+    if not root.is_dir():
+        raise BadInput(f"--guides {root}: no such folder.")
+    classes = min((ref.card.classes for ref in refs if ref.card.guide), default=0)
+    with ThreadPoolExecutor() as threads:
+        found = list(threads.map(lambda image_id: _look(root, image_id, size_px, classes), ids))
+    if faults := [fault for _, fault in found if fault]:
+        more = f", and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise BadInput(
+            f"--guides {root}: {len(faults)} of {len(ids)} cannot be used: {', '.join(faults[:SHOWN])}{more}. "
+            f"Each image needs an 8-bit grey IMAGE.png of {size_px} x {size_px} pixels: {KINDS[kinds[0]]}."
+        )
+    lines = (f"{image_id} {mark}" for image_id, (mark, _) in zip(ids, found, strict=True))
+    return Guides(root.absolute(), kinds[0], digest.of_lines(lines))
+
+
+def given(refs: Sequence[ModelRef], guides: Guides) -> list[ModelRef]:
+    """The models, those that take a guide with the guides' kind and digest."""
+    mark = f"{guides.kind} {guides.digest}"
+    return [replace(ref, guides=mark) if ref.card.guide else ref for ref in refs]
+
+
+def _look(root: Path, image_id: str, size_px: int, classes: int) -> tuple[str, str]:
+    """The digest of a guide's levels, or why it cannot be used."""
+    try:
+        levels = _levels(root, image_id)
+    except BadInput as fault:
+        return "", str(fault)
+    if levels.shape != (size_px, size_px):
+        return "", f"{image_id}.png has {levels.shape[1]} x {levels.shape[0]} pixels"
+    wrong = levels[(levels >= classes) & (levels != UNSAID)] if classes else ()
+    if len(wrong):
+        return (
+            "",
+            f"{image_id}.png has the label {max(wrong)} where there are 0 to {classes - 1}, and {UNSAID} for none",
+        )
+    return images.digest(levels), ""
+
+
+def _levels(root: Path, image_id: str) -> npt.NDArray[np.uint8]:
+    """The 8-bit levels of a grey picture, [H, W]; of a palette its numbers. `BadInput` names the picture."""
+    file = root / f"{image_id}.png"
+    if not file.is_file():
+        raise BadInput(f"{image_id}.png is missing")
+    try:
+        with Image.open(file) as picture:
+            if picture.mode not in MODES:
+                raise BadInput(f"{image_id}.png is of mode {picture.mode}, not 8-bit grey")
+            return np.array(picture.convert("L") if picture.mode == "1" else picture, dtype=np.uint8)
+    except images.DAMAGE as fault:
+        raise BadInput(f"{image_id}.png cannot be read") from fault

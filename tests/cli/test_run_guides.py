@@ -1,0 +1,85 @@
+"""`--guides` on the way through a run: the model's argument, the record, the footer, and what is refused before."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from bench import load_model
+from bench.datasets import registry as dataset_registry
+from bench.errors import BadInput
+
+SKETCH = '''
+"""Paints the hole in the levels of its guide, grey without one."""
+from bench.types import ModelCard
+
+CARD = ModelCard(title="Sketch", kind="classical", guide="edges")
+
+class Sketch:
+    def predict(self, images, masks, guides=None):
+        return images * (1 - masks) + masks * (0.5 if guides is None else guides / 255)
+
+def model(variant=""):
+    return Sketch()
+'''
+SMALL = ["--dataset", "demo", "--limit", "2", "--masks", "centre", "--metrics", "psnr", "--keep-images", "0"]
+
+
+@pytest.fixture
+def sketch(tmp_path):
+    path = tmp_path / "sketch.py"
+    path.write_text(SKETCH)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """White guides for the two photographs of a small run."""
+    ids = dataset_registry.subset(dataset_registry.open_dataset("demo").ids, 2)
+    for image_id in ids:
+        (tmp_path / "guides" / image_id).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((256, 256), 255, np.uint8)).save(tmp_path / "guides" / f"{image_id}.png")
+    return tmp_path / "guides"
+
+
+def outputs(root):
+    return pd.read_parquet(root / "results.parquet")["output_digest"].tolist()
+
+
+def test_a_guide_reaches_the_model_and_stands_in_the_record_and_below_the_table(bench, tmp_path, sketch, folder):
+    runs = {"with": ["--guides", folder], "without": []}
+    for name, words in runs.items():
+        status, _, err = bench("run", "--models", f"{sketch},mean", *SMALL, *words, "--out", tmp_path / name)
+        assert status == 0, err
+    record = json.loads((tmp_path / "with" / "run.json").read_text())["models"]
+    assert record["sketch.py"]["guides"].startswith("edges ")
+    assert record["mean"]["guides"] == ""
+    assert "sketch.py was given edges by the user: guides " in bench("report", tmp_path / "with")[1]
+    different = [one != other for one, other in zip(*(outputs(tmp_path / name) for name in runs), strict=True)]
+    assert different == [True, True, False, False]
+
+
+def test_no_batch_changes_a_guided_number(bench, tmp_path, sketch, folder):
+    for size in (1, 2):
+        words = ["--guides", folder, "--batch-size", size, "--out", tmp_path / str(size)]
+        bench("run", "--models", sketch, *SMALL, *words)
+    assert outputs(tmp_path / "1") == outputs(tmp_path / "2")
+
+
+def test_a_missing_guide_ends_with_2_before_the_run_begins(bench, tmp_path, sketch, folder):
+    next(folder.rglob("*.png")).unlink()
+    status, _, err = bench("run", "--models", sketch, *SMALL, "--guides", folder, "--out", tmp_path / "run")
+    assert status == 2
+    assert "1 of 2 cannot be used" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_library_gives_guides_and_refuses_them_where_none_are_taken(sketch):
+    images, masks = torch.zeros(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
+    guides = torch.full((1, 1, 8, 8), 255.0)
+    assert load_model(str(sketch)).predict(images, masks, guides=guides).min() == 1
+    with pytest.raises(BadInput, match="takes no guides"):
+        load_model("mean").predict(images, masks, guides=guides)
