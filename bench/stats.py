@@ -108,6 +108,7 @@ class Resamples:
     def _counts(self) -> Iterator[tuple[slice, np.ndarray]]:
         """How often each image is drawn, in blocks of resamples: which ones, and [resamples, N]."""
         step = max(1, BLOCK // max(self.images, 1))
+        step -= step % 16 if step > 16 else 0  # as wide as what a matrix product does at once
         blocks = [slice(at, min(at + step, self.resamples)) for at in range(0, self.resamples, step)]
         yield from zip(blocks, self._held or self._drawn(blocks), strict=True)
 

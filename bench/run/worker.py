@@ -193,7 +193,7 @@ class Worker:
                     "manifest's. Check --root, and that the data set's files are the same."
                 )
         given = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 16)
-        self.parts.check_photographs(f"the data set {self.job.spec.dataset}", task.start, ids, given)
+        self.parts.check_photographs(f"the data set {self.job.spec.dataset}", task.start, given)
 
     def _write_truth(self, shard: Shard) -> None:
         """The part of the photographs themselves: their digests, vectors, and the pictures that every model shares."""

@@ -132,7 +132,7 @@ class Parts:
         for span in self.spans(model):
             part = self._photograph(span) if model == TRUTH else self.open(model, span)
             if model != TRUTH:
-                self.check_photographs(str(part.path), span.start, part.names, part.image_digests)
+                self.check_photographs(str(part.path), span.start, part.image_digests)
             yield part
 
     def _photograph(self, span: Span) -> Part:
@@ -144,7 +144,7 @@ class Parts:
     def open(self, model: str, span: Span) -> Part:
         """Open one part; raises as `read` does, but for the photographs."""
         path = self.path(model, span)
-        file = tables.opened(path)
+        file = tables.opened(path, small=True)
         facts = read_facts(path, file.schema_arrow.metadata or {})
         if (facts.run, facts.model, facts.start, facts.stop) != (self.run, model, span.start, span.stop):
             raise BadInput(
@@ -153,17 +153,20 @@ class Parts:
             )
         return Part(path, facts, file.read(use_threads=False))
 
-    def check_photographs(self, who: str, start: int, names: Sequence[str], digests: Bytes) -> None:
+    def check_photographs(self, who: str, start: int, digests: Bytes) -> None:
         """Refuse photographs that are not those of the run, as far as its parts tell.
 
         who: what was made from them; digests: uint8 [images, 16] from place `start` of the run's list on.
         """
-        for span in _touching(Span(start, start + len(names), again=False), self.spans(TRUTH)):
-            low, high = max(start, span.start), min(start + len(names), span.stop)
-            held = self._photograph(span).image_digests[low - span.start : high - span.start]
-            given = digests[low - start :]
-            if others := np.flatnonzero((held != given[: high - low]).any(axis=1)).tolist():
-                replaced = listed([names[low - start + place] for place in others])
+        stop = start + len(digests)
+        for span in _touching(Span(start, stop, again=False), self.spans(TRUTH)):
+            low, high = max(start, span.start), min(stop, span.stop)
+            photographs = self._photograph(span)
+            held = photographs.image_digests[low - span.start : high - span.start]
+            given = digests[low - start : high - start]
+            if not np.array_equal(held, given):
+                others = np.flatnonzero((held != given).any(axis=1)).tolist()
+                replaced = listed([photographs.names[low - span.start + place] for place in others])
                 raise NotComparable(
                     f"{len(others)} of the {high - low} photographs that {who} and {self.path(TRUTH, span)} share are "
                     f"not the same: {replaced}. They were replaced after the run began: put the old files back, or "

@@ -50,15 +50,16 @@ def _repeated(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if field.name in often or pa.types.is_string(field.type)]
 
 
-def opened(path: Path, names: Sequence[str] = ()) -> pq.ParquetFile:
+def opened(path: Path, names: Sequence[str] = (), *, small: bool = False) -> pq.ParquetFile:
     """Open a file that `write` wrote; `names`: columns of texts to be read as numbers of a dictionary.
 
-    Raises `Damaged` where a byte of it is another, `BadInput` where it cannot be read at all.
+    small: it is taken into memory, so that the bytes whose digest is checked are those that are read. Raises `Damaged`
+    where a byte of it is another, `BadInput` where it cannot be read at all.
     """
     try:
-        file = path.open("rb")
+        file = pa.BufferReader(path.read_bytes()) if small else path.open("rb")
         if not (fault := _fault(file)):
-            return pq.ParquetFile(file, read_dictionary=list(names), page_checksum_verification=True)
+            return pq.ParquetFile(file, read_dictionary=list(names), page_checksum_verification=not small)
     except OSError as lost:
         raise BadInput(f"{path} cannot be read: {lost.strerror or lost}.") from lost
     raise Damaged(path, fault)
