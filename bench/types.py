@@ -234,6 +234,10 @@ class Protocol:
         return ProtocolSettings(self.preparation, self.composite, self.rounding)
 
 
+PRECISIONS = ("float32", "tf32", "bf16")
+"""In which networks compute."""
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """What a user asked for: names only. Device, batch size and workers are not here, since they change no number."""
@@ -261,6 +265,15 @@ class RunSpec:
     """Folder of guides by image name, for models that take one."""
     domain: str = ""
     """What the photographs of a folder show, one of `DOMAINS`; empty: what the data set's entry says, or unknown."""
+    precision: str = "float32"
+    """How networks compute, one of `PRECISIONS`."""
+    compile: bool = False
+    """Whether torch's compiler makes them faster; it moves last digits."""
+
+    @property
+    def arithmetic(self) -> str:
+        """How networks compute, in words; empty for float32 without a compiler."""
+        return " ".join([self.precision] * (self.precision != "float32") + ["compiled"] * self.compile)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from bench.run.plan import Task
 from bench.run.spec import resolve
 from bench.run.worker import Begun, Outcome, Worker
 from bench.runfolder.parts import Parts
-from bench.types import Execution, RunSpec
+from bench.types import PRECISIONS, Execution, RunSpec
 
 SIZE_PX = 256
 BATCHES = (1, 8, 32)
@@ -211,7 +211,7 @@ def profiled(work: Callable[[], object], images: int) -> dict[str, float]:
 def precision(given: argparse.Namespace, tell: Teller) -> None:
     """What TF32, bfloat16 and the compiler change: 8-bit pictures, PSNR and speed, against float32."""
     names = PRECISE if given.models == "all" else given.models.split(",")[:1]
-    named = arithmetic.PRECISIONS if given.device == "cuda" else ("float32", "bf16")
+    named = PRECISIONS if given.device == "cuda" else ("float32", "bf16")
     plain: dict[str, Computed] = {}
     for name, option in [*itertools.product(names, named), (names[0], "compiled")]:  # which takes long, hence last
         with tell.told(model=name, option=option) as facts:

@@ -82,6 +82,8 @@ def run_spec(
     settings: Sequence[str] | None = None,
     domain: str | None = None,
     guides: Path | None = None,
+    precision: str | None = None,
+    compiled: bool | None = None,
 ) -> RunSpec:
     """Options that were typed win over the fields that a file has given, these over the defaults of `RunSpec`.
 
@@ -102,6 +104,8 @@ def run_spec(
         "set": tuple(settings) if settings else None,
         "domain": domain,
         "guides": guides if guides is None else str(guides),
+        "precision": precision,
+        "compile": compiled,
     }
     return RunSpec(**{**given, **{name: value for name, value in typed.items() if value is not None}})
 

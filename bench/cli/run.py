@@ -14,7 +14,7 @@ from bench import progress
 from bench.cli import _options as options
 from bench.errors import BadInput
 from bench.runfolder.names import RESULTS, SUMMARY
-from bench.types import Execution, RunSpec
+from bench.types import PRECISIONS, Execution, RunSpec
 
 if TYPE_CHECKING:
     from bench.run.main import Outcome
@@ -32,6 +32,10 @@ Executor = Annotated[str, typer.Option(help="local or ray.")]
 SpecFile = Annotated[Path | None, typer.Option(help="A TOML file with the fields of a run; options above win.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Print what would be done and how long it takes, then stop.")]
 Fetch = Annotated[bool, typer.Option("--fetch", help="First fetch published weights that models lack here.")]
+Precision = Annotated[
+    str | None, typer.Option(help=f"In which networks compute: {', '.join(PRECISIONS)}; moves numbers, is recorded.")
+]
+Compiled = Annotated[bool, typer.Option("--compile", help="Networks by torch's compiler; moves numbers, is recorded.")]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed cell.")]
 
 
@@ -49,6 +53,8 @@ def command(
     guides: options.Guides = None,
     settings: options.Settings = None,
     out: options.Out = None,
+    precision: Precision = None,
+    compiled: Compiled = False,
     device: options.Device = "auto",
     batch_size: Batch = Execution.batch,
     shard_size: Shard = None,
@@ -89,9 +95,13 @@ def command(
             settings,
             domain,
             guides,
+            precision,
+            compiled or None,
         ),
     )
-    execution = Execution(options.device_name(device), batch_size, shard_size, workers, fail_fast)
+    device = options.device_name(device)
+    _check_arithmetic(wanted, device)
+    execution = Execution(device, batch_size, shard_size, workers, fail_fast)
     if executor not in {"local", "ray"}:
         raise BadInput(f"No executor '{executor}'. There are: local, ray.")
     if fetch:
@@ -100,6 +110,12 @@ def command(
         _print_plan(wanted, execution, out, as_json=as_json)
     else:
         _measure(wanted, execution, out, executor, any_count=any_count, as_json=as_json, quiet=quiet)
+
+
+def _check_arithmetic(spec: RunSpec, device: str) -> None:
+    from bench.models import arithmetic
+
+    arithmetic.check(spec.precision, device)
 
 
 def _from_file(path: Path | None) -> dict[str, Any]:

@@ -14,8 +14,7 @@ import torch
 
 from bench.contracts import Model
 from bench.errors import BadInput, UnknownName
-
-PRECISIONS = ("float32", "tf32", "bf16")
+from bench.types import PRECISIONS
 
 
 def check(precision: str, device: torch.device | str) -> None:

@@ -78,6 +78,8 @@ def origin(run: Run) -> Iterator[str]:
             yield f"{name} is outside its domain: made for {model.domain}; these images: {made.domain}."
         if model.settings:
             yield f"{name} with {', '.join(f'{key}={value}' for key, value in model.settings.items())}."
+    if made.settings.arithmetic:
+        yield f"Networks computed by {made.settings.arithmetic}, which moves numbers; the rule is float32."
     yield f"Made by {made.command} on {made.device}."
     absent = {name for name, model in made.models.items() if model.reason}
     digests = {name: digest for name, digest in made.digests.items() if name not in absent}

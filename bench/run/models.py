@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import BadInput, BenchError, ContractBroken
-from bench.models import contract, opening
+from bench.models import arithmetic, contract, opening
 from bench.models.predict import Predictions, Predictor
 from bench.run.memory import Peak
 from bench.run.spec import Job
@@ -54,6 +54,7 @@ class Models:
             batch = min(self.execution.batch, self.execution.shard or self.execution.batch, len(self.job.ids))
             predictor = Predictor(model, ref.card, self.job.protocol, batch, say=self.report)
             self._count(predictor, size)
+            arithmetic.apply(model, self.job.spec.precision, compiled=self.job.spec.compile)
         except ContractBroken as fault:
             raise ContractBroken(f"{name}: {fault}") from fault
         except BenchError:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench import digest, documents
 from bench.datasets import registry as dataset_registry
-from bench.errors import BadInput, BenchError
+from bench.errors import BadInput, BenchError, UnknownName
 from bench.masks import frozen, ratio
 from bench.metrics import registry as metric_registry
 from bench.models import guides as model_guides
@@ -19,7 +19,7 @@ from bench.models.guides import Guides
 from bench.models.registry import ModelRef
 from bench.protocols import registry as protocols
 from bench.runfolder.record import DatasetSettings, MaskSetRecord, Settings, model_key
-from bench.types import Bucket, Cell, Protocol, RunSpec
+from bench.types import PRECISIONS, Bucket, Cell, Protocol, RunSpec
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Job:
             cells=tuple(cell.label for cell in self.cells),
             metrics={name: cards[name].version for name in (*self.pair_metrics, *self.set_metrics)},
             vectors=self.spec.keep_vectors if self.folds else 0,
+            arithmetic=self.spec.arithmetic,
         )
 
     @property
@@ -123,6 +124,8 @@ def resolve(spec: RunSpec) -> Job:
     size = protocol.preparation.size_px if protocol else None
     sets = attempt(frozen.resolve, spec.masks or protocol.masks, size) if protocol and size else []
     dataset = attempt(dataset_registry.open_dataset, spec.dataset, spec.root, spec.split)
+    if spec.precision not in PRECISIONS:
+        faults.append(str(UnknownName("precision", [spec.precision], PRECISIONS, "bench run --help")))
     if dataset:
         attempt(dataset_registry.domain, spec.dataset, spec.domain)
     if protocol and not size:

@@ -18,6 +18,8 @@ from bench.runfolder.names import IMAGES, PARTS, RECORD, Damaged, listed
 from bench.types import MetricCard, Protocol, ProtocolSettings, RunSpec
 
 FORMAT = 2
+RARE = ("vectors", "arithmetic")
+"""Fields of the settings that are left out where they say nothing."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Settings:
     """Variant -> version of its card."""
     vectors: int = 0
     """Of how many images feature vectors are kept; 0 for all."""
+    arithmetic: str = ""
+    """How networks compute: `tf32`, `bf16`, `compiled`, `bf16 compiled`; empty for float32."""
 
     @property
     def digest(self) -> str:
@@ -52,7 +56,7 @@ class Settings:
 
     def plain(self) -> dict[str, Any]:
         """As plain data, under the names that digests are made from."""
-        plain = {name: value for name, value in dataclasses.asdict(self).items() if name != "vectors" or value}
+        plain = {name: value for name, value in dataclasses.asdict(self).items() if name not in RARE or value}
         return {name.replace("_", " "): json.loads(json.dumps(value)) for name, value in plain.items()}
 
 
@@ -219,8 +223,8 @@ def read_own(root: Path, settings: Settings, ids: Sequence[str]) -> Record | Non
 
 def _differences(root: Path, before: Record, settings: Settings, ids: Sequence[str]) -> list[str]:
     one, two = before.settings.plain(), settings.plain()
-    differ = [name for name in one if one[name] != two[name]]
-    texts = {name: f"{name}: {_short(one[name])} there, {_short(two[name])} now" for name in differ}
+    differ = [name for name in {**one, **two} if one.get(name) != two.get(name)]
+    texts = {name: f"{name}: {_short(one.get(name))} there, {_short(two.get(name))} now" for name in differ}
     if "dataset" in differ and {**one["dataset"], "images": ""} == {**two["dataset"], "images": ""}:
         texts["dataset"] = _images(root, before, ids)
     return list(texts.values())
