@@ -38,9 +38,9 @@ def apply(model: Model, precision: str, *, compiled: bool = False) -> None:
     work = torch.compile(given, dynamic=False) if compiled else given
 
     @functools.wraps(given)
-    def predict(*arguments: Any) -> torch.Tensor:
+    def predict(*arguments: Any, **named: Any) -> torch.Tensor:
         with _computing(precision, arguments[0].device.type):
-            answer: torch.Tensor = work(*arguments)
+            answer: torch.Tensor = work(*arguments, **named)
             return answer.float()
 
     model.predict = predict  # type: ignore[assignment, method-assign]
