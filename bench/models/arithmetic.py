@@ -43,7 +43,7 @@ def apply(model: Model, precision: str, *, compiled: bool = False) -> None:
             answer: torch.Tensor = work(*arguments, **named)
             return answer.float()
 
-    model.predict = predict  # type: ignore[assignment, method-assign]
+    model.predict = predict  # type: ignore[method-assign]
 
 
 @contextmanager
