@@ -38,6 +38,7 @@ CARD = ModelCard(
     paper="Semantic Image Inpainting with Deep Generative Models, https://arxiv.org/abs/1607.07539",
     code="moodoki/semantic_image_inpainting@c9201b0; networks: bamos/dcgan-completion.tensorflow@6b0a06c",
     licence="MIT",
+    size_px=64,
     families=("centre", "rectangular"),
     data=("celeba", "svhn"),
     form="a DCGAN without a condition; the latent vector whose picture fits what is known is searched for each image",

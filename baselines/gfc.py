@@ -39,6 +39,7 @@ CARD = ModelCard(
     paper="Generative Face Completion, https://arxiv.org/abs/1704.05838",
     code="Yijunmaverick/GenerativeFaceCompletion@f72dea0",
     licence="BSD-2-Clause (Caffe's file; none of the models' own)",
+    size_px=128,
     families=("rectangular",),
     data=("celeba",),
     form="VGG-like encoder-decoder through two fully connected layers, unpooling by kept places",

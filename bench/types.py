@@ -147,6 +147,10 @@ class MetricCard:
     """Implementation (with version) or paper that the variant equals."""
     tolerance: str
     """To what it agrees with the reference, as tested: `1e-6 absolute`."""
+    advantages: str = ""
+    """What it is good for, in a sentence."""
+    limits: str = ""
+    """Where it misleads."""
     unit: str = ""
     scope: str = "whole"
     """`whole` image or `hole` only."""

@@ -28,6 +28,8 @@ CARDS = {
         extractor="inception",
         minimum=500,
         flagged_below=2048,
+        advantages="Judges whether a set looks real, without asking for the truth's own pixels.",
+        limits="Biased upwards for few images, Gaussian by assumption; blind to what belongs to which photograph.",
     ),
     "fd-dinov2": MetricCard(
         title="FD (DINOv2)",
@@ -39,6 +41,8 @@ CARDS = {
         extractor="dinov2",
         minimum=500,
         flagged_below=2048,
+        advantages="As FID, with features that were not taught ImageNet's classes: nearer to people.",
+        limits="Biased upwards for few images; few papers print it.",
     ),
     "fid-inf": MetricCard(
         title="FID (to infinite N)",
@@ -50,6 +54,8 @@ CARDS = {
         extractor="inception",
         minimum=10_000,
         flagged_below=10_000,
+        advantages="FID without the bias of a small set.",
+        limits="An extrapolation: noisy below some thousand images.",
     ),
 }
 

@@ -27,6 +27,8 @@ CARDS = {
         extractor="inception",
         minimum=2048,
         flagged_below=5000,
+        advantages="Share of outputs that pass for photographs: sensible even where FID is near 0.",
+        limits="A classifier is fitted: needs some hundred images; 0 where no output passes.",
     ),
     "u-ids": MetricCard(
         title="U-IDS",
@@ -40,6 +42,8 @@ CARDS = {
         extractor="inception",
         minimum=2048,
         flagged_below=5000,
+        advantages="As P-IDS without pairs: how often real and made are confused.",
+        limits="A classifier is fitted: needs some hundred images; of little use far from the truth.",
     ),
 }
 

@@ -29,6 +29,8 @@ CARDS = {
         extractor="inception",
         minimum=100,
         flagged_below=1000,
+        advantages="Unbiased whatever the count; no Gaussian is assumed.",
+        limits="Wide intervals for few images; may be negative.",
     ),
     "kid-100x1000": MetricCard(
         title="KID (100 x 1000)",
@@ -41,6 +43,8 @@ CARDS = {
         extractor="inception",
         minimum=1000,
         flagged_below=1000,
+        advantages="The published estimate over subsets of 1,000.",
+        limits="Needs 1,000 images; the choice of subsets adds noise.",
     ),
 }
 

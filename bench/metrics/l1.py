@@ -18,6 +18,8 @@ CARDS = {
         reference="closed formula in float64",
         tolerance="1e-6",
         users="MAT; PConv's 'l1 (%)' is 100 times this; the survey's MAE",
+        advantages="In units that anybody reads; a few bad pixels do not rule it.",
+        limits="Blind to structure: a blur that is near everywhere beats a sharp guess.",
     ),
     "l1-255": MetricCard(
         title="L1 (0-255)",
@@ -28,6 +30,8 @@ CARDS = {
         tolerance="1e-6",
         unit="levels",
         users="Pluralistic",
+        advantages="The same in grey levels.",
+        limits="As L1; not to be put beside values of 0 to 1.",
     ),
     "l1-hole": MetricCard(
         title="L1 hole",
@@ -39,6 +43,8 @@ CARDS = {
         unit="%",
         scope="hole",
         users="mmagic, Context Encoder",
+        advantages="The known part does not dilute it: holes of all sizes on one scale.",
+        limits="Noisy for small holes, undefined without one; blind to structure.",
     ),
     "l1-relative": MetricCard(
         title="L1 relative",
@@ -48,6 +54,8 @@ CARDS = {
         reference="closed formula in float64; DeepFill's 'relative l1' as its author describes it",
         tolerance="1e-6",
         users="DeepFill v1, v2",
+        advantages="Dark and bright photographs weigh alike.",
+        limits="Divides by the photograph: the same error counts more in a dark one; blind to structure.",
     ),
     "l1-deepgin": MetricCard(
         title="L1 err. (DeepGIN)",
@@ -58,6 +66,8 @@ CARDS = {
         tolerance="1e-6",
         unit="%",
         users="DeepGIN",
+        advantages="The scale of DeepGIN's tables.",
+        limits="Divides by the known part, so that it grows with the hole twice; inferred from printed rows.",
     ),
     "mae-ec": MetricCard(
         title="MAE grey (EdgeConnect)",
@@ -67,6 +77,8 @@ CARDS = {
         reference="EdgeConnect scripts/metrics.py",
         tolerance="1e-6",
         users="EdgeConnect, rows quoted from it",
+        advantages="The scale of EdgeConnect's tables; bounded by 1.",
+        limits="On grey pictures, colour is not seen; not on the scale of other L1.",
     ),
     "mae-ec-train": MetricCard(
         title="MAE (EdgeConnect log)",
@@ -76,6 +88,8 @@ CARDS = {
         reference="EdgeConnect's training log and CFS's test loop",
         tolerance="1e-6",
         users="CFS",
+        advantages="The scale of EdgeConnect's training log and of CFS's tables.",
+        limits="Divides by the photograph: the same error counts more in a dark one; not on the scale of other L1.",
     ),
     "mae-aot": MetricCard(
         title="MAE (AOT-GAN)",
@@ -85,6 +99,8 @@ CARDS = {
         reference="AOT-GAN's mae",
         tolerance="1e-6",
         users="AOT-GAN",
+        advantages="The scale of AOT-GAN's tables; bounded by 1.",
+        limits="Divides by both pictures, so that bright ones weigh less; blind to structure.",
     ),
 }
 

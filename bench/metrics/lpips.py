@@ -29,6 +29,8 @@ CARDS = {
         tolerance="1e-5 under equal weights",
         users="MAT; default of lpips and torchmetrics",
         weights=("alexnet-imagenet",),
+        advantages="Agrees with people's choices better than any formula of pixels.",
+        limits="A network's taste: it may be pleased without reason; needs its weights.",
     ),
     "lpips-vgg": MetricCard(
         title="LPIPS (vgg)",
@@ -39,6 +41,8 @@ CARDS = {
         tolerance="1e-5 under equal weights",
         users="LaMa",
         weights=("vgg16-imagenet",),
+        advantages="As LPIPS (alex), closer to what perceptual losses train for.",
+        limits="Networks that were trained by VGG's features are favoured; needs its weights.",
     ),
     "lpips-squeeze": MetricCard(
         title="LPIPS (squeeze)",
@@ -48,6 +52,8 @@ CARDS = {
         reference="lpips 0.1.4, net='squeeze', version 0.1, float32",
         tolerance="1e-5 under equal weights",
         weights=("squeezenet-imagenet",),
+        advantages="As LPIPS (alex), with the smallest network.",
+        limits="The least used: few printed numbers to put beside; needs its weights.",
     ),
 }
 

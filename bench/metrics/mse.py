@@ -18,6 +18,8 @@ CARDS = {
         reference="scikit-image 0.26 mean_squared_error on 0..1",
         tolerance="1e-6",
         users="the survey's MSE",
+        advantages="Smooth, and what most networks are trained by; large errors count most.",
+        limits="Squares: a few bad pixels rule it; blind to structure, fond of blur.",
     ),
     "mse-255": MetricCard(
         title="MSE (0-255)",
@@ -28,6 +30,8 @@ CARDS = {
         tolerance="1e-6",
         unit="levels²",
         users="the survey's MSE on 8-bit values",
+        advantages="The same in squared grey levels.",
+        limits="As MSE; not to be put beside values of 0 to 1.",
     ),
     "l2-hole": MetricCard(
         title="L2 hole",
@@ -39,6 +43,8 @@ CARDS = {
         unit="%",
         scope="hole",
         users="Context Encoder's mean l2 of the hole",
+        advantages="The known part does not dilute it.",
+        limits="Squares: a few bad pixels rule it; undefined without a hole.",
     ),
     "l2-hole-mm": MetricCard(
         title="L2 hole (mmagic)",
@@ -49,6 +55,8 @@ CARDS = {
         tolerance="1e-6",
         scope="hole",
         users="mmagic",
+        advantages="The scale of mmagic's logs.",
+        limits="Three times the mean over channels; as L2 of the hole otherwise.",
     ),
     "l2-relative": MetricCard(
         title="L2 relative",
@@ -58,6 +66,8 @@ CARDS = {
         reference="closed formula in float64; DeepFill's 'squared relative l2' as its author describes it",
         tolerance="1e-6",
         users="DeepFill v1, v2",
+        advantages="Dark and bright photographs weigh alike.",
+        limits="Squares, and divides by the photograph; blind to structure.",
     ),
 }
 

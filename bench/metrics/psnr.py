@@ -22,6 +22,8 @@ CARDS = {
         tolerance="1e-6 dB",
         unit="dB",
         users="MAT, AOT-GAN, mmagic",
+        advantages="Simple and fast; decibels that every paper prints.",
+        limits="Nothing but MSE on another scale: blind to structure, fond of blur; infinite for equal images.",
     ),
     "psnr-hole": MetricCard(
         title="PSNR hole",
@@ -33,6 +35,8 @@ CARDS = {
         unit="dB",
         scope="hole",
         users="Context Encoder",
+        advantages="The known part does not lift it.",
+        limits="Nothing but MSE of the hole: fond of blur; undefined without a hole.",
     ),
     "psnr-pooled": MetricCard(
         title="PSNR pooled",
@@ -43,6 +47,8 @@ CARDS = {
         tolerance="1e-6 dB",
         unit="dB",
         users="users of torchmetrics' class",
+        advantages="Never infinite unless all images are equal.",
+        limits="Ruled by the worst images; no mean of what single images score.",
     ),
     "psnr-ec": MetricCard(
         title="PSNR grey (EdgeConnect)",
@@ -53,6 +59,8 @@ CARDS = {
         tolerance="1e-6 dB (2e-5 dB to the float32 script)",
         unit="dB",
         users="EdgeConnect, rows quoted from it",
+        advantages="The scale of EdgeConnect's tables.",
+        limits="On grey pictures: errors of colour are not seen.",
     ),
     "psnr-ec-train": MetricCard(
         title="PSNR (EdgeConnect log)",
@@ -63,6 +71,8 @@ CARDS = {
         tolerance="1e-6 dB",
         unit="dB",
         users="CFS",
+        advantages="The scale of EdgeConnect's training log and of CFS's tables; never infinite.",
+        limits="Equal images count as 0, the worst value there is: an easy mask may rank last.",
     ),
     "psnr-picnet": MetricCard(
         title="PSNR (Pluralistic)",
@@ -73,6 +83,8 @@ CARDS = {
         tolerance="1e-6 dB",
         unit="dB",
         users="Pluralistic",
+        advantages="The scale of Pluralistic's script; never infinite.",
+        limits="Equal images count as 100: a few of them lift the mean.",
     ),
     "psnr-y": MetricCard(
         title="PSNR luma",
@@ -83,6 +95,8 @@ CARDS = {
         tolerance="1e-6 dB",
         unit="dB",
         users="users of pyiqa",
+        advantages="Nearer to what the eye minds than all channels alike.",
+        limits="Errors of colour are not seen; values lie above PSNR.",
     ),
     "psnr-max": MetricCard(
         title="PSNR (image maximum)",
@@ -93,6 +107,8 @@ CARDS = {
         tolerance="1e-6 dB",
         unit="dB",
         users="RNON, as its text defines it",
+        advantages="Dark photographs are not favoured.",
+        limits="Its scale depends on each photograph's brightest pixel.",
     ),
 }
 

@@ -25,6 +25,8 @@ CARDS = {
         reference="scikit-image 0.26 structural_similarity, gaussian_weights, use_sample_covariance=False, float64",
         tolerance="1e-6",
         users="MAT, mmagic, pytorch-msssim, piq; torchmetrics before 1.4.2",
+        advantages="Judges local structure, contrast and brightness apart; the definition that was published first.",
+        limits="Says little of texture that is right but elsewhere; errors that are no structure move it little.",
     ),
     "ssim-wang-hole": MetricCard(
         title="SSIM hole",
@@ -34,6 +36,8 @@ CARDS = {
         reference="the map of scikit-image 0.26 structural_similarity, averaged over the hole",
         tolerance="1e-6",
         scope="hole",
+        advantages="Structure where something was missing alone.",
+        limits="Few windows in small holes; those at the rim see the known part too.",
     ),
     "ssim-wang-y": MetricCard(
         title="SSIM luma",
@@ -43,6 +47,8 @@ CARDS = {
         reference="pyiqa 0.1.16 ssim",
         tolerance="1e-5",
         users="users of pyiqa",
+        advantages="As published, on luma.",
+        limits="Errors of colour are not seen; values lie above SSIM of RGB.",
     ),
     "ssim-sk7": MetricCard(
         title="SSIM (uniform 7)",
@@ -52,6 +58,8 @@ CARDS = {
         reference="scikit-image 0.26 structural_similarity, its defaults, data_range 255",
         tolerance="1e-6",
         users="AOT-GAN",
+        advantages="What scikit-image gives unless it is told otherwise: many scripts print it.",
+        limits="Sharp-edged windows of 7 ring at edges; its values are not those of the Gaussian window.",
     ),
     "ssim-ec51": MetricCard(
         title="SSIM (EdgeConnect)",
@@ -61,6 +69,8 @@ CARDS = {
         reference="EdgeConnect scripts/metrics.py on float64 instead of float32",
         tolerance="1e-6 (1e-5 to the float32 script)",
         users="EdgeConnect, rows quoted from it",
+        advantages="The scale of EdgeConnect's tables.",
+        limits="Windows of 51 pixels forgive what lies in the wrong place; values lie well above the others'.",
     ),
     "ssim-u11": MetricCard(
         title="SSIM (uniform 11)",
@@ -70,6 +80,8 @@ CARDS = {
         reference="scikit-image 0.26 structural_similarity, win_size 11, grey float64",
         tolerance="1e-6",
         users="a later script of CFS's author",
+        advantages="Cheap: sums over uniform windows.",
+        limits="Errors of colour are not seen; sharp-edged windows ring at edges.",
     ),
     "ssim-zero": MetricCard(
         title="SSIM (zero-padded)",
@@ -79,6 +91,8 @@ CARDS = {
         reference="LaMa's evaluator (pytorch-ssim) on float64 instead of float32",
         tolerance="1e-5",
         users="LaMa, CFS",
+        advantages="What common PyTorch scripts give.",
+        limits="Zeros beyond the frame count as picture: the border is judged wrongly.",
     ),
     "ssim-tm": MetricCard(
         title="SSIM (torchmetrics)",
@@ -88,6 +102,8 @@ CARDS = {
         reference="torchmetrics 1.9 structural_similarity_index_measure, float64, data_range 255",
         tolerance="1e-6",
         users="users of torchmetrics 1.4.2 and later",
+        advantages="What torchmetrics gives.",
+        limits="Mirror images beyond the frame count as picture; not the published definition.",
     ),
 }
 

@@ -21,6 +21,8 @@ CARDS = {
         reference="Wang and Bovik, A universal image quality index, 2002 (libraries differ from its formula)",
         tolerance="1e-6",
         users="the survey",
+        advantages="The first index of correlation, brightness and contrast in one; no constants.",
+        limits="Unstable where a window is flat; windows of 8 know little of what belongs together.",
     )
 }
 

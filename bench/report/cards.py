@@ -34,7 +34,12 @@ def _model(card: Any) -> dict[str, str]:
 
 
 def _metric(card: Any) -> dict[str, str]:
-    return {"better": ARROWS[card.better], "function": card.formula, "limits": ""}
+    return {
+        "better": ARROWS[card.better],
+        "function": card.formula,
+        "advantages": card.advantages,
+        "limits": card.limits,
+    }
 
 
 def _dataset(card: Any) -> dict[str, str]:

@@ -27,7 +27,7 @@ def report(roots: Sequence[Path], name: str, published_mode: str | None = None) 
     """Fill a layout (by name or file) from run folders; published_mode: see `fill`, None for what fits."""
     chosen = layout.load(name)
     if published_mode is None:
-        both = roots and chosen.source != "print"
+        both = roots or chosen.source not in ("run", "print")
         published_mode = "none" if not chosen.published else "beside" if both else "only"
     return fill(chosen, [results.load(root) for root in roots], published_mode)
 

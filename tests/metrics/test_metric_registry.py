@@ -24,6 +24,7 @@ def test_every_card_says_what_a_table_and_a_reader_need(name):
     assert card.better in ("higher", "lower")
     assert card.scope in ("whole", "hole")
     assert min(map(len, (card.title, card.formula, card.reference, card.tolerance))) > 0
+    assert min(map(len, (card.advantages, card.limits))) > 0
     assert set(metric_registry.weights(name)) <= set(downloads.entries())
     assert not card.extractor or card.extractor in metric_registry.extractors()
 

@@ -292,6 +292,29 @@ def test_runs_on_two_data_sets_get_a_table_each(tmp_path, make_run, run):
     assert names == [f"general-{d}-{m}-256" for d in ("demo", "places2") for m in ("freeform", "rectangular")]
 
 
+SURVEY = ("survey-table1", "survey-table2", "survey-table3")
+
+
+@pytest.mark.parametrize("name", SURVEY)
+def test_every_cell_of_the_surveys_tables_is_filled_on_our_side_and_the_printed_text_stands_below_it(name):
+    (table,) = fill.report([], name).tables
+    ours = [row for row in table.rows if row.heads[-1] == "ours"]
+    printed = [row for row in table.rows if row.heads[-1] == "printed"]
+    assert len(ours) == len(printed) == {"1": 10, "2": 5, "3": 10}[name[-1]]
+    assert not [cell for row in ours for cell in row.cells for value in cell.values if value.text in ("", EMPTY)]
+    blank = sum(1 for row in printed for cell in row.cells if not cell.values[0].text)
+    assert blank == {"1": 0, "2": 0, "3": 4}[name[-1]]  # four resolutions that the survey leaves out
+
+
+@pytest.mark.parametrize("name", SURVEY)
+@pytest.mark.parametrize("form", ["markdown", "latex", "html", "csv"])
+def test_the_surveys_tables_print_in_every_format_without_a_run(bench, name, form):
+    status, out, _ = bench("report", "--layout", name, "--format", form)
+    assert status == 0
+    assert "ours" in out or form == "csv"
+    assert {"1": "Aggregate transformation GAN", "2": "Model robustness", "3": "178"}[name[-1]] in out
+
+
 @pytest.mark.parametrize("name", ["survey-table1", "survey-table2", "survey-table3", "rnon-table2"])
 def test_tables_of_cards_need_no_run_to_show_our_side(name):
     (table,) = fill.report([], name, "beside").tables
