@@ -20,7 +20,7 @@ from bench.models import registry as model_registry
 from bench.models import settings as model_settings
 from bench.models.predict import Predictor
 from bench.protocols import registry as protocols
-from bench.run.models import choose_device
+from bench.run.machine import choose_device
 from bench.types import ModelCard, Protocol
 
 if TYPE_CHECKING:

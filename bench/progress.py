@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
@@ -28,19 +28,32 @@ class Ticker:
     def show(self, text: str) -> None:
         """What is under way within a step; "" when it is done."""
 
+    def at_work(self, who: Sequence[str]) -> None:
+        """What each worker is doing now."""
+
 
 class _Lines(Ticker):
     def __init__(self, title: str, total: float, done: float) -> None:
         self.title, self.total, self.done, self.before = title, total, done, done
         self.start = self.last = time.monotonic()
+        self.who: Sequence[str] = ()
+
+    def at_work(self, who: Sequence[str]) -> None:
+        self.who = who
 
     def advance(self, steps: float = 1) -> None:
         self.done += steps
         now = time.monotonic()
         if now - self.last >= LINE_EVERY_S:
             self.last = now
-            left = (now - self.start) / max(self.done - self.before, 1e-9) * (self.total - self.done)
-            self.say(f"{self.title}: {self.done:g} of {self.total:g}, about {duration(left)} left")
+            who = f" ({'; '.join(self.who)})" if self.who else ""
+            self.say(f"{self.title}: {self.done:g} of {self.total:g}{self._left(now)}{who}")
+
+    def _left(self, now: float) -> str:
+        if self.done <= self.before:
+            return ""
+        seconds = (now - self.start) / (self.done - self.before) * (self.total - self.done)
+        return f", about {duration(seconds)} left"
 
     def show(self, text: str) -> None:
         now = time.monotonic()
@@ -55,12 +68,18 @@ def track(title: str, total: float, done: float = 0) -> Iterator[Ticker]:
 
     `done` of them lie behind already and say nothing about the speed of the others.
     """
-    with _ticker(title, total, done) as ticker:
-        token = _current.set(ticker)
-        try:
-            yield ticker
-        finally:
-            _current.reset(token)
+    with _ticker(title, total, done) as ticker, told_to(ticker):
+        yield ticker
+
+
+@contextmanager
+def told_to(ticker: Ticker) -> Iterator[None]:
+    """What work inside the block tells from `inside` reaches this ticker."""
+    token = _current.set(ticker)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 _current: ContextVar[Ticker | None] = ContextVar("ticker", default=None)
@@ -106,7 +125,7 @@ def _bar(title: str, total: float, done: float) -> Iterator[Ticker]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -124,6 +143,9 @@ def _bar(title: str, total: float, done: float) -> Iterator[Ticker]:
 
             def show(self, text: str) -> None:
                 progress.update(task, description=": ".join(filter(None, (title, text))))
+
+            def at_work(self, who: Sequence[str]) -> None:
+                progress.update(task, description="\n".join([title, *(f"  {one}" for one in who)]))
 
         yield Bar()
 

@@ -288,8 +288,14 @@ class Execution:
     batch: int = 8
     shard: int | None = None
     """Images of a part; None: as many as keep memory level."""
-    workers: int = 2
-    """Threads that decode the photographs of the next shards."""
+    workers: int = 0
+    """Processes that do the work; 0: this one does it."""
+    devices: tuple[str, ...] = ()
+    """The device of each worker; empty: `device` for all."""
+    threads: int = 0
+    """Threads of one operation on a CPU, in every worker; 0: as the run's record says, else as many as cores allow."""
+    time_limit_s: float = 600.0
+    """A worker that says nothing for so long is replaced; it speaks before every batch."""
     fail_fast: bool = False
     """Stop at the first cell on which a model fails."""
 

@@ -112,7 +112,7 @@ def run_spec(
 
 def device_name(name: str) -> str:
     """`auto` as the device that is here; raises `BadInput` for one that is not, or that nobody knows."""
-    from bench.run.models import choose_device
+    from bench.run.machine import choose_device
 
     return choose_device(name)
 

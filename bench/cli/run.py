@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,15 @@ Models = Annotated[
 ]
 Batch = Annotated[int, typer.Option(min=1, help="Images that a model sees at once; changes no number.")]
 Shard = Annotated[int | None, typer.Option(min=1, help="Images of a part; changes no number.")]
-Workers = Annotated[int, typer.Option(min=1, help="Decoding threads (or Ray workers).")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Processes that do the work; 0: this one. By default one a device, on a CPU one a core."),
+]
+Devices = Annotated[str | None, typer.Option(help="cuda:0,cuda:1: a worker on each of them, in place of --device.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads of one operation on a CPU; by default each worker's share of cores.")
+]
+TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a batch may take before its worker is replaced.")]
 Executor = Annotated[str, typer.Option(help="local or ray.")]
 SpecFile = Annotated[Path | None, typer.Option(help="A TOML file with the fields of a run; options above win.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Print what would be done and how long it takes, then stop.")]
@@ -58,7 +67,10 @@ def command(
     device: options.Device = "auto",
     batch_size: Batch = Execution.batch,
     shard_size: Shard = None,
-    workers: Workers = Execution.workers,
+    workers: Workers = None,
+    devices: Devices = None,
+    threads: Threads = None,
+    time_limit: TimeLimit = Execution.time_limit_s,
     keep_images: options.Kept = None,
     keep_vectors: options.KeptVectors = None,
     executor: Executor = "local",
@@ -99,9 +111,9 @@ def command(
             compiled or None,
         ),
     )
-    device = options.device_name(device)
-    _check_arithmetic(wanted, device)
-    execution = Execution(device, batch_size, shard_size, workers, fail_fast)
+    places = Execution(batch=batch_size, shard=shard_size, threads=threads or 0, time_limit_s=time_limit)
+    execution = replace(_on(places, device, devices, workers), fail_fast=fail_fast)
+    _check_arithmetic(wanted, execution.device)
     if executor not in {"local", "ray"}:
         raise BadInput(f"No executor '{executor}'. There are: local, ray.")
     if fetch:
@@ -113,9 +125,21 @@ def command(
 
 
 def _check_arithmetic(spec: RunSpec, device: str) -> None:
-    from bench.models import arithmetic
+    if spec.precision != RunSpec.precision:  # what it takes to ask imports torch
+        from bench.models import arithmetic
 
-    arithmetic.check(spec.precision, device)
+        arithmetic.check(spec.precision, device)
+
+
+def _on(execution: Execution, device: str, devices: str | None, workers: int | None) -> Execution:
+    """The same on these devices with so many workers."""
+    from bench.run import machine
+
+    if devices and device != "auto":
+        raise BadInput("Give --device or --devices, not both.")
+    chosen = machine.choose_devices(options.names(devices or ""))
+    first = chosen[0] if chosen else machine.choose_device(device)
+    return replace(execution, device=first, devices=chosen, workers=machine.workers(workers, first, chosen))
 
 
 def _from_file(path: Path | None) -> dict[str, Any]:
@@ -154,7 +178,7 @@ def _measure(
         reason = str(fault) if quiet else "stopped at the first failed cell"  # the reason was printed when it happened
         print(f"error: {reason}", file=sys.stderr)
         raise typer.Exit(1) from fault
-    report(outcome, shown=not quiet and executor == "local", as_json=as_json, quiet=quiet)
+    report(outcome, shown=not quiet, as_json=as_json, quiet=quiet)
 
 
 def _print_plan(spec: RunSpec, execution: Execution, out: Path | None, *, as_json: bool) -> None:

@@ -60,6 +60,8 @@ class Predictor:
     peak_bytes: int = 0
     """Memory of one image beyond the weights, at its highest; 0: not counted."""
     say: Callable[[str], None] = print
+    alive: Callable[[], None] = lambda: None
+    """Called before every batch."""
 
     def outputs(self, truth: torch.Tensor, masks: torch.Tensor, keys: Sequence[str]) -> torch.Tensor:
         """Complete images, uint8 [N, 3, H, W]: the answers, composited as the protocol says.
@@ -106,6 +108,7 @@ class Predictor:
         extremes: list[torch.Tensor] = []
 
         def batch(truth: torch.Tensor, masks: torch.Tensor, guides: torch.Tensor | None = None) -> torch.Tensor:
+            self.alive()
             start = len(extremes) * size
             own = [seeds[min(place, len(seeds) - 1)] for place in range(start, start + size)]
             found, values = answer(self.model, self.card, pictures.to_unit(truth), masks.float(), own, guides)

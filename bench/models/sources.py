@@ -32,6 +32,17 @@ class Member:
     file: Path
     module: str
 
+    @property
+    def foreign(self) -> bool:
+        """Whether it comes from elsewhere: a path, or another distribution than this one."""
+        return self.module.partition(".")[0] not in _own_packages()
+
+
+@functools.cache
+def _own_packages() -> frozenset[str]:
+    entries = importlib.metadata.entry_points(group=GROUP)
+    return frozenset(one.value for one in entries if one.dist and one.dist.name == "inpainting-bench")
+
 
 @functools.cache
 def members() -> dict[str, Member]:

@@ -6,12 +6,10 @@ Each part is opened once. Memory holds one group of rows and one model's values 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
 
-import pandas as pd
 import pyarrow as pa
 
-from bench.run.gathered import Gathered
+from bench.run.gathered import Collected, Gathered
 from bench.run.spec import Job
 from bench.run.summary import PairScores, SetScores, frame
 from bench.runfolder import tables
@@ -20,15 +18,6 @@ from bench.runfolder.parts import Parts
 
 ROWS = 1 << 16
 """Rows of a row group: fixed, so that the file does not depend on how the images were cut into parts."""
-
-
-class Collected(NamedTuple):
-    """What came of a run's parts."""
-
-    summary: pd.DataFrame
-    """A row for every model, metric and cell that was asked for."""
-    models: dict[str, dict[str, Any]]
-    """Model -> its costs, and whether it was trained on these images."""
 
 
 def collect(job: Job, parts: Parts, *, any_count: bool) -> Collected:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.errors import BenchError
+from bench.errors import BenchError, ContractBroken
 
+LONGEST = 2000
+"""Characters of a stranger's message that are kept."""
 Faults = dict[tuple[str, str], Exception]
 """(model, cell label) -> why it failed."""
 
@@ -15,9 +19,23 @@ class CellFailed(BenchError):
     """A model failed on a cell of a run that was told to stop at that."""
 
 
-def sentence(fault: Exception) -> str:
-    """What a user reads of a fault: our own sentences as they are, a stranger's exception with its class."""
-    return str(fault) if isinstance(fault, BenchError) else f"{type(fault).__name__}: {fault}"
+def sentence(fault: BaseException) -> str:
+    """What a user reads of a fault: our own sentences as they are, a stranger's exception with its class.
+
+    Signs that no text file can hold are written as escapes, and a very long message is cut.
+    """
+    text = str(fault) if isinstance(fault, BenchError) else f"{type(fault).__name__}: {fault}"
+    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
+    return cut.encode("utf-8", "backslashreplace").decode()
+
+
+def portable(fault: Exception) -> Exception:
+    """The same fault for another process: a stranger's exception may not survive the way, its sentence does."""
+    if isinstance(fault, BenchError | OSError):
+        with contextlib.suppress(Exception):
+            pickle.loads(pickle.dumps(fault))  # noqa: S301 - our own
+            return fault
+    return ContractBroken(sentence(fault))
 
 
 @dataclass
@@ -29,7 +47,7 @@ class FaultLog:
     _reported: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, model: str, cell: str, fault: Exception) -> None:
-        """Note that a model failed on a cell; it is not tried there again by this worker."""
+        """Note that a model failed on a cell; while that stands here, it is not tried there again."""
         self.faults[model, cell] = fault
         text = sentence(fault)
         if (model, text) not in self._reported:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from bench.run.spec import Job
 from bench.runfolder.part import Costs, Part
@@ -63,3 +64,12 @@ class Gathered:
         facts |= {fact: count for fact, count in asdict(costs).items() if count}
         spent = sum(one for one, _ in seconds)
         return facts | ({"images_per_second": sum(images for _, images in seconds) / spent} if spent else {})
+
+
+class Collected(NamedTuple):
+    """What came of a run's parts."""
+
+    summary: pd.DataFrame
+    """A row for every model, metric and cell that was asked for."""
+    models: dict[str, dict[str, Any]]
+    """Model -> its costs, and whether it was trained on these images."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from bench.errors import NotComparable
 from bench.metrics import registry as metric_registry
 from bench.models.registry import ModelRef
 from bench.progress import Ticker, track
-from bench.run import collect, estimate, executors, export, plan, provenance
+from bench.run import executors, export, machine, plan, processes, provenance
 from bench.run.faults import Faults
+from bench.run.gathered import Collected
 from bench.run.spec import Job, resolve
 from bench.runfolder import record, tables
 from bench.runfolder.names import IMAGES, RESULTS, SUMMARY, TRUTH, Damaged, component
@@ -49,14 +50,18 @@ def run(
     Raises `BenchError` for wrong names, missing data or pictures, a folder of another run or one that another process
     holds, before an image is read.
     """
+    execution = execution or Execution()
+    if execution.workers:
+        processes.start_server()  # imports while names are resolved
     job = resolve(spec)
     if manifest:
         job = export.pinned_to(job, manifest)
     export.check(job)
-    execution = execution or Execution()
     root = (out or default_folder(job)).expanduser().absolute()
     with locked(root):
         before = _enter(job, root)
+        threads = execution.threads or (before.threads if before else 0) or machine.threads(execution.workers)
+        execution = replace(execution, threads=threads)
         describe(job, root, execution, before)
         faults: Faults = {}
         damaged: list[Path] = []
@@ -113,13 +118,25 @@ def _collect(job: Job, root: Path, execution: Execution, before: Record | None, 
             f"The photographs of {job.spec.dataset} are not those that {root} was measured on: their prepared pixels "
             "have another digest. Put the old files back, or give --out another folder."
         )
-    collected = collect.collect(job, parts, any_count=any_count)
+    collected = _collected(job, parts, execution, any_count=any_count)
     describe(job, root, execution, before, photographs, collected.models)
     return collected.summary
 
 
+def _collected(job: Job, parts: Parts, execution: Execution, *, any_count: bool) -> Collected:
+    """In a process that has torch in memory, where workers have done the rest too."""
+    if execution.workers:
+        found: Collected = processes.call("bench.run.collect:collect", job, parts, any_count=any_count)
+        return found
+    from bench.run.collect import collect
+
+    return collect(job, parts, any_count=any_count)
+
+
 def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, Any]:
     """What `run` would do, what is there already, and how long the rest takes."""
+    from bench.run import estimate
+
     job = resolve(spec)
     root = out or default_folder(job)
     parts = Parts(root, job.digest)
@@ -136,7 +153,7 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
     return {
         "out": str(root),
         "images": len(job.ids),
-        "shard": execution.shard or plan.shard_size(job.protocol.preparation.size_px or 256),
+        "shard": _shard(job, execution),
         "cells": [cell.label for cell in job.cells],
         "models": [
             {
@@ -159,8 +176,13 @@ def default_folder(job: Job) -> Path:
 
 def remaining(job: Job, parts: Parts, execution: Execution) -> list[plan.Task]:
     """The tasks whose parts the store does not hold."""
-    shard = execution.shard or plan.shard_size(job.protocol.preparation.size_px or 256)
-    return plan.tasks(len(job.ids), shard, {key: parts.done(key) for key in _keys(job)})
+    return plan.tasks(len(job.ids), _shard(job, execution), {key: parts.done(key) for key in _keys(job)})
+
+
+def _shard(job: Job, execution: Execution) -> int:
+    """Images of a part: as asked for, else so many that memory stays level and every worker has something to do."""
+    most = plan.shard_size(job.protocol.preparation.size_px or 256)
+    return execution.shard or plan.shared(len(job.ids), most, len(job.models), execution.workers, execution.batch)
 
 
 def _keys(job: Job) -> list[str]:
@@ -192,6 +214,7 @@ def describe(
         missing=job.missing,
         domain=job.domain,
         kept=job.kept,
+        threads=execution.threads,
         photographs=photographs or (before.photographs if before else ""),
         **provenance.record(device_name=execution.device),
     )

@@ -19,6 +19,11 @@ class Peak(TorchDispatchMode):
         self._alive = 0
         self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch's own switch for modes that need no wrapper; it would import the compiler, which takes a second."""
+        return False
+
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and count what it made."""
         given = {id(part.untyped_storage()) for part in tree_iter((args, kwargs)) if isinstance(part, torch.Tensor)}

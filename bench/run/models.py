@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from bench.errors import BadInput, BenchError, ContractBroken
+from bench.errors import BenchError, ContractBroken
 from bench.models import arithmetic, contract, opening
 from bench.models.predict import Predictions, Predictor
+from bench.run.flops import Flops
 from bench.run.memory import Peak
 from bench.run.spec import Job
 from bench.runfolder.part import Costs
@@ -26,6 +25,8 @@ class Models:
     execution: Execution
     device: torch.device
     report: Callable[[str], None] = print
+    alive: Callable[[], None] = lambda: None
+    """Called before every batch."""
     _opened: dict[str, Predictor | Predictions | BenchError] = field(default_factory=dict)
 
     def open(self, name: str) -> Predictor | Predictions:
@@ -52,7 +53,7 @@ class Models:
             model = opening.open_model(ref, self.device)
             contract.require(model, ref.card, size, self.device)
             batch = min(self.execution.batch, self.execution.shard or self.execution.batch, len(self.job.ids))
-            predictor = Predictor(model, ref.card, self.job.protocol, batch, say=self.report)
+            predictor = Predictor(model, ref.card, self.job.protocol, batch, say=self.report, alive=self.alive)
             self._count(predictor, size)
             arithmetic.apply(model, self.job.spec.precision, compiled=self.job.spec.compile)
         except ContractBroken as fault:
@@ -67,9 +68,9 @@ class Models:
         """Count the operations and the memory of one image; a pass of its own, since counting changes last bits."""
         given = contract.trial(predictor.model, predictor.card, size, self.device, count=1)
         handed = given.handed(given.images)
-        with FlopCounterMode(display=False) as counter, Peak() as peak:
+        with Flops() as counter, Peak() as peak:
             given.predict(*handed)
-        predictor.flops, predictor.peak_bytes = counter.get_total_flops(), peak.bytes
+        predictor.flops, predictor.peak_bytes = counter.count, peak.bytes
 
     def batch(self, name: str) -> int:
         """Images that a model sees at once; 0 where it did not open."""
@@ -84,16 +85,3 @@ class Models:
         held = sum(tensor.nbytes for tensor in (*found.model.parameters(), *found.model.buffers()))
         count = sum(tensor.numel() for tensor in found.model.parameters())
         return Costs(count, found.flops, held + found.peak_bytes)
-
-
-def choose_device(name: str) -> str:
-    """`auto` becomes the GPU where there is one; a device that is not here is refused."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise BadInput(f"No device '{name}'. Use cpu, cuda, cuda:N or auto.")
-    if name != "cpu" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
-        raise BadInput(
-            f"No device '{name}' on this machine: {torch.cuda.device_count()} CUDA devices. Use --device cpu."
-        )
-    return name

@@ -31,6 +31,17 @@ def shard_size(size_px: int) -> int:
     return max(1, SHARD_PIXELS // size_px**2)
 
 
+def shared(count: int, most: int, models: int, workers: int, batch: int) -> int:
+    """How many of `count` images a shard holds, at most `most`, so that `workers` find about two parts each to do.
+
+    Whole batches, where the images suffice.
+    """
+    pieces = -(-2 * workers // max(1, models))
+    if pieces <= 1 or count <= batch:
+        return most
+    return min(most, -(-count // pieces // batch) * batch)
+
+
 def tasks(count: int, shard: int, done: dict[str, Iterable[tuple[int, int]]]) -> list[Task]:
     """The tasks that are left of `count` images: for every key, `done` holds the half-open ranges with a part."""
     wanted: dict[tuple[int, int], list[str]] = {}

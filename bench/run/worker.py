@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, TypeVar, cast
 
@@ -99,6 +99,9 @@ class Worker:
     execution: Execution
     parts: Parts
     report: Callable[[str], None] = print
+    alive: Callable[[], None] = lambda: None
+    """Called before every batch."""
+    _held: Shard | None = None
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -121,7 +124,7 @@ class Worker:
     @cached_property
     def models(self) -> Models:
         """The models, opened when first asked for."""
-        return Models(self.job, self.execution, self.device, self.report)
+        return Models(self.job, self.execution, self.device, self.report, self.alive)
 
     @cached_property
     def pair_metrics(self) -> dict[str, PairMetric]:
@@ -165,7 +168,16 @@ class Worker:
             self._write(name, shard, self.finish(name, shard, begun))
 
     def shard(self, task: Task, photographs: Photographs) -> Shard:
-        """The photographs on the device; raises as `evaluate` does."""
+        """The photographs on the device; the last task's serve again where the range is the same.
+
+        Raises as `evaluate` does.
+        """
+        if self._held is None or (self._held.task.start, self._held.task.stop) != (task.start, task.stop):
+            self._held = None  # makes room first
+            self._held = self._prepared(task, photographs)
+        return replace(self._held, task=task)
+
+    def _prepared(self, task: Task, photographs: Photographs) -> Shard:
         ids = self.job.ids[task.start : task.stop]
         images = onto(torch.from_numpy(photographs.pixels).permute(0, 3, 1, 2).contiguous(), self.device)
         digests = _digests(photographs.pixels)

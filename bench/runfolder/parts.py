@@ -79,6 +79,10 @@ class Parts:
             self._spans[model] = self._sorted(model, [Span(int(m[1]), int(m[2]), bool(m[3])) for m in names if m])
         return self._spans[model]
 
+    def look_again(self, model: str) -> None:
+        """Other processes may have written parts of a model since: its list is read anew when it is next needed."""
+        self._spans.pop(model, None)
+
     def _sorted(self, model: str, found: list[Span]) -> list[Span]:
         kept = sorted(span for span in found if not span.again)
         for span in sorted(span for span in found if span.again):

@@ -17,7 +17,7 @@ from bench.errors import BadInput, NotComparable
 from bench.runfolder.names import IMAGES, PARTS, RECORD, Damaged, listed
 from bench.types import MetricCard, Protocol, ProtocolSettings, RunSpec
 
-FORMAT = 2
+FORMAT = 3
 RARE = ("vectors", "arithmetic")
 """Fields of the settings that are left out where they say nothing."""
 
@@ -120,6 +120,8 @@ class Record:
     """Digest over those of all prepared images; empty until the run is whole."""
     versions: dict[str, str] = field(default_factory=dict)
     device: str = ""
+    threads: int = 0
+    """Of one operation on a CPU; the next start takes as many."""
     command: str = ""
     format: int = FORMAT
 

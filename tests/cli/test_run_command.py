@@ -51,6 +51,13 @@ def test_fail_fast_stops_with_1(bench, tmp_path):
         (["--models", "mean", "--device", "xpu:0"], "Use cpu, cuda, cuda:N or auto"),
         (["--models", "mean", "--device", "cuda:99"], "--device cpu"),
         (["--models", "mean", "--executor", "slurm"], "ray"),
+        (["--models", "mean", "--devices", "cuda:0,cuda:0"], "names cuda:0 more than once"),
+        (["--models", "mean", "--devices", "cpu", "--device", "cpu"], "not both"),
+        (["--models", "mean", "--devices", "cpu", "--workers", "3"], "--workers 3 beside 1 --devices"),
+        (["--models", "mean", "--workers", "100000"], "or fewer"),
+        (["--models", "mean", "--workers", "-1"], "--workers"),
+        (["--models", "mean", "--threads", "0"], "--threads"),
+        (["--models", "mean", "--time-limit", "0"], "--time-limit"),
         (["--models", "mean", "--buckets", "20-10"], "20-10"),
         (["--models", "nothing.py:Model"], "nothing.py"),
         (["--limit", "none"], "--limit"),
@@ -70,7 +77,7 @@ def test_a_full_disk_ends_with_2_and_keeps_what_was_done(bench, tmp_path, monkey
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    status, _, err = bench("run", "--models", f"{TOYS}:Grey", *SMALL, "--out", tmp_path / "run")
+    status, _, err = bench("run", "--models", f"{TOYS}:Grey", *SMALL, "--workers", 0, "--out", tmp_path / "run")
     assert status == 2
     assert "No space left" in err
     assert list(tmp_path.glob("run/parts/**/*.*")) == []
@@ -78,7 +85,7 @@ def test_a_full_disk_ends_with_2_and_keeps_what_was_done(bench, tmp_path, monkey
 
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("TOY_CALLS", "2")
-    status, _, err = bench("run", "--models", f"{TOYS}:Interrupting", *SMALL, "--out", tmp_path / "run")
+    status, _, err = bench("run", "--models", f"{TOYS}:Interrupting", *SMALL, "--workers", 0, "--out", tmp_path / "run")
     assert status == 130
     assert "same command" in err
 

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from bench.run.main import run
 from bench.types import Execution, RunSpec
 
 COUNT = 6
+STRANGERS = Path(__file__).parent / "strangers.py"
 
 
 class Pooled(Extractor):
@@ -108,3 +110,9 @@ def lasting(undisturbed):
         return {name: b"" if name in parts else path.read_bytes() for name, path in names.items()}
 
     return content
+
+
+@pytest.fixture(scope="session")
+def strangers():
+    """Models of strangers.py, as the command line names them."""
+    return lambda *names: tuple(f"{STRANGERS}:{name}" for name in names)

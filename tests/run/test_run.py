@@ -90,7 +90,7 @@ def test_the_interval_holds_the_value(reference):
     "means",
     [
         Execution(shard=1),
-        Execution(batch=5, shard=4, workers=3),
+        Execution(batch=5, shard=4, workers=2),
         pytest.param(Execution(shard=3, workers=1), marks=pytest.mark.slow),
         pytest.param(Execution(batch=1), marks=pytest.mark.slow),
     ],

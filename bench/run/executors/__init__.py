@@ -1,10 +1,12 @@
-"""Where tasks are done. One file an executor, each with `execute`; all give the same tasks to the same `Worker`."""
+"""Where tasks are done: `local` (processes of this machine, or this one) and `ray`. All give the same tasks to the same
+
+`Worker`.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from bench.errors import UnknownName
 from bench.progress import Ticker
@@ -20,7 +22,7 @@ Executor = Callable[[Sequence[Task], Job, Execution, Parts, Ticker], Faults]
 
 def names() -> list[str]:
     """The executors that there are."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
+    return ["local", "ray"]
 
 
 def choose(name: str) -> Executor:

@@ -1,27 +1,48 @@
-"""This process. The photographs of the next shard are decoded while the one before is at work."""
+"""Processes of this machine; with 0 workers, this process."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from bench import images as pictures
+import psutil
+
 from bench.progress import Ticker
+from bench.run import processes
 from bench.run.faults import Faults
-from bench.run.inputs import Photographs
 from bench.run.plan import Task
+from bench.run.processes import Process
 from bench.run.spec import Job
-from bench.run.worker import Worker
+from bench.run.supervisor import Supervisor
+from bench.runfolder import logs
 from bench.runfolder.parts import Parts
 from bench.types import Execution
 
+LEAST_ROOM = 4 << 30
+"""Bytes of address space that a worker may take beyond its start, however many there are."""
+
 
 def execute(tasks: Sequence[Task], job: Job, execution: Execution, parts: Parts, ticker: Ticker) -> Faults:
-    """Do the tasks one after another."""
-    worker = Worker(job, execution, parts, ticker.say)
+    """Do the tasks with `execution.workers` processes."""
+    if not execution.workers:
+        from bench.run.executors import here
 
-    def load(task: Task) -> tuple[Task, Photographs]:
-        return task, worker.inputs.photographs(task.start, task.stop)
+        return here.execute(tasks, job, execution, parts, ticker)
+    processes.start_server()
+    room = _room(execution)
 
-    for task, photographs in pictures.prefetch(load, tasks, workers=execution.workers, ahead=execution.workers):
-        worker.evaluate(task, photographs, ticker.advance)
-    return worker.log.faults
+    def start(number: int) -> Process:
+        device = execution.devices[number] if execution.devices else execution.device
+        return Process(job, replace(execution, device=device), parts, room)
+
+    try:
+        return Supervisor(tasks, job, start, execution.workers, execution=execution, ticker=ticker).run()
+    finally:
+        logs.sweep(parts.root)
+
+
+def _room(execution: Execution) -> int:
+    """Bytes that a worker on a CPU may take; 0 for no bound: CUDA maps far more than it uses."""
+    if execution.device != "cpu":
+        return 0
+    return max(LEAST_ROOM, psutil.virtual_memory().available // execution.workers)
