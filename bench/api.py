@@ -49,10 +49,14 @@ class Loaded:
         """float32 [B, 3, H, W] in 0..1 and [B, 1, H, W], 1 = missing -> the model's raw images in 0..1.
 
         seeds: one for each image, for models that draw; 0, 1, 2 ... unless given. guides: [B, 1, H, W], levels 0..255,
-        for models that take them; `BadInput` where this one does not.
+        for models that take them. No images give none. Raises `BadInput` for other shapes or types, and for guides
+        where the model takes none.
         """
+        check_batch(images, masks, seeds, guides if self.card.guide else None)
         if guides is not None and not self.card.guide:
             raise BadInput(f"{self.card.title} takes no guides: leave them out.")
+        if not len(images):
+            return torch.empty_like(images)
         return predict.raw(self.model, self.card, images, masks, seeds or range(len(images)), guides)
 
 
@@ -171,6 +175,21 @@ def evaluate(
     return Validation(images, masks, metrics, protocol)(model)
 
 
+def check_batch(images: Tensor, masks: Tensor, seeds: Sequence[int] | None, guides: Tensor | None) -> None:
+    """Raise `BadInput` for anything but float images [B, 3, H, W], masks and guides [B, 1, H, W], a seed an image."""
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        raise BadInput(f"images must be a float tensor, 0 to 1; this is {_kind(images)}.")
+    if images.dim() != 4 or images.shape[1] != 3 or not min(images.shape[-2:]):
+        raise BadInput(f"images must be of shape [B, 3, H, W]; these are {list(images.shape)}.")
+    wanted = [len(images), 1, *images.shape[-2:]]
+    for name, given in {"masks": masks, "guides": guides}.items():
+        if given is not None and (not isinstance(given, Tensor) or list(given.shape) != wanted):
+            found = list(given.shape) if isinstance(given, Tensor) else _kind(given)
+            raise BadInput(f"{name} must be of shape {wanted}, one an image; these are {found}.")
+    if seeds is not None and len(seeds) != len(images):
+        raise BadInput(f"seeds must be {len(images)}, one an image; these are {len(seeds)}.")
+
+
 def check_images(images: Tensor) -> None:
     """Raise `BadInput` for anything but uint8 [N, 3, H, W]."""
     if not isinstance(images, Tensor):
@@ -197,6 +216,8 @@ def check_masks(masks: Tensor, images: Tensor) -> None:
 
 
 def _kind(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of {value.dtype}"
     return f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
 
 
