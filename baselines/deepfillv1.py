@@ -9,6 +9,7 @@ weights but pads another way and is a pixel off in the refinement.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
@@ -17,7 +18,15 @@ from torch.nn import functional as F
 
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
-from baselines.layers.two_stages import TwoStages, taught
+from baselines.layers.two_stages import (
+    LEAST_PX,
+    TwoStages,
+    from_mmagic,
+    refined_or_coarse,
+    reflecting,
+    taught,
+    written_by_mmagic,
+)
 from bench.training import base, data, initialise, losses
 from bench.training.adversarial import WASSERSTEIN, gradient_penalty
 from bench.training.base import Batch
@@ -44,11 +53,25 @@ CARD = ModelCard(
     "bytes an image: 8 MiB at 256, 2 GiB at 1024.",
     tables=("dualpath-table1", "cfs-table1", "deepgin-table2"),
     aliases=("CA", "GntIpt", "GntInpt", "DeepFill", "DeepFill v1", "ContextAttention", "Contextual Attention"),
-    parameters={"": 3_601_542},
-    files={"imagenet": "torch_model.p"},
+    variants={
+        "authors": "The authors' graph: padding as TensorFlow's SAME.",
+        "mmagic": "The network of open-mmlab/mmagic: padding by reflection, and attention that leaves out the hole. "
+        "Its weights have the authors' shapes and give wrong pictures there.",
+    },
+    parameters={"authors": 3_601_542, "mmagic": 3_601_542},
+    files={
+        "imagenet": "torch_model.p",
+        "places2-mmagic": "deepfillv1_256x256_8x2_places_20200619-c00a0e21.pth",
+        "celeba-mmagic": "deepfillv1_256x256_4x4_celeba_20200619-dd51a855.pth",
+    },
+    built_as={"places2-mmagic": "mmagic", "celeba-mmagic": "mmagic"},
     checkpoints={
         "imagenet": "torch_model.p, 'Converted TF model' in the README of daa233/generative-inpainting-pytorch (Google "
         "Drive): weights of the authors, converted; that they are those of ImageNet is our reading of its example",
+        "places2-mmagic": "deepfillv1_256x256_8x2_places_20200619-c00a0e21.pth of open-mmlab/mmagic, Places365 "
+        "(variant mmagic)",
+        "celeba-mmagic": "deepfillv1_256x256_4x4_celeba_20200619-dd51a855.pth of open-mmlab/mmagic, CelebA-HQ "
+        "(variant mmagic)",
     },
 )
 
@@ -101,17 +124,17 @@ DECODER = (
     ("allconv15", 3, 1, 1, 1),
     ("allconv16", 3, 1, 1, 0.5),
 )
+LAYERS = [name for layers in (COARSE, BEFORE_ATTENTION, AFTER_ATTENTION, DECODER) for name, *_ in layers]
+LAYERS += ["conv17", "allconv17", *(f"x{name}" for name, *_ in CONVOLUTION)]
 DOUBLED = ("conv13", "conv15", "allconv13", "allconv15")
 
 
 class Conv(nn.Module):
     """Convolution and activation, after doubling by repetition where asked for."""
 
-    def __init__(
-        self, in_channels: int, channels: int, kernel: int, stride: int = 1, dilation: int = 1, *, doubled: bool = False
-    ) -> None:
+    def __init__(self, conv: nn.Conv2d, *, doubled: bool = False) -> None:
         super().__init__()
-        self.conv = SameConv2d(in_channels, channels, kernel, stride, dilation=dilation)
+        self.conv = conv
         self.activation: nn.Module = nn.ELU(inplace=True)
         self.doubled = doubled
 
@@ -122,20 +145,27 @@ class Conv(nn.Module):
 class Layers(nn.Module):
     """What both networks share: named layers, and an input of image, ones and mask."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, mmagic: bool) -> None:
         super().__init__()
-        self.width = width
+        self.width, self.mmagic = width, mmagic
+
+    def convolution(self, before: int, after: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+        """A convolution with the padding of the code."""
+        if self.mmagic:
+            return reflecting(before, after, kernel, stride, dilation)
+        return SameConv2d(before, after, kernel, stride, dilation=dilation)
 
     def add(self, channels: int, layers: tuple) -> None:
         """Make layers that follow one another."""
         for name, kernel, stride, dilation, multiple in layers:
             after = int(multiple * self.width)
-            self.add_module(name, Conv(channels, after, kernel, stride, dilation, doubled=name in DOUBLED))
+            made = self.convolution(channels, after, kernel, stride, dilation)
+            self.add_module(name, Conv(made, doubled=name in DOUBLED))
             channels = after
 
     def add_last(self, name: str) -> None:
         """Make the layer that puts out an image."""
-        self.add_module(name, Conv(self.width // 2, 3, 3))
+        self.add_module(name, Conv(self.convolution(self.width // 2, 3, 3)))
         getattr(self, name).activation = nn.Hardtanh()
 
     def run(self, x: Tensor, layers: tuple) -> Tensor:
@@ -148,8 +178,8 @@ class Layers(nn.Module):
 class CoarseGenerator(Layers):
     """First stage: one chain of layers."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
+    def __init__(self, width: int, *, mmagic: bool) -> None:
+        super().__init__(width, mmagic=mmagic)
         self.add(5, COARSE)
         self.add_last("conv17")
 
@@ -160,18 +190,19 @@ class CoarseGenerator(Layers):
 class FineGenerator(Layers):
     """Second stage: a branch of dilated convolutions beside one of attention."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
+    def __init__(self, width: int, *, mmagic: bool) -> None:
+        super().__init__(width, mmagic=mmagic)
         self.add(5, CONVOLUTION)
         self.add(5, BEFORE_ATTENTION)
-        self.pmconv6.activation = nn.ReLU(inplace=True)
+        if not mmagic:
+            self.pmconv6.activation = nn.ReLU(inplace=True)
         self.add(4 * width, AFTER_ATTENTION)
         self.add(8 * width, DECODER)
         self.add_last("allconv17")
 
     def forward(self, images: Tensor, masks: Tensor) -> Tensor:
         x = torch.cat([images, torch.ones_like(masks), masks], dim=1)
-        attended = contextual_attention(self.run(x, BEFORE_ATTENTION), masks)
+        attended = contextual_attention(self.run(x, BEFORE_ATTENTION), masks, mmagic=self.mmagic)
         branches = [self.run(x, CONVOLUTION), self.run(attended, AFTER_ATTENTION)]
         return self.allconv17(self.run(torch.cat(branches, dim=1), DECODER))
 
@@ -179,26 +210,42 @@ class FineGenerator(Layers):
 class DeepFillV1(TwoStages):
     """Coarse network and refinement; images are BGR in -1..1, zero in the hole."""
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 32, *, mmagic: bool = False) -> None:
         super().__init__()
-        self.coarse_generator = CoarseGenerator(width)
-        self.fine_generator = FineGenerator(width)
+        self.mmagic, self.least_px = mmagic, LEAST_PX if mmagic else 1
+        self.coarse_generator = CoarseGenerator(width, mmagic=mmagic)
+        self.fine_generator = FineGenerator(width, mmagic=mmagic)
 
     def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """[B, 3, H, W] and [B, 1, H, W] (1 = missing) -> both stages' whole images."""
         coarse = self.coarse_generator(images, masks)
-        return coarse, self.fine_generator(coarse * masks + images * (1 - masks), masks)
+        refined = self.fine_generator(coarse * masks + images * (1 - masks), masks)
+        return coarse, refined_or_coarse(coarse, refined, masks) if self.mmagic else refined
 
 
 def model(variant: str = "", *, width: int = 32) -> DeepFillV1:
     """Build without weights."""
-    return DeepFillV1(width)
+    return DeepFillV1(width, mmagic=variant == "mmagic")
+
+
+def variants_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Whose code writes such names."""
+    if written_by_mmagic(names):
+        return ("mmagic",)
+    return ("authors",) if any("coarse_generator." in name for name in names) else ()
 
 
 def convert(state: dict, tag: str) -> dict:
-    """The generator of daa233's files: with `netG.` before every name where the whole trainer was saved."""
+    """The generator of mmagic's or daa233's files: with `netG.` before every name where the whole trainer was saved."""
+    if written_by_mmagic(state):
+        return {_our_place(name): tensor for name, tensor in from_mmagic(state, LAYERS).items()}
     inside = {name.removeprefix("netG."): tensor for name, tensor in state.items() if name.startswith("netG.")}
     return inside or state
+
+
+def _our_place(name: str) -> str:
+    """`conv2_downsample.conv.weight` of the coarse network, `xconv2...`, `pmconv...`, `allconv...` of the other."""
+    return f"coarse_generator.{name}" if name.startswith("conv") else f"fine_generator.{name.removeprefix('x')}"
 
 
 class Critic(nn.Module):

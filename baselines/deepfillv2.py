@@ -8,6 +8,7 @@ tensors: nipponjo/deepfillv2-pytorch 4899fd38a9eb4008b1dc0edad7a0c4169521f618, `
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
@@ -16,7 +17,15 @@ from torch.nn import functional as F
 
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
-from baselines.layers.two_stages import TwoStages, taught
+from baselines.layers.two_stages import (
+    LEAST_PX,
+    TwoStages,
+    from_mmagic,
+    refined_or_coarse,
+    reflecting,
+    taught,
+    written_by_mmagic,
+)
 from bench.errors import BadInput
 from bench.training import base, initialise
 from bench.training.adversarial import HINGE
@@ -43,13 +52,28 @@ CARD = ModelCard(
     limits="Holes over half of the image; attention needs 8 * (HW / 64)^2 bytes an image: 8 MiB at 256, 2 GiB at 1024.",
     tables=("deepgin-table2",),
     aliases=("DeepFill v2", "GatedConv", "Gated Conv", "GC", "Gated", "SN-PatchGAN"),
-    parameters={"": 4_052_478},
-    files={"places2": "states_tf_places2.pth", "celeba-hq": "states_tf_celebahq.pth"},
+    variants={
+        "authors": "The authors' graph: padding as TensorFlow's SAME.",
+        "mmagic": "The network of open-mmlab/mmagic: padding by reflection, a wider decoder, gated last layers, and "
+        "attention that leaves out the hole.",
+    },
+    parameters={"authors": 4_052_478, "mmagic": 4_414_908},
+    files={
+        "places2": "states_tf_places2.pth",
+        "celeba-hq": "states_tf_celebahq.pth",
+        "places2-mmagic": "deepfillv2_256x256_8x2_places_20200619-10d15793.pth",
+        "celeba-mmagic": "deepfillv2_256x256_8x2_celeba_20200619-c96e5f12.pth",
+    },
+    built_as={"places2-mmagic": "mmagic", "celeba-mmagic": "mmagic"},
     checkpoints={
         "places2": "states_tf_places2.pth of nipponjo/deepfillv2-pytorch (Google Drive, see its download_files.py): "
         "the authors' release_places2_256, converted",
         "celeba-hq": "states_tf_celebahq.pth of nipponjo/deepfillv2-pytorch (Google Drive, see its download_files.py): "
         "the authors' CelebA-HQ weights, converted",
+        "places2-mmagic": "deepfillv2_256x256_8x2_places_20200619-10d15793.pth of open-mmlab/mmagic, Places365 "
+        "(variant mmagic)",
+        "celeba-mmagic": "deepfillv2_256x256_8x2_celeba_20200619-c96e5f12.pth of open-mmlab/mmagic, CelebA-HQ "
+        "(variant mmagic)",
     },
 )
 
@@ -101,15 +125,17 @@ DECODER = (
     ("allconv15_upsample", 3, 1, 1, 1),
     ("allconv16", 3, 1, 1, 0.5),
 )
+LAYERS = [name for layers in (COARSE, CONVOLUTION, BEFORE_ATTENTION, AFTER_ATTENTION, DECODER) for name, *_ in layers]
+LAYERS += ["conv17", "allconv17"]
 
 
 class GatedConv(nn.Module):
     """A convolution with twice the channels: the second half says how much of the first half passes."""
 
-    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, dilation: int) -> None:
+    def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.conv = SameConv2d(in_channels, 2 * channels, kernel, stride, dilation=dilation)
-        self.activation = nn.ELU()
+        self.conv = conv
+        self.activation: nn.Module = nn.ELU()
 
     def forward(self, x: Tensor) -> Tensor:
         features, gate = self.conv(x).chunk(2, dim=1)
@@ -119,9 +145,9 @@ class GatedConv(nn.Module):
 class UpGatedConv(nn.Module):
     """Doubling by repetition, then a gated convolution."""
 
-    def __init__(self, *shape: int) -> None:
+    def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.conv = GatedConv(*shape)
+        self.conv = GatedConv(conv)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(F.interpolate(x, scale_factor=2))
@@ -138,26 +164,43 @@ class ToImage(nn.Module):
         return self.conv(x).tanh()
 
 
+class GatedToImage(GatedConv):
+    """mmagic's: the last convolution is gated as well, its features pass no activation."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(reflecting(in_channels, 6, 3))
+        self.activation = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).tanh()
+
+
 class DeepFillV2(TwoStages):
     """Coarse network and refinement; images are BGR in -1..1, zero in the hole."""
 
-    def __init__(self, width: int = 24) -> None:
+    def __init__(self, width: int = 24, *, mmagic: bool = False) -> None:
         super().__init__()
-        self.width = width
-        self._add(5, COARSE)
-        self.conv17 = ToImage(width // 2)
-        self._add(3, CONVOLUTION)
-        self._add(3, BEFORE_ATTENTION)
-        self.pmconv6.activation = nn.ReLU()
-        self._add(4 * width, AFTER_ATTENTION)
-        self._add(8 * width, DECODER)
-        self.allconv17 = ToImage(width // 2)
+        self.mmagic, self.least_px = mmagic, LEAST_PX if mmagic else 1
+        seen, decoder = (5, width * 4 // 3) if mmagic else (3, width)
+        last = GatedToImage if mmagic else ToImage
+        self._add(5, COARSE, width)
+        self.conv17 = last(width // 2)
+        self._add(seen, CONVOLUTION, width)
+        self._add(seen, BEFORE_ATTENTION, width)
+        if not mmagic:
+            self.pmconv6.activation = nn.ReLU()
+        self._add(4 * width, AFTER_ATTENTION, width)
+        self._add(8 * width, DECODER, decoder)
+        self.allconv17 = last(decoder // 2)
 
-    def _add(self, channels: int, layers: tuple) -> None:
+    def _add(self, channels: int, layers: tuple, width: int) -> None:
         for name, kernel, stride, dilation, multiple in layers:
             made = UpGatedConv if name.endswith("_upsample") else GatedConv
-            self.add_module(name, made(channels, int(multiple * self.width), kernel, stride, dilation))
-            channels = int(multiple * self.width)
+            after = int(multiple * width)
+            shape = channels, 2 * after, kernel, stride
+            conv = reflecting(*shape, dilation) if self.mmagic else SameConv2d(*shape, dilation=dilation)
+            self.add_module(name, made(conv))
+            channels = after
 
     def _run(self, x: Tensor, layers: tuple) -> Tensor:
         for name, *_ in layers:
@@ -168,23 +211,36 @@ class DeepFillV2(TwoStages):
         """[B, 3, H, W] and [B, 1, H, W] (1 = missing) -> both stages' whole images."""
         coarse = self.conv17(self._run(torch.cat([images, torch.ones_like(masks), masks], dim=1), COARSE))
         filled = coarse * masks + images * (1 - masks)
-        attended = contextual_attention(self._run(filled, BEFORE_ATTENTION), masks)
+        if self.mmagic:
+            filled = torch.cat([filled, torch.ones_like(masks), masks], dim=1)
+        attended = contextual_attention(self._run(filled, BEFORE_ATTENTION), masks, mmagic=self.mmagic)
         branches = [self._run(filled, CONVOLUTION), self._run(attended, AFTER_ATTENTION)]
-        return coarse, self.allconv17(self._run(torch.cat(branches, dim=1), DECODER))
+        refined = self.allconv17(self._run(torch.cat(branches, dim=1), DECODER))
+        return coarse, refined_or_coarse(coarse, refined, masks) if self.mmagic else refined
 
 
 def model(variant: str = "", *, width: int = 24) -> DeepFillV2:
     """Build without weights."""
-    return DeepFillV2(width)
+    return DeepFillV2(width, mmagic=variant == "mmagic")
+
+
+def variants_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Whose code writes such names."""
+    if written_by_mmagic(names):
+        return ("mmagic",)
+    return ("authors",) if any("allconv17." in name for name in names) else ()
 
 
 def convert(state: dict, tag: str) -> dict:
-    """The generator of nipponjo's converted files; names agree.
+    """The generator of mmagic's file; or of nipponjo's converted ones, whose names agree.
 
     Whether a conversion kept the authors' BGR cannot be seen in a file. A `tag` that ends in `-rgb` (`places2-rgb`)
     says that it did not: the kernels that touch an image are then turned around.
     """
     state = dict(state.get("G", state))
+    if written_by_mmagic(state):
+        blocks = from_mmagic(state, LAYERS).items()
+        return {name if "_upsample" in name else name.replace(".conv.conv.", ".conv."): value for name, value in blocks}
     if "stage1.conv1.conv.weight" in state:
         raise BadInput(
             "This file (states_pt_...) was fine-tuned for symmetric padding, which the authors' network does not have. "

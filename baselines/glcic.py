@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
@@ -49,19 +50,24 @@ CARD = ModelCard(
         "blended": "The same with the post-processing that their script had on until September 2020: Telea's filling "
         "of the hole, and the result laid onto it by Poisson blending.",
         "otenim": "The port's network: convolution, ReLU, batch norm; the mean colour stands in the hole.",
+        "mmagic": "The network of open-mmlab/mmagic: the authors' without biases, on BGR in -1..1, clamped at the end.",
     },
-    parameters={"authors": 6_072_131, "blended": 6_072_131, "otenim": 6_072_131},
+    parameters={"authors": 6_072_131, "blended": 6_072_131, "otenim": 6_072_131, "mmagic": 6_069_155},
     files={
         "places2": "completionnet_places2.t7",
         "places2-freeform": "completionnet_places2_freeform.t7",
         "celeba": "completionnet_celeba.t7",
+        "places2-mmagic": "gl_256x256_8x12_places_20200619-52a040a8.pth",
+        "celeba-mmagic": "gl_256x256_8x12_celeba_20200619-5af0493f.pth",
     },
-    built_as={"celeba-otenim": "otenim"},
+    built_as={"celeba-otenim": "otenim", "places2-mmagic": "mmagic", "celeba-mmagic": "mmagic"},
     checkpoints={
         "places2": "completionnet_places2.t7 at iizuka.cs.tsukuba.ac.jp (rectangular holes, 2017; Torch7)",
         "places2-freeform": "completionnet_places2_freeform.t7 at iizuka.cs.tsukuba.ac.jp (2020; Torch7)",
         "celeba": "completionnet_celeba.t7 at iizuka.cs.tsukuba.ac.jp (Torch7)",
         "celeba-otenim": "the generator that https://github.com/otenim/GLCIC-PyTorch links to (variant otenim)",
+        "places2-mmagic": "gl_256x256_8x12_places_20200619-52a040a8.pth of open-mmlab/mmagic, Places365 (mmagic)",
+        "celeba-mmagic": "gl_256x256_8x12_celeba_20200619-5af0493f.pth of open-mmlab/mmagic, CelebA-HQ (mmagic)",
     },
 )
 
@@ -76,11 +82,15 @@ class GLCIC(nn.Module):
     def __init__(self, variant: str, width: int) -> None:
         super().__init__()
         self.variant = variant
-        self.completion = completion(width, norm_last=variant == "otenim")
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1))
+        self.completion = completion(width, norm_last=variant == "otenim", mmagic=variant == "mmagic")
+        if variant != "mmagic":
+            self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1))
 
     def forward(self, images: Tensor, masks: Tensor) -> Tensor:
         """Images [B, 3, H, W] in 0..1, masks [B, 1, H, W] -> the raw image in 0..1."""
+        if self.variant == "mmagic":
+            known = (images.flip(1) * 2 - 1) * (1 - masks)
+            return (self.completion(torch.cat([known, masks], 1)).flip(1) + 1) / 2
         known = images * (1 - masks) + self.mean * masks
         known = known if self.variant == "otenim" else known - self.mean
         return self.completion(torch.cat([known, masks], 1))
@@ -91,8 +101,8 @@ class GLCIC(nn.Module):
         return blend(images, masks, output) if self.variant == "blended" else output
 
 
-def completion(width: int = 64, *, norm_last: bool = False) -> nn.Sequential:
-    """17 layers, [B, 4, H, W] -> [B, 3, H, W] in 0..1; sides are multiples of 4.
+def completion(width: int = 64, *, norm_last: bool = False, mmagic: bool = False) -> nn.Sequential:
+    """17 layers, [B, 4, H, W] -> [B, 3, H, W] in 0..1 (`mmagic`: in -1..1, no biases before norms); sides fit 4.
 
     All but the last are followed by batch norm and ReLU, or by ReLU and batch norm (`norm_last`): names and shapes of
     the two orders are nearly equal, their weights cannot be exchanged.
@@ -107,7 +117,10 @@ def completion(width: int = 64, *, norm_last: bool = False) -> nn.Sequential:
     layers += _layer(nn.Conv2d(2 * w, 2 * w, 3, padding=1), norm_last)
     layers += _layer(nn.ConvTranspose2d(2 * w, w, 4, 2, 1), norm_last)
     layers += _layer(nn.Conv2d(w, w // 2, 3, padding=1), norm_last)
-    return nn.Sequential(*layers, nn.Conv2d(w // 2, 3, 3, padding=1), nn.Sigmoid())
+    if mmagic:
+        for layer in layers[::3]:
+            layer.register_parameter("bias", None)
+    return nn.Sequential(*layers, nn.Conv2d(w // 2, 3, 3, padding=1), nn.Hardtanh() if mmagic else nn.Sigmoid())
 
 
 def _layer(convolution: nn.Conv2d | nn.ConvTranspose2d, norm_last: bool) -> list[nn.Module]:
@@ -148,13 +161,15 @@ def model(variant: str = "authors", *, width: int = 64) -> GLCIC:
 
 
 def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
-    """The authors' Torch7 table, a state dict with its places as names, or the port's generator -> our names.
+    """The authors' Torch7 table, a state dict with its places as names, the port's or mmagic's generator -> our names.
 
     A file without a mean colour gets that of Places2.
     """
     found = checkpoint.get("state_dict", checkpoint)
     if "model" in checkpoint:
         found = _from_torch7(checkpoint["model"])
+    if "mmagic" in variants_of(found):
+        return {f"completion.{place}": tensor for name, tensor in found.items() if (place := _mmagic_place(name))}
     state = {f"completion.{_place(name)}": tensor for name, tensor in found.items()}
     mean = checkpoint.get("mean", MEAN)
     return state | {"mean": torch.as_tensor(mean, dtype=torch.float32).reshape(3, 1, 1)}
@@ -166,6 +181,28 @@ def _place(name: str) -> str:
     if not hit:
         return name
     return f"{3 * (int(hit[2]) - 1) + 2 * (hit[1] == 'bn')}.{hit[3]}"
+
+
+def variants_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Whose code writes such names; the authors' file serves `blended` as well."""
+    names = list(names)
+    if any(re.search(r"(^|\.)encoder\.enc\d+\.conv\.", name) for name in names):
+        return ("mmagic",)
+    if any(re.search(r"(^|\.)(conv|deconv|bn)\d+\.\w+$", name) for name in names):
+        return ("otenim",)
+    return ("authors", "blended") if any(re.fullmatch(r"\d+\.\w+", name) for name in names) else ()
+
+
+MMAGIC = {"encoder.enc": 0, "dilation_neck.dilation_convs.": 7, "decoder.dec": 10}
+"""How mmagic's blocks are called, and the layer before their number 0."""
+
+
+def _mmagic_place(name: str) -> str:
+    """`generator.encoder.enc2.bn.weight` -> place in the sequence; empty for what is no part of the generator."""
+    hit = re.fullmatch(
+        r"(?:generator\.)?(encoder\.enc|dilation_neck\.dilation_convs\.|decoder\.dec)(\d+)\.(conv|bn)\.(\w+)", name
+    )
+    return f"{3 * (MMAGIC[hit[1]] + int(hit[2]) - 1) + (hit[3] == 'bn')}.{hit[4]}" if hit else ""
 
 
 def _from_torch7(network: dict[str, Any]) -> dict[str, Tensor]:

@@ -68,7 +68,7 @@ class Network(deepfillv2.DeepFillV2):
     def __init__(self, width: int) -> None:
         super().__init__(width)
         own = tuple((f"sure_{name}", *shape) for name, *shape in deepfillv2.DECODER)
-        self._add(8 * width, own)
+        self._add(8 * width, own, width)
         self.sure = own
         self.sure_last = SameConv2d(width // 2, 1, 3)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from functools import partial
 
 import torch
@@ -154,6 +155,14 @@ def convert(state: dict, tag: str) -> dict:
     state = state.get("state_dict", state.get("model", state))
     ours = {_our_name(name): tensor for name, tensor in state.items()}
     return {name: tensor for name, tensor in ours.items() if name}
+
+
+def variants_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Whose code writes such names."""
+    names = list(names)
+    if any(re.search(r"(^|\.)enc_\d\.conv\.", name) for name in names):
+        return ("naoto0804",)
+    return ("mmagic",) if any(re.search(r"(^|\.)encoder\.enc\d\.conv\.", name) for name in names) else ()
 
 
 def _our_name(name: str) -> str:

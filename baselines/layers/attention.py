@@ -20,23 +20,32 @@ NEGLIGIBLE = 1e-30
 """Shares below this count as none: processors multiply denormal numbers several times slower than others."""
 
 
-def contextual_attention(features: Tensor, masks: Tensor, *, fuse: bool = True) -> Tensor:
+def contextual_attention(features: Tensor, masks: Tensor, *, fuse: bool = True, mmagic: bool = False) -> Tensor:
     """Rebuild a feature map from its own 4 x 4 patches, weighted by how alike the 3 x 3 patches at half size are.
 
     features: [B, C, H, W], H and W even. masks: [B, 1, ...] of any size, 1 = missing; brought to [H, W] and then to
     half of it by nearest pixels. Patches that touch the hole are never copied. `fuse` lets neighbours agree on where to
     copy from. Returns [B, C, H, W]. The original takes a batch's first mask for all images; here each has its own.
+
+    `mmagic`: as open-mmlab/mmagic 0a560bb computes it. Nearest pixels are counted from the corner (0, 2, 4, ...);
+    patches at the hole take no part in the softmax, where the original leaves each of them a logit of 0; overlapping
+    patches are averaged by their number, also at the rim. Without a patch to copy from the features are 0 (there: NaN).
     """
     groups = (part.split(GROUP.get(features.device.type, 1)) for part in (features, masks))
-    return torch.cat([_attend(*group, fuse) for group in zip(*groups, strict=True)])
+    return torch.cat([_attend(*group, fuse, mmagic) for group in zip(*groups, strict=True)])
 
 
-def _attend(features: Tensor, masks: Tensor, fuse: bool) -> Tensor:
+def usable_patches(masks: Tensor, size: list[int], *, mmagic: bool = False) -> Tensor:
+    """1 where a 3 x 3 patch of the map at half of `size` lies clear of the hole: [B, 1, H / 2, W / 2]."""
+    resize = floored if mmagic else nearest
+    return 1 - F.max_pool2d(resize(resize(masks, size), [side // 2 for side in size]), 3, 1, 1)
+
+
+def _attend(features: Tensor, masks: Tensor, fuse: bool, mmagic: bool) -> Tensor:
     size = list(features.shape[-2:])
     half = [side // 2 for side in size]
-    masks = nearest(nearest(masks.to(features.dtype), size), half)
-    usable = 1 - F.max_pool2d(masks, 3, 1, 1)
-    matrix = _patch_products(nearest(features, half))
+    usable = usable_patches(masks.to(features.dtype), size, mmagic=mmagic)
+    matrix = _patch_products(floored(features, half) if mmagic else nearest(features, half))
     if fuse:  # from here on places are counted down the columns, which is why the map is transposed as well
         matrix = _add_diagonals(matrix, 1, 2)
         matrix = _by_columns(matrix, half)
@@ -44,11 +53,21 @@ def _attend(features: Tensor, masks: Tensor, fuse: bool) -> Tensor:
         usable, features = usable.mT, features.mT
     usable = usable.flatten(1)[:, None]
     matrix *= SOFTMAX_SCALE * usable
+    if mmagic:
+        matrix = matrix.masked_fill_((usable == 0) & usable.any(2, keepdim=True), -torch.inf)
     matrix = matrix.softmax(dim=2)
     matrix = F.threshold(matrix, NEGLIGIBLE, 0.0)
     matrix *= usable
     output = _pasted(matrix, features)
+    if mmagic:  # of the four patches that the mean counts two lie outside at a rim, three in a corner
+        output[..., [0, -1], :] *= 2
+        output[..., :, [0, -1]] *= 2
     return output.mT if fuse else output
+
+
+def floored(maps: Tensor, size: list[int]) -> Tensor:
+    """Resize [B, C, H, W] by nearest pixels counted from the corner: i is taken from floor(i * n_in / n_out)."""
+    return F.interpolate(maps, size, mode="nearest")
 
 
 def nearest(maps: Tensor, size: list[int]) -> Tensor:

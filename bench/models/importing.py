@@ -41,8 +41,8 @@ def import_checkpoint(
     files: one; or several, for a model whose card names `parts`: in any order where their names or tensors tell which
     is which, or by part; or a folder or an archive in which they lie. The model's file brings the key map:
     `convert(checkpoint, tag) -> state`, in the names of the model's own state dict; it is given what one file holds,
-    or a dict of these by part. Without one the names must agree already. `variant`: where none is named, the one that
-    the file's names tell (`variant_of(names)` of the model's file), else the card's for this tag, else the default.
+    or a dict of these by part. Without one the names must agree already. `variant`: where none is named, the card's for
+    this tag, else the one that the file's names tell (`variants_of(names)` of the model's file), else the default.
     `part` names one of several networks in a file that fit. `origin` is added to the record.
     Raises `BadInput` for files of another model (which is named where it is one of the house's) or variant, damaged
     ones, other kinds, pickles with code, and, without `force`, for a tag that is taken; `ContractBroken` for weights
@@ -126,7 +126,7 @@ class _Importer:
         self.asked = sources.form(member, variant) if variant else card.built_as.get(tag, "")
         module = sources.load(member)
         self.convert = getattr(module, "convert", None)
-        self.variant_of = getattr(module, "variant_of", None)
+        self.variants_of = getattr(module, "variants_of", None)
         self._become(self.asked)
 
     def _become(self, variant: str) -> None:
@@ -182,15 +182,15 @@ class _Importer:
 
     def _follow(self, found: Mapping[str, Any], file: Path) -> None:
         """Become the variant whose code wrote a file, where its names tell; `BadInput` where another was asked for."""
-        told = self.variant_of(checkpoints.names(found)) if self.variant_of else ""
-        if not told or told == (self.variant or sources.form(self.member, "")):
+        told = self.variants_of(checkpoints.names(found)) if self.variants_of else ()
+        if not told or (self.variant or sources.form(self.member, "")) in told:
             return
         if self.asked:
             raise BadInput(
-                f"{file} was written by the code of {self.member.id}:{told}, not of {self.name}: import it there, "
-                f"bench models import {self.member.id}:{told}."
+                f"{file} was written by the code of {self.member.id}:{told[0]}, not of {self.name}: import it there, "
+                f"bench models import {self.member.id}:{told[0]}."
             )
-        self._become(told)
+        self._become(told[0])
 
     def _assignments(self, files: Sequence[Path]) -> list[dict[str, Path]]:
         """Which file may be which part: by the files' names first, then in every order."""

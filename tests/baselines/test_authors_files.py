@@ -12,6 +12,9 @@ from bench.models import fetching
 from bench.models import registry as model_registry
 
 LAYOUTS = (
+    "glcic@places2-mmagic",
+    "deepfillv2@places2-mmagic",
+    "deepfillv1@places2-mmagic",
     "aotgan@places2",
     "aotgan@places2-mmagic",
     "ce@paris",
@@ -163,6 +166,13 @@ def layouts(stored, figures, weight, fill):
         }
 
     return {
+        "deepfillv1@places2-mmagic": lambda: {
+            "deepfillv1_256x256_8x2_places_20200619-c00a0e21.pth": mmagic("deepfillv1-mmagic")
+        },
+        "deepfillv2@places2-mmagic": lambda: {
+            "deepfillv2_256x256_8x2_places_20200619-10d15793.pth": mmagic("deepfillv2-mmagic")
+        },
+        "glcic@places2-mmagic": lambda: {"gl_256x256_8x12_places_20200619-52a040a8.pth": mmagic("glcic-mmagic")},
         "aotgan@places2": lambda: {"G0000000.pt": stored("aotgan", "G")},
         "aotgan@places2-mmagic": lambda: {"AOT-GAN_512x512_4x12_places_20220509-6641441b.pth": mmagic("aotgan-mmagic")},
         "ce@paris": lambda: {"FILE.t7": torch7_encoder(fill)},

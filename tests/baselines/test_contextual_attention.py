@@ -138,3 +138,9 @@ def test_masks_are_brought_down_in_two_steps():
 def test_an_unchanged_size_changes_nothing():
     plane = torch.rand(2, 1, 6, 10)
     assert torch.equal(nearest(plane, [6, 10]), plane)
+
+
+def test_mmagics_attention_agrees_with_its_code_where_few_patches_are_usable(figures):
+    _, arrays = figures("deepfillv1-mmagic")
+    found = contextual_attention(torch.from_numpy(arrays["att_f"]), torch.from_numpy(arrays["att_m"]), mmagic=True)
+    torch.testing.assert_close(found, torch.from_numpy(arrays["att_out"]), atol=1e-4, rtol=0)

@@ -18,10 +18,11 @@ def small(fill):
     return make
 
 
-def test_the_card_counts_the_parameters():
+@pytest.mark.parametrize("variant", deepfillv1.CARD.variants)
+def test_the_card_counts_the_parameters(variant):
     with torch.device("meta"):
-        network = deepfillv1.model()
-    assert sum(p.numel() for p in network.parameters()) == deepfillv1.CARD.parameters[""]
+        network = deepfillv1.model(variant)
+    assert sum(p.numel() for p in network.parameters()) == deepfillv1.CARD.parameters[variant]
 
 
 def test_names_and_shapes_are_those_of_the_port(figures):
@@ -170,3 +171,58 @@ def test_gradients_reach_every_parameter(player):
     named = taught.players[player].named_parameters()
     missed = [name for name, parameter in named if not parameter.grad.abs().max() > 0]
     assert missed == (["whole.linear.bias", "window.linear.bias"] if player == "discriminator" else [])
+
+
+# mmagic
+
+
+@pytest.fixture(scope="module")
+def theirs(figures, weight):
+    """mmagic's file: the generator's names with their prefix, beside a critic's; the fuse kernel is the identity."""
+    facts, _ = figures("deepfillv1-mmagic")
+    state = {f"generator.{name}": weight(name, tuple(shape), facts["gain"]) for name, shape in facts["state_dict"]["G"]}
+    return state | {"disc.conv1.conv.bias": torch.zeros(1)}
+
+
+def test_every_name_of_mmagic_finds_its_place(theirs):
+    with torch.device("meta"):
+        own = deepfillv1.model("mmagic").state_dict()
+    found = deepfillv1.convert(theirs, "places2-mmagic")
+    assert {name: tensor.shape for name, tensor in found.items()} == {name: entry.shape for name, entry in own.items()}
+    assert len(theirs) == len(own) + 2  # the fuse kernel and the critic's
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_mmagics_stages_and_attention_agree_with_its_code(theirs, figures, picture):
+    facts, arrays = figures("deepfillv1-mmagic")
+    network = deepfillv1.model("mmagic").eval()
+    network.load_state_dict(deepfillv1.convert(theirs, "places2-mmagic"))
+    seen = {}
+    last = network.fine_generator.pmconv9
+    last.register_forward_pre_hook(lambda _, inputs: seen.update(attention_out=inputs[0]))
+    image, mask = picture()
+    seen["stage1"], seen["stage2"] = network(two_stages.encode(image) * (1 - mask), mask)
+    for name in ("stage1", "stage2", "attention_out"):
+        step, expected = facts["outputs"][name]["stride_saved"], torch.from_numpy(arrays[name])
+        output = seen[name][:, : expected.shape[1], ::step, ::step]
+        torch.testing.assert_close(output, expected, atol=1e-4, rtol=0)
+
+
+def test_names_tell_whose_code_wrote_a_file(theirs, small):
+    assert deepfillv1.variants_of(theirs) == ("mmagic",)
+    assert deepfillv1.variants_of(small().state_dict()) == ("authors",)
+    assert deepfillv1.variants_of(["conv.weight"]) == ()
+
+
+@pytest.mark.parametrize("size", [(8, 8), (64, 96), (72, 72)])
+@pytest.mark.parametrize("missing", [0, 1])
+@torch.inference_mode()
+def test_mmagics_network_fills_small_images_and_answers_with_its_coarse_one_where_nothing_is_known(
+    size, missing, picture, fill
+):
+    image, mask = picture(*size)
+    network = fill(deepfillv1.model("mmagic", width=6), gain=1.1)
+    output = network.predict(image * (1 - missing), torch.full_like(mask, missing))
+    assert output.shape == image.shape
+    assert output.isfinite().all()

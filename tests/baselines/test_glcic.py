@@ -141,3 +141,38 @@ def test_gradients_reach_every_parameter():
     assert all(p.grad is not None and p.grad.isfinite().all() for p in learner.players["generator"].parameters())
     (sum(learner.discriminator(seen, RECIPE.weights).values())).backward()
     assert all(p.grad is not None and p.grad.any() for p in learner.players["discriminator"].parameters())
+
+
+# mmagic
+
+
+@pytest.fixture(scope="module")
+def theirs(figures, weight):
+    """mmagic's file: the generator's names with their prefix, beside a critic's."""
+    facts, _ = figures("glcic-mmagic")
+    state = {f"generator.{name}": weight(name, tuple(shape), facts["gain"]) for name, shape in facts["state_dict"]["G"]}
+    return state | {"disc.fc.linear.bias": torch.zeros(1)}
+
+
+def test_every_name_of_mmagic_finds_its_place(theirs):
+    with torch.device("meta"):
+        own = glcic.model("mmagic").state_dict()
+    found = glcic.convert({"meta": {}, "state_dict": theirs}, "places2-mmagic")
+    assert {name: tensor.shape for name, tensor in found.items()} == {name: entry.shape for name, entry in own.items()}
+    assert len(theirs) == len(own) + 1
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_mmagics_output_agrees_with_its_code(theirs, figures, picture):
+    _, arrays = figures("glcic-mmagic")
+    network = glcic.model("mmagic").eval()
+    network.load_state_dict(glcic.convert(theirs, "places2-mmagic"))
+    output = network(*picture()).flip(1) * 2 - 1
+    torch.testing.assert_close(output[..., ::4, ::4], torch.from_numpy(arrays["pred"]), atol=1e-4, rtol=0)
+
+
+def test_names_tell_whose_code_wrote_a_file(theirs, figures):
+    assert glcic.variants_of(theirs) == ("mmagic",)
+    assert glcic.variants_of(name for name, _ in figures("glcic-otenim")[0]["state_dict"]) == ("otenim",)
+    assert glcic.variants_of(name for name, _ in figures("glcic")[0]["state_dict"]) == ("authors", "blended")

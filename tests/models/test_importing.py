@@ -316,14 +316,14 @@ def test_a_checkpoint_of_mmengine_is_read_around_its_histories(bare, tmp_path, m
     assert (opening.open_model(model_registry.only("bare")).first.weight == 0.25).all()
 
 
-VARIANT_OF = """
-    def variant_of(names):
-        return "deep" if any(name.startswith("second.") for name in names) else "plain"
+VARIANTS_OF = """
+    def variants_of(names):
+        return ("deep",) if any(name.startswith("second.") for name in names) else ("plain",)
 """
 
 
 def test_a_file_goes_to_the_variant_whose_code_wrote_it(install, bare_text, tmp_path):
-    install("toymodels2", {"bare.py": bare_text + VARIANT_OF})
+    install("toymodels2", {"bare.py": bare_text + VARIANTS_OF})
     state = {"first.weight": torch.zeros(3, 4, 3, 3), "first.bias": torch.zeros(3)}
     torch.save(state | {"second.weight": torch.zeros(3, 3, 3, 3), "second.bias": torch.zeros(3)}, tmp_path / "x.pth")
     assert importing.import_checkpoint("bare", tmp_path / "x.pth")["variant"] == "deep"
