@@ -29,6 +29,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from baselines.layers import two_stages
+from baselines.layers.two_stages import AFTER_ATTENTION, BEFORE_ATTENTION, CONVOLUTION, renamed
 from bench.training import base, losses
 from bench.training.adversarial import HINGE
 from bench.training.base import Batch
@@ -71,54 +73,8 @@ CARD = ModelCard(
     },
 )
 
-# Layers: name, kernel, stride, dilation, channels that leave it as a multiple of the width (24 in the paper).
-COARSE = (
-    ("conv1", 5, 1, 1, 1),
-    ("conv2_downsample", 3, 2, 1, 2),
-    ("conv3", 3, 1, 1, 2),
-    ("conv4_downsample", 3, 2, 1, 4),
-    ("conv5", 3, 1, 1, 4),
-    ("conv6", 3, 1, 1, 4),
-    ("conv7_atrous", 3, 1, 2, 4),
-    ("conv8_atrous", 3, 1, 4, 4),
-    ("conv9_atrous", 3, 1, 8, 4),
-    ("conv10_atrous", 3, 1, 16, 4),
-    ("conv11", 3, 1, 1, 4),
-    ("conv12", 3, 1, 1, 4),
-    ("conv13_upsample_conv", 3, 1, 1, 2),
-    ("conv14", 3, 1, 1, 2),
-    ("conv15_upsample_conv", 3, 1, 1, 1),
-    ("conv16", 3, 1, 1, 0.5),
-)
-STRAIGHT = (
-    ("xconv1", 5, 1, 1, 1),
-    ("xconv2_downsample", 3, 2, 1, 1),
-    ("xconv3", 3, 1, 1, 2),
-    ("xconv4_downsample", 3, 2, 1, 2),
-    ("xconv5", 3, 1, 1, 4),
-    ("xconv6", 3, 1, 1, 4),
-    ("xconv7_atrous", 3, 1, 2, 4),
-    ("xconv8_atrous", 3, 1, 4, 4),
-    ("xconv9_atrous", 3, 1, 8, 4),
-    ("xconv10_atrous", 3, 1, 16, 4),
-)
-LIKENESS = (
-    ("pmconv1", 5, 1, 1, 1),
-    ("pmconv2_downsample", 3, 2, 1, 1),
-    ("pmconv3", 3, 1, 1, 2),
-    ("pmconv4_downsample", 3, 2, 1, 4),
-    ("pmconv5", 3, 1, 1, 4),
-    ("pmconv6", 3, 1, 1, 4),
-)
-AFTER_LIKENESS = (("pmconv9", 3, 1, 1, 4), ("pmconv10", 3, 1, 1, 4))
-DECODER = (
-    ("allconv11", 3, 1, 1, 4),
-    ("allconv12", 3, 1, 1, 4),
-    ("allconv13_upsample_conv", 3, 1, 1, 2),
-    ("allconv14", 3, 1, 1, 2),
-    ("allconv15_upsample_conv", 3, 1, 1, 1),
-    ("allconv16", 3, 1, 1, 0.5),
-)
+COARSE = renamed(two_stages.COARSE, "_upsample", "_upsample_conv")
+DECODER = renamed(two_stages.DECODER, "_upsample", "_upsample_conv")
 SOFTMAX_SCALE = 10.0
 VALID_QUERY = 0.5
 """From this share of known pixels on a patch may be rebuilt from any that is known better."""
@@ -160,10 +116,10 @@ class CRFill(nn.Module):
         self.width, self.halved = width, variant == "nearestx2"
         self._add(5, COARSE)
         self.conv17 = nn.Conv2d(width // 2, 3, 3, padding=1)
-        self._add(3, STRAIGHT)
-        self._add(3, LIKENESS)
+        self._add(3, CONVOLUTION)
+        self._add(3, BEFORE_ATTENTION)
         self.pmconv6.activation = F.relu
-        self._add(4 * width, AFTER_LIKENESS)
+        self._add(4 * width, AFTER_ATTENTION)
         self._add(8 * width, DECODER)
         self.allconv17 = nn.Conv2d(width // 2, 3, 3, padding=1)
 
@@ -191,8 +147,8 @@ class CRFill(nn.Module):
         """
         coarse = self.coarse(images, masks)
         filled = coarse * masks + images * (1 - masks)
-        likeness = self._run(filled, LIKENESS)
-        branches = [self._run(filled, STRAIGHT), self._run(likeness, AFTER_LIKENESS)]
+        likeness = self._run(filled, BEFORE_ATTENTION)
+        branches = [self._run(filled, CONVOLUTION), self._run(likeness, AFTER_ATTENTION)]
         return coarse, self.allconv17(self._run(torch.cat(branches, 1), DECODER)).tanh(), likeness
 
     def predict(self, images: Tensor, masks: Tensor) -> Tensor:

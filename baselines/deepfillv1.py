@@ -16,14 +16,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.layers import two_stages
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
 from baselines.layers.two_stages import (
+    AFTER_ATTENTION,
+    BEFORE_ATTENTION,
     LEAST_PX,
     TwoStages,
     from_mmagic,
     refined_or_coarse,
     reflecting,
+    renamed,
     taught,
     written_by_mmagic,
 )
@@ -75,58 +79,13 @@ CARD = ModelCard(
     },
 )
 
-# Layers: name, kernel, stride, dilation, channels that leave it as a multiple of the width (32 in the paper). A name in
-# `DOUBLED` sees its input at twice the size.
-COARSE = (
-    ("conv1", 5, 1, 1, 1),
-    ("conv2_downsample", 3, 2, 1, 2),
-    ("conv3", 3, 1, 1, 2),
-    ("conv4_downsample", 3, 2, 1, 4),
-    ("conv5", 3, 1, 1, 4),
-    ("conv6", 3, 1, 1, 4),
-    ("conv7_atrous", 3, 1, 2, 4),
-    ("conv8_atrous", 3, 1, 4, 4),
-    ("conv9_atrous", 3, 1, 8, 4),
-    ("conv10_atrous", 3, 1, 16, 4),
-    ("conv11", 3, 1, 1, 4),
-    ("conv12", 3, 1, 1, 4),
-    ("conv13", 3, 1, 1, 2),
-    ("conv14", 3, 1, 1, 2),
-    ("conv15", 3, 1, 1, 1),
-    ("conv16", 3, 1, 1, 0.5),
-)
-CONVOLUTION = (
-    ("conv1", 5, 1, 1, 1),
-    ("conv2_downsample", 3, 2, 1, 1),
-    ("conv3", 3, 1, 1, 2),
-    ("conv4_downsample", 3, 2, 1, 2),
-    ("conv5", 3, 1, 1, 4),
-    ("conv6", 3, 1, 1, 4),
-    ("conv7_atrous", 3, 1, 2, 4),
-    ("conv8_atrous", 3, 1, 4, 4),
-    ("conv9_atrous", 3, 1, 8, 4),
-    ("conv10_atrous", 3, 1, 16, 4),
-)
-BEFORE_ATTENTION = (
-    ("pmconv1", 5, 1, 1, 1),
-    ("pmconv2_downsample", 3, 2, 1, 1),
-    ("pmconv3", 3, 1, 1, 2),
-    ("pmconv4_downsample", 3, 2, 1, 4),
-    ("pmconv5", 3, 1, 1, 4),
-    ("pmconv6", 3, 1, 1, 4),
-)
-AFTER_ATTENTION = (("pmconv9", 3, 1, 1, 4), ("pmconv10", 3, 1, 1, 4))
-DECODER = (
-    ("allconv11", 3, 1, 1, 4),
-    ("allconv12", 3, 1, 1, 4),
-    ("allconv13", 3, 1, 1, 2),
-    ("allconv14", 3, 1, 1, 2),
-    ("allconv15", 3, 1, 1, 1),
-    ("allconv16", 3, 1, 1, 0.5),
-)
+COARSE = renamed(two_stages.COARSE, "_upsample", "")
+CONVOLUTION = renamed(two_stages.CONVOLUTION, "xconv", "conv")
+DECODER = renamed(two_stages.DECODER, "_upsample", "")
 LAYERS = [name for layers in (COARSE, BEFORE_ATTENTION, AFTER_ATTENTION, DECODER) for name, *_ in layers]
 LAYERS += ["conv17", "allconv17", *(f"x{name}" for name, *_ in CONVOLUTION)]
 DOUBLED = ("conv13", "conv15", "allconv13", "allconv15")
+"""These see their input at twice the size."""
 
 
 class Conv(nn.Module):

@@ -18,6 +18,11 @@ from torch.nn import functional as F
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
 from baselines.layers.two_stages import (
+    AFTER_ATTENTION,
+    BEFORE_ATTENTION,
+    COARSE,
+    CONVOLUTION,
+    DECODER,
     LEAST_PX,
     TwoStages,
     from_mmagic,
@@ -77,54 +82,6 @@ CARD = ModelCard(
     },
 )
 
-# Layers: name, kernel, stride, dilation, channels that leave it as a multiple of the width (24 in the paper).
-COARSE = (
-    ("conv1", 5, 1, 1, 1),
-    ("conv2_downsample", 3, 2, 1, 2),
-    ("conv3", 3, 1, 1, 2),
-    ("conv4_downsample", 3, 2, 1, 4),
-    ("conv5", 3, 1, 1, 4),
-    ("conv6", 3, 1, 1, 4),
-    ("conv7_atrous", 3, 1, 2, 4),
-    ("conv8_atrous", 3, 1, 4, 4),
-    ("conv9_atrous", 3, 1, 8, 4),
-    ("conv10_atrous", 3, 1, 16, 4),
-    ("conv11", 3, 1, 1, 4),
-    ("conv12", 3, 1, 1, 4),
-    ("conv13_upsample", 3, 1, 1, 2),
-    ("conv14", 3, 1, 1, 2),
-    ("conv15_upsample", 3, 1, 1, 1),
-    ("conv16", 3, 1, 1, 0.5),
-)
-CONVOLUTION = (
-    ("xconv1", 5, 1, 1, 1),
-    ("xconv2_downsample", 3, 2, 1, 1),
-    ("xconv3", 3, 1, 1, 2),
-    ("xconv4_downsample", 3, 2, 1, 2),
-    ("xconv5", 3, 1, 1, 4),
-    ("xconv6", 3, 1, 1, 4),
-    ("xconv7_atrous", 3, 1, 2, 4),
-    ("xconv8_atrous", 3, 1, 4, 4),
-    ("xconv9_atrous", 3, 1, 8, 4),
-    ("xconv10_atrous", 3, 1, 16, 4),
-)
-BEFORE_ATTENTION = (
-    ("pmconv1", 5, 1, 1, 1),
-    ("pmconv2_downsample", 3, 2, 1, 1),
-    ("pmconv3", 3, 1, 1, 2),
-    ("pmconv4_downsample", 3, 2, 1, 4),
-    ("pmconv5", 3, 1, 1, 4),
-    ("pmconv6", 3, 1, 1, 4),
-)
-AFTER_ATTENTION = (("pmconv9", 3, 1, 1, 4), ("pmconv10", 3, 1, 1, 4))
-DECODER = (
-    ("allconv11", 3, 1, 1, 4),
-    ("allconv12", 3, 1, 1, 4),
-    ("allconv13_upsample", 3, 1, 1, 2),
-    ("allconv14", 3, 1, 1, 2),
-    ("allconv15_upsample", 3, 1, 1, 1),
-    ("allconv16", 3, 1, 1, 0.5),
-)
 LAYERS = [name for layers in (COARSE, CONVOLUTION, BEFORE_ATTENTION, AFTER_ATTENTION, DECODER) for name, *_ in layers]
 LAYERS += ["conv17", "allconv17"]
 

@@ -21,7 +21,7 @@ from baselines.layers.same import SameConv2d
 from bench.training import base, initialise
 from bench.training.adversarial import HINGE
 from bench.training.base import Batch
-from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
+from bench.training.recipe import FALLING, Recipe, Stage
 from bench.types import ModelCard
 
 CARD = ModelCard(
@@ -67,7 +67,7 @@ class Network(deepfillv2.DeepFillV2):
 
     def __init__(self, width: int) -> None:
         super().__init__(width)
-        own = tuple((f"sure_{name}", *shape) for name, *shape in deepfillv2.DECODER)
+        own = tuple((f"sure_{name}", *shape) for name, *shape in two_stages.DECODER)
         self._add(8 * width, own, width)
         self.sure = own
         self.sure_last = SameConv2d(width // 2, 1, 3)
@@ -75,15 +75,15 @@ class Network(deepfillv2.DeepFillV2):
     def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[B, 3, H, W] and [B, 1, H, W] (1 = missing) -> two whole images, and how sure the second is of each pixel."""
         first = torch.cat([images, torch.ones_like(masks), masks], 1)
-        coarse = self.conv17(self._run(first, deepfillv2.COARSE))
+        coarse = self.conv17(self._run(first, two_stages.COARSE))
         filled = coarse * masks + images * (1 - masks)
-        attended = contextual_attention(self._run(filled, deepfillv2.BEFORE_ATTENTION), masks)
+        attended = contextual_attention(self._run(filled, two_stages.BEFORE_ATTENTION), masks)
         branches = [
-            self._run(filled, deepfillv2.CONVOLUTION),
-            self._run(attended, deepfillv2.AFTER_ATTENTION),
+            self._run(filled, two_stages.CONVOLUTION),
+            self._run(attended, two_stages.AFTER_ATTENTION),
         ]
         features = torch.cat(branches, 1)
-        refined = self.allconv17(self._run(features, deepfillv2.DECODER))
+        refined = self.allconv17(self._run(features, two_stages.DECODER))
         return coarse, refined, self.sure_last(self._run(features, self.sure)).sigmoid()
 
 
@@ -198,25 +198,13 @@ PAPER = dataclasses.replace(
 RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
-        PAPER,
+        deepfillv2.RECIPES["starter"],
         note="Narrow, on 256 x 256: first without the critic, then with a light one.",
         stages=(
             Stage("reconstruction", 2200, weights={"adversarial": 0.0}, schedule=FALLING),
             Stage("joint", 30, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
-        optimizers={
-            "generator": Optimizer(1e-3),
-            "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.999)}),
-        },
         weights=PAPER.weights | {"adversarial": 0.02},
-        batch=4,
-        preparation={
-            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
-            "RandomHorizontalFlip": {"p": 0.5},
-        },
-        masks=MaskRecipe(("rectangular", "freeform", "cellular", "deepfillv2")),
-        settings={"width": 12},
-        options={"discriminator_width": 16},
     ),
 }
-SMALL = ("settings.width=8", "discriminator_width=8", "batch=4", "RandomResizedCrop.size=32")
+SMALL = deepfillv2.SMALL

@@ -20,7 +20,6 @@ ENTRY = downloads.Download(
     sha256=digest.of_bytes(CONTENT)[:8],
     size_mib=0.01,
     licence="none",
-    needed_by="tests",
 )
 
 

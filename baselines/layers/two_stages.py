@@ -1,4 +1,4 @@
-"""What networks of a coarse and a refining stage share that see BGR in -1..1 and zeros in the hole: both DeepFills."""
+"""What networks of a coarse and a refining stage share: DeepFillv2's layers, and images in BGR, -1..1."""
 
 from __future__ import annotations
 
@@ -11,6 +11,62 @@ from torch.nn import functional as F
 
 from baselines.layers.attention import usable_patches
 from bench.training.base import Batch
+
+Layers = tuple[tuple[str, int, int, int, float], ...]
+
+# DeepFillv2's layers: name, kernel, stride, dilation, channels that leave it as a multiple of the width.
+COARSE = (
+    ("conv1", 5, 1, 1, 1),
+    ("conv2_downsample", 3, 2, 1, 2),
+    ("conv3", 3, 1, 1, 2),
+    ("conv4_downsample", 3, 2, 1, 4),
+    ("conv5", 3, 1, 1, 4),
+    ("conv6", 3, 1, 1, 4),
+    ("conv7_atrous", 3, 1, 2, 4),
+    ("conv8_atrous", 3, 1, 4, 4),
+    ("conv9_atrous", 3, 1, 8, 4),
+    ("conv10_atrous", 3, 1, 16, 4),
+    ("conv11", 3, 1, 1, 4),
+    ("conv12", 3, 1, 1, 4),
+    ("conv13_upsample", 3, 1, 1, 2),
+    ("conv14", 3, 1, 1, 2),
+    ("conv15_upsample", 3, 1, 1, 1),
+    ("conv16", 3, 1, 1, 0.5),
+)
+CONVOLUTION = (
+    ("xconv1", 5, 1, 1, 1),
+    ("xconv2_downsample", 3, 2, 1, 1),
+    ("xconv3", 3, 1, 1, 2),
+    ("xconv4_downsample", 3, 2, 1, 2),
+    ("xconv5", 3, 1, 1, 4),
+    ("xconv6", 3, 1, 1, 4),
+    ("xconv7_atrous", 3, 1, 2, 4),
+    ("xconv8_atrous", 3, 1, 4, 4),
+    ("xconv9_atrous", 3, 1, 8, 4),
+    ("xconv10_atrous", 3, 1, 16, 4),
+)
+BEFORE_ATTENTION = (
+    ("pmconv1", 5, 1, 1, 1),
+    ("pmconv2_downsample", 3, 2, 1, 1),
+    ("pmconv3", 3, 1, 1, 2),
+    ("pmconv4_downsample", 3, 2, 1, 4),
+    ("pmconv5", 3, 1, 1, 4),
+    ("pmconv6", 3, 1, 1, 4),
+)
+AFTER_ATTENTION = (("pmconv9", 3, 1, 1, 4), ("pmconv10", 3, 1, 1, 4))
+DECODER = (
+    ("allconv11", 3, 1, 1, 4),
+    ("allconv12", 3, 1, 1, 4),
+    ("allconv13_upsample", 3, 1, 1, 2),
+    ("allconv14", 3, 1, 1, 2),
+    ("allconv15_upsample", 3, 1, 1, 1),
+    ("allconv16", 3, 1, 1, 0.5),
+)
+
+
+def renamed(layers: Layers, part: str, other: str) -> Layers:
+    """The same layers with a part of their names changed, as another model's checkpoints have them."""
+    return tuple((name.replace(part, other), *shape) for name, *shape in layers)
 
 
 class TwoStages(nn.Module):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def learned() -> list[str]:
 
 def command(name: str, root: Path) -> list[str]:
     """What trains a model's starter; the words after `python -m`."""
-    told = ["--dataset", "folder", "--root", str(root), "--validate", MASKS, "--workers", "1"]
+    told = ["--dataset", "folder", "--root", str(root), "--validate", MASKS, "--workers", "1", "--tag", ""]
     return ["bench", "train", name, "--recipe", "starter", *told, "--out", str(TRAININGS / f"{name}-starter")]
 
 
@@ -83,7 +84,7 @@ def pack(name: str, root: Path | None) -> str:
         "kind": "starter",
         "stored": "float16",
         "halving": difference(name, record, state, halved),
-        "command": " ".join(command(name, Path(root.name if root else "photographs"))),
+        "command": shlex.join(command(name, Path(root.name if root else "photographs"))),
         "licence": LICENCE,
     }
     size = sum(tensor.nbytes for tensor in halved.values())

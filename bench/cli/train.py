@@ -35,7 +35,7 @@ def command(
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value; keys as --plan prints them.")] = None,
     without: Annotated[str, typer.Option(help="Loss terms to leave out, comma-separated; recorded.")] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of the training; trainings/MODEL-RECIPE by default.")] = None,
-    tag: Annotated[str, typer.Option(help="Install the best weights as MODEL@TAG.")] = "trained",
+    tag: Annotated[str, typer.Option(help="Install the best weights as MODEL@TAG; empty: nowhere.")] = "trained",
     seed: Annotated[int, typer.Option(min=0, help="Decides first weights, crops, masks.")] = 0,
     validate: Annotated[str, typer.Option(help="Frozen masks for validation: SET/BUCKET, as freeform-256/20-40.")] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda; `auto` takes GPUs where there are any.")] = "auto",
@@ -168,4 +168,5 @@ def _print_outcome(job: TrainingJob, scores: dict[str, Any], tag: str, *, as_jso
         print(json.dumps(scores, indent=1))
         return
     print(f"best at step {scores['step']}: PSNR {scores['psnr']:.2f} dB, L1 {scores['l1']:.4f} on held-out photographs")
-    print(f"{job.out}: weights, log.csv, sheets. Use them: bench run --models {job.model}@{tag}")
+    use = f" Use them: bench run --models {job.model}@{tag}" if tag else ""
+    print(f"{job.out}: weights, log.csv, sheets.{use}")

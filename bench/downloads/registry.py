@@ -32,7 +32,6 @@ class Download:
     """Where this is the only digest that anybody states."""
     size_mib: float = 0
     """0 where nobody states it."""
-    needed_by: str = ""
 
     @property
     def algorithm(self) -> str:

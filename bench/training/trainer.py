@@ -86,11 +86,15 @@ def _train(job: TrainingJob, fabric: Fabric) -> Path:
 
 
 def install(job: TrainingJob, best: Path, tag: str) -> dict[str, float]:
-    """Copy the best weights to where `bench run --models MODEL@TAG` finds them; returns their validation scores."""
+    """Copy the best weights to where `bench run --models MODEL@TAG` finds them; returns their validation scores.
+
+    An empty tag copies nothing.
+    """
     state, record = weights.read(best)
-    place = weights.folder(job.model) / f"{tag}{weights.SUFFIX}"
-    weights.save(place, state, record)
-    shutil.copyfile(best.with_suffix(contamination.SUFFIX), place.with_suffix(contamination.SUFFIX))
+    if tag:
+        place = weights.folder(job.model) / f"{tag}{weights.SUFFIX}"
+        weights.save(place, state, record)
+        shutil.copyfile(best.with_suffix(contamination.SUFFIX), place.with_suffix(contamination.SUFFIX))
     return dict(max(record["validation"]["scores"], key=lambda score: score["psnr"]))
 
 

@@ -106,19 +106,24 @@ def test_weights_that_are_too_large_are_refused(places, monkeypatch):
 def test_after_a_training_that_fails_none_is_started(monkeypatch):
     started = []
 
-    def train(name, root):
+    def train(name, root, device):
         started.append(name)
         time.sleep(0.1)
         return name == "bad"
 
     monkeypatch.setattr(make, "train", train)
-    assert not make.train_all(["good", "bad", *(f"later{number}" for number in range(50))], Path(), at_once=1)
+    assert not make.train_all(["good", "bad", *(f"later{number}" for number in range(50))], Path(), "cpu", at_once=1)
     assert started == ["good", "bad"]
 
 
 def test_trainings_that_all_end_well_are_said_to(monkeypatch):
-    monkeypatch.setattr(make, "train", lambda name, root: 0)
-    assert make.train_all(["one", "two"], Path(), at_once=2)
+    monkeypatch.setattr(make, "train", lambda name, root, device: 0)
+    assert make.train_all(["one", "two"], Path(), "cpu", at_once=2)
+
+
+def test_a_training_installs_nothing_that_would_win_over_the_starter():
+    words = make.command("ce", Path("photographs"))
+    assert words[words.index("--tag") + 1] == ""
 
 
 def test_every_learned_model_has_its_turn():

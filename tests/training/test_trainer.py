@@ -213,6 +213,12 @@ def test_installed_weights_are_found_by_their_tag(finished, photographs, tmp_pat
     assert contamination.load(weights.find("toy")["mine"])
 
 
+def test_without_a_tag_nothing_is_installed(finished, photographs, tmp_path, monkeypatch, job):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    assert trainer.install(job(photographs, finished), finished / "best.safetensors", "")["psnr"] > 0
+    assert weights.find("toy") == {}
+
+
 @pytest.mark.slow
 def test_tensorboard_gets_what_the_file_gets(photographs, tmp_path, toy, train):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

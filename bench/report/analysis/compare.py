@@ -38,7 +38,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Row:
+class CellDifference:
     """One metric in one cell."""
 
     metric: str
@@ -97,7 +97,7 @@ class Comparison:
 
     a: Side
     b: Side
-    rows: tuple[Row, ...]
+    rows: tuple[CellDifference, ...]
     moves: tuple[Move, ...]
     gaps: tuple[Gap, ...]
     sets: dict[str, list[str]]
@@ -159,7 +159,7 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = (), *, moved: int = 3) ->
     names = [name for name in names if name not in wholes]
     pairs = _pair(a, b)
     cells = list(pairs.cells)
-    rows: list[Row] = []
+    rows: list[CellDifference] = []
     moves: list[Move] = []
     for metric in names:
         scores = pairs.scores(metric)
@@ -189,10 +189,10 @@ def with_sets(found: Comparison, differences: Iterable[SetDifference]) -> Compar
     return replace(found, rows=(*found.rows, *measured), gaps=tuple(gaps))
 
 
-def _set_row(one: SetDifference, *, lower: bool) -> Row:
+def _set_row(one: SetDifference, *, lower: bool) -> CellDifference:
     mask_set, bucket = one.cell.split("/")
     better = "b" if (one.a > one.b) == lower else "a"
-    return Row(
+    return CellDifference(
         one.metric,
         mask_set,
         bucket,
@@ -301,7 +301,7 @@ def _other(pairs: Pairs, column: str) -> tuple[str, str] | None:
     return None
 
 
-def _rows(metric: str, scores: Scores, *, lower: bool) -> list[Row]:
+def _rows(metric: str, scores: Scores, *, lower: bool) -> list[CellDifference]:
     """A row for each cell, before correction; without values where no image has one in both."""
     both = {cell: np.isfinite(one) & np.isfinite(other) for cell, (one, other) in scores.items()}
     kept = [(one[both[cell]], other[both[cell]]) for cell, (one, other) in scores.items()]
@@ -309,12 +309,14 @@ def _rows(metric: str, scores: Scores, *, lower: bool) -> list[Row]:
     return [_row(metric, cell, *pair, test, lower=lower) for cell, pair, test in zip(scores, kept, tests, strict=True)]
 
 
-def _row(metric: str, cell: Cell, one: np.ndarray, other: np.ndarray, test: stats.Paired, *, lower: bool) -> Row:
+def _row(
+    metric: str, cell: Cell, one: np.ndarray, other: np.ndarray, test: stats.Paired, *, lower: bool
+) -> CellDifference:
     if not test.n:
-        return Row(metric, *cell)
+        return CellDifference(metric, *cell)
     sign = -1.0 if lower else 1.0
     wins = float(((sign * (one - other) > 0) + 0.5 * (one == other)).mean())
-    return Row(
+    return CellDifference(
         metric,
         *cell,
         n=test.n,
@@ -329,16 +331,16 @@ def _row(metric: str, cell: Cell, one: np.ndarray, other: np.ndarray, test: stat
     )
 
 
-def _corrected(rows: list[Row]) -> list[Row]:
+def _corrected(rows: list[CellDifference]) -> list[CellDifference]:
     """P values corrected over the cells of a metric, and what they say."""
     adjusted = stats.holm(np.array([row.p for row in rows]))
     return [
-        Row(**asdict(row) | {"p": float(p), "verdict": _verdict(row, float(p))})
+        CellDifference(**asdict(row) | {"p": float(p), "verdict": _verdict(row, float(p))})
         for row, p in zip(rows, adjusted, strict=True)
     ]
 
 
-def _verdict(row: Row, p: float) -> str:
+def _verdict(row: CellDifference, p: float) -> str:
     if math.isnan(p):
         return "too few images"
     if p >= LEVEL or row.effect == 0:

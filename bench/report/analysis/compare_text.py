@@ -8,7 +8,7 @@ from typing import Any
 
 from bench import stats
 from bench.columns import align
-from bench.report.analysis.compare import Comparison, Row
+from bench.report.analysis.compare import CellDifference, Comparison
 
 HEADS = ("metric", "cell", "n", "a", "b", "a - b", "95 % interval", "p (Holm)", "a wins", "effect", "better")
 
@@ -18,7 +18,7 @@ def texts(found: Comparison) -> list[tuple[str, ...]]:
     return [_texts(row, max(4, found.a.run.record.metrics[row.metric].decimals)) for row in found.rows]
 
 
-def _texts(row: Row, digits: int) -> tuple[str, ...]:
+def _texts(row: CellDifference, digits: int) -> tuple[str, ...]:
     return (
         row.metric,
         f"{row.mask_set}/{row.bucket}",
