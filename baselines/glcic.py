@@ -52,6 +52,7 @@ CARD = ModelCard(
         "otenim": "The port's network: convolution, ReLU, batch norm; the mean colour stands in the hole.",
         "mmagic": "The network of open-mmlab/mmagic: the authors' without biases, on BGR in -1..1, clamped at the end.",
     },
+    same_weights=("blended",),
     parameters={"authors": 6_072_131, "blended": 6_072_131, "otenim": 6_072_131, "mmagic": 6_069_155},
     files={
         "places2": "completionnet_places2.t7",

@@ -145,7 +145,8 @@ def _registered(name: str) -> Iterator[ModelRef]:
     for model_id, variant in _forms(wanted):
         member, card = sources.members()[model_id], cards()[model_id]
         for tag in _tags(model_id, card, tags):
-            yield _resolve(member, card, variant, tag)
+            own = _weights_variant(model_id, card, tag)
+            yield _resolve(member, card, variant if ":" in wanted or not own else own, tag)
 
 
 def _forms(wanted: str) -> list[tuple[str, str]]:
@@ -199,6 +200,16 @@ def _tags(model_id: str, card: ModelCard, wanted: str) -> list[str]:
     return [wanted] if not wanted or (wanted in known and card.kind == "learned") else []
 
 
+def _weights_variant(model_id: str, card: ModelCard, tag: str) -> str:
+    """The variant that weights of a tag belong to: as their record says, else the card; "" where neither does."""
+    file = weights.find(model_id).get(tag)
+    try:
+        recorded = weights.record(file).get("variant", "") if file else ""
+    except BadInput:  # told where the weights are opened
+        recorded = ""
+    return recorded or (card.built_as.get(tag, "") if tag else "")
+
+
 def _resolve(member: sources.Member, card: ModelCard, variant: str, tag: str) -> ModelRef:
     label = _label(member.id, card, variant)
     file, reason = None, ""
@@ -210,15 +221,18 @@ def _resolve(member: sources.Member, card: ModelCard, variant: str, tag: str) ->
 def _pick(model_id: str, card: ModelCard, variant: str, tag: str) -> tuple[str, Path | None, str]:
     """Tag, file and, where there is none, the reason."""
     at_hand = weights.find(model_id)
+    label, alike = _label(model_id, card, variant), (_default(card), *card.same_weights)
+    forms = alike if variant in alike else (variant,)
     if tag in at_hand:
-        return tag, at_hand[tag], ""
-    label = _label(model_id, card, variant)
+        own = _weights_variant(model_id, card, tag) or _default(card)
+        other = (
+            f"The weights {tag} belong to {model_id}:{own}, not to {model_id}:{variant}: name {model_id}:{own}@{tag}."
+        )
+        return tag, at_hand[tag], "" if own in forms else other
     try:
         records = {name: weights.record(path) for name, path in at_hand.items()}
     except BadInput as fault:  # which weights are meant cannot be known; other models run
         return tag, None, str(fault)
-    alike = (_default(card), *card.same_weights)
-    forms = alike if variant in alike else (variant,)
     fitting = {name: known for name, known in records.items() if (known.get("variant") or _default(card)) in forms}
     for kind in [tag] if tag else KINDS:
         meant = [name for name, known in fitting.items() if known.get("kind") == kind]

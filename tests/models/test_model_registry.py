@@ -107,6 +107,20 @@ def test_weights_of_one_variant_are_not_taken_for_another():
     assert "at hand: tiny@trained" in model_registry.only("tiny").reason
 
 
+def test_a_tag_brings_the_variant_that_its_weights_belong_to():
+    give("official", "faces", variant="deep")
+    assert names("tiny@faces") == ["tiny:deep@faces"]
+    assert model_registry.only("tiny@faces").reason == ""
+
+
+def test_weights_named_under_another_variant_are_refused_though_their_shapes_may_fit():
+    give("official", "faces", variant="deep")
+    reason = model_registry.only("tiny:plain@faces").reason
+    assert reason == "The weights faces belong to tiny:deep, not to tiny:plain: name tiny:deep@faces."
+    with pytest.raises(Unavailable, match="belong to tiny:deep"):
+        opening.open_model(model_registry.only("tiny:plain@faces"))
+
+
 def test_variants_of_one_network_share_their_weights(toymodels, fresh):
     give("trained", "trained")
     file = toymodels / "tiny.py"
@@ -174,6 +188,8 @@ def test_half_precision_is_cast_to_the_models_own():
 
 def test_the_first_key_that_differs_is_named():
     give("trained", "trained", variant="deep")
+    record = weights.folder("tiny") / "trained.json"
+    record.write_text(record.read_text().replace('"variant": "deep"', '"variant": "plain"'))
     with pytest.raises(BadInput, match=r"does not fit the model 'tiny@trained': it holds 'second\.bias'"):
         opening.open_model(model_registry.only("tiny@trained"))
 
