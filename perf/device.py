@@ -115,7 +115,7 @@ def elapsed(work: Callable[[], object], device: str) -> float:
 def speed(given: argparse.Namespace, tell: Teller) -> None:
     """Images a second of every model at batch 1 and at the best of a few, and the most memory that it held."""
     for name in forms(given.models):
-        with tell.told(model=name.partition("@")[0]) as facts, torch.inference_mode():
+        with tell.told(model=name.partition("@")[0]) as facts, torch.no_grad():
             ref = model_registry.only(name)
             model = opening.open_model(ref, given.device)
             facts["parameters"] = sum(part.numel() for part in model.parameters())  # type: ignore[attr-defined]

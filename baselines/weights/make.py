@@ -97,7 +97,7 @@ def pack(name: str, root: Path | None) -> str:
     return f"{name}: {scores['psnr']:.2f} dB at step {scores['step']}, {record['seconds'] / 60:.0f} min, {size:,} bytes"
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def difference(name: str, record: dict[str, Any], state: weights.State, halved: weights.State) -> float:
     """Largest difference that half precision makes in the output (0..1) on the stored input."""
     member = sources.members()[name]

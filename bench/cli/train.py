@@ -37,6 +37,9 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Folder of the training; trainings/MODEL-RECIPE by default.")] = None,
     tag: Annotated[str, typer.Option(help="Install the best weights as MODEL@TAG; empty: nowhere.")] = "trained",
     seed: Annotated[int, typer.Option(min=0, help="Decides first weights, crops, masks.")] = 0,
+    start: Annotated[
+        str, typer.Option("--from", help="Start from these weights: a name with a tag, as `ce@starter`, or a file.")
+    ] = "",
     validate: Annotated[str, typer.Option(help="Frozen masks for validation: SET/BUCKET, as freeform-256/20-40.")] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda; `auto` takes GPUs where there are any.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="So many of them, one process each.")] = 1,
@@ -62,7 +65,17 @@ def command(
     photographs = _photographs(dataset, root, options.expanded(split) if split else None)
     folder = out or Path("trainings") / f"{model.replace(':', '-')}-{recipe}"
     job = TrainingJob(
-        member.id, module, recipe, chosen, photographs, folder, seed, workers, validate, tensorboard=tensorboard
+        member.id,
+        module,
+        recipe,
+        chosen,
+        photographs,
+        folder,
+        seed,
+        workers,
+        validate,
+        tensorboard=tensorboard,
+        start=_start(start, member.id),
     )
     fabric = _fabric(device, devices, chosen.precision)
     progress.quiet = quiet or not fabric.is_global_zero
@@ -88,6 +101,20 @@ def _member(name: str) -> tuple[Member, str]:
     if ref.card.kind != "learned":
         raise BadInput(f"{ref.id} is a classical model: there is nothing to train.")
     return ref.member, name.partition("@")[0].partition(":")[2]
+
+
+def _start(name: str, model: str) -> Path | None:
+    """The file of the weights to start from."""
+    from bench.models import registry as model_registry
+
+    if not name or Path(name).suffix == ".safetensors":
+        if name and not Path(name).expanduser().is_file():
+            raise BadInput(f"--from {name}: there is no such file.")
+        return Path(name).expanduser() if name else None
+    ref = model_registry.only(name)
+    if ref.id != model or not ref.file:
+        raise BadInput(f"--from {name}: give weights of {model}, as {model}@starter, or a file of them.")
+    return ref.file
 
 
 def _recipe(

@@ -12,6 +12,7 @@ import torch
 from bench import digest, downloads
 from bench.contracts import Dataset
 from bench.errors import Unavailable
+from bench.models import weights
 from bench.training import data, features
 from bench.training.learner import Learner
 from bench.training.masks import MaskSampler
@@ -38,6 +39,8 @@ class TrainingJob:
     frozen_masks: str = ""
     """A frozen mask set and bucket to validate on; empty: the recipe's own."""
     tensorboard: bool = False
+    start: Path | None = None
+    """Weights that the model starts from; None: the recipe's own first weights."""
 
     @property
     def card(self) -> ModelCard:
@@ -58,20 +61,25 @@ class TrainingJob:
         recipe = {f"recipe.{key}": plain(value) for key, value in keys(self.recipe).items() if key != "note"}
         ids = digest.of_lines(self.photographs.ids)
         job = {"model": self.model, "variant": self.variant, "photographs": ids, "seed": self.seed}
-        return {**job, "validation": self.frozen_masks or "the recipe's own", **recipe}
+        start = {"from": digest.of_file(self.start)} if self.start else {}
+        return {**job, **start, "validation": self.frozen_masks or "the recipe's own", **recipe}
 
 
 def new_learner(job: TrainingJob, fabric: Fabric) -> Learner:
     """The model, its players and their first weights, the same on every process.
 
-    Raises `Unavailable` where a loss term needs a feature network that is not on this machine, unless within
+    Raises `BadInput` where the weights to start from are of another shape, `Unavailable` where a loss term needs a
+    feature network that is not on this machine, unless within
     `features.drawn_where_missing`.
     """
     if reason := "" if features.may_draw() else missing_features(job.recipe):
         raise Unavailable(reason)
     torch.manual_seed(job.seed)
     model = job.module.model(job.variant, **job.recipe.settings)
-    return Learner(model, job.module.Training(model, job.recipe), job.recipe, fabric)
+    training = job.module.Training(model, job.recipe)
+    if job.start:
+        weights.apply(model, weights.read(job.start)[0], job.start, job.model)
+    return Learner(model, training, job.recipe, fabric)
 
 
 def missing_features(recipe: Recipe) -> str:

@@ -37,7 +37,8 @@ class Loop:
 
     def __init__(self, job: TrainingJob, fabric: Fabric, found: dict[str, Any] | None) -> None:
         self.job, self.fabric = job, fabric
-        known = found or {"step": 0, "seen": [], "seconds": 0.0, "scores": [], "best": -1.0}
+        seen = sorted(contamination.load(job.start)) if job.start else []
+        known = found or {"step": 0, "seen": seen, "seconds": 0.0, "scores": [], "best": -1.0}
         self.step, self.scores, self.best = int(known["step"]), list(known["scores"]), float(known["best"])
         self.learner = new_learner(job, fabric)
         if found:
@@ -141,7 +142,8 @@ class Loop:
         slots = torch.zeros(fabric.world_size, len(new), dtype=torch.int64, device=fabric.device)
         slots[fabric.global_rank] = new
         everywhere = fabric.all_reduce(slots, reduce_op="sum").flatten().tolist()  # type: ignore[union-attr]
-        self.seen += [f"{number + OFFSET:016x}" for number in everywhere if number > -OFFSET]
+        found = (f"{number + OFFSET:016x}" for number in everywhere if number > -OFFSET)
+        self.seen = list(dict.fromkeys([*self.seen, *found]))
         self.fresh.clear()
 
     def _seconds(self) -> float:
@@ -176,6 +178,7 @@ class Loop:
             "step": self.step,
             "steps": job.recipe.steps,
             "seed": job.seed,
+            "from": _origin(job),
             "data": {
                 "name": job.photographs.name,
                 "photographs": len(self.learned),
@@ -196,6 +199,15 @@ class Loop:
                 "torchvision": torchvision.__version__,
             },
         }
+
+
+def _origin(job: TrainingJob) -> dict[str, Any] | None:
+    """What the weights that a training started from say of themselves."""
+    if not job.start:
+        return None
+    record = weights.record(job.start)
+    told = ("kind", "sha256", "recipe", "step", "steps", "stopped", "seconds", "device", "seed", "from")
+    return {key: record[key] for key in told if key in record}
 
 
 def _curve(path: Path) -> dict[str, list[list[float]]]:

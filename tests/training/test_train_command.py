@@ -140,3 +140,11 @@ def test_a_stop_says_that_the_same_command_goes_on_and_it_does(tmp_path, stop):
 def test_two_trainings_in_one_folder_are_refused(bench, tmp_path):
     with locked(tmp_path / "trainings" / "ce-starter"), pytest.raises(BadInput, match="Another process"):
         bench("ce", "--recipe", "starter", *TINY)
+
+
+@pytest.mark.parametrize(
+    ("start", "said"), [("no/such.safetensors", "no such file"), ("pconv@starter", "weights of ce")]
+)
+def test_a_start_that_is_not_there_or_of_another_model_is_said(bench, start, said):
+    with pytest.raises(BadInput, match=said):
+        bench("ce", "--plan", "--recipe", "starter", "--from", start, *TINY)

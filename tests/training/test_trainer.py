@@ -254,3 +254,26 @@ def test_a_frozen_mask_set_can_judge(photographs, tmp_path, monkeypatch, toy, tr
     train(photographs, tmp_path, shorten(toy.PAPER, 2), frozen_masks="freeform-256/20-40")
     assert asked == ["freeform-256/20-40"]
     assert json.loads((tmp_path / "last.json").read_text())["validation"]["masks"] == "freeform-256/20-40"
+
+
+def test_a_training_goes_on_from_weights_and_says_so(finished, photographs, tmp_path, toy, train):
+    from bench.training.recipe import shorten
+
+    still = dataclasses.replace(toy.PAPER.optimizers["generator"], lr=0.0)
+    recipe = dataclasses.replace(toy.PAPER, optimizers={**toy.PAPER.optimizers, "generator": still})
+    best = train(photographs, tmp_path, shorten(recipe, 2), start=finished / "best.safetensors")
+    state, record = weights.read(best)
+    assert same_tensors(state, weights.read(finished / "best.safetensors")[0])
+    assert record["from"]["sha256"] == weights.record(finished / "best.safetensors")["sha256"]
+    assert contamination.load(best) == contamination.load(finished / "best.safetensors")
+
+
+def test_weights_of_another_width_are_no_start(finished, photographs, tmp_path, toy, train):
+    wider = dataclasses.replace(toy.PAPER, settings={"width": 5})
+    with pytest.raises(BadInput, match="does not fit"):
+        train(photographs, tmp_path, wider, start=finished / "best.safetensors")
+
+
+def test_another_start_is_another_training(finished, photographs, toy, train):
+    with pytest.raises(NotComparable, match="from"):
+        train(photographs, finished, toy.PAPER, start=finished / "last.safetensors")
