@@ -298,6 +298,8 @@ class Execution:
     """A worker that says nothing for so long is replaced; it speaks before every batch."""
     fail_fast: bool = False
     """Stop at the first cell on which a model fails."""
+    share: tuple[int, int] | None = None
+    """Which of how many shares of the run is to be done, counted from 1; None: all of it."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads of one operation on a CPU; by default each worker's share of cores.")
 ]
 TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a batch may take before its worker is replaced.")]
+Share = Annotated[
+    str | None,
+    typer.Option(help="3/16: do every sixteenth part, on any machine that sees --out; then `bench collect`."),
+]
 Executor = Annotated[str, typer.Option(help="local or ray.")]
 SpecFile = Annotated[Path | None, typer.Option(help="A TOML file with the fields of a run; options above win.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Print what would be done and how long it takes, then stop.")]
@@ -71,6 +75,7 @@ def command(
     devices: Devices = None,
     threads: Threads = None,
     time_limit: TimeLimit = Execution.time_limit_s,
+    share: Share = None,
     keep_images: options.Kept = None,
     keep_vectors: options.KeptVectors = None,
     executor: Executor = "local",
@@ -112,7 +117,7 @@ def command(
         ),
     )
     places = Execution(batch=batch_size, shard=shard_size, threads=threads or 0, time_limit_s=time_limit)
-    execution = replace(_on(places, device, devices, workers), fail_fast=fail_fast)
+    execution = replace(_on(places, device, devices, workers), fail_fast=fail_fast, share=_share(share))
     _check_arithmetic(wanted, execution.device)
     if executor not in {"local", "ray"}:
         raise BadInput(f"No executor '{executor}'. There are: local, ray.")
@@ -122,6 +127,12 @@ def command(
         _print_plan(wanted, execution, out, as_json=as_json)
     else:
         _measure(wanted, execution, out, executor, any_count=any_count, as_json=as_json, quiet=quiet)
+
+
+def _share(text: str | None) -> tuple[int, int] | None:
+    from bench.run import shares
+
+    return shares.parse(text) if text else None
 
 
 def _check_arithmetic(spec: RunSpec, device: str) -> None:
@@ -211,9 +222,16 @@ def report(outcome: Outcome, *, shown: bool, as_json: bool, quiet: bool) -> None
     if as_json:
         print(outcome.summary.to_json(orient="records", indent=1))
     elif not quiet:
-        tables = f"bench report {shlex.quote(str(outcome.root))}"
-        print(f"{outcome.root}: {RESULTS}, {SUMMARY}. Tables: {tables}")
+        print(_left_behind(outcome))
     raise typer.Exit(1 if outcome.faults else 0)
+
+
+def _left_behind(outcome: Outcome) -> str:
+    """What stands in the folder now, and what to type next."""
+    folder = shlex.quote(str(outcome.root))
+    if outcome.share:
+        return f"{outcome.root}: share {outcome.share} is done. When all are: bench collect {folder}"
+    return f"{outcome.root}: {RESULTS}, {SUMMARY}. Tables: bench report {folder}"
 
 
 def _failures(outcome: Outcome, *, shown: bool) -> list[str]:

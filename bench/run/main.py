@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from bench.errors import NotComparable
 from bench.metrics import registry as metric_registry
 from bench.models.registry import ModelRef
 from bench.progress import Ticker, track
-from bench.run import executors, export, machine, plan, processes, provenance
+from bench.run import executors, export, machine, plan, processes, provenance, shares
 from bench.run.faults import Faults
 from bench.run.gathered import Collected
 from bench.run.spec import Job, resolve
@@ -33,6 +34,8 @@ class Outcome:
     summary: pd.DataFrame
     faults: Faults
     """What failed in this run."""
+    share: str = ""
+    """Which share of the run was done, `3/16`; then there is no summary yet."""
 
 
 def run(
@@ -58,16 +61,15 @@ def run(
         job = export.pinned_to(job, manifest)
     export.check(job)
     root = (out or default_folder(job)).expanduser().absolute()
-    with locked(root):
-        before = _enter(job, root)
-        threads = execution.threads or (before.threads if before else 0) or machine.threads(execution.workers)
-        execution = replace(execution, threads=threads)
-        describe(job, root, execution, before)
+    with ExitStack() as held:
+        before, execution = _begin(job, root, execution, held)
         faults: Faults = {}
         damaged: list[Path] = []
         while True:  # vectors may be found damaged only when they are collected
             try:
                 faults |= _fill(job, root, execution, executor)
+                if execution.share:
+                    return Outcome(root, pd.DataFrame(), faults, str(shares.Share(*execution.share)))
                 return Outcome(root, _collect(job, root, execution, before, any_count=any_count), faults)
             except Damaged as fault:
                 if fault.path in damaged:
@@ -76,9 +78,49 @@ def run(
                 _set_aside(fault)
 
 
+def _begin(job: Job, root: Path, execution: Execution, held: ExitStack) -> tuple[Record | None, Execution]:
+    """Hold the folder, or a share of it, and write the record; what an earlier start has settled stands."""
+    share = shares.Share(*execution.share) if execution.share else None
+    with shares.starting(root) if share else nullcontext(held.enter_context(locked(root))):
+        if share:
+            held.enter_context(locked(shares.folder(root, share)))
+        else:
+            shares.check_free(root)
+            sweep(root)
+        before = _enter(job, root)
+        if share:
+            shares.check_alike(root, share, job, execution.shard, before)
+            execution = replace(execution, shard=_shard(job, replace(execution, workers=0), before))
+        threads = execution.threads or (before.threads if before else 0) or machine.threads(execution.workers)
+        execution = replace(execution, threads=threads)
+        describe(job, root, execution, before)
+    return before, execution
+
+
+def collect(root: Path, *, any_count: bool = False) -> Outcome:
+    """From the parts of all shares to results, summary and record; what is missing is told in the summary.
+
+    Raises `BadInput` where a share is still at work, or `root` is no run.
+    """
+    root = root.expanduser().absolute()
+    processes.start_server()
+    before = record.read(root)
+    job = resolve(before.spec)
+    record.read_own(root, job.settings, job.ids)
+    execution = Execution(workers=1, threads=before.threads)
+    with locked(root):
+        shares.check_free(root)
+        sweep(root)
+        for sentence in Parts(root, job.digest).inspect(_keys(job)):
+            Ticker().say(sentence)
+        outcome = Outcome(root, _collect(job, root, execution, before, any_count=any_count), {})
+        measured = record.read(root)
+        record.write(root, replace(measured, command=before.command, device=before.device), job.ids)
+        return outcome
+
+
 def _enter(job: Job, root: Path) -> Record | None:
-    """The record of an earlier start; what a kill left half written is swept away, what is damaged set aside."""
-    sweep(root)
+    """The record of an earlier start; what is damaged is set aside."""
     try:
         before = record.read_own(root, job.settings, job.ids)
         if before and (root / IMAGES).exists():
@@ -176,11 +218,18 @@ def default_folder(job: Job) -> Path:
 
 def remaining(job: Job, parts: Parts, execution: Execution) -> list[plan.Task]:
     """The tasks whose parts the store does not hold."""
-    return plan.tasks(len(job.ids), _shard(job, execution), {key: parts.done(key) for key in _keys(job)})
+    keys, shard = _keys(job), _shard(job, execution)
+    left = plan.tasks(len(job.ids), shard, {key: parts.done(key) for key in keys})
+    return list(shares.Share(*execution.share).of(left, keys, shard)) if execution.share else left
 
 
-def _shard(job: Job, execution: Execution) -> int:
-    """Images of a part: as asked for, else so many that memory stays level and every worker has something to do."""
+def _shard(job: Job, execution: Execution, before: Record | None = None) -> int:
+    """Images of a part: as asked for, else so many that memory stays level and every worker has something to do.
+
+    Shares take what the first of them took.
+    """
+    if before and before.shares:
+        return before.shard
     most = plan.shard_size(job.protocol.preparation.size_px or 256)
     return execution.shard or plan.shared(len(job.ids), most, len(job.models), execution.workers, execution.batch)
 
@@ -215,6 +264,8 @@ def describe(
         domain=job.domain,
         kept=job.kept,
         threads=execution.threads,
+        shares=execution.share[1] if execution.share else before.shares if before else 0,
+        shard=(execution.shard or 0) if execution.share else before.shard if before else 0,
         photographs=photographs or (before.photographs if before else ""),
         **provenance.record(device_name=execution.device),
     )

@@ -84,6 +84,8 @@ class ModelRecord:
     flops: int = 0
     """Of one image, as `memory_bytes`; 0 where it is no network, or not known."""
     memory_bytes: int = 0
+    batch: int = 0
+    """Images that it sees at once; the next start takes as many."""
     images_per_second: float | None = None
     """One image in one cell; None where nothing was timed."""
 
@@ -122,6 +124,10 @@ class Record:
     device: str = ""
     threads: int = 0
     """Of one operation on a CPU; the next start takes as many."""
+    shares: int = 0
+    """In how many the run is done; 0: whole."""
+    shard: int = 0
+    """Images of a part, where there are shares."""
     command: str = ""
     format: int = FORMAT
 
