@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.errors import BadInput
 from bench.models import torch7
 from bench.training import base, data, initialise, losses
 from bench.training.adversarial import ORIGINAL
@@ -61,6 +62,7 @@ CARD = ModelCard(
         "places2-mmagic": "gl_256x256_8x12_places_20200619-52a040a8.pth",
         "celeba-mmagic": "gl_256x256_8x12_celeba_20200619-5af0493f.pth",
     },
+    numbers={"celeba-otenim": "mean=R,G,B"},
     built_as={"celeba-otenim": "otenim", "places2-mmagic": "mmagic", "celeba-mmagic": "mmagic"},
     checkpoints={
         "places2": "completionnet_places2.t7 at iizuka.cs.tsukuba.ac.jp (rectangular holes, 2017; Torch7)",
@@ -164,15 +166,21 @@ def model(variant: str = "authors", *, width: int = 64) -> GLCIC:
 def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
     """The authors' Torch7 table, a state dict with its places as names, the port's or mmagic's generator -> our names.
 
-    A file without a mean colour gets that of Places2.
+    The mean colour of the training pictures goes with the weights. Where the file does not hold it, it is that of
+    Places2 for tags that say so, else `BadInput` asks for it.
     """
     found = checkpoint.get("state_dict", checkpoint)
     if "model" in checkpoint:
         found = _from_torch7(checkpoint["model"])
     if "mmagic" in variants_of(found):
         return {f"completion.{place}": tensor for name, tensor in found.items() if (place := _mmagic_place(name))}
-    state = {f"completion.{_place(name)}": tensor for name, tensor in found.items()}
-    mean = checkpoint.get("mean", MEAN)
+    state = {f"completion.{_place(name)}": tensor for name, tensor in found.items() if name != "mean"}
+    mean = checkpoint.get("mean", MEAN if tag.startswith("places2") else None)
+    if mean is None and "completion.0.weight" in state:
+        raise BadInput(
+            "The file does not hold the mean colour of its training pictures, which the network needs: add --number "
+            "mean=R,G,B, each 0 to 1 (`mpv` in otenim's config.json)."
+        )
     return state | {"mean": torch.as_tensor(mean, dtype=torch.float32).reshape(3, 1, 1)}
 
 

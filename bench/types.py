@@ -125,6 +125,8 @@ class ModelCard:
     """Name in `checkpoints` -> the variant that it belongs to, where that is not the default. "": the variant of what
 
     the authors' code writes."""
+    numbers: dict[str, str] = field(default_factory=dict)
+    """Name in `checkpoints` -> numbers that its file lacks and the import asks for (`mean=R,G,B`)."""
     stochastic: bool = False
     """True: `predict` takes a third argument, one integer seed per image."""
     version: int = 1

@@ -157,6 +157,9 @@ def import_weights(
     ],
     tag: Annotated[str, typer.Option(help="Name of the weights: MODEL@TAG.")] = "official",
     part: Annotated[str, typer.Option(help="Which of several networks in the file: generator_ema.")] = "",
+    number: Annotated[
+        list[str] | None, typer.Option(help="Numbers that the file lacks, where the import asks: mean=0.46,0.45,0.42.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace weights of this tag.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -171,11 +174,22 @@ def import_weights(
     ref = model_registry.only(name)
     given = _given(files, ref.card)
     variant = ref.variant if ":" in name else ""
-    record = importing.import_checkpoint(ref.id, given, tag, variant=variant, part=part, force=force)
+    numbers = dict(_numbers(text) for text in number or ())
+    record = importing.import_checkpoint(ref.id, given, tag, variant=variant, part=part, numbers=numbers, force=force)
     if as_json:
         print(json.dumps(record, indent=1))
     else:
         print("\n".join(_imported(ref, record, weights.folder(ref.id) / f"{tag}{weights.SUFFIX}")))
+
+
+def _numbers(text: str) -> tuple[str, list[float]]:
+    from bench.errors import BadInput
+
+    name, _, values = text.partition("=")
+    try:
+        return name, [float(value) for value in values.split(",")]
+    except ValueError:
+        raise BadInput(f"--number {text}: write it as NAME=NUMBER,NUMBER,... : mean=0.46,0.45,0.42.") from None
 
 
 def _imported(ref: ModelRef, record: dict[str, Any], place: Path) -> list[str]:

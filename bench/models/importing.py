@@ -33,6 +33,7 @@ def import_checkpoint(
     *,
     variant: str = "",
     part: str = "",
+    numbers: Mapping[str, Sequence[float]] | None = None,
     force: bool = False,
     origin: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -43,7 +44,8 @@ def import_checkpoint(
     `convert(checkpoint, tag) -> state`, in the names of the model's own state dict; it is given what one file holds,
     or a dict of these by part. Without one the names must agree already. `variant`: where none is named, the card's for
     this tag, else the one that the file's names tell (`variants_of(names)` of the model's file), else the default.
-    `part` names one of several networks in a file that fit. `origin` is added to the record.
+    `part` names one of several networks in a file that fit. `numbers`: what the files lack of the
+    weights' own normalisation, by the names that the map asks for (`mean`). `origin` is added to the record.
     Raises `BadInput` for files of another model (which is named where it is one of the house's) or variant, damaged
     ones, other kinds, pickles with code, and, without `force`, for a tag that is taken; `ContractBroken` for weights
     whose forward pass on the stored input is not finite or does not repeat.
@@ -54,7 +56,7 @@ def import_checkpoint(
         raise BadInput(f"'{model_id}' takes no weights.")
     place = _place(model_id, tag, force=force)
     given = list(files.values()) if isinstance(files, Mapping) else [files] if isinstance(files, Path) else list(files)
-    importer = _Importer(member, card, tag, variant, part)
+    importer = _Importer(member, card, tag, variant, part, numbers or {})
     with containers.opened(given) as found:
         if isinstance(files, Mapping):
             taken = importer.by_part(found, dict(zip(files, found, strict=True)))
@@ -72,7 +74,8 @@ def import_checkpoint(
             "source_sha256": ", ".join(digest.of_file(file) for file in taken.files),
             "output_sha256": forward_digest(importer.model, card, taken.files[0]),
         }
-    noted = {"unwrapped": taken.wrappers, "left": ", ".join(taken.left), "stored_as": dtypes}
+    noted = {"numbers": ", ".join(f"{name}={','.join(map(str, values))}" for name, values in (numbers or {}).items())}
+    noted |= {"unwrapped": taken.wrappers, "left": ", ".join(taken.left), "stored_as": dtypes}
     return weights.save(
         place, importer.model.state_dict(), written | {key: said for key, said in noted.items() if said}
     )
@@ -121,8 +124,17 @@ class _Taken:
 class _Importer:
     """The map from checkpoints to one model's state."""
 
-    def __init__(self, member: sources.Member, card: ModelCard, tag: str, variant: str, part: str) -> None:
+    def __init__(
+        self,
+        member: sources.Member,
+        card: ModelCard,
+        tag: str,
+        variant: str,
+        part: str,
+        numbers: Mapping[str, Sequence[float]],
+    ) -> None:
         self.member, self.card, self.tag, self.part = member, card, tag, part
+        self.numbers = {name: torch.tensor(list(values), dtype=torch.float32) for name, values in numbers.items()}
         self.asked = sources.form(member, variant) if variant else card.built_as.get(tag, "")
         module = sources.load(member)
         self.convert = getattr(module, "convert", None)
@@ -217,7 +229,8 @@ class _Importer:
 
     def _attempt(self, found: Mapping[str, Any]) -> State | str:
         try:
-            state = self.convert(dict(found), self.tag) if self.convert else dict(found)
+            given = {**found, **self.numbers}
+            state = self.convert(given, self.tag) if self.convert else given
         except BenchError:
             raise
         except SAID_BY_A_MAP as fault:
@@ -225,7 +238,11 @@ class _Importer:
         for name, value in state.items():
             if not isinstance(value, torch.Tensor):
                 return f"'{name}' is no tensor but {type(value).__name__}"
-        return weights.misfit(self.model, state) or state
+        if differs := weights.misfit(self.model, state):
+            return differs
+        if unused := checkpoints.left(self.numbers, state):
+            raise BadInput(f"{self.name} has no use for the number '{unused[0].partition(' ')[0]}': leave it out.")
+        return state
 
     def _advice(self, found: Mapping[str, Any]) -> str:
         """What the file is instead: one of several that are needed, or another model's."""

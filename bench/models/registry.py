@@ -267,7 +267,8 @@ def import_line(name: str, card: ModelCard, tag: str) -> str:
     model_id, _, variant = name.partition(":")
     variant = variant or card.built_as.get(tag, "" if tag in card.checkpoints else card.built_as.get("", ""))
     files = " ".join(card.parts.values()) or shlex.quote(card.files.get(tag, "FILE"))
-    return f"bench models import {model_id}{f':{variant}' if variant else ''} {files} --tag {tag}"
+    numbers = f" --number {card.numbers[tag]}" if tag in card.numbers else ""
+    return f"bench models import {model_id}{f':{variant}' if variant else ''} {files} --tag {tag}{numbers}"
 
 
 def _is_file(name: str) -> bool:

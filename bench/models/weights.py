@@ -6,9 +6,8 @@ and in `BENCH_HOME/weights` (imported or trained here). The record is a flat JSO
 - `model`, `variant` ("" or missing: the default), `kind` (`official`, `starter`, `trained`), `sha256` of the file;
 - `settings`: what `model(variant, **settings)` was built with, where it is not the paper's size;
 - imported files: `source` (names), `source_sha256`, `output_sha256` (of a forward pass on the stored input),
-  `url` and `digest_from` (fetched ones),
-  `unwrapped` (what stood around the tensors), `left` (what else the files hold),
-  `stored_as` (number types that became the model's own);
+  `url` and `digest_from` (fetched ones), `unwrapped` (what stood around the tensors), `left` (what else the files
+  hold), `numbers` (of their normalisation, which they lack), `stored_as` (number types that became the model's own);
 - trained ones: whatever the trainer wants to keep of data, steps and recipe.
 """
 

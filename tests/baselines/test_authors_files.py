@@ -1,5 +1,6 @@
 """What `bench models show` tells to type imports the authors' files, laid out as they publish them, for every model."""
 
+import re
 import shlex
 import struct
 
@@ -239,7 +240,7 @@ def _line(bench, name):
     """What `show` tells to type for weights, as words after `bench`."""
     model_id, _, tag = name.partition("@")
     shown = bench("models", "show", model_id)[1]
-    line = next(line for line in shown.splitlines() if line.partition(";")[0] and line.endswith((f"--tag {tag}", name)))
+    line = next(line for line in shown.splitlines() if re.search(rf"--tag {tag}(;| --number|$)", line))
     return shlex.split(line.partition("then type: ")[2].partition(";")[0])[1:]
 
 
@@ -253,7 +254,8 @@ def typed(layouts, bench, tmp_path, monkeypatch):
         files = layouts[name]()
         for file, content in files.items():
             _write(tmp_path / file, content)
-        words = [next(iter(files)) if word == "FILE" else word for word in _line(bench, name)]
+        meant = {"FILE": next(iter(files)), "mean=R,G,B": "mean=0.5,0.4,0.3"}
+        words = [meant.get(word, word) for word in _line(bench, name)]
         return bench(*[file for word in words for file in ([path.name for path in tmp_path.glob(word)] or [word])])
 
     return call

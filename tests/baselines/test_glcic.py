@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from baselines import glcic
+from bench.errors import BadInput
 from bench.training.base import Batch
 
 
@@ -176,3 +177,12 @@ def test_names_tell_whose_code_wrote_a_file(theirs, figures):
     assert glcic.variants_of(theirs) == ("mmagic",)
     assert glcic.variants_of(name for name, _ in figures("glcic-otenim")[0]["state_dict"]) == ("otenim",)
     assert glcic.variants_of(name for name, _ in figures("glcic")[0]["state_dict"]) == ("authors", "blended")
+
+
+def test_the_mean_colour_goes_with_the_weights_and_is_asked_for_where_the_file_lacks_it(small):
+    port = {f"{name}": value for name, value in small("otenim").completion.state_dict().items()}
+    with pytest.raises(BadInput, match=r"does not hold the mean colour .*add --number mean=R,G,B"):
+        glcic.convert(port, "celeba-otenim")
+    found = glcic.convert(port | {"mean": torch.tensor([0.5, 0.4, 0.3])}, "celeba-otenim")
+    assert found["mean"].flatten().tolist() == pytest.approx([0.5, 0.4, 0.3])
+    assert glcic.convert(port, "places2")["mean"].flatten().tolist() == pytest.approx(glcic.MEAN)

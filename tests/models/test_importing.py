@@ -316,6 +316,18 @@ def test_a_checkpoint_of_mmengine_is_read_around_its_histories(bare, tmp_path, m
     assert (opening.open_model(model_registry.only("bare")).first.weight == 0.25).all()
 
 
+def test_numbers_that_a_file_lacks_are_added_and_recorded(bare, tmp_path):
+    torch.save({"first.weight": torch.zeros(3, 4, 3, 3)}, tmp_path / "x.pth")
+    record = importing.import_checkpoint("bare", tmp_path / "x.pth", numbers={"first.bias": [0.5, 0.25, 0.125]})
+    assert record["numbers"] == "first.bias=0.5,0.25,0.125"
+    assert opening.open_model(model_registry.only("bare")).first.bias.tolist() == [0.5, 0.25, 0.125]
+
+
+def test_numbers_for_which_there_is_no_use_are_refused(theirs):
+    with pytest.raises(BadInput, match="tiny has no use for the number 'mean': leave it out"):
+        importing.import_checkpoint("tiny", theirs, numbers={"mean": [0.5]})
+
+
 VARIANTS_OF = """
     def variants_of(names):
         return ("deep",) if any(name.startswith("second.") for name in names) else ("plain",)
