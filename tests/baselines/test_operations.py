@@ -4,6 +4,7 @@ A table gives kernel, channels and size of every layer; a convolution then takes
 place of its output (a transposed one: of its input). Sources are those named at the head of each model's file.
 """
 
+import dataclasses
 from contextlib import nullcontext
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from baselines import edgeconnect, glcic
 from bench.models import contract, opening, predict
 from bench.models import registry as model_registry
+from bench.run.flops import Flops
 
 SIDE_PX = 256
 
@@ -297,6 +299,22 @@ def spgnet(_):
     return body(38, 35, 64, 9) + body(38, 3, 64, 9) + body(4, 35, 16, 3)
 
 
+def hrii(variant):
+    """DeepFillv2's layers, and its decoder once more for the confidence, in every round."""
+    sure = 2 * chain(3, (192, 96, 96), (64, 64)) + 2 * chain(3, (96, 48, 48, 24, 12), (128, 128, 256, 256))
+    return HRII_ROUNDS[variant] * (deepfillv2(variant) + sure + layer(3, 12, 1, 256))
+
+
+HRII_ROUNDS = {"plain": 4, "quick": 1}
+
+
+def neo(_):
+    landmarks = chain(4, (4, 64, 128, 256, 512, 512), (128, 64, 32, 16, 8)) + layer(1, 512, 136, 1)
+    down = chain(4, (5, 64, 128, 256, *[512] * 5), (128, 64, 32, 16, 8, 4, 2, 1))
+    up = zip((512, *[1024] * 4, 512, 256, 128), (512, 512, 512, 512, 256, 128, 64, 3), strict=True)
+    return landmarks + down + sum(layer(4, before, after, 1 << place) for place, (before, after) in enumerate(up))
+
+
 TABLES = {
     "aotgan": aotgan,
     "ce": ce,
@@ -311,9 +329,11 @@ TABLES = {
     "gfc": gfc,
     "glcic": completion,
     "gmcnn": gmcnn,
+    "hrii": hrii,
     "lama": lama,
     "lbam": lbam,
     "migan": migan,
+    "neo": neo,
     "pconv": pconv,
     "pgn": pgn,
     "pennet": pennet,
@@ -321,8 +341,10 @@ TABLES = {
     "rnon": rnon,
     "spgnet": spgnet,
 }
-LOOKED_AT = {"deepfillv1": 128, "deepfillv2": 96}
-"""Channels of contextual attention, which the published code does by patches of 3 x 3 and 4 x 4, this house by less."""
+LOOKED_AT = {"deepfillv1": 128, "deepfillv2": 96, "hrii": 4 * 96}
+"""Channels of contextual attention (HRII's of all rounds), which the published code does by patches of 3 x 3 and 4 x 4,
+
+this house by less."""
 
 
 @pytest.fixture(scope="session")
@@ -344,7 +366,7 @@ FORMS = [
     pytest.param(name, variant, marks=[pytest.mark.slow] * (place > 0))
     for name in TABLES
     for place, variant in enumerate(CARDS[name].variants or ("",))
-    if not variant.startswith("sample-")
+    if not variant.startswith("sample-") and variant != "guided"  # whose last step depends on the hole
 ]
 
 
@@ -356,3 +378,17 @@ def test_the_operations_are_those_of_the_published_layers(name, variant, monkeyp
     found, table = counted(name, variant), TABLES[name](variant)
     attended = 2 * (9 + 16) * LOOKED_AT.get(name, 0) * (SIDE_PX // 8) ** 4
     assert 0.98 * table < found < 1.02 * (table + attended)
+
+
+def test_a_step_of_dgms_search_is_both_networks_forth_and_back(shapes):
+    """No gradient of weights; the picture is made once more at the end. At the networks' own 64 x 64."""
+    network = (
+        shapes("dgm", "bamos").eval().requires_grad_(False)
+    )  # which blends nothing, since Poisson's equation wants numbers
+    images, masks = (part.to("meta") for part in contract.probe(64, count=1))
+    network.search = dataclasses.replace(network.search, steps=2)
+    with Flops() as counter:
+        network.predict(images, masks, [0])
+    generator = layer(1, 100, 8192, 1) + chain(5, (512, 256, 128, 64, 3), (4, 8, 16, 32))
+    critic = chain(5, (3, 64, 128, 256, 512), (32, 16, 8, 4)) + layer(1, 8192, 1, 1)
+    assert counter.count == pytest.approx(2 * 2 * (generator + critic) + generator, rel=0.02)
