@@ -63,7 +63,6 @@ class Speed(NamedTuple):
     """Batch -> seconds of one image."""
 
 
-@torch.inference_mode()
 def speed(name: str, batches: list[int], device: str) -> Speed:
     """A model without its trained weights, which change no time; one image is predicted and counted before."""
     (reference,) = model_registry.choose([name])
