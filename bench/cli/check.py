@@ -48,7 +48,7 @@ def _write(run: Path, file: Path, tolerances: list[str]) -> None:
 
     expected = regression.expectations(run, regression.tolerances(tolerances))
     regression.write(file, expected)
-    print(f"{file}: {len(expected['values'])} numbers of {len(expected['digests'])} models")
+    print(f"{file}: {len(expected.values)} numbers of {len(expected.digests)} models")
 
 
 def _check(run: Path, file: Path, junit: Path | None, markdown: Path | None, *, as_json: bool) -> None:

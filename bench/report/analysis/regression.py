@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,35 +60,72 @@ class Verdict:
         return sum(number.verdict == verdict for number in self.numbers)
 
 
-def expectations(root: Path, tolerances: Mapping[str, float] | None = None) -> dict[str, Any]:
-    """What a run leaves for later ones to be held against; plain data.
+@dataclass(frozen=True)
+class ExpectedNumber:
+    """A number of the file."""
+
+    model: str
+    mask_set: str
+    bucket: str
+    metric: str
+    value: float
+    n: int
+    """Images."""
+    spread: float | None
+    """Half of its interval; None where it has none."""
+
+    @property
+    def key(self) -> Key:
+        """As the run names it."""
+        return self.model, self.mask_set, self.bucket, self.metric
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """What the file holds."""
+
+    form: int
+    made_by: str
+    """The command of the run."""
+    settings: dict[str, Any]
+    """All that decided a number."""
+    digests: dict[str, str]
+    """Model -> digest of its code and weights."""
+    tolerances: dict[str, float]
+    """Metric -> difference that counts as equal, in its unit."""
+    stochastic: tuple[str, ...]
+    """Models that draw, of which the spread is allowed too."""
+    values: tuple[ExpectedNumber, ...]
+
+
+def expectations(root: Path, tolerances: Mapping[str, float] | None = None) -> Expectations:
+    """What a run leaves for later ones to be held against.
 
     tolerances: by metric, in its own unit; else a unit of the metric's last printed digit. Raises `BadInput` for a run
     without numbers, `UnknownName` for a metric that it lacks.
     """
     run = results.load(root)
-    values = [_value(key, number) for key, number in run.numbers.items() if math.isfinite(number.value)]
+    values = tuple(_expected(key, number) for key, number in run.numbers.items() if math.isfinite(number.value))
     if not values:
         raise BadInput(f"{root} holds no number to write down.")
-    metrics = list(dict.fromkeys(value["metric"] for value in values))
+    metrics = list(dict.fromkeys(value.metric for value in values))
     if missed := [name for name in tolerances or {} if name not in metrics]:
         raise UnknownName("metric", missed, metrics, str(root / RECORD))
     usual = {name: 10.0 ** -run.record.metrics[name].decimals for name in metrics}
-    return {
-        "form": FORM,
-        "made_by": run.record.command,
-        "settings": run.record.settings.plain(),
-        "digests": _digests(run),
-        "tolerances": usual | dict(tolerances or {}),
-        "stochastic": [name for name in run.models if _stochastic(name)],
-        "values": values,
-    }
+    return Expectations(
+        form=FORM,
+        made_by=run.record.command,
+        settings=run.record.settings.plain(),
+        digests=_digests(run),
+        tolerances=usual | dict(tolerances or {}),
+        stochastic=tuple(name for name in run.models if _stochastic(name)),
+        values=values,
+    )
 
 
-def _value(key: Key, number: Number) -> dict[str, Any]:
-    names = dict(zip(("model", "mask_set", "bucket", "metric"), key, strict=True))
+def _expected(key: Key, number: Number) -> ExpectedNumber:
     spread = (number.high - number.low) / 2
-    return names | {"value": number.value, "n": number.n, "spread": spread if math.isfinite(spread) else None}
+    return ExpectedNumber(*key, number.value, number.n, spread if math.isfinite(spread) else None)
 
 
 def _digests(run: Run) -> dict[str, str]:
@@ -100,66 +137,40 @@ def _stochastic(model: str) -> bool:
     return bool(card and card.stochastic)
 
 
-@dataclass(frozen=True)
-class _Value:
-    """A number of the file."""
-
-    model: str
-    mask_set: str
-    bucket: str
-    metric: str
-    value: float
-    n: int
-    spread: float | None
-
-
-@dataclass(frozen=True)
-class _File:
-    """What `expectations` writes."""
-
-    form: int
-    made_by: str
-    settings: dict[str, Any]
-    digests: dict[str, str]
-    tolerances: dict[str, float]
-    stochastic: tuple[str, ...]
-    values: tuple[_Value, ...]
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A file that `expectations` filled; raises `BadInput` for anything else, naming line and field."""
+def read(path: Path) -> Expectations:
+    """A file that `write` wrote; raises `BadInput` for anything else, naming line and field."""
     document = documents.from_json(path, "the expectations")
     if document.data.get("form") != FORM:
         raise BadInput(f"{path} is no file of `bench check --write`, or of another version of it.")
-    held = document.into(_File)
+    held = document.into(Expectations)
     if not isinstance(held.settings.get("metrics"), dict):
         raise document.fault("must be a table", "settings", "metrics")
     for place, value in enumerate(held.values):
         if value.metric not in held.tolerances:
             raise document.fault(f"has no tolerance for {value.metric}", "values", place, "metric")
-    return document.data
+    return held
 
 
-def write(path: Path, held: Mapping[str, Any]) -> None:
+def write(path: Path, held: Expectations) -> None:
     """Write expectations whole or not at all."""
-    write_text(path, json.dumps(held, indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(asdict(held), indent=1, allow_nan=False) + "\n")
 
 
-def check(root: Path, held: Mapping[str, Any]) -> Verdict:
+def check(root: Path, held: Expectations) -> Verdict:
     """Hold a run against expectations; raises `NotComparable` where images, masks, protocol or metrics are others.
 
     Metrics that the run has beyond those of the file do not matter.
     """
     run = results.load(root)
     settings = run.record.settings.plain()
-    known = held["settings"]["metrics"]
+    known = held.settings["metrics"]
     settings |= {"metrics": {name: version for name, version in settings["metrics"].items() if name in known}}
-    if differences := list(_differences(held["settings"], settings)):
-        made_by = f" The file was made by: {held['made_by']}" if held["made_by"] else ""
+    if differences := list(_differences(held.settings, settings)):
+        made_by = f" The file was made by: {held.made_by}" if held.made_by else ""
         raise NotComparable(f"{root} cannot be held against this file: {'; '.join(differences)}.{made_by}")
-    before, now = held["digests"], _digests(run)
+    before, now = held.digests, _digests(run)
     changed = tuple(name for name in before if name in now and before[name] != now[name])
-    return Verdict(tuple(_find(run, value, held) for value in held["values"]), changed)
+    return Verdict(tuple(_find(run, value, held) for value in held.values), changed)
 
 
 def recorded(root: Path, model: str) -> tuple[str, str | None]:
@@ -168,11 +179,11 @@ def recorded(root: Path, model: str) -> tuple[str, str | None]:
     Returns what was found, in words, and the fault where a recorded number differs.
     """
     held = read(shipped("reports") / "regression" / "demo.json")
-    values = [value for value in held["values"] if value["model"] == model]
+    values = tuple(value for value in held.values if value.model == model)
     run = results.load(root)
     if not values:
         return f"numbers on the demo, none recorded yet: {_means(run)}", None
-    verdict = check(root, held | {"values": values})
+    verdict = check(root, replace(held, values=values))
     return f"numbers on the demo, as recorded: {_means(run)}", None if verdict.passed else sentence(verdict)
 
 
@@ -206,20 +217,19 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:12]}..."
 
 
-def _find(run: Run, value: Mapping[str, Any], held: Mapping[str, Any]) -> CheckedNumber:
-    key = (value["model"], value["mask_set"], value["bucket"], value["metric"])
-    missing = "cell" if value["model"] in run.models else "model"
+def _find(run: Run, value: ExpectedNumber, held: Expectations) -> CheckedNumber:
+    key, before, allowed = value.key, value.value, held.tolerances[value.metric]
+    missing = "cell" if value.model in run.models else "model"
     number = run.numbers.get(key, Number(reason=f"the run does not have this {missing}"))
-    before, allowed = float(value["value"]), float(held["tolerances"][value["metric"]])
-    if value["model"] in held["stochastic"]:
-        allowed = max(allowed, math.hypot(value["spread"] or 0.0, _half(number)))
+    if value.model in held.stochastic:
+        allowed = max(allowed, math.hypot(value.spread or 0.0, _half(number)))
     if not math.isfinite(number.value):
         return CheckedNumber(*key, GONE, before, math.nan, allowed, number.reason)
-    if number.n != value["n"]:
-        reason = f"over {number.n} images, {value['n']} in the file"
+    if number.n != value.n:
+        reason = f"over {number.n} images, {value.n} in the file"
         return CheckedNumber(*key, WORSE, before, number.value, allowed, reason)
     gain = number.value - before
-    if run.record.metrics[value["metric"]].better == "lower":
+    if run.record.metrics[value.metric].better == "lower":
         gain = -gain
     verdict = EQUAL if abs(gain) <= allowed else BETTER if gain > 0 else WORSE
     return CheckedNumber(*key, verdict, before, number.value, allowed)
