@@ -137,9 +137,10 @@ class Record:
         return {"settings": self.settings.digest} | {name: m.digest for name, m in self.models.items() if m.digest}
 
     def outside(self, model: str) -> bool:
-        """Whether a model was made for other pictures than those of the run, as far as both are known."""
-        own = self.models[model].domain
-        return bool(own and self.domain) and own != self.domain
+        """Whether a model that ran was made for other pictures than those of the run, as far as both are known."""
+        found = self.models[model]
+        ran = not found.reason or found.contaminated
+        return ran and bool(found.domain and self.domain) and found.domain != self.domain
 
     def key(self, model: str) -> str:
         """The name under which a model's parts lie."""

@@ -40,6 +40,11 @@ def test_every_format_says_that_a_model_is_outside_its_domain(footer, form):
     assert f"{OUTSIDE}mixed." in footer(form=form)
 
 
+def test_a_model_that_could_not_run_is_not_said_to_be_outside(bench, tmp_path):
+    bench("run", "--models", "spgnet@trained,mean", *SMALL, "--out", tmp_path / "run")
+    assert "outside its domain" not in bench("report", tmp_path / "run")[1]
+
+
 def test_within_its_domain_or_where_nobody_knows_nothing_is_said(footer, photographs):
     assert OUTSIDE not in footer("--dataset", "folder", "--root", photographs)
     assert OUTSIDE not in footer("--dataset", "folder", "--root", photographs, "--domain", "faces")

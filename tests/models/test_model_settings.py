@@ -3,7 +3,7 @@
 import pytest
 
 from bench.errors import BadInput, UnknownName
-from bench.models import opening
+from bench.models import opening, weights
 from bench.models import registry as model_registry
 from bench.models import settings as model_settings
 
@@ -66,3 +66,21 @@ def test_a_setting_decides_the_digest_and_nothing_changes_without_one():
 def test_the_opened_model_is_built_with_it():
     (ref,) = chosen(["hrii:quick@untrained"], "rounds=3")
     assert opening.open_model(ref).rounds == 3
+
+
+@pytest.fixture
+def trained(slim):
+    """Weights of `dgm` that were trained with searches of 100 steps."""
+    state = slim("dgm").state_dict()
+    width = state["generator.g_h0_lin.weight"].shape[0] // 128
+    known = {"kind": "trained", "variant": "", "settings": {"width": width, "steps": 100}}
+    weights.save(weights.folder("dgm") / "trained.safetensors", state, known)
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize(
+    ("name", "words", "steps"), [("dgm", (), 100), ("dgm:quick", (), 60), ("dgm", ("steps=7",), 7)]
+)
+def test_a_setting_that_weights_bring_yields_to_another_variants_own_and_to_the_users(name, words, steps):
+    (ref,) = chosen([f"{name}@trained"], *words)
+    assert opening.open_model(ref).search.steps == steps
