@@ -62,6 +62,8 @@ class Gathered:
         if known:
             facts["reason"] = f"its weights were trained on {known} of these images"
         facts |= {fact: count for fact, count in asdict(costs).items() if count}
+        if batch := max((one.batch for one in told), default=0):
+            facts["batch"] = batch
         spent = sum(one for one, _ in seconds)
         return facts | ({"images_per_second": sum(images for _, images in seconds) / spent} if spent else {})
 

@@ -1,4 +1,7 @@
-"""Who gets what: parts that are still to be made, one model on one range of images each, handed to whoever is free."""
+"""Who gets what: parts that are still to be made, one model on one range of images each, handed to whoever is free.
+
+A part holds about a minute of work, by the speed that the model has shown, so that a kill loses a minute.
+"""
 
 from __future__ import annotations
 
@@ -9,35 +12,61 @@ from bench.runfolder.names import TRUTH
 
 Span = tuple[int, int]
 """A half-open range of images, by place in the run's list."""
+PART_S = 60.0
 
 
 class Schedule:
     """The parts that nobody is making. A worker stays with its photographs as long as something is left on them."""
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+    def __init__(self, tasks: Iterable[Task], batch: int) -> None:
+        """Ranges are cut where a model is slow: at multiples of `batch` images, also before its speed is known."""
+        self.batch = batch
         self._left: dict[Span, list[str]] = {(task.start, task.stop): list(task.keys) for task in tasks}
+        self._pace: dict[str, float] = {}
 
     def __len__(self) -> int:
-        """How many parts."""
+        """How many parts, as far as it can be foreseen."""
         return sum(map(len, self._left.values()))
+
+    def measured(self, task: Task, seconds: float) -> None:
+        """So long the one key of a task took."""
+        self._pace[task.keys[0]] = seconds / (task.stop - task.start)
 
     def span(self, last: Span | None, others: Collection[Span]) -> Span | None:
         """The photographs for a worker whose last ones were `last`, while others are at work on `others`.
 
-        Its own; else the first that nobody has; else those on which most is left.
+        Its own; else the first that nobody has; else those on which most is left. None where nothing is left.
         """
-        left = {span: keys for span, keys in self._left.items() if keys}
-        if last in left:
+        pieces = {self._piece(span): span for span in reversed(self._left)}
+        if last in pieces:
             return last
-        free = [span for span in left if span not in others]
-        return free[0] if free else max(left, key=lambda span: len(left[span]), default=None)
+        free = [piece for piece in reversed(pieces) if piece not in others]
+        return free[0] if free else max(pieces, key=lambda piece: len(self._left[pieces[piece]]), default=None)
 
-    def take(self, span: Span) -> Task:
-        """One part of these photographs, no longer left: the photographs' own first, then models in their order."""
-        return Task(*span, (self._left[span].pop(0),))
+    def take(self, piece: Span) -> Task:
+        """One part of the photographs that `span` gave, no longer left: the photographs' own first, then models."""
+        span = next(span for span in self._left if self._piece(span) == piece)
+        key = self._left[span].pop(0)
+        if not self._left[span]:
+            del self._left[span]
+        if piece != span:
+            self._put((piece[1], span[1]), key)
+        return Task(*piece, (key,))
 
     def give_back(self, task: Task) -> None:
         """A part that was not made after all."""
-        keys = self._left.setdefault((task.start, task.stop), [])
-        keys[:0] = task.keys
+        self._put((task.start, task.stop), task.keys[0], first=True)
+
+    def _put(self, span: Span, key: str, *, first: bool = False) -> None:
+        keys = self._left.setdefault(span, [])
+        keys.insert(0 if first else len(keys), key)
         keys.sort(key=lambda key: key != TRUTH)
+        self._left = dict(sorted(self._left.items()))
+
+    def _piece(self, span: Span) -> Span:
+        """The range of the next part of these photographs: all of them, or the first few."""
+        start, stop = span
+        pace = self._pace.get(self._left[span][0])
+        batches = 1 if pace is None else max(1, int(PART_S / max(pace, 1e-9) / self.batch))
+        images = batches * self.batch
+        return span if images * 4 >= (stop - start) * 3 else (start, start + images)  # no small rests

@@ -71,6 +71,8 @@ class Place:
     """Done of its task; None before its model is open."""
     step: str = ""
     """What its model says of itself."""
+    since: float = 0.0
+    """When it got its task."""
     heard: float = 0.0
     begun: bool = False
     """It has said that it is at work on its task."""
@@ -93,7 +95,7 @@ class Supervisor:
     ) -> None:
         self.job, self.start, self.ticker = job, start, ticker
         self.limit_s, self.fail_fast = execution.time_limit_s, execution.fail_fast
-        self.schedule = Schedule(tasks)
+        self.schedule = Schedule(tasks, execution.batch)
         self.places = [Place(number) for number in range(min(count, len(self.schedule)))]
         self.log = FaultLog(ticker.say)
         self.attempts = Attempts(job, self.log)
@@ -137,7 +139,8 @@ class Supervisor:
 
     def _give(self, place: Place, task: Task, others: set[Span]) -> None:
         place.task, place.span, place.cells, place.begun = task, (task.start, task.stop), None, False
-        place.heard, place.step = time.monotonic(), ""
+        place.since = place.heard = time.monotonic()
+        place.step = ""
         messages: list[Any] = [Do(task, self.attempts.known(task))]
         upcoming = self.schedule.span(place.span, others | {place.span})
         if upcoming and upcoming != place.span and upcoming not in others:
@@ -210,6 +213,7 @@ class Supervisor:
         assert place.member
         for (model, cell), fault in faults.items():
             self.log.add(model, cell, fault)
+        self.schedule.measured(place.task, time.monotonic() - place.since)
         name, place.task = self.attempts.model(place.task), None
         if bent:
             self._say(f"{name} changed {_listed(bent)} of its process; other models go on in another one")

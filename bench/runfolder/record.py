@@ -85,7 +85,7 @@ class ModelRecord:
     """Of one image, as `memory_bytes`; 0 where it is no network, or not known."""
     memory_bytes: int = 0
     batch: int = 0
-    """Images that it sees at once; the next start takes as many."""
+    """Images that it saw at once; it changes no number."""
     images_per_second: float | None = None
     """One image in one cell; None where nothing was timed."""
 
