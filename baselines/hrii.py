@@ -3,7 +3,8 @@
 Paper: Zeng, Lin, Yang, Zhang, Shechtman, Lu, ECCV 2020, arXiv 2005.11742. The authors published neither code nor
 weights (their page: zengxianyu/iic 0d72b06). This is a reconstruction from the paper's abstract and page; recalled and
 not re-read are: a coarse-to-fine generator of DeepFillv2's kind with two decoders, four rounds, a threshold of 0.5, the
-losses. The penalty's weight of 0.1, rounds in use alone, and the resolution of the guided step are this file's choice.
+losses. The penalty's weight of 0.1, rounds in use alone, and the resolution of the guided step are this file's choice;
+a small branch that the guided step is recalled to have beside its copying is left out.
 """
 
 from __future__ import annotations
