@@ -242,6 +242,8 @@ class Protocol:
 
 PRECISIONS = ("float32", "tf32", "bf16")
 """In which networks compute."""
+TILINGS = ("", "native")
+"""How networks take pictures larger than their own size: as a whole, or in tiles of it."""
 
 
 @dataclass(frozen=True)
@@ -275,6 +277,8 @@ class RunSpec:
     """How networks compute, one of `PRECISIONS`."""
     compile: bool = False
     """Whether torch's compiler makes them faster; it moves last digits."""
+    tiling: str = ""
+    """How networks take pictures larger than their own size, one of `TILINGS`; empty: as a whole."""
 
     @property
     def arithmetic(self) -> str:

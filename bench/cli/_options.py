@@ -84,6 +84,7 @@ def run_spec(
     guides: Path | None = None,
     precision: str | None = None,
     compiled: bool | None = None,
+    tiling: str | None = None,
 ) -> RunSpec:
     """Options that were typed win over the fields that a file has given, these over the defaults of `RunSpec`.
 
@@ -106,6 +107,7 @@ def run_spec(
         "guides": guides if guides is None else str(guides),
         "precision": precision,
         "compile": compiled,
+        "tiling": tiling,
     }
     return RunSpec(**{**given, **{name: value for name, value in typed.items() if value is not None}})
 

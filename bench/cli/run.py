@@ -44,6 +44,9 @@ Share = Annotated[
 Executor = Annotated[str, typer.Option(help="local or ray.")]
 SpecFile = Annotated[Path | None, typer.Option(help="A TOML file with the fields of a run; options above win.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Print what would be done and how long it takes, then stop.")]
+Tiling = Annotated[
+    str | None, typer.Option(help="`native`: networks fill larger pictures in tiles of their own size; moves numbers.")
+]
 Fetch = Annotated[bool, typer.Option("--fetch", help="First fetch published weights that models lack here.")]
 Precision = Annotated[
     str | None, typer.Option(help=f"In which networks compute: {', '.join(PRECISIONS)}; moves numbers, is recorded.")
@@ -68,6 +71,7 @@ def command(
     out: options.Out = None,
     precision: Precision = None,
     compiled: Compiled = False,
+    tiling: Tiling = None,
     device: options.Device = "auto",
     batch_size: Batch = Execution.batch,
     shard_size: Shard = None,
@@ -114,6 +118,7 @@ def command(
             guides,
             precision,
             compiled or None,
+            tiling,
         ),
     )
     places = Execution(batch=batch_size, shard=shard_size, threads=threads or 0, time_limit_s=time_limit)

@@ -80,6 +80,11 @@ def origin(run: Run) -> Iterator[str]:
             yield f"{name} with {', '.join(f'{key}={value}' for key, value in model.settings.items())}."
     if made.settings.arithmetic:
         yield f"Networks computed by {made.settings.arithmetic}, which moves numbers; the rule is float32."
+    if made.settings.tiling:
+        yield (
+            "Networks with a size of their own filled larger pictures in tiles of it, which share a quarter and are "
+            f"blended (tiling {made.settings.tiling})."
+        )
     yield f"Made by {made.command} on {made.device}."
     absent = {name for name, model in made.models.items() if model.reason}
     digests = {name: digest for name, digest in made.digests.items() if name not in absent}

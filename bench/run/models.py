@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from bench.errors import BenchError, ContractBroken
-from bench.models import arithmetic, contract, opening
+from bench.models import arithmetic, contract, opening, tiling
 from bench.models.predict import Predictions, Predictor
 from bench.run.flops import Flops
 from bench.run.memory import Peak
@@ -50,12 +50,13 @@ class Models:
             return Predictions(ref.pictures, self.job.protocol, tuple(cell.label for cell in self.job.cells))
         size = self.job.protocol.preparation.size_px or 256
         try:
-            model = opening.open_model(ref, self.device)
-            contract.require(model, ref.card, size, self.device)
+            network = opening.open_model(ref, self.device)
+            model, card = tiling.tiled(network, ref.card, self.job.spec.tiling)
+            contract.require(model, card, size, self.device)
             batch = min(self.execution.batch, self.execution.shard or self.execution.batch, len(self.job.ids))
-            predictor = Predictor(model, ref.card, self.job.protocol, batch, say=self.report, alive=self.alive)
+            predictor = Predictor(model, card, self.job.protocol, batch, say=self.report, alive=self.alive)
             self._count(predictor, size)
-            arithmetic.apply(model, self.job.spec.precision, compiled=self.job.spec.compile)
+            arithmetic.apply(network, self.job.spec.precision, compiled=self.job.spec.compile)
         except ContractBroken as fault:
             raise ContractBroken(f"{name}: {fault}") from fault
         except BenchError:

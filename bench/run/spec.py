@@ -19,7 +19,7 @@ from bench.models.guides import Guides
 from bench.models.registry import ModelRef
 from bench.protocols import registry as protocols
 from bench.runfolder.record import DatasetSettings, MaskSetRecord, Settings, model_key
-from bench.types import PRECISIONS, Bucket, Cell, Protocol, RunSpec
+from bench.types import PRECISIONS, TILINGS, Bucket, Cell, Protocol, RunSpec
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Job:
             metrics={name: cards[name].version for name in (*self.pair_metrics, *self.set_metrics)},
             vectors=self.spec.keep_vectors if self.folds else 0,
             arithmetic=self.spec.arithmetic,
+            tiling=self.spec.tiling,
         )
 
     @property
@@ -126,6 +127,8 @@ def resolve(spec: RunSpec) -> Job:
     dataset = attempt(dataset_registry.open_dataset, spec.dataset, spec.root, spec.split)
     if spec.precision not in PRECISIONS:
         faults.append(str(UnknownName("precision", [spec.precision], PRECISIONS, "bench run --help")))
+    if spec.tiling not in TILINGS:
+        faults.append(str(UnknownName("tiling", [spec.tiling], TILINGS, "bench run --help")))
     if dataset:
         attempt(dataset_registry.domain, spec.dataset, spec.domain)
     if protocol and not size:

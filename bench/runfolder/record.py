@@ -18,7 +18,7 @@ from bench.runfolder.names import IMAGES, PARTS, RECORD, Damaged, listed
 from bench.types import MetricCard, Protocol, ProtocolSettings, RunSpec
 
 FORMAT = 3
-RARE = ("vectors", "arithmetic")
+RARE = ("vectors", "arithmetic", "tiling")
 """Fields of the settings that are left out where they say nothing."""
 
 
@@ -48,6 +48,8 @@ class Settings:
     """Of how many images feature vectors are kept; 0 for all."""
     arithmetic: str = ""
     """How networks compute: `tf32`, `bf16`, `compiled`, `bf16 compiled`; empty for float32."""
+    tiling: str = ""
+    """How networks took pictures larger than their own size; empty: as a whole."""
 
     @property
     def digest(self) -> str:
