@@ -150,7 +150,7 @@ def digest(array: NDArray[np.uint8]) -> str:
 
 def to_unit(pixels: torch.Tensor) -> torch.Tensor:
     """uint8 0..255 -> float32 0..1."""
-    return pixels.float() / 255
+    return pixels.float().div_(255)
 
 
 def to_bytes(values: torch.Tensor, rounding: str = "round") -> torch.Tensor:
@@ -158,8 +158,8 @@ def to_bytes(values: torch.Tensor, rounding: str = "round") -> torch.Tensor:
 
     Both give back exactly what `to_unit` was given.
     """
-    scaled = values.float().clamp(0, 1) * 255
-    return {"round": scaled.round, "truncate": scaled.floor}[rounding]().byte()
+    scaled = values.float().clamp(0, 1).mul_(255)
+    return {"round": scaled.round_, "truncate": scaled.floor_}[rounding]().byte()
 
 
 def encode_png(array: NDArray[np.uint8]) -> bytes:
