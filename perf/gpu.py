@@ -127,6 +127,7 @@ def page(results: dict[str, Any]) -> str:
             f"## {TITLES[name]}\n",
             TEXTS[name],
             outcomes(found),
+            found.get("note", "") + "\n" * ("note" in found),
             table(COLUMNS[name], [each for each in found["found"] if whole(each)]),
         ]
         parts += faults(found)
