@@ -306,18 +306,18 @@ RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 256 x 256: first without the critics, then with one turn of theirs for each of its own.",
+        note="Narrow, on small images: first without the critics, then with one turn of theirs for each of its own.",
         stages=(
-            Stage("reconstruction", 3300, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 40, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 420, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 10, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={
             "generator": Optimizer(1e-3),
             "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.9)}),
         },
-        batch=4,
+        batch=8,
         preparation={
-            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("deepfillv1", "rectangular", "freeform", "cellular")),

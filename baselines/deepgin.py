@@ -445,19 +445,19 @@ RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 256 x 256, from larger first weights, without the terms that need VGG; all kinds of holes.",
+        note="Narrow, on 128 x 128, from larger first weights, without the terms that need VGG; all kinds of holes.",
         stages=(
-            Stage("warm-up", 1900, weights=L1_ALONE, schedule=((0, 1), (0.6, 1), (1, 0.1))),
-            Stage("main", 30, BOTH, lr={"generator": 1e-4}),
+            Stage("warm-up", 1400, weights=L1_ALONE, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("main", 80, BOTH, lr={"generator": 1e-4}),
         ),
         optimizers={
             "generator": Optimizer(1e-3, settings=ADAM, clip=3.0),
             "discriminator": Optimizer(4e-4, settings=ADAM),
         },
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
-        batch=4,
+        batch=8,
         preparation={
-            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "QuarterTurn": {},
             "RandomHorizontalFlip": {"p": 0.5},
         },

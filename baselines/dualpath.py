@@ -314,20 +314,20 @@ RECIPES = {
     ),
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 256 x 256, with an L1 term inside the hole, which the paper lacks; first without the critics, "
+        note="Narrow, on 128 x 128, with an L1 term inside the hole, which the paper lacks; first without the critics, "
         "then with light ones; holes are of all kinds.",
         stages=(
-            Stage("warm-up", 1750, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
-            Stage("joint", 20, GAME, lr={"generator": 1e-4}, continues=True),
+            Stage("warm-up", 1200, weights={"adversarial": 0.0}, schedule=((0, 1), (0.6, 1), (1, 0.1))),
+            Stage("joint", 60, GAME, lr={"generator": 1e-4}, continues=True),
         ),
         optimizers={"generator": Optimizer(1e-3, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"adversarial": 0.1, "hole": 20.0},
         preparation={
-            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
-        settings={"width": 16},
+        settings={"width": 12},
         options=PAPER.options | {"critic_width": 16},
     ),
 }

@@ -283,19 +283,19 @@ RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 256 x 256, without the terms that need VGG; holes are of all kinds.",
+        note="Narrow, on 128 x 128, without the terms that need VGG; holes are of all kinds.",
         stages=(
-            Stage("edges", 350, EDGES),
+            Stage("edges", 200, EDGES),
             Stage("true edges", 60, ("colours",), weights={"predicted": 0.0, "adversarial": 0.0}),
             Stage(
                 "predicted edges",
-                1300,
+                400,
                 ("colours",),
                 weights={"adversarial": 0.0},
                 schedule=FALLING,
                 continues=True,
             ),
-            Stage("joint", 10, EDGES + COLOURS, lr={"edges": 1e-4, "colours": 1e-4}, weights={"through": 1.0}),
+            Stage("joint", 12, EDGES + COLOURS, lr={"edges": 1e-4, "colours": 1e-4}, weights={"through": 1.0}),
         ),
         optimizers={
             "edges": Optimizer(1e-3, settings=SLOW),
@@ -305,7 +305,7 @@ RECIPES = {
         },
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
         preparation={
-            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),

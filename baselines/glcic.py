@@ -329,23 +329,23 @@ RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 256 x 256 with Adam; holes are of all kinds.",
+        note="Narrow, on 128 x 128 with Adam; holes are of all kinds.",
         stages=(
-            Stage("completion", 3300, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("discriminator", 40, turns=("discriminator",)),
-            Stage("joint", 40, JOINT, lr={"generator": 2e-4}, continues=True),
+            Stage("completion", 1300, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("discriminator", 50, turns=("discriminator",)),
+            Stage("joint", 80, JOINT, lr={"generator": 2e-4}, continues=True),
         ),
         optimizers={
             "generator": Optimizer(1e-3),
             "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.999)}),
         },
-        batch=4,
+        batch=8,
         preparation={
-            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("glcic-rectangle", "rectangular", "freeform", "cellular"), ratio=(0.02, 0.6)),
-        settings={"width": 28},
+        settings={"width": 24},
         options={"width": 16},
     ),
 }

@@ -364,16 +364,16 @@ RECIPES = {
     ),
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 256 x 256, without the term that needs VGG; holes are of all kinds.",
+        note="Narrow, on 128 x 128, without the term that needs VGG; holes are of all kinds.",
         stages=(
-            Stage("reconstruction", 3400, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("fine-tuning", 10, FINE, lr={"generator": 1e-4}, weights={"known": 2.88}),
+            Stage("reconstruction", 750, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("fine-tuning", 12, FINE, lr={"generator": 1e-4}, weights={"known": 2.88}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         weights=PAPER.weights | {"mrf": 0.0},
-        batch=4,
+        batch=8,
         preparation={
-            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),

@@ -282,14 +282,14 @@ RECIPES = {
         PAPER,
         note="Narrow; holes are of all kinds, first without the critics.",
         stages=(
-            Stage("reconstruction", 2250, weights={"adversarial": 0.0}, schedule=FALLING),
-            Stage("joint", 30, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
+            Stage("reconstruction", 900, weights={"adversarial": 0.0}, schedule=FALLING),
+            Stage("joint", 20, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(2e-3), "discriminator": Optimizer(2e-5, settings=BETAS)},
         weights=PAPER.weights | {"variation": 0.1},
-        batch=4,
+        batch=8,
         preparation={
-            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("centre", "rectangular", "freeform", "cellular", "irregular")),

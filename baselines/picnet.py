@@ -464,14 +464,14 @@ RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 256 x 256, first without the discriminators; holes are of all kinds.",
+        note="Narrow, on 128 x 128, first without the discriminators; holes are of all kinds.",
         stages=(
-            Stage("warm-up", 1600, weights=ALONE, schedule=FALLING),
-            Stage("joint", 30, ("discriminator", "generator"), lr={"generator": 5e-5}, continues=True),
+            Stage("warm-up", 600, weights=ALONE, schedule=FALLING),
+            Stage("joint", 20, ("discriminator", "generator"), lr={"generator": 5e-5}, continues=True),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
         preparation={
-            "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
+            "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),

@@ -355,11 +355,11 @@ RECIPES = {
     ),
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 256 x 256, without the terms that need VGG and DenseNet; so the content is that of the whole "
+        note="Narrow, on 128 x 128, without the terms that need VGG and DenseNet; so the content is that of the whole "
         "image, and the adversarial term, which would drown the rest, counts less. Holes are of all kinds.",
         stages=(
-            Stage("repair", 1900, REPAIR, schedule=((0, 1), (0.7, 1), (1, 0.25))),
-            Stage("optimisation", 800, OPTIMISATION, frozen=("repair",), schedule=((0, 1), (0.5, 1), (1, 0.1))),
+            Stage("repair", 1600, REPAIR, schedule=((0, 1), (0.7, 1), (1, 0.25))),
+            Stage("optimisation", 300, OPTIMISATION, frozen=("repair",), schedule=((0, 1), (0.5, 1), (1, 0.1))),
         ),
         optimizers={
             "repair": Optimizer(2e-3, settings=ADAM),
@@ -368,8 +368,8 @@ RECIPES = {
             "optimisation_critic": Optimizer(2e-4, settings=ADAM),
         },
         weights=PAPER.weights | {"adversarial": 0.1} | dict.fromkeys(PAPER.features, 0.0),
-        batch=4,
-        preparation={"Resize": {"size": 256}, "RandomCrop": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
+        batch=8,
+        preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"levels": 7, "width": 13, "fine_width": 12, "blocks": 4, "fusion": 3},
         options=PAPER.options | {"critic_width": 8, "whole_content": True},
