@@ -46,6 +46,7 @@ class Learner:
         """Freeze, thaw and make optimizers for a stage; nothing happens within one."""
         if stage.name == self.stage:
             return
+        self.average_statistics()
         for module in (self.model, self.training):
             module.requires_grad_(requires_grad=False)
         frozen = self._frozen(stage)
@@ -104,6 +105,19 @@ class Learner:
             for copied, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
                 copied.copy_(buffer)
 
+    @torch.no_grad()
+    def average_statistics(self) -> None:
+        """Running statistics of batch norms become their mean over all processes, each of which saw its own images.
+
+        They are moving averages, so that it does not matter when, or how often, this is done.
+        """
+        if self.fabric.world_size == 1:
+            return
+        modules = filter(None, (self.model, self.training, self.average))
+        buffers = {id(value): value for module in modules for name, value in module.named_buffers() if _running(name)}
+        for value in buffers.values():
+            value.copy_(self.fabric.all_reduce(value.clone(), reduce_op="mean"))  # type: ignore[arg-type]
+
     def state(self) -> dict[str, Any]:
         """Name of the stage and every state dict (model, players, average, optimizers), for a checkpoint."""
         return {
@@ -135,6 +149,10 @@ def _optimizer(settings: Optimizer, parameters: list[nn.Parameter]) -> torch.opt
         return kind(parameters, lr=settings.lr, **settings.settings)
     except (TypeError, ValueError) as fault:
         raise BadInput(f"The optimizer {settings.kind} does not take {settings.settings}: {fault}.") from fault
+
+
+def _running(name: str) -> bool:
+    return name.endswith(("running_mean", "running_var"))
 
 
 def _take_over(optimizer: torch.optim.Optimizer, before: torch.optim.Optimizer) -> None:

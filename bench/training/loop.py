@@ -96,6 +96,7 @@ class Loop:
         if self.step % self.validate_every == 0 or last:
             self.log.flush()
             self._gather_seen()
+            self.learner.average_statistics()
             self._validate(stage, ticker)
             self.save()
 
@@ -122,6 +123,7 @@ class Loop:
         """Write the checkpoint, once the log has shown that everything is finite."""
         self.log.flush()
         self._gather_seen()
+        self.learner.average_statistics()
         self.saved = time.monotonic()
         if not self.fabric.is_global_zero:
             return

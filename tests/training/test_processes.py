@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.disk import locked
+from bench.models import weights
 
 HOUSE = Path(__file__).parent.parent.parent
 
@@ -26,6 +28,9 @@ torch.set_num_threads(1)
 progress.quiet = True
 stages = tuple(dataclasses.replace(stage, turns=("generator",)) for stage in toy.PAPER.stages)
 recipe = dataclasses.replace(toy.PAPER, stages=stages)
+if "still" in sys.argv:  # with batch norms, and without learning
+    still = {name: dataclasses.replace(each, lr=0.0) for name, each in recipe.optimizers.items()}
+    recipe = dataclasses.replace(recipe, optimizers=still, variant="normed", ema=0.0)
 devices = int(sys.argv[1])
 fabric = Fabric(accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto")
 fabric.launch()
@@ -33,7 +38,7 @@ trainer.train(TrainingJob("toy", toy, "paper", recipe, Folder(Path(sys.argv[2]))
 """
 
 
-def start(out, photographs, devices):
+def start(out, photographs, devices, *more):
     script = out.with_suffix(".py")
     script.write_text(SCRIPT)
     environment = {
@@ -43,14 +48,14 @@ def start(out, photographs, devices):
         "MASTER_ADDR": "127.0.0.1",
     }
     return subprocess.run(
-        [sys.executable, str(script), str(devices), str(photographs.root), str(out)],
+        [sys.executable, str(script), str(devices), str(photographs.root), str(out), *more],
         env=environment, cwd=out.parent, timeout=300, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
-def run(tmp_path, photographs, devices):
+def run(tmp_path, photographs, devices, *more):
     out = tmp_path / str(devices)
-    start(out, photographs, devices).check_returncode()
+    start(out, photographs, devices, *more).check_returncode()
     with (out / "log.csv").open() as file:
         return out, {(row["step"], row["term"]): float(row["value"]) for row in csv.DictReader(file)}
 
@@ -63,6 +68,15 @@ def test_two_processes_give_the_losses_of_one_with_the_double_batch(tmp_path, ph
     assert len(found) > 60
     assert max(abs(found[key] - expected[key]) for key in found) < 1e-4
     assert (together / "last.fingerprints").read_text() == (alone / "last.fingerprints").read_text()
+
+
+@pytest.mark.slow
+def test_running_means_of_batch_norms_are_those_of_all_processes(tmp_path, photographs):
+    one, two = (
+        weights.read(run(tmp_path, photographs, devices, "still")[0] / "last.safetensors")[0]["norm.running_mean"]
+        for devices in (1, 2)
+    )
+    torch.testing.assert_close(two, one)
 
 
 @pytest.mark.slow
