@@ -1,6 +1,7 @@
 """The floors of the house hold: who may import whom, and who must do without torch."""
 
 import ast
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +114,26 @@ def test_only_the_run_folder_spells_the_names_of_its_files(path):
         text for text in texts - told if text in RUN_FILES or any(file in text for file in RUN_FILES if "." in file)
     }
     assert not found, f"{found}: take the names from bench.runfolder.names"
+
+
+LONGEST_FILE, LONGEST_FUNCTION, MEDIAN_FUNCTION = 400, 45, 6
+"""Lines; of a function without its head, which is long where a command has many options."""
+
+
+@pytest.mark.parametrize("path", files("bench"), ids=name)
+def test_no_file_and_no_function_is_long(path):
+    text = path.read_text()
+    long = [f"{name}: {lines}" for name, lines in functions(text) if lines > LONGEST_FUNCTION]
+    assert (len(text.splitlines()) <= LONGEST_FILE, long) == (True, [])
+
+
+def test_most_functions_are_short():
+    lengths = [lines for path in files("bench") for _, lines in functions(path.read_text())]
+    assert statistics.median(lengths) <= MEDIAN_FUNCTION
+
+
+def functions(text):
+    """Name and lines of every function of a file, from its first sentence on."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, node.end_lineno - node.body[0].lineno + 1
