@@ -11,8 +11,9 @@ from itertools import pairwise
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import vgg19
 
-from baselines import edgeconnect, glcic
+from baselines import edgeconnect, glcic, hr
 from bench.models import contract, opening, predict
 from bench.models import registry as model_registry
 from bench.run.flops import Flops
@@ -392,3 +393,29 @@ def test_a_step_of_dgms_search_is_both_networks_forth_and_back(shapes):
     generator = layer(1, 100, 8192, 1) + chain(5, (512, 256, 128, 64, 3), (4, 8, 16, 32))
     critic = chain(5, (3, 64, 128, 256, 512), (32, 16, 8, 4)) + layer(1, 8192, 1, 1)
     assert counter.count == pytest.approx(2 * 2 * (generator + critic) + generator, rel=0.02)
+
+
+class Vgg(torch.nn.Module):
+    """VGG-19's layers up to relu4_1 and relu4_2, without its weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = vgg19(weights=None).features[:23].requires_grad_(False)
+
+    def forward(self, images):
+        patches = self.layers[:21](images)
+        return patches, self.layers[21:](patches)
+
+
+def test_hrs_optimisation_is_two_passes_of_vgg_an_iteration_and_ten_at_the_start(monkeypatch):
+    """Its content network once; VGG of the picture and of nine copies; then forth and back for every iteration."""
+    monkeypatch.setattr(hr.HR, "_vgg", Vgg())
+    network = hr.model("random", width=8, bottleneck=64, iterations=2, sizes=1).eval().requires_grad_(False)
+    images, masks = contract.probe(96, count=1)
+    with Flops() as counter:
+        network.predict(images, masks)
+    widths = (((3, 64, 64), 96), ((64, 128, 128), 48), ((128, *[256] * 4), 24), ((256, 512, 512), 12))
+    vgg = sum(chain(3, each, [side] * (len(each) - 1)) for each, side in widths)
+    narrow = chain(4, (3, 8, 8, 16, 32, 64), (64, 32, 16, 8, 4)) + 2 * layer(4, 64, 64, 1)
+    narrow += chain(4, (64, 32, 16, 8, 8, 3), (4, 8, 16, 32, 64))
+    assert counter.count == pytest.approx(narrow + 10 * vgg + 2 * 2 * vgg, rel=0.02)

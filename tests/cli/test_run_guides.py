@@ -62,9 +62,9 @@ def test_a_guide_reaches_the_model_and_stands_in_the_record_and_below_the_table(
     assert different == [True, True, False, False]
 
 
-def test_no_batch_changes_a_guided_number(bench, tmp_path, sketch, folder):
-    for size in (1, 2):
-        words = ["--guides", folder, "--batch-size", size, "--out", tmp_path / str(size)]
+def test_no_batch_and_no_process_changes_a_guided_number(bench, tmp_path, sketch, folder):
+    for size, workers in ((1, 0), (2, 1)):
+        words = ["--guides", folder, "--batch-size", size, "--workers", workers, "--out", tmp_path / str(size)]
         bench("run", "--models", sketch, *SMALL, *words)
     assert outputs(tmp_path / "1") == outputs(tmp_path / "2")
 
