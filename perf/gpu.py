@@ -24,6 +24,8 @@ from typing import Any
 
 import torch
 
+from bench.models import registry as model_registry
+
 HOUSE = Path(__file__).parent.parent
 PAGE = HOUSE / "docs" / "gpu.md"
 TOTAL_S = 225.0
@@ -88,6 +90,9 @@ def main() -> int:
         return 0
     if given.device == "cuda" and not torch.cuda.is_available():
         print("error: no CUDA device here; make gpu needs one.", file=sys.stderr)
+        return 2
+    if not model_registry.cards():
+        print("error: no models are registered with this Python: pip install --no-deps -e . first.", file=sys.stderr)
         return 2
     return measured(given, target)
 
@@ -247,6 +252,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
     "suite": {
         "comparison": "comparison",
+        "images": "images",
         "result": "sentence",
         "shared truth, pytorch-msssim": "ssim-wang (shared truth) against pytorch-msssim",
         "shared truth, torchmetrics": "ssim-wang (shared truth) against torchmetrics",
