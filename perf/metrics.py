@@ -413,7 +413,7 @@ def page(lines: list[str], races: dict[str, Race], suite: str, few: Pictures, de
         command=" ".join([f"OMP_NUM_THREADS={threads} python perf/metrics.py", *sys.argv[1:]]),
         where=torch.cuda.get_device_name() if device == "cuda" else shown,
         clock="wall" if device == "cuda" else "processor",
-        elsewhere="" if device == "cuda" else "Nor have speed and memory on a GPU. ",
+        elsewhere="" if device == "cuda" else "Speed and memory on a GPU: [docs/gpu.md](gpu.md). ",
         torch=torch.__version__,
         count=len(few.truth),
         size=few.truth.shape[-1],

@@ -42,6 +42,8 @@ from bench.transfer import Arriving, Stopwatch, back, onto
 from bench.types import Cell, Execution
 
 Result = TypeVar("Result")
+AHEAD = 4
+"""Cells that a GPU may have before it while outputs of earlier ones are still hashed: memory stays level."""
 HASHING = 2
 """Threads that hash and encode outputs while a GPU goes on: each keeps up with thousands of images a second."""
 
@@ -164,6 +166,7 @@ class Worker:
             begun = []
             for cell in self.job.cells:
                 begun.append(self.begin(name, cell, shard))
+                _catch_up(begun)
                 advance(len(shard.ids))
             self._write(name, shard, self.finish(name, shard, begun))
 
@@ -357,6 +360,12 @@ def _by_image(cells: Sequence[Any]) -> list[Any]:
 def _digests(rows: np.ndarray) -> list[bytes]:
     """Of pictures uint8 [N, H, W, 3]."""
     return [bytes.fromhex(pictures.digest(row)[:32]) for row in rows]
+
+
+def _catch_up(begun: Sequence[Begun | Outcome]) -> None:
+    """Wait for the outputs of the cell that was begun `AHEAD` cells before; a GPU has the others to do."""
+    if len(begun) > AHEAD and isinstance(earlier := begun[-1 - AHEAD], Begun):
+        earlier.hashed.exception()
 
 
 def _hashed(arriving: Arriving, kept: Sequence[int]) -> tuple[list[bytes], dict[int, bytes]]:
