@@ -13,9 +13,12 @@ from collections.abc import Sequence
 import psutil
 
 from bench.errors import BadInput
+from bench.types import Execution
 
 WORKER_BYTES = 1.25 * (1 << 30)
 """What a worker takes beside its models' weights: libraries, a shard, what the metrics keep of it (perf/memory.py)."""
+LEAST_ROOM = 4 << 30
+"""Bytes of address space that a worker may take beyond its start, however many there are."""
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
@@ -71,6 +74,13 @@ def workers(asked: int | None, device: str, devices: Sequence[str]) -> int:
             f"Use --workers {max(1, room)} or fewer."
         )
     return asked
+
+
+def room(execution: Execution) -> int:
+    """Bytes that a worker on a CPU may take; 0 for no bound: CUDA maps far more than it uses."""
+    if execution.device != "cpu":
+        return 0
+    return max(LEAST_ROOM, psutil.virtual_memory().available // max(1, execution.workers))
 
 
 def threads(count: int) -> int:

@@ -7,7 +7,11 @@ import platform
 import shlex
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
+
+from bench import digest
+from bench.models import sources
 
 LIBRARIES = (
     "inpainting-bench",
@@ -38,6 +42,14 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return "missing"
+
+
+@functools.cache
+def source() -> str:
+    """Digest of the program itself, the house's models among it: the same on all machines that work on one run."""
+    folders = [Path(__file__).parents[1], *(member.file.parent for member in sources.members().values())]
+    files = sorted({path for folder in folders for path in folder.rglob("*.py")}, key=str)
+    return digest.of_lines(digest.of_file(path) for path in files)
 
 
 @functools.cache

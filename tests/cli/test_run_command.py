@@ -72,6 +72,15 @@ def test_wrong_use_ends_with_2_and_one_sentence(bench, tmp_path, monkeypatch, wo
     assert not (tmp_path / "run" / "run.json").exists()
 
 
+def test_a_ray_address_that_nothing_answers_ends_with_2_and_one_sentence(bench, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    words = ["--models", f"{TOYS}:Grey", *SMALL, "--executor", "ray", "--workers", "1", "--out", tmp_path / "run"]
+    status, _, err = bench("run", *words)
+    assert status == 2
+    assert "No Ray cluster answers at RAY_ADDRESS=127.0.0.1:1" in err
+
+
 def test_a_full_disk_ends_with_2_and_keeps_what_was_done(bench, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -225,21 +225,3 @@ def test_a_metric_without_weights_is_an_empty_column_with_its_reason(spec, tmp_p
     summary = run(spec("Grey", metrics=("psnr", "fid")), tmp_path / "run").summary.query("metric == 'fid'")
     assert summary["value"].isna().all()
     assert summary["reason"].str.contains("inception").all()
-
-
-@pytest.mark.slow
-def test_ray_gives_the_same_bytes(spec, tmp_path, reference):
-    pytest.importorskip("ray")
-    means = Execution(shard=2, workers=2)
-    assert results(run(spec(), tmp_path / "run", means, executor="ray")) == results(reference)
-
-
-def test_another_precision_is_another_run_and_is_told_below_the_table(bench, tmp_path):
-    words = ("run", "--models", "ce@starter", "--limit", 2, "--masks", "freeform", "--buckets", "10-20")
-    words += ("--metrics", "psnr", "--device", "cpu", "--quiet")
-    assert bench(*words, "--precision", "bf16", "--out", tmp_path / "run")[0] == 0
-    assert "Networks computed by bf16" in bench("report", tmp_path / "run")[1]
-    status, _, said = bench(*words, "--out", tmp_path / "run")
-    assert status == 2
-    assert 'arithmetic: "bf16" there, null now' in said
-    assert bench(*words, "--precision", "tf32", "--out", tmp_path / "other")[0] == 2

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import psutil
-
 from bench.progress import Ticker
-from bench.run import processes
+from bench.run import machine, processes
 from bench.run.faults import Faults
 from bench.run.plan import Task
 from bench.run.processes import Process
@@ -18,9 +16,6 @@ from bench.runfolder import logs
 from bench.runfolder.parts import Parts
 from bench.types import Execution
 
-LEAST_ROOM = 4 << 30
-"""Bytes of address space that a worker may take beyond its start, however many there are."""
-
 
 def execute(tasks: Sequence[Task], job: Job, execution: Execution, parts: Parts, ticker: Ticker) -> Faults:
     """Do the tasks with `execution.workers` processes."""
@@ -29,7 +24,7 @@ def execute(tasks: Sequence[Task], job: Job, execution: Execution, parts: Parts,
 
         return here.execute(tasks, job, execution, parts, ticker)
     processes.start_server()
-    room = _room(execution)
+    room = machine.room(execution)
 
     def start(number: int) -> Process:
         device = execution.devices[number] if execution.devices else execution.device
@@ -39,10 +34,3 @@ def execute(tasks: Sequence[Task], job: Job, execution: Execution, parts: Parts,
         return Supervisor(tasks, job, start, execution.workers, execution=execution, ticker=ticker).run()
     finally:
         logs.sweep(parts.root)
-
-
-def _room(execution: Execution) -> int:
-    """Bytes that a worker on a CPU may take; 0 for no bound: CUDA maps far more than it uses."""
-    if execution.device != "cpu":
-        return 0
-    return max(LEAST_ROOM, psutil.virtual_memory().available // execution.workers)
