@@ -40,9 +40,14 @@ class _Lines(Ticker):
 
     def at_work(self, who: Sequence[str]) -> None:
         self.who = who
+        if who:
+            self._tell()
 
     def advance(self, steps: float = 1) -> None:
         self.done += steps
+        self._tell()
+
+    def _tell(self) -> None:
         now = time.monotonic()
         if now - self.last >= LINE_EVERY_S:
             self.last = now

@@ -47,3 +47,10 @@ def test_without_work_around_it_an_iterative_model_is_silent(clock, capsys):
         clock[0] = 100.0
         step()
     assert not capsys.readouterr().err
+
+
+def test_what_the_workers_do_is_told_although_nothing_is_done_yet(clock, capsys):
+    with progress.track("work", 100) as ticker:
+        clock[0] = 12.0
+        ticker.at_work(["1: dgm, step 300 of 1,500"])
+    assert capsys.readouterr().err == "work: 0 of 100 (1: dgm, step 300 of 1,500)\n"

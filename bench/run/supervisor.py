@@ -258,9 +258,8 @@ class Supervisor:
         assert place.task
         name, images = self.attempts.model(place.task), f"{place.task.start}-{place.task.stop - 1}"
         where = f"{place.number + 1}: {'photographs' if name == TRUTH else name} on {images}"
-        if name == TRUTH or place.cells is None:
-            return where
-        cell = self.job.cells[min(place.cells, len(self.job.cells) - 1)].label
+        opened = name != TRUTH and place.cells is not None
+        cell = self.job.cells[min(place.cells or 0, len(self.job.cells) - 1)].label if opened else ""
         return ", ".join(filter(None, [where, cell, place.step]))
 
     def _dismiss(self) -> None:
