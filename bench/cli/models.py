@@ -274,6 +274,8 @@ def verify(
     name: Name,
     size: Annotated[int, typer.Option(help="Side of the pictures it is tried on; its own by default.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    published: Annotated[bool, typer.Option("--published", help="Hold a run against printed numbers instead.")] = False,
+    run: Annotated[Path | None, typer.Option(help="With --published: the run; without it, what makes one.")] = None,
     as_json: options.Json = False,
 ) -> None:
     """Prove a contribution: card, weights, shapes, range, polarity, no leak, batch, determinism, training step, demo.
@@ -284,6 +286,9 @@ def verify(
     from bench.models import registry as model_registry
 
     ref = model_registry.only(name)
+    if published or run:
+        _against_print(ref, run, as_json=as_json)
+        return
     findings = []
     for finding in _checks(ref, name, size, options.device_name(device)):
         findings.append(finding)
@@ -295,6 +300,19 @@ def verify(
     else:
         print(f"{ref.name}, digest {ref.digest[:12]}: {len(findings) - failed} of {len(findings)} checks passed")
     raise typer.Exit(1 if failed else 0)
+
+
+def _against_print(ref: ModelRef, run: Path | None, *, as_json: bool) -> None:
+    """How far a run is from what is printed of its model; without a run what to type, and status 1."""
+    from bench.report import results
+    from bench.report.analysis import printed
+
+    lines = printed.lines_of(ref.id)
+    if run is None:
+        print("\n".join([*printed.ways(ref.name, lines), *([f"missing: {ref.reason}"] if ref.reason else [])]))
+        raise typer.Exit(1)
+    found = printed.compare(results.load(run), ref.name, lines)
+    print(json.dumps([dataclasses.asdict(one) for one in found], indent=1) if as_json else printed.text(found))
 
 
 def _checks(ref: ModelRef, name: str, size: int, device: str) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ def load(name):
     return module
 
 
-tables, starters, zoo = load("tables"), load("starters"), load("zoo")
+tables, starters, zoo, weights = load("tables"), load("starters"), load("zoo"), load("weights")
 
 
 def test_the_page_is_not_stale():
@@ -33,6 +33,10 @@ def test_every_layout_of_a_paper_is_on_the_page():
 def test_runs_put_our_numbers_beside(tmp_path, make_run):
     root = make_run(tmp_path / "run", models=("ce",), sets={"centre-256": "centre"}, buckets=("0-100",))
     assert "| ours" in tables.section("dualpath-table1", [root])
+
+
+def test_the_page_of_weights_is_not_stale():
+    assert (DOCS / "weights.md").read_text(encoding="utf-8") == weights.page(), "stale: run `make docs`"
 
 
 def test_the_table_of_starters_is_not_stale():
