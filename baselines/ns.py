@@ -19,7 +19,7 @@ CARD = ModelCard(
     form="diffusion: lines of equal brightness run on into the hole like a fluid's stream lines",
     strengths="very fast; thin holes; edges that go straight on",
     limits="no texture and no semantics; wide holes become smooth patches; works on 8-bit levels; the radius decides",
-    aliases=("Navier-Stokes", "Bertalmio"),
+    aliases=("Navier-Stokes",),
 )
 
 RADIUS_PX = 3

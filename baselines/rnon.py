@@ -32,7 +32,7 @@ How errors of print and gaps are read; options, settings and the recipe `literal
 - 100,000 steps are those of each stage. 200,000 and 4,000 images of Places2 and CelebA are Table 3's; "80/20", COCO and
   "resolution from small to large" are said once and lead nowhere. "Irregular" masks have no source.
 - SSIM (17) prints deviations for means: the standard one. Its gap "of about 0.03" is 0.002 to 0.004 in Table 3, whose
-  bold marks are wrong twice; Figure 11's caption belongs to another paper. The table holds.
+  bold marks are wrong three times; Figure 11's caption belongs to another paper. The table holds.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ CARD = ModelCard(
     size_px=256,
     multiple=256,
     families=("irregular",),
-    data=("places2", "celeba"),
+    data=("places2", "celeba", "coco"),
     form="partial-convolution U-Net of 8 levels, then a residual network of dilated convolutions; two discriminators",
     losses="L1 on hole and known part, perceptual and style (VGG, DenseNet), total variation, adversarial",
     evidence="from the paper",
