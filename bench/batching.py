@@ -1,4 +1,7 @@
-"""Networks always see batches of one fixed size, so that no number depends on how many images came together."""
+"""Networks always see batches of one fixed size, so that no number depends on how many images came together.
+
+How large a model's batch is, and that it is halved when memory runs out: `models/predict.py`.
+"""
 
 from __future__ import annotations
 

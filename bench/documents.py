@@ -213,8 +213,9 @@ def _fields(
     for name, field in known.items():
         if name in value:
             yield from _faults(field.type, value[name], (*place, name), loose=loose)
-        elif field.required:
-            yield (*place, name), "is missing"
+    if missing := [name for name, field in known.items() if field.required and name not in value]:
+        others = f"; so are {', '.join(missing[1:])}" if missing[1:] else ""
+        yield (*place, missing[0]), f"is missing{others}"
 
 
 def _key(kind: kinds.Type, name: str, place: Place) -> Iterator[tuple[Place, str]]:

@@ -70,10 +70,10 @@ class DatasetEntry:
     """How to obtain it."""
     preparation: str
     """How papers make their inputs from it."""
-    tables: tuple[str, ...]
-    """Paper tables that use it."""
     layouts: tuple[Layout, ...]
     """The first one's split is the default."""
+    tables: tuple[str, ...] = ()
+    """Paper tables that use it."""
     survey: dict[str, str] = field(default_factory=dict)
     """Its row in the survey's Table 3 (Gao, Generative adversarial network based image inpainting), as printed."""
     torchvision: str = ""
