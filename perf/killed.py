@@ -1,11 +1,13 @@
 """Kill a run with SIGKILL at random moments, go on each time, and compare its results with an undisturbed run.
 
 python perf/killed.py --kills 10 -- --models telea,ns --dataset folder --root photographs
+python perf/killed.py --kills 50 --any -- ...     any process of the run: supervisor, server, workers
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import shutil
 import signal
@@ -14,6 +16,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import psutil
 
 
 def bench(arguments: list[str], out: Path) -> subprocess.Popen[bytes]:
@@ -45,16 +49,39 @@ def killed(arguments: list[str], out: Path, kills: int, seconds: float, seed: in
     return moments
 
 
+def killed_anywhere(arguments: list[str], out: Path, kills: int, seconds: float, seed: int) -> list[float]:
+    """Kill any process of the run, after random stretches; a run that ends by that is started again."""
+    chance, moments = random.Random(seed), []
+    process = bench(arguments, out)
+    while len(moments) < kills:
+        moment = 0.5 + chance.random() * min(4.0, seconds / 5)
+        time.sleep(moment)
+        if process.poll() is not None:
+            process = bench(arguments, out)
+            continue
+        tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        with contextlib.suppress(psutil.NoSuchProcess):
+            chance.choice(tree).kill()
+            moments.append(moment)
+    process.wait()
+    while bench(arguments, out).wait() == 1:  # cells that were marked are tried again
+        pass
+    return moments
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--any", action="store_true", help="kill any process of the run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("run", nargs=argparse.REMAINDER, help="arguments of `bench run`, after --")
     given = parser.parse_args()
     arguments = [word for word in given.run if word != "--"]
     scratch = Path(tempfile.mkdtemp())
     seconds = undisturbed(arguments, scratch / "undisturbed")
-    moments = killed(arguments, scratch / "killed", given.kills, seconds, given.seed)
+    moments = (killed_anywhere if given.any else killed)(
+        arguments, scratch / "killed", given.kills, seconds, given.seed
+    )
     one, other = ((scratch / name / "results.parquet").read_bytes() for name in ("undisturbed", "killed"))
     print(f"undisturbed: {seconds:.0f} s; killed after {', '.join(f'{moment:.1f}' for moment in moments)} s")
     print(f"results.parquet: {'equal, byte for byte' if one == other else 'DIFFERENT'} ({len(one)} bytes)")

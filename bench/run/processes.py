@@ -14,8 +14,9 @@ import resource
 import signal
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
@@ -40,6 +41,7 @@ SERVER = {
 }
 """Environment of the server. glibc keeps the memory of large tensors instead of giving it back and fetching it again
 (perf/malloc.py); NumPy and Arrow start no threads, which a fork would lose."""
+TRIES = 3
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
@@ -64,24 +66,41 @@ def _environment(more: Mapping[str, str]) -> Iterator[None]:
 def call(function: str, *arguments: Any, **named: Any) -> Any:
     """What `module:function` gives in a process of its own, or raises there; what it shows is shown here.
 
-    Raises `Unavailable` where the process is lost.
+    Tried once more where the process is lost; raises `Unavailable` where that is lost too.
     """
-    ours, theirs = CONTEXT.Pipe(duplex=False)
-    given = (theirs, progress.quiet, dict(os.environ), function, arguments, named)
-    process = CONTEXT.Process(target=_answer, args=given, daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        failed, found = ours.recv()
-    except EOFError as lost:
-        process.join(10)
-        raise Unavailable(f"The process of {function} {reason(process.exitcode)}.") from lost
-    finally:
-        process.kill()
-        process.join(10)
-    if failed:
-        raise found
-    return found
+    for _ in range(TRIES):
+        ours, theirs = CONTEXT.Pipe(duplex=False)
+        process = _started(_answer, theirs, progress.quiet, dict(os.environ), function, arguments, named)
+        theirs.close()
+        try:
+            failed, found = ours.recv()
+        except EOFError:
+            process.join(10)
+            why = reason(process.exitcode)
+            continue
+        finally:
+            process.kill()
+            process.join(10)
+        if failed:
+            raise found
+        return found
+    raise Unavailable(f"The process of {function} {why}.")
+
+
+def _started(target: Callable[..., None], *given: Any) -> Any:
+    """A process of the server; where the server is found dead, of a new one."""
+    for left in reversed(range(TRIES)):
+        process = CONTEXT.Process(target=target, args=given, daemon=True)
+        try:
+            process.start()
+        except (EOFError, OSError) as fault:
+            if not left:
+                raise Unavailable(f"No process can be started: {fault or type(fault).__name__}.") from fault
+            time.sleep(0.2)
+            start_server()
+        else:
+            break
+    return process
 
 
 def _answer(
@@ -126,9 +145,7 @@ class Process:
 
     def __init__(self, job: Job, execution: Execution, parts: Parts, room: int) -> None:
         self.connection, theirs = CONTEXT.Pipe()
-        given = (theirs, job, execution, parts, dict(os.environ), room)
-        self.process = CONTEXT.Process(target=_live, args=given, daemon=True)
-        self.process.start()
+        self.process = _started(_live, theirs, job, execution, parts, dict(os.environ), room)
         theirs.close()
 
     @property

@@ -1,0 +1,65 @@
+"""What the wall costs and what a second worker gives: one run in this process, with one worker, with two; same bytes.
+
+python perf/run.py [--models glcic,dualpath] [--limit 12] [--rounds 2] [--ray]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+WAYS = {"in one process": ["--workers", "0"], "one worker": ["--workers", "1"], "two workers": ["--workers", "2"]}
+RAY = {"two workers on Ray": ["--workers", "2", "--executor", "ray"]}
+
+
+def seconds(words: list[str], out: Path) -> tuple[float, float]:
+    """From the command to its end, on the wall and of processors."""
+    before, begin = os.times(), time.perf_counter()
+    command = [sys.executable, "-m", "bench", "run", *words, "--threads", "1", "--out", str(out), "--quiet"]
+    subprocess.run(command, check=True)
+    after = os.times()
+    return time.perf_counter() - begin, after.children_user + after.children_system - (
+        before.children_user + before.children_system
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", default="glcic,dualpath")
+    parser.add_argument("--limit", default="12")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--ray", action="store_true")
+    given = parser.parse_args()
+    words = ["--models", given.models, "--dataset", "demo", "--limit", given.limit, "--masks", "freeform"]
+    words += ["--metrics", "psnr,ssim-wang", "--keep-images", "0"]
+    ways = WAYS | (RAY if given.ray else {})
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    results = set()
+    with tempfile.TemporaryDirectory() as scratch:
+        empty = Path(scratch) / "start"
+        start = {
+            name: seconds([*words[:1], "mean", *words[2:5], "1", *words[6:], *more], empty.with_name(f"start {name}"))[
+                0
+            ]
+            for name, more in ways.items()
+        }
+        for turn in range(given.rounds):
+            for name, more in ways.items():
+                out = Path(scratch) / f"{name} {turn}"
+                taken[name].append(seconds([*words, *more], out)[0])
+                results.add((out / "results.parquet").read_bytes())
+    best = {name: min(times) for name, times in taken.items()}
+    alone = best["one worker"]
+    for name, time_taken in best.items():
+        ratio = alone / time_taken
+        print(f"{name:20} {time_taken:6.1f} s, {ratio:.2f} times one worker; shortest run {start[name]:.1f} s")
+    print(f"the wall costs {alone / best['in one process'] - 1:+.1%}; same bytes: {len(results) == 1}")
+
+
+if __name__ == "__main__":
+    main()
