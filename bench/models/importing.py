@@ -106,7 +106,9 @@ def _place(model_id: str, tag: str, *, force: bool) -> Path:
             f"{', '.join(weights.RESERVED)}."
         )
     place = weights.folder(model_id) / f"{tag}{weights.SUFFIX}"
-    if place.exists() and not force:
+    if (
+        place.exists() and place.with_suffix(".json").exists() and not force
+    ):  # alone it is left of an interrupted import
         raise BadInput(f"There are weights {model_id}@{tag} already ({place}). Choose another --tag, or --force.")
     return place
 
@@ -275,7 +277,8 @@ def _names_agree(member: sources.Member, found: Mapping[str, Any]) -> bool:
     try:
         convert = getattr(sources.load(member), "convert", None)
         content = dict.fromkeys(card.parts, found) if card.parts else dict(found)
-        theirs = set(convert(content, "official") if convert else content)
+        tag = next(iter(card.checkpoints), "official")  # weights that lack nothing of what a map may ask for
+        theirs = set(convert(content, tag) if convert else content)
         ours = own_names(member)
     except (BenchError, *SAID_BY_A_MAP):
         return False

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines import ce, dgm, gfc
+from baselines import ce, dgm, gfc, glcic, pconv
 from bench.models import fetching
 from bench.models import registry as model_registry
 
@@ -284,3 +284,16 @@ def test_every_model_and_variant_with_published_weights_has_a_layout_here():
     laid_out = {one.label for one in sets if f"{one.model_id}@{one.tag}" in LAYOUTS}
     same_names_other_size = {"lama:fourier", "migan:512"}
     assert {one.label for one in sets} - laid_out == {"hr:centre", *same_names_other_size}
+
+
+NARROW = {"glcic": glcic.model(width=4).completion, "pconv": pconv.model(width=4)}
+"""A network whose names are a published file's."""
+
+
+@pytest.mark.parametrize(("asked", "theirs"), [("pconv", "glcic"), ("lbam", "pconv")])
+def test_another_models_file_is_called_by_that_models_name(asked, theirs, bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    torch.save(NARROW[theirs].state_dict(), tmp_path / "x.pth")
+    status, _, err = bench("models", "import", asked, tmp_path / "x.pth")
+    assert status == 2
+    assert f"These are {theirs}'s names: bench models show {theirs}." in err

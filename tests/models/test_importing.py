@@ -1,9 +1,13 @@
 """Authors' checkpoints: several files in any order, wrappers taken off, everything else called by its name."""
 
+import errno
 import itertools
 import os
+import pathlib
 import pickle
+import re
 import shlex
+import subprocess
 import sys
 import types
 
@@ -342,6 +346,67 @@ def test_a_file_goes_to_the_variant_whose_code_wrote_it(install, bare_text, tmp_
     assert model_registry.only("bare:deep@official").reason == ""
     with pytest.raises(BadInput, match="was written by the code of bare:deep, not of bare:plain: import it there"):
         importing.import_checkpoint("bare", tmp_path / "x.pth", "other", variant="plain")
+
+
+# Imports that end before they are done
+
+
+@pytest.fixture
+def held(theirs):
+    """Weights `tiny@places2` that are here, as bytes by name."""
+    importing.import_checkpoint("tiny", theirs, "places2")
+    return lambda: {path.name: path.read_bytes() for path in weights.folder("tiny").iterdir()}
+
+
+def test_an_interrupted_import_leaves_what_was_there(theirs, held, bench, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    before = held()
+    monkeypatch.setattr(importing, "forward_digest", interrupted)
+    assert bench("models", "import", "tiny", theirs, "--tag", "places2", "--force")[0] == 130
+    assert bench("models", "import", "tiny", theirs, "--tag", "faces")[0] == 130
+    assert held() == before
+
+
+def test_tensors_that_an_interrupted_import_left_without_a_record_are_replaced(theirs, held):
+    weights.folder("tiny").joinpath("places2.json").unlink()
+    importing.import_checkpoint("tiny", theirs, "places2")
+    assert model_registry.only("tiny@places2").reason == ""
+
+
+FULL = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+sys.argv = ["bench", "models", "import", "tiny", sys.argv[2], "--tag", "places2", "--force"]
+from bench import cli
+cli.main()
+"""
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_leaves_what_was_there(theirs, held, toymodels):
+    before = held()
+    words = [sys.executable, "-c", FULL, str(toymodels.parent), str(theirs)]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert re.fullmatch(r"error: cannot \w+ .*: File too large\. What was finished is kept\.\n", ended.stderr)
+    assert held() == before
+
+
+def test_a_file_that_may_not_be_read_is_named(theirs, bench, monkeypatch):
+    opened = pathlib.Path.open
+
+    def refused(path, *words, **named):
+        if path == theirs:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *words, **named)
+
+    monkeypatch.setattr(pathlib.Path, "open", refused)
+    status, _, err = bench("models", "import", "tiny", theirs)
+    assert status == 2
+    assert f"cannot use {theirs}: Permission denied" in err
 
 
 # Several files
