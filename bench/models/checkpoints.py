@@ -216,8 +216,9 @@ class Several(Exception):
 
 def _chosen(fitting: Sequence[tuple[Candidate, State]]) -> list[tuple[Candidate, State]]:
     """Without those that a favourite stands beside."""
-    beaten = {FAVOURITES[one.last] for one, _ in fitting if one.last in FAVOURITES}
-    return [(one, state) for one, state in fitting if one.last not in beaten]
+    paths = [one.path.split() for one, _ in fitting]
+    beaten = [[FAVOURITES.get(word, word) for word in path] for path in paths if not FAVOURITES.keys().isdisjoint(path)]
+    return [chosen for chosen, path in zip(fitting, paths, strict=True) if path not in beaten]
 
 
 def _inside(one: Candidate) -> Iterator[Candidate]:

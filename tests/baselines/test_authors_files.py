@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from baselines import ce, dgm, gfc, glcic, pconv
-from bench.models import fetching
+from bench.models import checkpoints, fetching, sources, weights
 from bench.models import registry as model_registry
 
 LAYOUTS = (
@@ -75,9 +75,8 @@ class Torch7:
         return struct.pack("<i", 4) + self._next() + b"".join(words)
 
 
-@pytest.fixture(scope="module")
-def stored(figures, weight):
-    """`stored(name, key)`: the authors' state dict of a stored figure."""
+def state_of(figures, weight):
+    """`state(name, key)`: the authors' state dict of a stored figure, its tensors made by `weight`."""
 
     def state(name, key=""):
         facts, _ = figures(name)
@@ -156,8 +155,22 @@ def graph_of_dgm(fill):
 
 
 @pytest.fixture(scope="module")
-def layouts(stored, figures, weight, fill):
+def layouts(figures, weight, fill):
     """`MODEL@TAG` -> file name -> what the authors' file holds, made when it is asked for."""
+    return made_of(state_of(figures, weight), figures, weight, fill)
+
+
+@pytest.fixture(scope="module")
+def shapes_alone(figures):
+    """The same without numbers, for files that keep a state dict."""
+
+    def empty(_, shape, __):
+        return torch.empty(shape, device="meta")
+
+    return made_of(state_of(figures, empty), figures, empty, None)
+
+
+def made_of(stored, figures, weight, fill):
     trainer = {"epoch": 1, "optimizer": {"state": {}}}
 
     def mmagic(name):
@@ -223,8 +236,31 @@ def layouts(stored, figures, weight, fill):
     }
 
 
+class Holder(torch.nn.Module):
+    """A part of a scripted network: keeps what it is given."""
+
+    def forward(self):
+        return 0
+
+
+def scripted(state):
+    """A TorchScript program whose tensors have these dotted names."""
+    root = Holder()
+    for name, tensor in state.items():
+        *inner, last = name.split(".")
+        part = root
+        for word in inner:
+            if word not in part._modules:
+                part.add_module(word, Holder())
+            part = part._modules[word]
+        part.register_buffer(last, tensor)
+    return torch.jit.script(root)
+
+
 def _write(path, content):
-    if path.suffix == ".t7":
+    if path.name == "big-lama.pt":
+        scripted(content).save(path)
+    elif path.suffix == ".t7":
         path.write_bytes(Torch7().bytes(content))
     elif path.suffix == ".npz":
         np.savez(path, **content)
@@ -284,6 +320,53 @@ def test_every_model_and_variant_with_published_weights_has_a_layout_here():
     laid_out = {one.label for one in sets if f"{one.model_id}@{one.tag}" in LAYOUTS}
     same_names_other_size = {"lama:fourier", "migan:512"}
     assert {one.label for one in sets} - laid_out == {"hr:centre", *same_names_other_size}
+
+
+WRAPPED = [
+    name
+    for name in LAYOUTS
+    if name.partition("@")[0] not in {"cfs", "edgeconnect", "picnet", "degan", "dgm", "gfc"}
+    and name not in {"ce@paris", "glcic@places2", "gmcnn@places2"}
+]
+"""Weights that are one state dict of PyTorch's."""
+
+
+def inmost(content, change):
+    """A checkpoint with another state dict in place of its own."""
+    if any(isinstance(value, torch.Tensor) for value in content.values()):
+        return change(content)
+    return {name: inmost(v, change) if isinstance(v, dict) and v else v for name, v in content.items()}
+
+
+WRAPPERS = {
+    "module.": lambda content: inmost(content, lambda state: prefixed("module.", state)),
+    "state_dict": lambda content: {"state_dict": content, "epoch": 3},
+    "model": lambda content: {"model": content, "optimizer": {"param_groups": []}},
+    "generator": lambda content: {"generator": content, "iteration": 7},
+    "G": lambda content: {"G": content},
+    "params_ema": lambda content: {"params_ema": content, "params": content},
+    "netG.": lambda content: inmost(content, lambda state: prefixed("netG.", state) | {"netD.x": torch.ones(1)}),
+    "Lightning": lambda content: {"state_dict": inmost(content, lambda state: prefixed("model.", state))},
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_every_wrapper_comes_off_every_models_file(name, shapes_alone, shapes):
+    model_id, _, tag = name.partition("@")
+    (content,) = shapes_alone[name]().values()
+    module = sources.load(sources.members()[model_id])
+    network = shapes(model_id, model_registry.cards()[model_id].built_as.get(tag, ""))
+
+    def attempt(found):
+        try:
+            state = module.convert(dict(found) | {"mean": torch.ones(3)} if model_id == "glcic" else dict(found), tag)
+        except (KeyError, AttributeError, TypeError, ValueError, RuntimeError) as fault:
+            return repr(fault)
+        return weights.misfit(network, state) or state
+
+    for wrap in WRAPPERS.values():
+        state, _ = checkpoints.unwrapped(wrap(content), attempt)
+        assert state.keys() == network.state_dict().keys()
 
 
 NARROW = {"glcic": glcic.model(width=4).completion, "pconv": pconv.model(width=4)}
