@@ -35,8 +35,8 @@ how far its numbers are from the printed ones.
 def typed() -> set[str]:
     """`MODEL@TAG` of the weights whose line is typed in a test."""
     tree = ast.parse(TYPED.read_text(encoding="utf-8"))
-    (names,) = [node.value for node in tree.body if isinstance(node, ast.Assign) and "LAYOUTS" in ast.unparse(node)]
-    return set(ast.literal_eval(names))
+    assigned = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
+    return set(ast.literal_eval(assigned["LAYOUTS"]))
 
 
 def row(one: Published, proven: set[str], alike: set[str]) -> str:
