@@ -250,8 +250,8 @@ RECIPES = {
         PAPER,
         note="Narrow, at the size of the frozen masks, without the terms that need VGG.",
         stages=(
-            Stage("initial", 2700, schedule=((0, 1), (0.5, 1), (1, 0.25))),
-            Stage("fine-tuning", 700, lr={"generator": 5e-4}, frozen=("generator.encoder.*.bn",)),
+            Stage("initial", 1700, schedule=((0, 1), (0.5, 1), (1, 0.25))),
+            Stage("fine-tuning", 300, lr={"generator": 5e-4}, frozen=("generator.encoder.*.bn",)),
         ),
         optimizers={"generator": Optimizer(2e-3)},
         weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},

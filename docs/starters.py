@@ -26,15 +26,21 @@ def section() -> str:
 
 def table(records: list[dict[str, Any]]) -> Iterator[str]:
     """A row for each record, the best first."""
-    yield "| model | steps | best | minutes | MB | held out | PSNR, dB |"
-    yield "|---|--:|--:|--:|--:|--:|--:|"
+    yield "| model | steps | best | minutes | on | MB | held out | PSNR, dB |"
+    yield "|---|--:|--:|--:|---|--:|--:|--:|"
     for record in records:
         weights = HOUSE / "baselines" / "weights" / record["model"] / "starter.safetensors"
         yield (
-            f"| {model_registry.cards()[record['model']].title} | {record['steps']:,} | {record['step']:,} "
-            f"| {record['seconds'] / 60:.0f} | {weights.stat().st_size / 1e6:.1f} "
+            f"| {model_registry.cards()[record['model']].title} | {steps(record)} | {record['step']:,} "
+            f"| {record['seconds'] / 60:.0f} | {record['device'].removeprefix('1 x ')} "
+            f"| {weights.stat().st_size / 1e6:.1f} "
             f"| {record['validation']['photographs']} | {score(record):.2f} |"
         )
+
+
+def steps(record: dict[str, Any]) -> str:
+    """Steps that were taken; of how many, where the training was stopped before its end."""
+    return f"{record['stopped']:,} of {record['steps']:,}" if "stopped" in record else f"{record['steps']:,}"
 
 
 def score(record: dict[str, Any]) -> float:
