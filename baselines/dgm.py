@@ -322,13 +322,13 @@ RECIPES = {
     "starter": dataclasses.replace(
         PAPER,
         note="Narrow, crops of any photograph, a short search.",
-        stages=(Stage("joint", 1300, TURNS),),
+        stages=(Stage("joint", 120, TURNS),),
         batch=32,
         preparation={
             "RandomResizedCrop": {"size": SIZE, "scale": (0.25, 1.0), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},
         },
-        settings={"width": 24, "steps": 100},
+        settings={"width": 20, "steps": 100},
     ),
 }
 SMALL = ("settings.width=8", "settings.steps=20", "batch=4")

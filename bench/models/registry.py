@@ -146,7 +146,8 @@ def _registered(name: str) -> Iterator[ModelRef]:
         member, card = sources.members()[model_id], cards()[model_id]
         for tag in _tags(model_id, card, tags):
             own = _weights_variant(model_id, card, tag)
-            yield _resolve(member, card, variant if ":" in wanted or not own else own, tag)
+            ref = _resolve(member, card, variant if ":" in wanted or not own else own, tag)
+            yield ref if ":" in wanted or ref.file or tag else _another_variant(ref)
 
 
 def _forms(wanted: str) -> list[tuple[str, str]]:
@@ -216,6 +217,15 @@ def _resolve(member: sources.Member, card: ModelCard, variant: str, tag: str) ->
     if card.kind == "learned" and tag != UNTRAINED:
         tag, file, reason = _pick(member.id, card, variant, tag)
     return ModelRef(f"{label}@{tag}" if tag else label, member.id, variant, tag, member, card, file, reason=reason)
+
+
+def _another_variant(ref: ModelRef) -> ModelRef:
+    """A plain name means the weights at hand, also where these are of a variant that is not the first."""
+    for variant in ref.card.variants:
+        found = _resolve(ref.member, ref.card, variant, "")
+        if found.file:
+            return found
+    return ref
 
 
 def _pick(model_id: str, card: ModelCard, variant: str, tag: str) -> tuple[str, Path | None, str]:

@@ -88,6 +88,14 @@ def test_official_weights_win_over_trained_ones_and_these_over_starters():
     assert taken == ["tiny@starter", "tiny@trained", "tiny@places2"]
 
 
+def test_a_plain_name_takes_the_weights_at_hand_whatever_their_variant(tiny):
+    variants = list(model_registry.cards()["tiny"].variants)
+    give("starter", "starter", variant=variants[1])
+    assert names("tiny") == [f"tiny:{variants[1]}@starter"]
+    give("starter", "own", variant=variants[0])
+    assert names("tiny") == ["tiny@own"]
+
+
 def test_two_official_weights_must_be_named():
     give("official", "places2")
     give("official", "faces")
