@@ -112,7 +112,7 @@ def test_a_kind_stands_for_its_only_weights():
 def test_weights_of_one_variant_are_not_taken_for_another():
     give("trained", "trained", variant="deep")
     assert model_registry.only("tiny:deep").file
-    assert "at hand: tiny@trained" in model_registry.only("tiny").reason
+    assert model_registry.only("tiny").name == "tiny:deep@trained"
 
 
 def test_a_tag_brings_the_variant_that_its_weights_belong_to():
