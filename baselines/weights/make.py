@@ -20,7 +20,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import torch
 
@@ -78,12 +77,12 @@ def pack(name: str, root: Path | None) -> str:
         raise BadInput(
             f"{name}: no finished training in {best.parent}. Train it: {Path(__file__).name} --root DIR {name}"
         )
-    state, record = weights.read(best)
+    state, known = weights.read(best)
     halved = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-    record |= {
+    record = known.facts | {
         "kind": "starter",
         "stored": "float16",
-        "halving": difference(name, record, state, halved),
+        "halving": difference(name, known, state, halved),
         "command": shlex.join(command(name, Path(root.name if root else "photographs"))),
         "licence": LICENCE,
     }
@@ -98,14 +97,14 @@ def pack(name: str, root: Path | None) -> str:
 
 
 @torch.no_grad()
-def difference(name: str, record: dict[str, Any], state: weights.State, halved: weights.State) -> float:
+def difference(name: str, known: weights.WeightsRecord, state: weights.State, halved: weights.State) -> float:
     """Largest difference that half precision makes in the output (0..1) on the stored input."""
     member = sources.members()[name]
     card = model_registry.cards()[name]
     images, masks = contract.probe(card.size_px or 256, count=1)
     outputs = []
     for tensors in (state, halved):
-        model = sources.build(member, str(record["variant"]), **record["settings"]).eval()
+        model = sources.build(member, known.variant, **known.settings).eval()
         weights.apply(model, tensors, HERE, name)
         outputs.append(predict.call(model, images, masks, [0] if card.stochastic else None))
     return float((outputs[0] - outputs[1]).abs().max())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.models.contract import Finding
     from bench.models.fetching import Published
     from bench.models.registry import ModelRef
+    from bench.models.weights import WeightsRecord
     from bench.types import ModelCard
 
 app = typer.Typer()
@@ -72,12 +73,13 @@ def show(name: Name, as_json: options.Json = False) -> None:
     for ref in {ref.id: ref for ref in model_registry.choose([name])}.values():
         records = {tag: weights.record(path) for tag, path in weights.find(ref.id).items()}
         if as_json:
-            print(json.dumps({"id": ref.id, **dataclasses.asdict(ref.card), "weights": records}, indent=1))
+            facts = {tag: known.facts for tag, known in records.items()}
+            print(json.dumps({"id": ref.id, **dataclasses.asdict(ref.card), "weights": facts}, indent=1))
         else:
             print("\n".join(_sheet(ref, records)))
 
 
-def _sheet(ref: ModelRef, records: dict[str, dict[str, Any]]) -> list[str]:
+def _sheet(ref: ModelRef, records: dict[str, WeightsRecord]) -> list[str]:
     from bench.models import registry as model_registry
 
     card = ref.card
@@ -112,8 +114,8 @@ def _sheet(ref: ModelRef, records: dict[str, dict[str, Any]]) -> list[str]:
         own = ", ".join(f":{variant} {value}" if variant else str(value) for variant, value in values.items())
         lines.append(f"{'setting':12} {setting}, by itself {own}; bench run --set {ref.id}.{setting}=VALUE")
     for tag, known in records.items():
-        made = known.get("source") or known.get("recipe", {}).get("name", "")
-        lines.append(f"{'weights here':12} {ref.id}@{tag}  {known['kind']}, {made}, sha256 {known['sha256'][:12]}")
+        made = known.source or known.recipe.get("name", "")
+        lines.append(f"{'weights here':12} {ref.id}@{tag}  {known.kind}, {made}, sha256 {known.sha256[:12]}")
     lines += [f"{'authors file':12} {line}" for line in _published(ref)]
     if card.parts and not card.checkpoints:
         line = model_registry.import_line(ref.id, card, "TAG")

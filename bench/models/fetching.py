@@ -132,7 +132,7 @@ def fetch(one: Published, *, force: bool = False) -> dict[str, Any]:
     one.folder.mkdir(parents=True, exist_ok=True)
     with waited_for(one.folder / ".lock", f"Another process is fetching {one.name}: waiting for it."):
         if one.here and not (force and before):
-            return weights.record(weights.find(one.model_id)[one.tag])
+            return weights.record(weights.find(one.model_id)[one.tag]).facts
         file = downloads.fetched(one.download, one.folder)
         origin = {"url": one.download.url, "digest_from": digest_from(one.download)}
         record = importing.import_checkpoint(

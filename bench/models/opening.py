@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +14,7 @@ from bench.models import checkpoints, sources, weights
 if TYPE_CHECKING:
     from bench.contracts import Model
     from bench.models.registry import ModelRef
+    from bench.models.weights import WeightsRecord
 
 
 def open_model(ref: ModelRef, device: torch.device | str = "cpu") -> Model:
@@ -62,11 +62,11 @@ def _from_contract(ref: ModelRef) -> Any:
     return model
 
 
-def _built_with(ref: ModelRef, known: Mapping[str, Any]) -> dict[str, Any]:
+def _built_with(ref: ModelRef, known: WeightsRecord) -> dict[str, Any]:
     """The settings of a record of weights, less those that the user sets, or that are the own of another variant."""
-    own = known.get("variant") or next(iter(ref.card.variants), "")
+    own = known.variant or next(iter(ref.card.variants), "")
     left_out = {*ref.settings, *(ref.card.settings if ref.variant != own else ())}
-    return {name: value for name, value in known.get("settings", {}).items() if name not in left_out}
+    return {name: value for name, value in known.settings.items() if name not in left_out}
 
 
 def _from_plugin(ref: ModelRef) -> Any:

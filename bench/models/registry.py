@@ -120,7 +120,7 @@ def weights_digest(ref: ModelRef) -> str:
 
 def _file_digest(file: Path) -> str:
     """As the record says (checked when the weights are read); foreign files are digested here."""
-    return str(weights.record(file).get("sha256")) if file.with_suffix(".json").is_file() else digest.of_file(file)
+    return weights.record(file).sha256 if file.with_suffix(".json").is_file() else digest.of_file(file)
 
 
 def _resolved(name: str) -> list[ModelRef]:
@@ -205,7 +205,7 @@ def _weights_variant(model_id: str, card: ModelCard, tag: str) -> str:
     """The variant that weights of a tag belong to: as their record says, else the card; "" where neither does."""
     file = weights.find(model_id).get(tag)
     try:
-        recorded = weights.record(file).get("variant", "") if file else ""
+        recorded = weights.record(file).variant if file else ""
     except BadInput:  # told where the weights are opened
         recorded = ""
     return recorded or (card.built_as.get(tag, "") if tag else "")
@@ -243,9 +243,9 @@ def _pick(model_id: str, card: ModelCard, variant: str, tag: str) -> tuple[str, 
         records = {name: weights.record(path) for name, path in at_hand.items()}
     except BadInput as fault:  # which weights are meant cannot be known; other models run
         return tag, None, str(fault)
-    fitting = {name: known for name, known in records.items() if (known.get("variant") or _default(card)) in forms}
+    fitting = {name: known for name, known in records.items() if (known.variant or _default(card)) in forms}
     for kind in [tag] if tag else KINDS:
-        meant = [name for name, known in fitting.items() if known.get("kind") == kind]
+        meant = [name for name, known in fitting.items() if known.kind == kind]
         if len(meant) == 1:
             return meant[0], at_hand[meant[0]], ""
         if meant:

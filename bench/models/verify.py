@@ -76,7 +76,7 @@ def weights_settings(ref: model_registry.ModelRef) -> dict[str, Any]:
     """What the weights were built with where that is not the paper's size."""
     from bench.models import weights
 
-    return dict(weights.record(ref.file).get("settings", {})) if ref.file else {}
+    return weights.record(ref.file).settings if ref.file else {}
 
 
 def parameters(model: Any) -> int | None:

@@ -55,36 +55,42 @@ def published(model_id: str) -> dict[str, Download]:
 
 
 @dataclass(frozen=True)
-class _Record:
-    """Of a record what is asked for by name."""
+class WeightsRecord:
+    """What is known of a weights file."""
 
     sha256: str
+    """Of the file."""
     kind: str = ""
+    """`official`, `starter` or `trained`."""
     variant: str = ""
+    """Empty: the default."""
     source: str = ""
+    """Names of the files that it was imported from."""
     settings: dict[str, Any] = field(default_factory=dict)
+    """What it was built with, where that is not the paper's size."""
     recipe: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    """All that stands in the file, these fields among it."""
 
 
-def record(path: Path) -> dict[str, Any]:
+def record(path: Path) -> WeightsRecord:
     """What is known of a weights file, from the JSON beside it; raises `BadInput` naming line and field."""
     beside = path.with_suffix(".json")
     if not beside.is_file():
         raise BadInput(f"{path} has no record {beside.name} beside it: import or train these weights again.")
     try:
         document = documents.from_json(beside, "the record")
-        document.into(_Record, loose=True)
+        return document.into(WeightsRecord, loose=True, facts=document.data)
     except BadInput as fault:
         raise BadInput(f"{fault} Import or train these weights again.") from fault
-    return document.data
 
 
-def read(path: Path) -> tuple[State, dict[str, Any]]:
+def read(path: Path) -> tuple[State, WeightsRecord]:
     """The tensors of a weights file as stored (half precision stays half), and its record; the digest is checked."""
     from bench.models import checkpoints
 
     known, state = record(path), checkpoints.safetensors(path)
-    if known.get("sha256") != digest.of_file(path):
+    if known.sha256 != digest.of_file(path):
         raise BadInput(f"{path} is not the file that {path.with_suffix('.json').name} describes: import it again.")
     return state, known
 

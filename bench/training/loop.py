@@ -158,7 +158,7 @@ class Loop:
             self._write("last")
             state, record = weights.read(best)
             whole = self._record()
-            weights.save(best, state, record | {key: whole[key] for key in ("validation", "losses", "seconds")})
+            weights.save(best, state, record.facts | {key: whole[key] for key in ("validation", "losses", "seconds")})
         self.fabric.barrier()
         return best
 
@@ -207,7 +207,7 @@ def _origin(job: TrainingJob) -> dict[str, Any] | None:
     """What the weights that a training started from say of themselves."""
     if not job.start:
         return None
-    record = weights.record(job.start)
+    record = weights.record(job.start).facts
     told = ("kind", "sha256", "recipe", "step", "steps", "stopped", "seconds", "device", "seed", "from")
     return {key: record[key] for key in told if key in record}
 

@@ -93,9 +93,9 @@ def install(job: TrainingJob, best: Path, tag: str) -> dict[str, float]:
     state, record = weights.read(best)
     if tag:
         place = weights.folder(job.model) / f"{tag}{weights.SUFFIX}"
-        weights.save(place, state, record)
+        weights.save(place, state, record.facts)
         shutil.copyfile(best.with_suffix(contamination.SUFFIX), place.with_suffix(contamination.SUFFIX))
-    return dict(max(record["validation"]["scores"], key=lambda score: score["psnr"]))
+    return dict(max(record.facts["validation"]["scores"], key=lambda score: score["psnr"]))
 
 
 @contextmanager

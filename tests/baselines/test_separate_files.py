@@ -63,6 +63,6 @@ def test_the_files_of_one_model_import_in_one_command_in_any_order(name, written
         for tag, order in {"one": files, "other": files[::-1]}.items():
             done = CliRunner().invoke(app, ["import", name, *order, "--tag", tag])
             assert done.exit_code == 0, done.output or done.exception
-    stored = [weights.record(path)["sha256"] for path in weights.find(model).values() if path.stem in ("one", "other")]
+    stored = [weights.record(path).sha256 for path in weights.find(model).values() if path.stem in ("one", "other")]
     assert len(stored) == 2
     assert len(set(stored)) == 1

@@ -44,7 +44,7 @@ def places(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
 def test_a_shipped_record_says_how_the_weights_were_made(path):
-    record = weights.record(path)
+    record = weights.record(path).facts
     assert record["kind"] == "starter"
     for fact in (
         "command",
@@ -72,7 +72,7 @@ def test_shipped_weights_are_whole_finite_and_half(path):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
 def test_the_photographs_that_were_learned_from_are_known(path):
-    assert len(contamination.load(path)) == weights.record(path)["data"]["seen"]
+    assert len(contamination.load(path)) == weights.record(path).facts["data"]["seen"]
 
 
 def test_all_shipped_weights_together_stay_below_60_mb():
@@ -84,7 +84,7 @@ def test_a_training_is_packed_in_half_precision_with_its_best_score(places):
     assert make.pack("ce", None).startswith("ce: 10.00 dB at step 1, 1 min")
     state, record = weights.read(places / "weights" / "ce" / "starter.safetensors")
     assert {tensor.dtype for tensor in state.values() if tensor.is_floating_point()} == {torch.float16}
-    assert 0 < record["halving"] < 0.01
+    assert 0 < record.facts["halving"] < 0.01
     assert contamination.load(places / "weights" / "ce" / "starter.safetensors") == {"00ff"}
 
 

@@ -38,7 +38,7 @@ def test_fetching_shows_address_size_and_licence_and_imports_by_the_key_map(shel
     assert "the first file is trusted, later ones are held against it" in out
     assert "Use it: --models tiny@places2" in out
     record = weights.record(weights.find("tiny")["places2"])
-    assert (record["kind"], record["url"]) == ("official", f"{shelf.base}/theirs.pth")
+    assert (record.kind, record.facts["url"]) == ("official", f"{shelf.base}/theirs.pth")
     assert not (fetching.choose(["tiny@places2"])[0].folder / "theirs.pth").exists()
 
 

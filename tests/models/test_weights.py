@@ -17,7 +17,7 @@ def test_what_is_saved_is_read_again(tmp_path):
     weights.save(tmp_path / "x.safetensors", state, {"kind": "trained", "title": "schön"})
     again, known = weights.read(tmp_path / "x.safetensors")
     assert all(torch.equal(again[key], state[key]) for key in state)
-    assert known == {"kind": "trained", "title": "schön", "sha256": digest.of_file(tmp_path / "x.safetensors")}
+    assert known.facts == {"kind": "trained", "title": "schön", "sha256": digest.of_file(tmp_path / "x.safetensors")}
 
 
 def test_tensors_that_share_memory_are_saved_each_by_itself(tmp_path):

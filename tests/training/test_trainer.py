@@ -72,12 +72,12 @@ def same_tensors(one, other):
 
 def test_a_training_leaves_weights_that_are_read_again(finished, toy):
     state, record = weights.read(finished / "best.safetensors")
-    model = toy.model(record["variant"], **record["settings"])
+    model = toy.model(record.variant, **record.settings)
     assert weights.misfit(model, state) == ""
 
 
 def test_the_record_says_how_the_weights_came_about(finished):
-    record = weights.record(finished / "last.safetensors")
+    record = weights.record(finished / "last.safetensors").facts
     assert record["step"] == record["steps"] == 40
     assert record["recipe"]["stages"][0]["name"] == "warm-up"
     assert record["validation"]["scores"][-1]["psnr"] > 5
@@ -86,7 +86,7 @@ def test_the_record_says_how_the_weights_came_about(finished):
 
 
 def test_the_record_of_the_best_weights_holds_the_whole_curve(finished):
-    best, last = (weights.record(finished / f"{name}.safetensors") for name in ("best", "last"))
+    best, last = (weights.record(finished / f"{name}.safetensors").facts for name in ("best", "last"))
     assert best["losses"] == last["losses"]
     assert best["validation"] == last["validation"]
 
@@ -264,7 +264,7 @@ def test_a_training_goes_on_from_weights_and_says_so(finished, photographs, tmp_
     best = train(photographs, tmp_path, shorten(recipe, 2), start=finished / "best.safetensors")
     state, record = weights.read(best)
     assert same_tensors(state, weights.read(finished / "best.safetensors")[0])
-    assert record["from"]["sha256"] == weights.record(finished / "best.safetensors")["sha256"]
+    assert record.facts["from"]["sha256"] == weights.record(finished / "best.safetensors").sha256
     assert contamination.load(best) == contamination.load(finished / "best.safetensors")
 
 
