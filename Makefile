@@ -44,6 +44,7 @@ docs: $(READY)  ## the generated pages, and the table and picture of the README
 	$(PY) docs/readme.py
 	$(PY) docs/starters.py
 	$(PY) docs/zoo.py
+	$(PY) docs/scale.py
 	$(PY) docs/weights.py
 
 gpu:  ## every check and benchmark for a CUDA device, with the Python and torch at hand
