@@ -93,7 +93,7 @@ def test_a_missing_file_is_named_with_its_place_and_its_command(tmp_path):
 
 def test_a_file_with_another_digest_is_refused(tmp_path):
     _put(tmp_path / "home" / "weights", b"something else")
-    with pytest.raises(BadInput, match="its SHA256 begins with"):
+    with pytest.raises(BadInput, match="its SHA-256 begins with"):
         downloads.locate("net")
 
 
@@ -115,7 +115,7 @@ def test_fetching_stores_the_whole_file_under_its_name(tmp_path, serve):
 @pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"more"])
 def test_a_wrong_file_leaves_nothing_behind(tmp_path, serve, content):
     serve.content = content
-    with pytest.raises(BadInput, match="its SHA256 begins with"):
+    with pytest.raises(BadInput, match="its SHA-256 begins with"):
         downloads.locate("net", fetch=True)
     assert _left(tmp_path) == []
     serve.content = CONTENT

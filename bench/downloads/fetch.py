@@ -182,7 +182,7 @@ def _check(path: Path, wanted: Download) -> None:
     found = _digest_of(path, wanted.algorithm)
     if not found.startswith(wanted.stated):
         raise BadInput(
-            f"{path} is not {wanted.file}: its {wanted.algorithm.upper()} begins with {found[: len(wanted.stated)]}, "
+            f"{path} is not {wanted.file}: its {wanted.algorithm_title} begins with {found[: len(wanted.stated)]}, "
             f"not with {wanted.stated}. Remove it and fetch it again."
         )
 

@@ -39,6 +39,11 @@ class Download:
         return "md5" if self.md5 and not self.sha256 else "sha256"
 
     @property
+    def algorithm_title(self) -> str:
+        """As sentences write it."""
+        return {"md5": "MD5", "sha256": "SHA-256"}[self.algorithm]
+
+    @property
     def stated(self) -> str:
         """The digest, or its first digits; empty where nobody states any."""
         return self.sha256 or self.md5

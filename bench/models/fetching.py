@@ -160,4 +160,4 @@ def digest_from(download: Download) -> str:
         return "nobody states one: the first file is trusted, later ones are held against it"
     whole = len(download.stated) == (32 if download.algorithm == "md5" else 64)
     stated = "stated whole" if whole else f"its first {len(download.stated)} digits, stated in the file's name"
-    return f"{download.algorithm.upper()}, {stated}"
+    return f"{download.algorithm_title}, {stated}"
