@@ -70,13 +70,16 @@ def cards() -> dict[str, ModelCard]:
 def choose(names: Sequence[str]) -> list[ModelRef]:
     """Resolve names in the order asked for, without repetition.
 
-    `all` is every model in its default variant; globs reach over variants (`deepgin*`) and tags (`pconv@*`). Names
-    that meet nothing are reported together in one `UnknownName`. A model that is known but cannot run here comes back
-    with a `reason`.
+    `all` is every model in its default variant; globs reach over variants (`deepgin*`) and tags (`pconv@*`); `-dgm`
+    leaves out what the names before it brought. Names that meet nothing are reported together in one `UnknownName`. A
+    model that is known but cannot run here comes back with a `reason`.
     """
     missed: list[str] = []
     chosen: dict[str, ModelRef] = {}
     for name in names:
+        if name.startswith("-"):
+            chosen = _without(chosen, name.removeprefix("-"))
+            continue
         refs = _resolved(name)
         if not refs:
             missed.append(name)
@@ -86,6 +89,14 @@ def choose(names: Sequence[str]) -> list[ModelRef]:
     if missed:
         raise UnknownName("model", missed, _known(missed), SEE)
     return list(chosen.values())
+
+
+def _without(chosen: dict[str, ModelRef], unwanted: str) -> dict[str, ModelRef]:
+    """The models but for those of an id or a name, globs too."""
+    left = {name: ref for name, ref in chosen.items() if not any(map(fnmatch.fnmatch, (ref.id, name), [unwanted] * 2))}
+    if len(left) == len(chosen):
+        raise BadInput(f"-{unwanted} leaves out nothing: no model before it is called so. {SEE} lists names.")
+    return left
 
 
 def only(name: str) -> ModelRef:

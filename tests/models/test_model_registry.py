@@ -30,6 +30,16 @@ def test_all_is_every_model_in_its_default_form():
     assert not [name for name in names("all") if name.startswith("tiny:")]
 
 
+def test_models_can_be_left_out_of_those_before():
+    assert "telea" not in names("all", "-telea")
+    assert names("telea", "flat", "-fl*") == ["telea"]
+
+
+def test_leaving_out_what_is_not_there_is_said():
+    with pytest.raises(BadInput, match="-pconv leaves out nothing"):
+        names("telea", "-pconv")
+
+
 def test_order_is_kept_and_nothing_comes_twice():
     assert names("telea", "flat", "telea", "fl") == ["telea", "flat"]
 
