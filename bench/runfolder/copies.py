@@ -1,0 +1,106 @@
+"""Copies of a run folder in an object store, or wherever fsspec reaches, and back.
+
+Every file of a run is whole from its first moment, so a copy that is made while the run is at work is a smaller run.
+The record comes last: a copy that was cut short is no run yet, and the same command goes on with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bench.disk import whole_file
+from bench.errors import BadInput, Unavailable
+from bench.progress import track
+from bench.runfolder import record
+from bench.runfolder.names import PARTS, RECORD
+
+
+def push(root: Path, url: str) -> int:
+    """Copy a run to a URL (`s3://bucket/run`, `file:///...`); parts that are there are not sent again.
+
+    Returns the number of files sent. Raises `BadInput` for what is no run, or a URL that cannot be used.
+    """
+    record.read(root)
+    files, base = _opened(url)
+    names = _in_order(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    there = _sizes(files, base)
+    _check_same(files, base, there, root)
+    sent = 0
+    with track(f"{len(names)} files to {url}", len(names)) as ticker:
+        for name in names:
+            if not name.startswith(f"{PARTS}/") or there.get(name) != (root / name).stat().st_size:
+                files.makedirs(f"{base}/{name}".rpartition("/")[0], exist_ok=True)
+                files.put_file(str(root / name), f"{base}/{name}")
+                sent += 1
+            ticker.advance()
+    return sent
+
+
+def pull(url: str, root: Path) -> int:
+    """Copy a run from a URL into a folder that is new or holds the same run; parts that are here are not fetched again.
+
+    Returns the number of files fetched. Raises as `push`.
+    """
+    files, base = _opened(url)
+    there = _sizes(files, base)
+    if RECORD not in there:
+        raise BadInput(f"{url} holds no run: there is no {RECORD}.")
+    if root.is_dir() and any(not path.name.startswith(".") for path in root.iterdir()):
+        _check_same(files, base, there, root)
+    fetched = 0
+    with track(f"{len(there)} files from {url}", len(there)) as ticker:
+        for name in _in_order(there):
+            place = root / name
+            if not (name.startswith(f"{PARTS}/") and place.is_file() and place.stat().st_size == there[name]):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with whole_file(place) as beside:
+                    files.get_file(f"{base}/{name}", str(beside))
+                fetched += 1
+            ticker.advance()
+    return fetched
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path in it."""
+    import fsspec
+
+    if "://" not in url:
+        raise BadInput(f"{url} is no URL: write s3://BUCKET/NAME, file:///FOLDER/NAME or the like.")
+    try:
+        files, base = fsspec.core.url_to_fs(url)
+    except ImportError as fault:
+        raise Unavailable(f"{url} needs a package: {fault}.") from fault
+    except ValueError as fault:
+        raise BadInput(f"{url} cannot be used: {fault}.") from fault
+    return files, base.rstrip("/")
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """What is not hidden nor damaged, the record last."""
+    kept = [name for name in names if not _left_out(name)]
+    return sorted(kept, key=lambda name: (name == RECORD, name))
+
+
+def _left_out(name: str) -> bool:
+    return name.endswith(".damaged") or any(part.startswith(".") for part in name.split("/"))
+
+
+def _sizes(files: Any, base: str) -> dict[str, int]:
+    """Name -> bytes of what a URL holds."""
+    if not files.exists(base):
+        return {}
+    found = files.find(base, detail=True)
+    return {name: one["size"] for path, one in found.items() if not _left_out(name := path[len(base) :].lstrip("/"))}
+
+
+def _check_same(files: Any, base: str, there: dict[str, int], root: Path) -> None:
+    """Raise `BadInput` where two places hold different runs."""
+    if RECORD not in there:
+        return
+    theirs = json.loads(files.cat_file(f"{base}/{RECORD}")).get("settings")
+    ours = json.loads((root / RECORD).read_bytes()).get("settings") if (root / RECORD).is_file() else None
+    if theirs != ours:
+        raise BadInput(f"{root} and {base} do not hold the same run: give another folder or URL.")

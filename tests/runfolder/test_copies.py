@@ -1,0 +1,94 @@
+"""Runs that are copied to a store and back: the same run, also when the copy was cut short or the run is at work."""
+
+import shutil
+
+import fsspec
+import pytest
+
+from bench.errors import BadInput
+from bench.report import results
+from bench.run.main import run
+from bench.runfolder import copies
+from bench.types import Execution, RunSpec
+
+
+@pytest.fixture(scope="module")
+def root(toys, tmp_path_factory):
+    spec = RunSpec(toys("Grey"), "demo", limit=3, masks=("centre",), metrics=("psnr",), keep_images=1)
+    return run(spec, tmp_path_factory.mktemp("runs") / "run", Execution(shard=2)).root
+
+
+@pytest.fixture(params=["file", "memory"])
+def url(request, tmp_path):
+    yield f"file://{tmp_path}/store/run" if request.param == "file" else "memory://store/run"
+    fsspec.filesystem("memory").store.clear()
+
+
+def content(root):
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def test_a_run_comes_back_as_it_went(root, url, tmp_path):
+    copies.push(root, url)
+    copies.pull(url, tmp_path / "back")
+    assert content(tmp_path / "back") == content(root)
+    assert results.load(tmp_path / "back").models == results.load(root).models
+
+
+def test_parts_that_are_there_are_not_sent_again(root, url, tmp_path):
+    first = copies.push(root, url)
+    parts = len(list(root.glob("parts/*/*/*")))
+    assert copies.push(root, url) == first - parts
+    assert copies.pull(url, tmp_path / "back") == first
+    assert copies.pull(url, tmp_path / "back") == first - parts
+
+
+def test_a_run_goes_on_in_what_was_pulled(root, url, tmp_path, toys):
+    half = shutil.copytree(root, tmp_path / "half")
+    (half / "results.parquet").unlink()
+    next(half.glob("parts/*/toys*/0000002*.parquet")).unlink()
+    copies.push(half, url)
+    copies.pull(url, tmp_path / "back")
+    spec = RunSpec(toys("Grey"), "demo", limit=3, masks=("centre",), metrics=("psnr",), keep_images=1)
+    run(spec, tmp_path / "back", Execution(shard=2))
+    assert (tmp_path / "back" / "results.parquet").read_bytes() == (root / "results.parquet").read_bytes()
+
+
+def test_a_copy_without_its_record_is_no_run_yet(root, url, tmp_path):
+    copies.push(root, url)
+    files, base = fsspec.core.url_to_fs(url)
+    files.rm(f"{base}/run.json")
+    with pytest.raises(BadInput, match="holds no run"):
+        copies.pull(url, tmp_path / "back")
+
+
+def test_another_run_is_not_overwritten(root, url, tmp_path, toys):
+    copies.push(root, url)
+    spec = RunSpec(toys("Grey"), "demo", limit=2, masks=("centre",), metrics=("psnr",), keep_images=0)
+    other = run(spec, tmp_path / "other", Execution()).root
+    with pytest.raises(BadInput, match="do not hold the same run"):
+        copies.push(other, url)
+    with pytest.raises(BadInput, match="do not hold the same run"):
+        copies.pull(url, other)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [("runs/copy", "is no URL"), ("s4://bucket/run", "s4"), ("memory://nothing/here", "holds no run")],
+)
+def test_an_address_that_cannot_be_used_is_told_in_one_sentence(bench, tmp_path, address, told):
+    status, _, err = bench("pull", address, tmp_path / "run")
+    assert status == 2
+    assert told in err
+
+
+def test_the_command_line_sends_and_fetches(bench, root, url, tmp_path):
+    status, out, _ = bench("push", root, url)
+    assert status == 0
+    assert f"Back: bench pull {url} DIR" in out
+    assert bench("pull", url, tmp_path / "back", "--quiet")[0] == 0
+    assert content(tmp_path / "back") == content(root)
