@@ -158,7 +158,7 @@ def _registered(name: str) -> Iterator[ModelRef]:
         for tag in _tags(model_id, card, tags):
             own = _weights_variant(model_id, card, tag)
             ref = _resolve(member, card, variant if ":" in wanted or not own else own, tag)
-            yield ref if ":" in wanted or ref.file or tag else _another_variant(ref)
+            yield ref if set(wanted) & set(":*?[") or ref.file or tag else _another_variant(ref)
 
 
 def _forms(wanted: str) -> list[tuple[str, str]]:

@@ -381,6 +381,7 @@ def test_the_operations_are_those_of_the_published_layers(name, variant, monkeyp
     assert 0.98 * table < found < 1.02 * (table + attended)
 
 
+@pytest.mark.slow
 def test_a_step_of_dgms_search_is_both_networks_forth_and_back(shapes):
     """No gradient of weights; the picture is made once more at the end. At the networks' own 64 x 64."""
     network = (
@@ -407,6 +408,7 @@ class Vgg(torch.nn.Module):
         return patches, self.layers[21:](patches)
 
 
+@pytest.mark.slow
 def test_hrs_optimisation_is_two_passes_of_vgg_an_iteration_and_ten_at_the_start(monkeypatch):
     """Its content network once; VGG of the picture and of nine copies; then forth and back for every iteration."""
     monkeypatch.setattr(hr.HR, "_vgg", Vgg())

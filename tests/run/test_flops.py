@@ -12,6 +12,7 @@ from bench.models import registry as model_registry
 from bench.run.flops import Flops
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deepfillv2@untrained", "cfs@untrained", "picnet@untrained"])
 def test_networks_have_the_count_that_torch_gives(name):
     ref = model_registry.only(name)
@@ -24,6 +25,7 @@ def test_networks_have_the_count_that_torch_gives(name):
     assert ours.count == theirs.get_total_flops() > 0
 
 
+@pytest.mark.slow
 def test_counting_does_not_import_the_compiler():
     code = """
 import sys, torch
