@@ -6,6 +6,8 @@ function that is a verb of its own (`bench run`). The file's name is the word; `
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import errno
 import importlib
 import io
@@ -87,6 +89,8 @@ def main() -> NoReturn:
         status = build()(standalone_mode=False, prog_name="bench")
     except (click.Abort, KeyboardInterrupt):
         status = STOPPED
+    except SystemExit as leave:  # click's own word on a closed pipe
+        status = 0 if type(sys.stdout).__name__.endswith("PacifyFlushWrapper") else leave.code
     except typer.Exit as leave:
         status = leave.exit_code
     except BrokenPipeError:
@@ -97,6 +101,28 @@ def main() -> NoReturn:
     if status == STOPPED:  # typer turns Ctrl-C into this status by itself
         print("Stopped. What was finished is kept; the same command goes on from there.", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def script() -> NoReturn:
+    """`main` as a program, whose process ends as soon as all that was registered for its end is done.
+
+    Taking the interpreter apart costs a second where torch was loaded, and threads of Arrow that are still at work then
+    abort the process.
+    """
+    status = [1]
+    atexit.register(_end, status)  # the first that is registered is the last that is done
+    try:
+        main()
+    except SystemExit as leave:
+        status[0] = leave.code if isinstance(leave.code, int) else 0
+        raise
+
+
+def _end(status: list[int]) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a closed pipe is nobody's fault
+            stream.flush()
+    os._exit(status[0])
 
 
 def _refused(fault: Exception) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
 
 from bench.report import formats
@@ -125,8 +127,20 @@ def expanded(text: str) -> str:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """`a, b` as a tuple of names."""
-    return tuple(expanded(name.strip()) for name in text.split(",") if name.strip())
+    """`a, b` as a tuple of names; `BadInput` for a text of commas alone."""
+    from bench.errors import BadInput
+
+    found = tuple(expanded(name.strip()) for name in text.split(",") if name.strip())
+    if text and not found:
+        raise BadInput(f"'{text}' holds no name: leave the option out, or name something.")
+    return found
+
+
+def finite(value: float) -> float:
+    """A number that is one; the range of an option lets NaN pass."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number.")
+    return value
 
 
 def refuse(option: str, others: Mapping[str, Any]) -> None:

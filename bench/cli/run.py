@@ -36,7 +36,10 @@ Devices = Annotated[str | None, typer.Option(help="cuda:0,cuda:1: a worker on ea
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads of one operation on a CPU; by default each worker's share of cores.")
 ]
-TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a batch may take before its worker is replaced.")]
+TimeLimit = Annotated[
+    float,
+    typer.Option(min=1, callback=options.finite, help="Seconds that a batch may take before its worker is replaced."),
+]
 Share = Annotated[
     str | None,
     typer.Option(help="3/16: do every sixteenth part, on any machine that sees --out; then `bench collect`."),
@@ -137,7 +140,7 @@ def command(
 def _share(text: str | None) -> tuple[int, int] | None:
     from bench.run import shares
 
-    return shares.parse(text) if text else None
+    return shares.parse(text) if text is not None else None
 
 
 def _check_arithmetic(spec: RunSpec, device: str) -> None:

@@ -53,7 +53,7 @@ def read(file: Path) -> dict[str, Any]:
     Raises `BadInput` that says what the file is where it is none of these, is damaged, or holds code.
     """
     if not file.is_file():
-        raise BadInput(f"{file} does not exist.")
+        raise BadInput(f"{file} {'is no regular file' if file.exists() else 'does not exist'}.")
     if other := _other_kind(file):
         raise BadInput(f"{file} {other}.")
     if _is_safetensors(file):

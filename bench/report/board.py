@@ -108,9 +108,9 @@ def join(runs: dict[str, Run], root: Path) -> Record:
         for name, joined in held.items():
             joined.append(_renamed(tables.read(run.root / name), named))
         _copy_pictures(run, named, root)
-    for name, joined in held.items():
-        tables.write(root / name, joined[0].schema, joined)
     first = next(iter(runs.values()))
+    for name, joined in held.items():
+        tables.write(root / name, joined[0].schema, joined, first.record.mark)
     pictures = dict.fromkeys(image for run in runs.values() for image in run.record.kept)
     whole = replace(first.record, name=root.name, models=models, kept=tuple(pictures))
     record.write(root, whole, record.read_images(first.root, first.record))

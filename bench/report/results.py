@@ -16,7 +16,7 @@ from bench.disk import holder
 from bench.errors import BadInput, NotComparable
 from bench.report.rows import ModelRows, opened
 from bench.runfolder import record, tables
-from bench.runfolder.names import RESULTS, SUMMARY
+from bench.runfolder.names import SUMMARY
 from bench.runfolder.record import Record
 
 
@@ -123,14 +123,13 @@ class Run:
     def rows_of(self, model: str) -> ModelRows | None:
         """A model's rows; None for a run that left none."""
         if model not in self._rows:
-            self._rows[model] = rows = ModelRows(self._results, model) if self._results else None
-            if rows is not None:
-                self._numbers[model] = rows.images.numbered(self._images)
+            self._rows[model] = rows = ModelRows(self._results, model)
+            self._numbers[model] = rows.images.numbered(self._images)
         return self._rows[model]
 
     @cached_property
-    def _results(self) -> pq.ParquetFile | None:
-        return opened(self.root) if (self.root / RESULTS).is_file() else None
+    def _results(self) -> pq.ParquetFile:
+        return opened(self.root, self.record.mark)
 
 
 def load(root: Path) -> Run:
@@ -139,7 +138,7 @@ def load(root: Path) -> Run:
     path = root / SUMMARY
     if not path.is_file():
         raise BadInput(_unfinished(root, made))
-    rows = tables.read(path).to_pylist()
+    rows = tables.read(path, run=made.mark).to_pylist()
     ends = {row["bucket"]: (row["bucket_lo"], row["bucket_hi"], row["bucket"]) for row in rows}
     return Run(
         root=root,

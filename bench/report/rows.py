@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.runfolder import tables
-from bench.runfolder.names import RESULTS
+from bench.runfolder.names import RESULTS, Damaged
 
 Cell = tuple[str, str]
 """Mask set and bucket."""
@@ -32,9 +32,14 @@ class Codes(NamedTuple):
         ]
 
 
-def opened(root: Path) -> pq.ParquetFile:
-    """A run's results; raises `BadInput` where they cannot be read, `Damaged` where they are not what was written."""
-    return tables.opened(root / RESULTS, names=NAMES)
+def opened(root: Path, run: str) -> pq.ParquetFile:
+    """A run's results; raises `BadInput` where they cannot be read, `Damaged` where they are not what was written.
+
+    run: the mark of the run's record.
+    """
+    if not (root / RESULTS).exists():
+        raise Damaged(root / RESULTS, "it is missing")
+    return tables.opened(root / RESULTS, names=NAMES, run=run)
 
 
 class ModelRows:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from bench.run.gathered import Collected, Gathered
 from bench.run.spec import Job
 from bench.run.summary import PairScores, SetScores, frame
-from bench.runfolder import tables
+from bench.runfolder import record, tables
 from bench.runfolder.names import RESULTS, SUMMARY
 from bench.runfolder.parts import Parts
 
@@ -28,10 +28,11 @@ def collect(job: Job, parts: Parts, *, any_count: bool) -> Collected:
     """
     sets, gathered = SetScores(job, parts, any_count=any_count), [Gathered(job, ref.name) for ref in job.models]
     rows = _regrouped(_rows(job, parts, gathered))
-    tables.write(parts.root / RESULTS, tables.row_schema(job.pair_metrics), rows)
+    run = record.mark(job.settings.digest, parts.photographs(len(job.ids)))
+    tables.write(parts.root / RESULTS, tables.row_schema(job.pair_metrics), rows, run)
     summary = frame(job, gathered, sets.measure(gathered))
     table = pa.Table.from_pandas(summary, preserve_index=False)
-    tables.write(parts.root / SUMMARY, table.schema, [table])
+    tables.write(parts.root / SUMMARY, table.schema, [table], run)
     return Collected(summary, {one.model: one.facts() for one in gathered})
 
 

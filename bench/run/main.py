@@ -130,7 +130,7 @@ def _enter(job: Job, root: Path) -> Record | None:
         before = record.read_own(root, job.settings, job.ids)
     for name in (RESULTS, SUMMARY):
         try:
-            tables.check(root / name)
+            tables.check(root / name, before.mark if before and before.photographs else "")
         except Damaged as fault:
             _set_aside(fault)
     return before

@@ -49,7 +49,21 @@ def start_server() -> None:
     """Start the server, unless it runs; it imports while we do other things."""
     with _environment({name: value for name, value in SERVER.items() if name not in os.environ}):
         CONTEXT.set_forkserver_preload([PRELOAD])
-        forkserver.ensure_running()
+        with _deaf():
+            forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """A process that is started within it never hears Ctrl-C, not even while it imports."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

@@ -101,6 +101,11 @@ class MaskSetRecord:
     size_px: int
 
 
+def mark(settings: str, photographs: str) -> str:
+    """What results belong to: digests of a run's settings and of its photographs' pixels."""
+    return f"{settings} {photographs}"
+
+
 @dataclass(frozen=True)
 class Record:
     """`run.json`."""
@@ -137,6 +142,11 @@ class Record:
     def digests(self) -> dict[str, str]:
         """Of the settings, and of every model that could run."""
         return {"settings": self.settings.digest} | {name: m.digest for name, m in self.models.items() if m.digest}
+
+    @property
+    def mark(self) -> str:
+        """What results say that they belong to."""
+        return mark(self.settings.digest, self.photographs)
 
     def outside(self, model: str) -> bool:
         """Whether a model that ran was made for other pictures than those of the run, as far as both are known."""

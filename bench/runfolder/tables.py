@@ -21,6 +21,7 @@ from bench.runfolder.names import Damaged
 SEAL, TAIL = 32, 8
 """Bytes of the digest; of the footer's length and the magic word."""
 CHUNK = 1 << 20
+RUN = b"run"
 DIGEST = pa.binary(16)
 TEXTS = ("image", "model", "mask_set", "bucket", "mask")
 
@@ -32,8 +33,9 @@ def row_schema(metrics: Iterable[str]) -> pa.Schema:
     return pa.schema(fields + [(name, DIGEST) for name in digests] + [(name, pa.float64()) for name in metrics])
 
 
-def write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
-    """Write tables as the row groups of one file, whole and sealed."""
+def write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], run: str = "") -> None:
+    """Write tables as the row groups of one file, whole and sealed; `run`: what they belong to, said inside."""
+    schema = schema.with_metadata({**(schema.metadata or {}), RUN: run.encode()}) if run else schema
     with whole_file(path) as beside:
         with pq.ParquetWriter(
             beside, schema, compression="zstd", use_dictionary=_repeated(schema), write_page_checksum=True
@@ -50,30 +52,36 @@ def _repeated(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if field.name in often or pa.types.is_string(field.type)]
 
 
-def opened(path: Path, names: Sequence[str] = (), *, small: bool = False) -> pq.ParquetFile:
+def opened(path: Path, names: Sequence[str] = (), *, small: bool = False, run: str = "") -> pq.ParquetFile:
     """Open a file that `write` wrote; `names`: columns of texts to be read as numbers of a dictionary.
 
-    small: it is taken into memory, so that the bytes whose digest is checked are those that are read. Raises `Damaged`
-    where a byte of it is another, `BadInput` where it cannot be read at all.
+    small: it is taken into memory, so that the bytes whose digest is checked are those that are read; run: what the
+    file must belong to. Raises `Damaged` where a byte of it is another, or where it belongs elsewhere, `BadInput` where
+    it cannot be read at all.
     """
     try:
         file = pa.BufferReader(path.read_bytes()) if small else path.open("rb")
         if not (fault := _fault(file)):
-            return pq.ParquetFile(file, read_dictionary=list(names), page_checksum_verification=not small)
+            found = pq.ParquetFile(file, read_dictionary=list(names), page_checksum_verification=not small)
+            if not run or (found.schema_arrow.metadata or {}).get(RUN) == run.encode():
+                return found
+            fault = "it belongs to another run"
     except OSError as lost:
         raise BadInput(f"{path} cannot be read: {lost.strerror or lost}.") from lost
+    except KeyError:
+        fault = "it holds other columns"
     raise Damaged(path, fault)
 
 
-def check(path: Path) -> None:
-    """`Damaged` where a file that is there is not what was written."""
+def check(path: Path, run: str = "") -> None:
+    """`Damaged` where a file that is there is not what was written, or is that of another run."""
     if path.exists():
-        opened(path)
+        opened(path, run=run)
 
 
-def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read(path: Path, columns: Sequence[str] | None = None, run: str = "") -> pa.Table:
     """The named columns (all, when none is named); raises as `opened` does."""
-    return opened(path).read(columns)
+    return opened(path, run=run).read(columns)
 
 
 def _seal(file: BinaryIO) -> None:

@@ -94,17 +94,21 @@ def deepfillv1(_):
     return coarse + 2 * tail + straight + looking + chain(3, (256, 128, 128), (64, 64))
 
 
-def deepfillv2(_):
-    """A gate doubles what a layer puts out, and not what the next takes in."""
+def deepfillv2(variant):
+    """A gate doubles what a layer puts out, and not what the next takes in; mmagic's second decoder is wider."""
+    mmagic = variant == "mmagic"
+    seen, w, ends = (5, 32, 2) if mmagic else (3, 24, 1)
 
     def gated(widths, sides):
         return 2 * chain(3, widths, sides)
 
+    def tail(w):
+        return gated((4 * w, 2 * w, 2 * w, w, w // 2), (128, 128, 256, 256)) + ends * layer(3, w // 2, 3, 256)
+
     coarse = 2 * layer(5, 5, 24, 256) + gated((24, 48, 48, *[96] * 9), (128, 128, *[64] * 9))
-    tail = gated((96, 48, 48, 24, 12), (128, 128, 256, 256)) + layer(3, 12, 3, 256)
-    straight = 2 * layer(5, 3, 24, 256) + gated((24, 24, 48, 48, *[96] * 6), (128, 128, *[64] * 7))
-    looking = 2 * layer(5, 3, 24, 256) + gated((24, 24, 48, *[96] * 5), (128, 128, *[64] * 5))
-    return coarse + 2 * tail + straight + looking + gated((192, 96, 96), (64, 64))
+    straight = 2 * layer(5, seen, 24, 256) + gated((24, 24, 48, 48, *[96] * 6), (128, 128, *[64] * 7))
+    looking = 2 * layer(5, seen, 24, 256) + gated((24, 24, 48, *[96] * 5), (128, 128, *[64] * 5))
+    return coarse + tail(24) + tail(w) + straight + looking + gated((192, 4 * w, 4 * w), (64, 64))
 
 
 def crfill(variant):

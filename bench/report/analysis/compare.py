@@ -271,7 +271,7 @@ class Pairs:
 
 def _pair(a: Side, b: Side) -> Pairs:
     """Pair all rows; truth and mask of a pair must be the same bits."""
-    one, other = (ModelRows(opened(side.run.root), side.model) for side in (a, b))
+    one, other = (ModelRows(opened(side.run.root, side.run.record.mark), side.model) for side in (a, b))
     numbers: dict[str, int] = {}
     left, right = (rows.images.numbered(numbers) for rows in (one, other))
     cells = {}
