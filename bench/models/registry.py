@@ -314,6 +314,8 @@ def _from_file(name: str) -> ModelRef:
         return ModelRef(label + shown, member.id, variant, shown[1:], member, card, file, reason=reason)
     if not word:
         raise BadInput(f"{member.file} holds no CARD: name the class as well, {path}.py:Class.")
+    if word not in (there := sources.classes(member.file)) and there:
+        raise BadInput(f"{member.file} holds no class {word}; it has {', '.join(there)}.")
     card = card or ModelCard(title=word, kind="classical")
     label = f"{member.id}:{word}"
     return ModelRef(label + shown, member.id, "", shown[1:], member, card, file, attribute=word)

@@ -88,6 +88,19 @@ def card_in(path: Path) -> ModelCard | None:
     return card if isinstance(card, ModelCard) else None
 
 
+def classes(path: Path) -> list[str]:
+    """Names that a file gives to classes and functions; none where it may bring others (another file's, made ones)."""
+    tree = ast.parse(path.read_text(encoding="utf-8")).body
+    plain = (ast.ClassDef, ast.FunctionDef, ast.Expr, ast.Import, ast.ImportFrom)
+    if any(not isinstance(node, plain) for node in tree):
+        return []
+    imported = [alias for node in tree if isinstance(node, ast.ImportFrom) for alias in node.names]
+    if any(alias.name == "*" for alias in imported):
+        return []
+    made = [node.name for node in tree if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    return made + [alias.asname or alias.name for alias in imported]
+
+
 def by_path(path: Path) -> Member:
     """A model's file that is not registered; its id is the file's name with suffix (`mine.py`)."""
     path = path.expanduser().resolve()

@@ -323,3 +323,17 @@ def test_a_damaged_record_is_the_reason_why_its_model_cannot_run(toymodels):
     assert "trained.json must hold a table of fields, not 7. Import or train these weights again." in ref.reason
     with pytest.raises(BadInput, match=r"trained\.json must hold"):
         model_registry.weights_digest(model_registry.choose(["tiny@trained"])[0])
+
+
+def test_a_class_that_a_file_lacks_is_said_before_a_run(tmp_path, write):
+    path = write(
+        tmp_path / "mine.py",
+        """
+        class Mine:
+            def predict(self, images, masks):
+                return images
+        """,
+    )
+    assert names(f"{path}:Mine")
+    with pytest.raises(BadInput, match="holds no class Yours; it has Mine"):
+        names(f"{path}:Yours")
