@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bench import cli, progress
-from bench.runfolder import record
+from bench.runfolder import record, tables
 from bench.runfolder.record import Record
 
 pytest_plugins = ("tests.fake", "tests.fill", "tests.loopback", "tests.metrics.sets", "tests.metrics.stored")
@@ -54,13 +54,17 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def edit_record():
-    """Change what a run folder's record says: `edit` gets it as plain data; the digest follows."""
+    """Change what a run folder's record says: `edit` gets it as plain data; digest and results follow."""
 
     def change(root: Path, edit):
         plain = json.loads((root / "run.json").read_text())
         del plain["digest"]
         edit(plain)
-        (root / "run.json").write_text(record.text(msgspec.convert(plain, Record)))
+        made = msgspec.convert(plain, Record)
+        (root / "run.json").write_text(record.text(made))
+        for path in root.glob("*.parquet"):
+            held = tables.read(path)
+            tables.write(path, held.schema, [held], made.mark)
         return root
 
     return change

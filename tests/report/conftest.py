@@ -120,11 +120,12 @@ def write_run(
     summary, results = pd.DataFrame(cells), pd.concat(rows, ignore_index=True)
     if edit:
         summary, results = edit(summary, results, facts) or (summary, results)
-    record.write(root, msgspec.convert(facts, Record), ids)
+    made = msgspec.convert(facts, Record)
+    record.write(root, made, ids)
     scored = [name for name in results if name in METRICS]
     for name, frame, schema in (("summary", summary, None), ("results", results, tables.row_schema(scored))):
         table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-        tables.write(root / f"{name}.parquet", table.schema, [table])
+        tables.write(root / f"{name}.parquet", table.schema, [table], made.mark)
     return root
 
 

@@ -16,7 +16,7 @@ from bench import cli
 from bench.errors import BadInput
 from bench.report import board, submission
 from bench.run.main import run
-from bench.runfolder import tables
+from bench.runfolder import record, tables
 from bench.types import RunSpec
 
 
@@ -83,14 +83,16 @@ def test_a_changed_file_is_refused(archive, tmp_path):
     assert "does not have the digest" in fault(rewritten(archive, images__txt=lambda text: text + b"x\n"), tmp_path)
 
 
-def test_numbers_that_do_not_follow_from_the_rows_are_refused(archive, tmp_path):
+def test_numbers_that_do_not_follow_from_the_rows_are_refused(archive, ours, tmp_path):
+    run = record.read(ours).mark
+
     def better(content):
         path = tmp_path / "summary.parquet"
         path.write_bytes(content)
         frame = pd.read_parquet(path)
         frame.loc[frame["model"] == "telea", "value"] += 0.01
         table = pa.Table.from_pandas(frame)
-        tables.write(path, table.schema, [table])
+        tables.write(path, table.schema, [table], run)
         return path.read_bytes()
 
     said = fault(rewritten(archive, honest=True, summary__parquet=better), tmp_path)
@@ -111,11 +113,12 @@ def edited(edit_record, tmp_path):
     return change
 
 
-def test_masks_of_another_set_are_refused(archive, edited, tmp_path):
+def test_masks_of_another_set_are_refused(ours, edit_record, tmp_path):
     def other(plain):
         plain["settings"]["mask_sets"]["freeform-256"] = "00"
 
-    said = fault(rewritten(archive, honest=True, run__json=edited(other)), tmp_path)
+    submission.pack(edit_record(shutil.copytree(ours, tmp_path / "forged"), other), tmp_path / "forged.zip")
+    said = fault(tmp_path / "forged.zip", tmp_path)
     assert said == "its mask set freeform-256 is not the one that is frozen here"
 
 
