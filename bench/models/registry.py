@@ -315,7 +315,7 @@ def _from_file(name: str) -> ModelRef:
     if not word:
         raise BadInput(f"{member.file} holds no CARD: name the class as well, {path}.py:Class.")
     if word not in (there := sources.classes(member.file)) and there:
-        raise BadInput(f"{member.file} holds no class {word}; it has {', '.join(there)}.")
+        raise BadInput(f"{member.file} has no '{word}'. It holds: {', '.join(there)}.")
     card = card or ModelCard(title=word, kind="classical")
     label = f"{member.id}:{word}"
     return ModelRef(label + shown, member.id, "", shown[1:], member, card, file, attribute=word)
