@@ -335,5 +335,5 @@ def test_a_class_that_a_file_lacks_is_said_before_a_run(tmp_path, write):
         """,
     )
     assert names(f"{path}:Mine")
-    with pytest.raises(BadInput, match="has no 'Yours'. It holds: Mine"):
+    with pytest.raises(BadInput, match=r"has no 'Yours'\. It holds: Mine"):
         names(f"{path}:Yours")
