@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from baselines.layers.attention import softmax
 from bench.training import base, initialise, losses
 from bench.training.adversarial import HINGE, ORIGINAL
 from bench.training.base import Batch
@@ -64,7 +65,7 @@ def transfer(low: Tensor, high: Tensor, masks: Tensor, kernel: int) -> Tensor:
     low [B, C, 2h, 2w], high [B, D, h, w], masks [B, 1, H, W] (1 = missing) -> [B, C, 2h, 2w]. Keys are patches of
     `high`, at unit length; only those count that see nothing missing. Weights over the keys: softmax of ten times the
     scores, those of other keys being 0 before it and `FLOOR` after it (so that a column need not sum to 1). Held
-    at once: the matrix of the scores and its softmax.
+    at once without gradients: the matrix of the scores.
     """
     side = high.shape[-2:]
     missing = F.interpolate(masks, side, mode="bilinear", align_corners=True)
@@ -73,9 +74,9 @@ def transfer(low: Tensor, high: Tensor, masks: Tensor, kernel: int) -> Tensor:
     keys = queries / queries.norm(dim=1, keepdim=True).clamp(min=SHORTEST)
     scores = (keys.transpose(1, 2) @ queries).mul_(TEMPERATURE * valid)
     del keys, queries
-    shares = scores.softmax(1)
+    shares = softmax(scores, 1)
     del scores  # or the next one would be a third matrix beside it
-    weights = (shares * valid).clamp_(min=FLOOR)
+    weights = (shares * valid if shares.requires_grad else shares.mul_(valid)).clamp_(min=FLOOR)
     del shares
     patches = F.unfold(low, 4, stride=2, padding=1) @ weights
     return F.fold(patches, low.shape[-2:], 4, stride=2, padding=1) / 4

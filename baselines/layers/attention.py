@@ -55,8 +55,8 @@ def _attend(features: Tensor, masks: Tensor, fuse: bool, mmagic: bool) -> Tensor
     matrix *= SOFTMAX_SCALE * usable
     if mmagic:
         matrix = matrix.masked_fill_((usable == 0) & usable.any(2, keepdim=True), -torch.inf)
-    matrix = matrix.softmax(dim=2)
-    matrix = F.threshold(matrix, NEGLIGIBLE, 0.0)
+    matrix = softmax(matrix, 2)
+    matrix = F.threshold(matrix, NEGLIGIBLE, 0.0, inplace=not matrix.requires_grad)
     matrix *= usable
     output = _pasted(matrix, features)
     if mmagic:  # of the four patches that the mean counts two lie outside at a rim, three in a corner
@@ -130,3 +130,8 @@ def _add_diagonals(matrix: Tensor, row: int, column: int, steps: tuple[int, ...]
         shifted = matrix.narrow(row, there, count).narrow(column, there, count)
         total.narrow(row, here, count).narrow(column, here, count).add_(shifted)
     return total
+
+
+def softmax(scores: torch.Tensor, dim: int) -> torch.Tensor:
+    """Softmax of scores that nobody needs afterwards: in their place where no gradient is asked for, the same bits."""
+    return scores.softmax(dim) if scores.requires_grad else torch.softmax(scores, dim, out=scores)

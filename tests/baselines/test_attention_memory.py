@@ -1,4 +1,4 @@
-"""Attention holds its score matrix, at most with the softmax of it: measured tensor by tensor, on few channels.
+"""Attention holds its score matrix, the contextual one a copy in which its scores are fused: measured tensor by tensor.
 
 PICNet and the dual-path GAN work in place, the guided steps of HRII and HR on some rows at a time.
 """
@@ -27,7 +27,7 @@ def square(side):
 
 
 WAYS = {
-    "pennet": (lambda: pennet.transfer(maps(2, 2 * SIDE), maps(2, SIDE), square(4 * SIDE), 3), 2.0),
+    "pennet": (lambda: pennet.transfer(maps(2, 2 * SIDE), maps(2, SIDE), square(4 * SIDE), 3), 1.1),
     "contextual": (lambda: contextual_attention(maps(2, 2 * SIDE), square(4 * SIDE)), 2.0),
     "likeness": (lambda: attend(maps(2, SIDE).flatten(2), maps(2, SIDE).flatten(2)), 1.0),
     "hrii, guided": (lambda: hrii.upsample(maps(3, SIDE), maps(3, 2 * SIDE), square(2 * SIDE)), 0.35),
