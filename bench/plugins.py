@@ -82,16 +82,15 @@ def choose(kind: str, wanted: Iterable[str], known: Sequence[str], see: str) -> 
     chosen: dict[str, None] = {}
     missed = []
     for name in wanted:
-        hits = (
-            list(known)
-            if name == "all"
-            else fnmatch.filter(known, name)
-            if set(name) & set("*?[")
-            else [name] * (name in known)
-        )
+        hits = list(known) if name == "all" else matching(name, known)
         if not hits:
             missed.append(name)
         chosen.update(dict.fromkeys(hits))
     if missed:
         raise UnknownName(kind, missed, known, see)
     return list(chosen)
+
+
+def matching(name: str, known: Sequence[str]) -> list[str]:
+    """The known names that a name or a glob stands for."""
+    return fnmatch.filter(known, name) if set(name) & set("*?[") else [name] * (name in known)

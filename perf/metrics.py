@@ -389,6 +389,14 @@ Networks of metrics compute in float32, and autocast and TF32 are shut off aroun
 bfloat16, since what these do to FID and LPIPS has not been measured. {elsewhere}Metrics of sets are measured by
 `perf/sets.py`; the figures stand in `docs/protocols.md`.
 
+**Metrics of other packages** are named `torchmetrics:NAME`, `piq:NAME`, `pyiqa:NAME` in `--metrics`, as `bench metrics
+list --library piq` lists them: every full-reference and no-reference image metric that the installed package offers,
+under its own name and version, with its own direction and range. The package is called for one 8-bit picture at a time,
+in 0..1 (`VisualInformationFidelity` of torchmetrics in 0..255, for which its constant is meant), so that a number that
+it would give for a batch is that of an image. Another version of the package is another metric: it names the run. Files
+that a package would fetch are told before a run; `bench metrics fetch pyiqa:musiq` lets it fetch them. piq and pyiqa
+come with `pip install '.[iqa]'`.
+
 | variant | reference | tolerance | measured | speed |
 |---|---|---|---|---|
 {lines}

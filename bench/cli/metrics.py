@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,18 +20,40 @@ app = typer.Typer()
 Name = Annotated[str, typer.Argument(metavar="METRIC", help="A name or glob from `bench metrics list`: 'ssim-*'.")]
 
 
+Library = Annotated[
+    str | None, typer.Option(help="The image metrics of an installed package: piq, pyiqa or torchmetrics.")
+]
+
+
 @app.command("list")
-def list_metrics(as_json: options.Json = False) -> None:
+def list_metrics(library: Library = None, as_json: options.Json = False) -> None:
     """List the metric variants, and for each what is missing here. Example: bench metrics list"""
     from bench.columns import align
+    from bench.metrics import libraries
     from bench.metrics import registry as metric_registry
 
+    if library is not None:
+        _list_library(libraries.cards(library), as_json=as_json)
+        return
     rows = [_row(name, card) for name, card in metric_registry.cards().items()]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
     keys = ("name", "title", "better", "unit", "kind", "scope")
     print("\n".join(align([(*(row[key] for key in keys), _ready(row["missing"])) for row in rows])))
+    for name in libraries.LIBRARIES:
+        ready = f"of the installed package: bench metrics list --library {name}"
+        print(f"{name}:NAME  {ready if libraries.installed(name) else f'missing; type: pip install {name}'}")
+
+
+def _list_library(cards: Mapping[str, MetricCard], *, as_json: bool) -> None:
+    """Every metric of a package: its name, direction, and what it says of itself."""
+    from bench.columns import align
+
+    if as_json:
+        print(json.dumps({name: dataclasses.asdict(card) for name, card in cards.items()}, indent=1))
+    else:
+        print("\n".join(align([(name, card.better, card.formula) for name, card in cards.items()])))
 
 
 def _ready(missing: list[str]) -> str:
@@ -49,7 +72,7 @@ def show(name: Name, as_json: options.Json = False) -> None:
     """Print a variant's definition, reference, tolerance and who prints it. Example: bench metrics show ssim-wang"""
     from bench.metrics import registry as metric_registry
 
-    sheets = {found: dataclasses.asdict(metric_registry.cards()[found]) for found in metric_registry.choose([name])}
+    sheets = {found: dataclasses.asdict(metric_registry.card(found)) for found in metric_registry.choose([name])}
     if as_json:
         print(json.dumps(sheets, indent=1))
         return
@@ -68,7 +91,12 @@ def _sheet(name: str, facts: dict[str, Any]) -> str:
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="FILE...", help="Weight files by name, or `all`.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="Weight files by name, or `all`; LIBRARY:NAME for what a library fetches."
+        ),
+    ],
     source: Annotated[
         Path | None, typer.Option("--from", help="Take the file from here instead of the network.")
     ] = None,
@@ -79,7 +107,14 @@ def fetch(
     """
     from bench import downloads, plugins
     from bench.errors import BadInput
+    from bench.metrics import libraries
+    from bench.metrics import registry as metric_registry
 
+    for name in metric_registry.choose([name for name in names if libraries.of(name)]):
+        libraries.open_metric(name, "cpu").fetch()
+        print(f"{name} is ready.")
+    if not (names := [name for name in names if not libraries.of(name)]):
+        return
     chosen = plugins.choose("weight file", names, list(downloads.entries()), "bench metrics fetch --help")
     if source and len(chosen) != 1:
         raise BadInput(f"--from brings one file, but {len(chosen)} are named.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench import downloads, plugins
 from bench.errors import BadInput, BenchError, UnknownName
+from bench.metrics import libraries
 from bench.types import MetricCard
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ def cards() -> dict[str, MetricCard]:
     return {name: entry.card for name, entry in _metrics().items()}
 
 
+def card(name: str) -> MetricCard:
+    """The card of one metric, of a library's too (`torchmetrics:NAME`); raises `UnknownName`, or `Unavailable`."""
+    choose([name])
+    return libraries.cards(library)[name] if (library := libraries.of(name)) else _metrics()[name].card
+
+
 def families() -> dict[str, list[str]]:
     """File -> the variants that it defines, its standard one first."""
     found: dict[str, list[str]] = {}
@@ -47,13 +54,29 @@ def extractors() -> dict[str, MetricCard]:
 
 
 def choose(names: Iterable[str]) -> list[str]:
-    """Resolve names, `all` and globs (`ssim-*`); raises `UnknownName` with all misses."""
-    return plugins.choose("metric", names, list(_metrics()), SEE)
+    """Resolve names, `all` and globs (`ssim-*`); raises `UnknownName` with all misses.
+
+    A library's metrics are named one by one or by globs (`torchmetrics:*`); raises `Unavailable` where it is not here.
+    """
+    chosen: dict[str, None] = {}
+    missed: list[str] = []
+    for name in names:
+        if libraries.of(name):
+            found = libraries.choose(name)
+        else:
+            found = list(_metrics()) if name == "all" else plugins.matching(name, list(_metrics()))
+        chosen.update(dict.fromkeys(found))
+        missed += [name] * (not found)
+    if missed:
+        places = dict.fromkeys(map(libraries.of, missed))
+        known = [one for library in places for one in (libraries.cards(library) if library else _metrics())]
+        raise UnknownName("metric", missed, known, f"{SEE}{''.join(f' --library {one}' for one in places if one)}")
+    return list(chosen)
 
 
 def kind(name: str) -> str:
     """`pair` (a number per image) or `set` (a number per set, from an extractor's vectors)."""
-    return "set" if _metric(name).card.extractor else "pair"
+    return "set" if card(name).extractor else "pair"
 
 
 def weights(name: str) -> tuple[str, ...]:
@@ -70,6 +93,8 @@ def lacks(name: str) -> list[str]:
 
 def unavailable(name: str) -> str | None:
     """Why a metric (or extractor) cannot be opened here, in one sentence; None where it can. Checks digests."""
+    if libraries.of(name):
+        return libraries.unavailable(name)
     needed = _needed(name)
     for library in (library for card in needed for library in card.libraries):
         if importlib.util.find_spec(library) is None:
@@ -84,7 +109,10 @@ def unavailable(name: str) -> str | None:
 
 def open_metric(name: str, device: Any) -> PairMetric | SetMetric:
     """Open a metric on a device (set metrics take no notice of it); `Unavailable` where its weights are missing."""
-    return importlib.import_module(_metric(name).module).metric(name, device)
+    choose([name])
+    if libraries.of(name):
+        return libraries.open_metric(name, device)
+    return importlib.import_module(_metrics()[name].module).metric(name, device)
 
 
 def open_extractor(name: str, device: Any) -> Extractor:
@@ -96,13 +124,8 @@ def open_extractor(name: str, device: Any) -> Extractor:
 
 def _needed(name: str) -> list[MetricCard]:
     """The card of a metric or extractor, and that of the extractor whose vectors it reads."""
-    card = (_extractors().get(name) or _metric(name)).card
-    return [card, *([extractors()[card.extractor]] if card.extractor else [])]
-
-
-def _metric(name: str) -> RegisteredMetric:
-    choose([name])
-    return _metrics()[name]
+    own = _extractors()[name].card if name in _extractors() else card(name)
+    return [own, *([extractors()[own.extractor]] if own.extractor else [])]
 
 
 @functools.cache

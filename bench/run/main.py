@@ -248,7 +248,6 @@ def describe(
     measured: Mapping[str, dict[str, Any]] | None = None,
 ) -> None:
     """Write the record. What an earlier start found of models and photographs stands until this one has found it."""
-    cards = metric_registry.cards()
     old = before.models if before and not measured else {}
     models = {ref.name: _model_record(ref, (measured or {}).get(ref.name, {})) for ref in (*job.models, *job.absent)}
     found = Record(
@@ -258,7 +257,7 @@ def describe(
         protocol=job.protocol,
         images=len(job.ids),
         models={name: old[name] if name in old and old[name].digest == m.digest else m for name, m in models.items()},
-        metrics={name: cards[name] for name in (*job.pair_metrics, *job.set_metrics, *job.missing)},
+        metrics={n: metric_registry.card(n) for n in (*job.pair_metrics, *job.set_metrics, *job.missing)},
         mask_sets=job.mask_sets,
         missing=job.missing,
         domain=job.domain,

