@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ from bench.errors import BadInput
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, first: bool = False) -> Iterator[Path]:
     """A name to write to; it becomes `path` only when the block ends well, after the bytes have reached the disk.
 
+    first: a file that stands there by then stays.
     Raises `BadInput` for a folder's name and for a folder that is missing.
     """
     if path.is_dir():
@@ -27,14 +29,18 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield beside
         with beside.open("rb") as file:
             os.fsync(file.fileno())
-        beside.replace(path)
+        if not first:
+            beside.replace(path)
+            return
+        with contextlib.suppress(FileExistsError):
+            os.link(beside, path)
     finally:
         beside.unlink(missing_ok=True)
 
 
-def write_text(path: Path, content: str) -> None:
-    """Write a text whole or not at all: UTF-8, lines ended by LF everywhere; `BadInput` as `whole_file`."""
-    with whole_file(path) as beside:
+def write_text(path: Path, content: str, *, first: bool = False) -> None:
+    """Write a text whole or not at all: UTF-8, lines ended by LF everywhere; rest as `whole_file`."""
+    with whole_file(path, first=first) as beside:
         beside.write_text(content, encoding="utf-8", newline="\n")
 
 

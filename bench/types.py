@@ -291,7 +291,10 @@ class Execution:
     """How the work is done. Nothing here changes a number."""
 
     device: str = "cpu"
-    batch: int = 8
+    batch: int = 0
+    """Images that a network sees at once; 0: the quickest size is measured, once a run."""
+    exact: bool = False
+    """On a GPU too, only batches that give the bits of one image at a time; on a CPU they always do."""
     shard: int | None = None
     """Images of a part; None: as many as keep memory level."""
     workers: int = 0

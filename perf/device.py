@@ -182,7 +182,7 @@ def loop(given: argparse.Namespace, tell: Teller) -> None:
                 spec = RunSpec(model, "folder", root, None, ("freeform",), "deciles", metrics)
                 looped = Loop(spec, given.device, Path(folder))
                 predictor = looped.worker.models.open(looped.name)
-                predictor.batch, predictor.proven = BATCH, True  # the proof that it changes no bit takes long
+                predictor.batch, predictor.settled = BATCH, True  # the proof that it changes no bit takes long
                 looped.all()
                 facts["waits"] = waits(looped.begin, given.device)
                 looped.worker.log.faults.clear()
@@ -236,7 +236,7 @@ def computed(name: str, option: str, device: str) -> Computed:
     with tempfile.TemporaryDirectory() as folder:
         looped = Loop(spec, device, Path(folder))
     predictor, truth = looped.worker.models.open(name), looped.shard.images
-    predictor.batch, predictor.proven = len(truth), True
+    predictor.batch, predictor.settled = len(truth), True
     compiled = option == "compiled"
     arithmetic.apply(predictor.model, "float32" if compiled else option, compiled=compiled)
     masks = looped.worker.inputs.masks(looped.job.cells[0], 0, len(truth)).holes

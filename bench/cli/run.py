@@ -26,7 +26,13 @@ Models = Annotated[
         help="`all` (by default), names, globs, path/to/file.py:Class, a folder of pictures; comma-separated."
     ),
 ]
-Batch = Annotated[int, typer.Option(min=1, help="Images that a model sees at once; changes no number.")]
+Batch = Annotated[
+    int | None,
+    typer.Option(min=1, help="Images that a network sees at once; by default the quickest size, measured once a run."),
+]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="On a GPU too, only batches with the bits of one image at a time; slower.")
+]
 Shard = Annotated[int | None, typer.Option(min=1, help="Images of a part; changes no number.")]
 Workers = Annotated[
     int | None,
@@ -76,7 +82,8 @@ def command(
     compiled: Compiled = False,
     tiling: Tiling = None,
     device: options.Device = "auto",
-    batch_size: Batch = Execution.batch,
+    batch_size: Batch = None,
+    exact: Exact = False,
     shard_size: Shard = None,
     workers: Workers = None,
     devices: Devices = None,
@@ -124,7 +131,9 @@ def command(
             tiling,
         ),
     )
-    places = Execution(batch=batch_size, shard=shard_size, threads=threads or 0, time_limit_s=time_limit)
+    places = Execution(
+        batch=batch_size or 0, exact=exact, shard=shard_size, threads=threads or 0, time_limit_s=time_limit
+    )
     execution = replace(_on(places, device, devices, workers), fail_fast=fail_fast, share=_share(share))
     _check_arithmetic(wanted, execution.device)
     if executor not in {"local", "ray"}:

@@ -1,4 +1,4 @@
-"""One model on many images: blank, pad, call, check, crop, round, composite, in batches that change no bit.
+"""One model on many images: blank, pad, call, check, crop, round, composite, in batches of one size.
 
 The only way to an output: runs, training's validation, `evaluate` and `models verify` all come through here.
 """
@@ -9,7 +9,7 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -19,16 +19,14 @@ from bench import images as pictures
 from bench.batching import in_batches
 from bench.contracts import Model
 from bench.errors import BadInput, ContractBroken
+from bench.models import batches
 from bench.models.predictions import Folder
 from bench.transfer import onto
 from bench.types import ModelCard, Protocol
 
-Result = TypeVar("Result")
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Whole numbers by size in bytes. Pixels are chosen by their bits: `where` and `masked_fill` branch at each of them
 and take three times as long on a CPU, more where holes are ragged."""
-PROBES = 3
-"""So many different images stand for all: a kernel sums in the same order whatever the values are."""
 RANGE_SLACK = 1e-3
 """Outputs may leave 0..1 by this much: a quarter of an 8-bit step."""
 
@@ -50,14 +48,20 @@ class Stream(NamedTuple):
 
 @dataclass
 class Predictor:
-    """An opened model and the batch size that is known to fit and to change no bit."""
+    """An opened model and its batch, which is settled with the first images and then stays."""
 
     model: Model
     card: ModelCard
     protocol: Protocol
-    batch: int
-    proven: bool = False
-    """Whether `batch` has been compared with one image at a time."""
+    batch: int = 0
+    """Images that it sees at once; 0: the quickest size up to `most` is found."""
+    settled: bool = False
+    """Whether `batch` is to be taken as it is."""
+    most: int = 8
+    exact: bool = True
+    """Whether a batch may not move a bit against one image at a time."""
+    keep: Callable[[int, bool], int] = lambda batch, _: batch
+    """Told the size that was found, and whether memory ran out for the one before; gives the size to be used."""
     flops: int = 0
     """Floating-point operations of one image, two to a multiplication with addition; 0: not counted."""
     peak_bytes: int = 0
@@ -95,15 +99,15 @@ class Predictor:
         self, truth: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int], guides: torch.Tensor | None = None
     ) -> Stream:
         parts = (truth, masks) if guides is None else (truth, masks, guides)
-        self._prove(*parts)
+        self._settle(*parts)
         if imagewise(self.model):
             return self._in_batches(len(truth), seeds, *parts)
-        while (found := _unless_out_of_memory(lambda: self._in_batches(self.batch, seeds, *parts))) is None:
+        while (found := batches.unless_out_of_memory(lambda: self._in_batches(self.batch, seeds, *parts))) is None:
             if self.batch == 1:
                 raise torch.OutOfMemoryError(f"{self.card.title}: out of memory with a single image")
-            self.batch, self.proven = self.batch // 2, False
+            self.batch, self.settled = self.batch // 2, False
             self.say(f"{self.card.title}: out of memory, going on with batches of {self.batch}")
-            self._prove(*parts)
+            self._settle(*parts, instead=True)
         return found
 
     def _in_batches(self, size: int, seeds: Sequence[int], *parts: torch.Tensor) -> Stream:
@@ -122,14 +126,28 @@ class Predictor:
         lows, highs = torch.stack(extremes, 1)
         return Stream(made, torch.stack([lows.amin(), highs.amax()]))
 
-    def _prove(self, truth: torch.Tensor, masks: torch.Tensor, guides: torch.Tensor | None = None) -> None:
-        """Shrink the batch to the largest size whose results equal those of one image at a time, bit for bit."""
-        asked, proven, self.proven = self.batch, self.proven, True
-        if proven or asked == 1 or imagewise(self.model):
+    def _settle(
+        self, truth: torch.Tensor, masks: torch.Tensor, guides: torch.Tensor | None = None, *, instead: bool = False
+    ) -> None:
+        """Fix the batch for all images: the quickest, or what was asked for as far as it fits and, if so wished, moves
+
+        no bit.
+        """
+        if self.settled:
             return
-        few = pictures.to_unit(truth[:PROBES]), masks[:PROBES].float()
-        self.batch = proven_batch(self.model, self.card, *few, asked, None if guides is None else guides[:PROBES])
-        if self.batch != asked:
+        self.settled, asked = True, self.batch
+        if imagewise(self.model):
+            self.batch = asked or self.most
+            return
+        few = slice(batches.PROBES)
+        given = pictures.to_unit(truth[few]), masks[few].float(), None if guides is None else guides[few]
+        if asked:
+            found = proven_batch(self.model, self.card, *given[:2], asked, given[2]) if self.exact else asked
+        else:
+            made = _made(self.model, self.card, *given)
+            found = batches.quickest(made, len(given[0]), self.most, exact=self.exact)
+        self.batch = self.keep(found, instead)
+        if asked and self.batch != asked:
             self.say(f"{self.card.title}: batches of {self.batch}; larger ones change its bits here, or do not fit")
 
 
@@ -206,34 +224,21 @@ def proven_batch(
     where there are any, are repeated to fill a batch. Models that work image by image (`imagewise`) need no proof.
     Sizes for which memory runs out are halved too.
     """
-    if imagewise(model):
+    if wanted == 1 or imagewise(model):
         return wanted
-
-    def made(rows: list[int]) -> torch.Tensor:
-        return raw(model, card, images[rows], masks[rows], rows, None if guides is None else guides[rows])
-
-    singles = [made([i]) for i in range(len(images))]
-    while wanted > 1:
-        rows = [i % len(singles) for i in range(wanted)]
-        together = _unless_out_of_memory(lambda rows=rows: made(rows))  # type: ignore[misc]
-        if together is not None and all(
-            torch.equal(one, singles[row][0]) for one, row in zip(together, rows, strict=True)
-        ):
-            break
-        wanted //= 2
-    return wanted
+    return batches.proven(_made(model, card, images, masks, guides), len(images), wanted)
 
 
-def _unless_out_of_memory(attempt: Callable[[], Result]) -> Result | None:
-    """A result, or None where memory does not suffice for it."""
-    try:
-        return attempt()
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as fault:
-        if not out_of_memory(fault):
-            raise
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return None
+def _made(
+    model: Model, card: ModelCard, images: torch.Tensor, masks: torch.Tensor, guides: torch.Tensor | None
+) -> batches.Made:
+    """What the model makes of some of these images, each with its place as its seed."""
+
+    def made(rows: Sequence[int]) -> torch.Tensor:
+        chosen = list(rows)
+        return raw(model, card, images[chosen], masks[chosen], chosen, None if guides is None else guides[chosen])
+
+    return made
 
 
 def blank(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -342,13 +347,6 @@ def composite(output: torch.Tensor, truth: torch.Tensor, masks: torch.Tensor, pr
         return output
     holes = masks.view(torch.uint8).neg()  # all bits where a pixel is missing
     return (output ^ truth).bitwise_and_(holes).bitwise_xor_(truth)
-
-
-def out_of_memory(fault: BaseException) -> bool:
-    """Whether a fault says that memory ran out, on whichever device."""
-    text = str(fault).lower()
-    told = "not enough memory" in text or "out of memory" in text
-    return told or isinstance(fault, torch.OutOfMemoryError | MemoryError)
 
 
 def seeds_of(keys: Sequence[str]) -> list[int]:

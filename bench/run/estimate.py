@@ -38,7 +38,7 @@ def _trial(model: str, worker: Worker) -> float:
     try:
         predictor = worker.models.open(model)
         if isinstance(predictor, Predictor):
-            predictor.batch, predictor.proven = 1, True
+            predictor.batch, predictor.settled = 1, True
         keys = [cell.key(worker.job.ids[0])]
         predictor.stream(truth, masks, keys).judged()
         begin = time.perf_counter()

@@ -19,7 +19,7 @@ from bench.run import executors, export, machine, plan, processes, provenance, s
 from bench.run.faults import Faults
 from bench.run.gathered import Collected
 from bench.run.spec import Job, resolve
-from bench.runfolder import record, tables
+from bench.runfolder import batches, record, tables
 from bench.runfolder.names import IMAGES, RESULTS, SUMMARY, TRUTH, Damaged, component
 from bench.runfolder.parts import Parts
 from bench.runfolder.record import ModelRecord, Record
@@ -68,6 +68,8 @@ def run(
         while True:  # vectors may be found damaged only when they are collected
             try:
                 faults |= _fill(job, root, execution, executor)
+                if _evened_out(job, root):
+                    continue
                 if execution.share:
                     return Outcome(root, pd.DataFrame(), faults, str(shares.Share(*execution.share)))
                 return Outcome(root, _collect(job, root, execution, before, any_count=any_count), faults)
@@ -88,6 +90,8 @@ def _begin(job: Job, root: Path, execution: Execution, held: ExitStack) -> tuple
             shares.check_free(root)
             sweep(root)
         before = _enter(job, root)
+        if execution.exact:
+            _check_exact(job, root)
         if share:
             shares.check_alike(root, share, job, execution.shard, before)
             execution = replace(execution, shard=_shard(job, replace(execution, workers=0), before))
@@ -146,9 +150,29 @@ def _fill(job: Job, root: Path, execution: Execution, executor: str) -> Faults:
     parts = Parts(root, job.digest)
     for sentence in parts.inspect(_keys(job)):
         Ticker().say(sentence)
+    parts.even_out(_keys(job))
     left = remaining(job, parts, execution)
     with track(f"{len(job.models)} models on {len(job.ids)} images", plan.pairs(left) * len(job.cells)) as ticker:
         return executors.choose(executor)(left, job, execution, parts, ticker) if left else {}
+
+
+def _evened_out(job: Job, root: Path) -> bool:
+    """Whether memory ran out, and parts are to be made again in the smaller batches of the others."""
+    count = Parts(root, job.digest).even_out(_keys(job))
+    if count:
+        Ticker().say(f"{count} parts are made again, in the smaller batches that memory allowed.")
+    return count > 0
+
+
+def _check_exact(job: Job, root: Path) -> None:
+    """Raise `NotComparable` where `--exact` comes too late for a run."""
+    parts = Parts(root, job.digest)
+    for ref in job.models:
+        if any(not one.exact for one in batches.standing(parts.of(job.key(ref.name)))):
+            raise NotComparable(
+                f"{root} holds parts of {ref.name} in batches that may move bits, made without --exact. Leave --exact "
+                "out, or give --out another folder."
+            )
 
 
 def _collect(job: Job, root: Path, execution: Execution, before: Record | None, *, any_count: bool) -> pd.DataFrame:
@@ -231,7 +255,9 @@ def _shard(job: Job, execution: Execution, before: Record | None = None) -> int:
     if before and before.shares:
         return before.shard
     most = plan.shard_size(job.protocol.preparation.size_px or 256)
-    return execution.shard or plan.shared(len(job.ids), most, len(job.models), execution.workers, execution.batch)
+    return execution.shard or plan.shared(
+        len(job.ids), most, len(job.models), execution.workers, execution.batch or plan.BATCH
+    )
 
 
 def _keys(job: Job) -> list[str]:

@@ -60,6 +60,8 @@ class Done(NamedTuple):
     faults: Faults
     bent: tuple[str, ...]
     """What the model changed in the worker's process."""
+    batch: int = 0
+    """Images that the model sees at once; 0: that is not known."""
 
 
 class Ended(NamedTuple):

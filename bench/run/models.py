@@ -10,10 +10,15 @@ import torch
 from bench.errors import BenchError, ContractBroken
 from bench.models import arithmetic, contract, opening, tiling
 from bench.models.predict import Predictions, Predictor
+from bench.run import provenance
 from bench.run.flops import Flops
 from bench.run.memory import Peak
+from bench.run.plan import BATCH, GPU_BATCH
 from bench.run.spec import Job
+from bench.runfolder import batches
+from bench.runfolder.batches import Batch
 from bench.runfolder.part import Costs
+from bench.runfolder.parts import Parts
 from bench.types import Execution
 
 
@@ -24,6 +29,8 @@ class Models:
     job: Job
     execution: Execution
     device: torch.device
+    parts: Parts
+    """Where batches are settled."""
     report: Callable[[str], None] = print
     alive: Callable[[], None] = lambda: None
     """Called before every batch."""
@@ -53,8 +60,8 @@ class Models:
             network = opening.open_model(ref, self.device)
             model, card = tiling.tiled(network, ref.card, self.job.spec.tiling)
             contract.require(model, card, size, self.device)
-            batch = min(self.execution.batch, self.execution.shard or self.execution.batch, len(self.job.ids))
-            predictor = Predictor(model, card, self.job.protocol, batch, say=self.report, alive=self.alive)
+            predictor = Predictor(model, card, self.job.protocol, say=self.report, alive=self.alive)
+            self._settle(name, predictor)
             self._count(predictor, size)
             arithmetic.apply(network, self.job.spec.precision, compiled=self.job.spec.compile)
         except ContractBroken as fault:
@@ -64,6 +71,26 @@ class Models:
         except Exception as fault:  # a stranger's code may raise anything; the run goes on without it
             raise ContractBroken(f"{name} could not be opened: {type(fault).__name__}: {fault}") from fault
         return predictor
+
+    def _settle(self, name: str, predictor: Predictor) -> None:
+        """Give it the run's batch, or have it find one for the run: no larger than a shard or the run."""
+        gpu = self.device.type == "cuda"
+        most = self.execution.batch or (GPU_BATCH if gpu else BATCH)
+        predictor.most = min(most, self.execution.shard or most, len(self.job.ids))
+        predictor.batch = predictor.most if self.execution.batch else 0
+        predictor.exact = self.execution.exact or not gpu
+        folder, device = self.parts.of(self.job.key(name)), provenance.device(self.execution.device)
+        if stands := batches.read(batches.file(folder, device)):
+            if predictor.batch not in (0, stands.images):
+                self.report(
+                    f"{name}: batches of {stands.images}, as this run has settled them, in spite of --batch-size"
+                )
+            predictor.batch, predictor.exact, predictor.settled = stands.images, stands.exact, True
+
+        def keep(found: int, instead: bool) -> int:
+            return batches.settle(folder, Batch(found, predictor.exact, device), instead=instead).images
+
+        predictor.keep = keep
 
     def _count(self, predictor: Predictor, size: int) -> None:
         """Count the operations and the memory of one image; a pass of its own, since counting changes last bits."""

@@ -13,6 +13,11 @@ from bench.runfolder.names import TRUTH
 SHARD_PIXELS = 64 * 256 * 256
 """Pixels of a shard's images: 64 at 256 x 256, fewer when they are larger, so that memory stays level."""
 
+BATCH = 8
+"""Most images that a network sees at once on a CPU, where more of them save nothing."""
+GPU_BATCH = 64
+"""The same on a GPU."""
+
 
 @dataclass(frozen=True)
 class Task:

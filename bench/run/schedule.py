@@ -19,18 +19,21 @@ class Schedule:
     """The parts that nobody is making. A worker stays with its photographs as long as something is left on them."""
 
     def __init__(self, tasks: Iterable[Task], batch: int) -> None:
-        """Ranges are cut where a model is slow: at multiples of `batch` images, also before its speed is known."""
+        """Ranges are cut where a model is slow: at multiples of `batch` images until its own batch is known."""
         self.batch = batch
         self._left: dict[Span, list[str]] = {(task.start, task.stop): list(task.keys) for task in tasks}
         self._pace: dict[str, float] = {}
+        self._batch: dict[str, int] = {}
 
     def __len__(self) -> int:
         """How many parts, as far as it can be foreseen."""
         return sum(map(len, self._left.values()))
 
-    def measured(self, task: Task, seconds: float) -> None:
-        """So long the one key of a task took."""
+    def measured(self, task: Task, seconds: float, batch: int = 0) -> None:
+        """So long the one key of a task took, and so many images it sees at once; 0: that is not known."""
         self._pace[task.keys[0]] = seconds / (task.stop - task.start)
+        if batch:
+            self._batch[task.keys[0]] = batch
 
     def span(self, last: Span | None, others: Collection[Span]) -> Span | None:
         """The photographs for a worker whose last ones were `last`, while others are at work on `others`.
@@ -65,8 +68,8 @@ class Schedule:
 
     def _piece(self, span: Span) -> Span:
         """The range of the next part of these photographs: all of them, or the first few."""
-        start, stop = span
-        pace = self._pace.get(self._left[span][0])
-        batches = 1 if pace is None else max(1, int(PART_S / max(pace, 1e-9) / self.batch))
-        images = batches * self.batch
+        (start, stop), key = span, self._left[span][0]
+        pace, batch = self._pace.get(key), self._batch.get(key, self.batch)
+        batches = 1 if pace is None else max(1, int(PART_S / max(pace, 1e-9) / batch))
+        images = batches * batch
         return span if images * 4 >= (stop - start) * 3 else (start, start + images)  # no small rests

@@ -130,7 +130,7 @@ class Service:
         self.worker.evaluate(task, photographs, self._advance)
         flush()
         faults = {place: portable(fault) for place, fault in self.worker.log.faults.items() if place not in known}
-        return Done(faults, self._bent(before))
+        return Done(faults, self._bent(before), self.worker.models.batch(name))
 
     def _state(self, name: str) -> dict[str, object]:
         """What a stranger's model may bend; nothing for one of the house."""

@@ -20,7 +20,7 @@ from bench.progress import Ticker, duration
 from bench.run.attempts import Attempts
 from bench.run.faults import CellFailed, FaultLog, Faults
 from bench.run.messages import Ahead, Alive, CellDone, Do, Done, Ended, Leave, Opened, Refused, Said
-from bench.run.plan import Task
+from bench.run.plan import BATCH, Task
 from bench.run.schedule import Schedule, Span
 from bench.run.spec import Job
 from bench.runfolder.names import TRUTH
@@ -95,7 +95,7 @@ class Supervisor:
     ) -> None:
         self.job, self.start, self.ticker = job, start, ticker
         self.limit_s, self.fail_fast = execution.time_limit_s, execution.fail_fast
-        self.schedule = Schedule(tasks, execution.batch)
+        self.schedule = Schedule(tasks, execution.batch or BATCH)
         self.places = [Place(number) for number in range(min(count, len(self.schedule)))]
         self.log = FaultLog(ticker.say)
         self.attempts = Attempts(job, self.log)
@@ -199,8 +199,8 @@ class Supervisor:
                 self._say(text)
             case Ended(reason):
                 place.reason = reason
-            case Done(faults, bent):
-                self._done(place, faults, bent)
+            case Done():
+                self._done(place, message)
             case Refused(fault):
                 if isinstance(fault, CellFailed):
                     self.ticker.say(str(fault))
@@ -208,15 +208,15 @@ class Supervisor:
             case _:
                 raise AssertionError(message)
 
-    def _done(self, place: Place, faults: Faults, bent: tuple[str, ...]) -> None:
+    def _done(self, place: Place, done: Done) -> None:
         assert place.task
         assert place.member
-        for (model, cell), fault in faults.items():
+        for (model, cell), fault in done.faults.items():
             self.log.add(model, cell, fault)
-        self.schedule.measured(place.task, time.monotonic() - place.since)
+        self.schedule.measured(place.task, time.monotonic() - place.since, done.batch)
         name, place.task = self.attempts.model(place.task), None
-        if bent:
-            self._say(f"{name} changed {_listed(bent)} of its process; other models go on in another one")
+        if done.bent:
+            self._say(f"{name} changed {_listed(done.bent)} of its process; other models go on in another one")
             self._away(place)
 
     def _lost(self, place: Place, reason: str) -> None:

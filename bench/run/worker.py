@@ -126,7 +126,7 @@ class Worker:
     @cached_property
     def models(self) -> Models:
         """The models, opened when first asked for."""
-        return Models(self.job, self.execution, self.device, self.report, self.alive)
+        return Models(self.job, self.execution, self.device, self.parts, self.report, self.alive)
 
     @cached_property
     def pair_metrics(self) -> dict[str, PairMetric]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from bench import digest
 from bench.digest import DIGITS
 from bench.errors import BadInput, NotComparable
-from bench.runfolder import tables
+from bench.runfolder import batches, tables
 from bench.runfolder.names import PARTS, TRUTH, Damaged, component, listed
 from bench.runfolder.part import (
     FACTS,
@@ -63,9 +63,13 @@ class Parts:
         self._spans: dict[str, list[Span]] = {}
         self._photographs: dict[Span, Part] = {}
 
+    def of(self, model: str) -> Path:
+        """The folder of a model's parts, by its key."""
+        return self.folder / component(model)
+
     def path(self, model: str, span: Span) -> Path:
         """Where a part's rows lie."""
-        return self.folder / component(model) / span.file
+        return self.of(model) / span.file
 
     def spans(self, model: str) -> list[Span]:
         """The parts that there are of a model, by its key, in the order of images; read from the disk once.
@@ -74,7 +78,7 @@ class Parts:
         Raises `BadInput` naming two parts that hold the same images.
         """
         if model not in self._spans:
-            folder = self.folder / component(model)
+            folder = self.of(model)
             names = [_NAME.fullmatch(path.name) for path in folder.iterdir()] if folder.is_dir() else []
             self._spans[model] = self._sorted(model, [Span(int(m[1]), int(m[2]), bool(m[3])) for m in names if m])
         return self._spans[model]
@@ -189,6 +193,10 @@ class Parts:
         are read. Raises as `open` does for parts that do not belong there.
         """
         for model in models:
+            try:
+                batches.standing(self.of(model))
+            except Damaged as fault:
+                yield from _told([fault], aside=aside)
             for span in list(self.spans(model)):
                 try:
                     part = self.open(model, span)
@@ -202,8 +210,23 @@ class Parts:
                     self._reopen(model, span, aside=aside)
                 yield from _told(lost, aside=aside)
 
+    def even_out(self, models: Iterable[str]) -> int:
+        """Mark the parts that were made in other batches than were settled since, where batches may move bits.
+
+        They are to be made again; returns how many they are.
+        """
+        count = 0
+        for model in models:
+            settled = {one.device: one.images for one in batches.standing(self.of(model)) if not one.exact}
+            for span in [span for span in self.spans(model) if settled and not span.again]:
+                facts = self.open(model, span).facts
+                if settled.get(facts.device, facts.batch) != facts.batch:
+                    self._reopen(model, span, aside=True)
+                    count += 1
+        return count
+
     def _reopen(self, model: str, span: Span, *, aside: bool) -> None:
-        """Mark a part that lost a picture: it is to be made again."""
+        """Mark a part that is to be made again."""
         again = span._replace(again=True)
         self._spans[model].remove(span)
         if aside:

@@ -41,7 +41,7 @@ class Validation:
     def outputs(self, model: Model, card: ModelCard, device: torch.device) -> torch.Tensor:
         """The model's raw whole images, uint8 [N, 3, S, S] on the CPU; the hole was blank when it saw them."""
         count = min(AT_ONCE, len(self.truth))
-        predictor = Predictor(model, card, protocols.load(PROTOCOL), count, proven=True)
+        predictor = Predictor(model, card, protocols.load(PROTOCOL), count, settled=True)
         seeds = [index % count for index in range(len(self.truth))]
         return predictor.answers(self.truth.to(device), self.masks.to(device), seeds).cpu()
 

@@ -22,6 +22,7 @@ KINDS = {
     "the summary": "summary.parquet",
     "a part": "parts/*/toys.py*/0000000*.parquet",
     "a part of the photographs": "parts/*/truth/0000003*.parquet",
+    "a batch": "parts/*/toys.py*/batch.*.json",
     "vectors": "parts/*/toys.py*/0000003*.npy",
     "vectors of the photographs": "parts/*/truth/0000000*.npy",
     "folded vectors": "parts/*/toys.py*/folded.*.001.safetensors",

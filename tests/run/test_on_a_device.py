@@ -25,7 +25,7 @@ class Models:
     """Opened models are given: opening one reads numbers, which it may."""
 
     def open(self, name):
-        return Predictor(Grey(), ModelCard(title=name, multiple=8), resolve(RunSpec()).protocol, batch=2, proven=True)
+        return Predictor(Grey(), ModelCard(title=name, multiple=8), resolve(RunSpec()).protocol, batch=2, settled=True)
 
 
 @pytest.fixture

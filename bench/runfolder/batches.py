@@ -1,0 +1,71 @@
+"""How many images a model sees at once in a run, on one kind of device: a small file beside its parts.
+
+Whoever settles it first, in whatever process, share or machine, settles it for all, and for every later start.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+
+from bench import digest
+from bench.disk import write_text
+from bench.runfolder.names import Damaged, component
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What was settled."""
+
+    images: int
+    exact: bool
+    """Whether it gives the bits of one image at a time."""
+    device: str
+    """The kind of device, as parts name it."""
+
+
+def file(folder: Path, device: str) -> Path:
+    """Where it stands in a model's folder of parts."""
+    return folder / f"batch.{component(device)}.json"
+
+
+def standing(folder: Path) -> list[Batch]:
+    """What was settled for a model, for each kind of device that worked on it; raises as `read`."""
+    return [found for path in sorted(folder.glob("batch.*.json")) if (found := read(path))]
+
+
+def read(path: Path) -> Batch | None:
+    """What was settled; None where nothing was. Raises `Damaged` for a file that is not what was written."""
+    try:
+        plain = json.loads(path.read_bytes())
+        stated = plain.pop("digest")
+        found = msgspec.convert(plain, Batch)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, msgspec.ValidationError) as fault:
+        raise Damaged(path, "it does not say a batch") from fault
+    if stated != digest.of_settings(plain) or _text(found).encode() != path.read_bytes():
+        raise Damaged(path, "its content does not have its digest")
+    return found
+
+
+def settle(folder: Path, batch: Batch, *, instead: bool = False) -> Batch:
+    """Write what was found, unless somebody has settled it before; what stands from now on.
+
+    instead: memory ran out for what stands, which this replaces if it is smaller.
+    """
+    path = file(folder, batch.device)
+    folder.mkdir(parents=True, exist_ok=True)
+    stands = read(path)
+    if stands and not (instead and batch.images < stands.images):
+        return stands
+    write_text(path, _text(batch), first=stands is None)
+    return read(path) or batch
+
+
+def _text(batch: Batch) -> str:
+    plain = asdict(batch)
+    return json.dumps({"digest": digest.of_settings(plain)} | plain, ensure_ascii=False) + "\n"
