@@ -2,11 +2,13 @@
 
 Yu et al., CVPR 2018; the same function in both versions of JiahuiYu/generative_inpainting (branches v1.0.0 and master).
 Nothing is cut into patches: products of patches are sums along diagonals of the matrix of products of pixels. With
-L = H/2 * W/2 places, an image costs two matrices of L x L numbers and less work than the patches would. A GPU takes
-several images at once, a CPU one after another: its matrices stay in the cache, and a batch needs no more memory.
+L = H/2 * W/2 places, an image costs one matrix of L x L numbers, which is worked on in its place, and less work than
+the patches would. A GPU takes several images at once, a CPU one after another: a batch needs no more memory.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ SOFTMAX_SCALE = 10.0
 NORM_FLOOR = 1e-4
 GROUP = {"cuda": 16}
 """Images at once, by kind of device; 1 elsewhere."""
+PARTS = 16
+"""In so many parts a score matrix is worked on in its place."""
 NEGLIGIBLE = 1e-30
 """Shares below this count as none: processors multiply denormal numbers several times slower than others."""
 
@@ -45,14 +49,12 @@ def _attend(features: Tensor, masks: Tensor, fuse: bool, mmagic: bool) -> Tensor
     size = list(features.shape[-2:])
     half = [side // 2 for side in size]
     usable = usable_patches(masks.to(features.dtype), size, mmagic=mmagic)
-    matrix = _patch_products(floored(features, half) if mmagic else nearest(features, half))
-    if fuse:  # from here on places are counted down the columns, which is why the map is transposed as well
-        matrix = _add_diagonals(matrix, 1, 2)
-        matrix = _by_columns(matrix, half)
-        matrix = _add_diagonals(matrix, 1, 2)
+    matrix = _patch_products(floored(features, half) if mmagic else nearest(features, half), by_columns=fuse)
+    if fuse:
+        matrix = _fused(matrix)
         usable, features = usable.mT, features.mT
     usable = usable.flatten(1)[:, None]
-    matrix *= SOFTMAX_SCALE * usable
+    matrix = matrix.flatten(3).flatten(1, 2).mul_(SOFTMAX_SCALE * usable)
     if mmagic:
         matrix = matrix.masked_fill_((usable == 0) & usable.any(2, keepdim=True), -torch.inf)
     matrix = softmax(matrix, 2)
@@ -84,18 +86,41 @@ def _aligned(n_in: int, n_out: int, device: torch.device) -> Tensor:
     return (2 * torch.arange(n_out, device=device) * (n_in - 1) + step) // (2 * step)
 
 
-def _patch_products(maps: Tensor) -> Tensor:
-    """Inner products of all 3 x 3 patches (rows) with all normalised ones (columns): [B, C, h, w] -> [B, L, L]."""
-    h, w = maps.shape[-2:]
-    columns = F.unfold(maps, (3, 1), padding=(1, 0))
-    products = _add_diagonals((columns.mT @ columns).view(-1, h, w, h, w), 2, 4).view(-1, h * w, h * w)
+def _patch_products(maps: Tensor, *, by_columns: bool) -> Tensor:
+    """Inner products of all 3 x 3 patches with all normalised ones: [B, C, h, w] -> [B, h, w, h, w].
+
+    `by_columns`: the first of each product are counted down the columns of the map, [B, w, h, h, w].
+    """
+    columns = F.unfold(maps, (3, 1), padding=(1, 0)).unflatten(2, maps.shape[-2:])
+    rows = columns.mT if by_columns else columns
+    products = (rows.flatten(2).mT @ columns.flatten(2)).view(-1, *rows.shape[-2:], *maps.shape[-2:])
+    products = _add_diagonals(products, 1 if by_columns else 2, 4)
     squares = F.avg_pool2d(maps.square().sum(1, keepdim=True), 3, 1, 1, divisor_override=1)
-    return products / squares.clamp(min=NORM_FLOOR**2).sqrt().flatten(1)[:, None]
+    norms = squares.clamp(min=NORM_FLOOR**2).sqrt()[:, None]
+    return products / norms if products.requires_grad else products.div_(norms)
 
 
-def _by_columns(matrix: Tensor, half: list[int]) -> Tensor:
-    """The same matrix with places counted down the columns of the map instead of along its rows."""
-    return matrix.view(-1, *half, *half).permute(0, 2, 1, 4, 3).flatten(3).flatten(1, 2)
+def _fused(products: Tensor) -> Tensor:
+    """Scores to which those of both neighbours are added, along the rows of the map, then down its columns.
+
+    [B, w, h, h, w] as of `_patch_products`, by columns -> [B, w, h, w, h], both places counted down the columns.
+    """
+    matrix = products.flatten(3)
+    first, last = matrix[:, :1], matrix[:, -1:]  # before the first column comes the last, a row higher
+    matrix = _add_diagonals(matrix, 1, 3, F.pad(last, (0, 0, 1, -1)), F.pad(first, (0, 0, -1, 1)))
+    matrix = _down_the_columns(matrix.view_as(products)).flatten(3)
+    matrix = _add_diagonals(matrix.flatten(1, 2), 1, 2)
+    return matrix.view(products.mT.shape)
+
+
+def _down_the_columns(matrix: Tensor) -> Tensor:
+    """The same numbers, [..., h, w] as [..., w, h], in the matrix's place where no gradient is asked for."""
+    if matrix.requires_grad:
+        return matrix.mT.contiguous()
+    turned = matrix.view(matrix.mT.shape)
+    for part, where in zip(_parts(matrix, 1), _parts(turned, 1), strict=True):
+        where.copy_(part.mT.clone(memory_format=torch.contiguous_format))
+    return turned
 
 
 def _pasted(attention: Tensor, features: Tensor) -> Tensor:
@@ -107,14 +132,22 @@ def _pasted(attention: Tensor, features: Tensor) -> Tensor:
     h, w = (side // 2 for side in features.shape[-2:])
     output = torch.empty_like(features)
     for column, along in ((0, 1), (1, -1)):
-        both = _add_diagonals(attention.view(-1, h, w, h, w), 2, 4, (along,)).view(-1, h * w, h * w).mT
+        sources = [features[..., row::2, column::2] for row in (0, 1)]
+        sources = torch.cat([sources[0], _moved(sources[0], -1), sources[1], _moved(sources[1], 1)], 1).flatten(2)
+        rows = _parts(attention.view(-1, h, w, h, w), 1, PARTS // 2)  # a product of few rows is slow
+        mixed = torch.cat([(_both(part, along) @ sources.mT).mT for part in rows], 2)
+        parts = mixed.unflatten(2, (h, w)).chunk(4, 1)
         for row, down in ((0, 1), (1, -1)):
-            source = features[..., row::2, column::2]
-            sources = torch.cat([source, _moved(source, -down)], dim=1).flatten(2)
-            own, other = (sources @ both).unflatten(2, (h, w)).chunk(2, dim=1)
-            output[..., row::2, column::2] = own + _moved(other, down)
-        del both  # or the next one would be a third matrix beside it
+            output[..., row::2, column::2] = parts[2 * row] + _moved(parts[2 * row + 1], down)
     return output / 4
+
+
+def _both(attention: Tensor, along: int) -> Tensor:
+    """attention[.., j, .., l] + attention[.., j - along, .., l - along]: [B, h', w, h, w] -> [B, h' w, h w]."""
+    here, there = (slice(max(step, 0), min(step, 0) or None) for step in (along, -along))
+    both = attention.clone()
+    both[:, :, here, :, here] += attention[:, :, there, :, there]
+    return both.flatten(3).flatten(1, 2)
 
 
 def _moved(maps: Tensor, down: int) -> Tensor:
@@ -122,14 +155,31 @@ def _moved(maps: Tensor, down: int) -> Tensor:
     return F.pad(maps, (0, 0, down, -down))
 
 
-def _add_diagonals(matrix: Tensor, row: int, column: int, steps: tuple[int, ...] = (1, -1)) -> Tensor:
-    """matrix[i, j] + matrix[i - step, j - step] for every step, over two axes of equal length; zero outside."""
-    total, count = matrix.clone(), matrix.shape[row] - 1
-    for step in steps:
-        here, there = max(step, 0), max(-step, 0)
-        shifted = matrix.narrow(row, there, count).narrow(column, there, count)
-        total.narrow(row, here, count).narrow(column, here, count).add_(shifted)
-    return total
+def _add_diagonals(
+    matrix: Tensor, row: int, column: int, before: Tensor | None = None, after: Tensor | None = None
+) -> Tensor:
+    """matrix[i, j] + matrix[i - 1, j - 1] + matrix[i + 1, j + 1] over two axes, in the matrix's place; zero outside.
+
+    before, after: what lies beyond the first and the last row, where that is not zero.
+    """
+    nothing = matrix.new_zeros(()).expand_as(matrix.narrow(row, 0, 1))
+    above, end = (nothing if edge is None else edge for edge in (before, after))
+    parts = list(_parts(matrix, row))
+    for part, below in zip(parts, [*(later.narrow(row, 0, 1) for later in parts[1:]), end], strict=True):
+        count, others = part.shape[row], part.shape[column] - 1
+        was = torch.cat([above, part, below], row)
+        part.narrow(column, 1, others).add_(was.narrow(row, 0, count).narrow(column, 0, others))
+        part.narrow(column, 0, others).add_(was.narrow(row, 2, count).narrow(column, 1, others))
+        above = was.narrow(row, count, 1).clone()
+        del was  # or the next one would lie beside it
+    return matrix
+
+
+def _parts(matrix: Tensor, axis: int, parts: int = PARTS) -> Iterator[Tensor]:
+    """Views of some rows each, small beside the matrix; of all where a gradient keeps copies anyway."""
+    count = matrix.shape[axis]
+    rows = count if matrix.requires_grad else -(-count // parts)
+    return (matrix.narrow(axis, start, min(rows, count - start)) for start in range(0, count, rows))
 
 
 def softmax(scores: torch.Tensor, dim: int) -> torch.Tensor:
