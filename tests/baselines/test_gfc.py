@@ -110,10 +110,14 @@ def test_the_seed_decides_the_noise_and_nothing_else(small, picture):
 
 
 class Painter(torch.nn.Module):
-    """Answers with zeros, -1..1."""
+    """Answers with one level, -1..1."""
+
+    def __init__(self, level):
+        super().__init__()
+        self.level = level
 
     def fill(self, images, masks, noise):
-        return torch.zeros_like(images)
+        return torch.full_like(images, self.level)
 
 
 class Scores(torch.nn.Module):
@@ -127,11 +131,12 @@ class Scores(torch.nn.Module):
 def terms():
     """What grey (0) costs on white (1) photographs with one square of a quarter of the image missing."""
 
-    def make(player, parser=None):
+    def make(player, parser=None, level=0.0, reading="L1"):
         recipe = gfc.RECIPES["starter"]
-        taught = gfc.Training(gfc.model(width=2, bottleneck=2), dataclasses.replace(recipe, weights=recipe.weights))
+        recipe = dataclasses.replace(recipe, options=recipe.options | {"reconstruction": reading})
+        taught = gfc.Training(gfc.model(width=2, bottleneck=2), recipe)
         taught.parser = parser
-        taught.players = torch.nn.ModuleDict({"generator": Painter(), "local": Scores(), "whole": Scores()})
+        taught.players = torch.nn.ModuleDict({"generator": Painter(level), "local": Scores(), "whole": Scores()})
         masks = torch.zeros(2, 1, 128, 128)
         masks[..., 32:96, 32:96] = 1
         found = getattr(taught, player)(Batch(torch.ones(2, 3, 128, 128), masks), gfc.PAPER.weights)
@@ -140,8 +145,10 @@ def terms():
     return make
 
 
-def test_the_reconstruction_is_a_sum_over_the_whole_raw_image(terms):
-    assert terms("generator")["reconstruction"] == pytest.approx(3 * 128 * 128)
+@pytest.mark.parametrize(("reading", "each"), [("L1", 2), ("L2", 4)])
+def test_the_reconstruction_is_a_sum_over_the_whole_raw_image(terms, reading, each):
+    """Black (-1) in place of white, as the code counts it and as the paper does."""
+    assert terms("generator", level=-1.0, reading=reading)["reconstruction"] == pytest.approx(each * 3 * 128 * 128)
 
 
 def test_the_local_critic_sees_the_raw_hole_and_the_other_the_composite(terms):
