@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from bench import digest, images
-from bench.errors import BadInput
+from bench.errors import BadInput, NotComparable
 from bench.models.registry import ModelRef
 
 KINDS = {
@@ -33,12 +33,35 @@ class Guides:
 
     root: Path
     kind: str
-    digest: str
-    """Over names and levels."""
+    marks: dict[str, str]
+    """Image -> digest of its guide's levels."""
+
+    @property
+    def digest(self) -> str:
+        """Over names and levels."""
+        return digest.of_lines(f"{image_id} {mark}" for image_id, mark in self.marks.items())
+
+    @property
+    def mark(self) -> str:
+        """Kind and digest, which become part of a model's own digest."""
+        return f"{self.kind} {self.digest}"
 
     def read(self, ids: Sequence[str]) -> npt.NDArray[np.uint8]:
-        """The levels of these images' guides: uint8 [N, H, W]."""
-        return np.stack([_levels(self.root, image_id) for image_id in ids])
+        """The levels of these images' guides: uint8 [N, H, W]. `NotComparable` names one that was changed or is gone."""
+        return np.stack([self._read(image_id) for image_id in ids])
+
+    def _read(self, image_id: str) -> npt.NDArray[np.uint8]:
+        try:
+            levels = _levels(self.root, image_id)
+            fault = "" if images.digest(levels) == self.marks[image_id] else f"{image_id}.png was changed"
+        except BadInput as found:
+            fault = str(found)
+        if fault:
+            raise NotComparable(
+                f"--guides {self.root}: {fault} while the run was under way. Put the old file back, or give --out "
+                "another folder."
+            )
+        return levels
 
 
 def look_through(root: Path, refs: Sequence[ModelRef], ids: Sequence[str], size_px: int) -> Guides:
@@ -63,14 +86,13 @@ def look_through(root: Path, refs: Sequence[ModelRef], ids: Sequence[str], size_
             f"--guides {root}: {len(faults)} of {len(ids)} cannot be used: {', '.join(faults[:SHOWN])}{more}. "
             f"Each image needs an 8-bit grey IMAGE.png of {size_px} x {size_px} pixels: {KINDS[kinds[0]]}."
         )
-    lines = (f"{image_id} {mark}" for image_id, (mark, _) in zip(ids, found, strict=True))
-    return Guides(root.absolute(), kinds[0], digest.of_lines(lines))
+    marks = {image_id: mark for image_id, (mark, _) in zip(ids, found, strict=True)}
+    return Guides(root.absolute(), kinds[0], marks)
 
 
 def given(refs: Sequence[ModelRef], guides: Guides) -> list[ModelRef]:
     """The models, those that take a guide with the guides' kind and digest."""
-    mark = f"{guides.kind} {guides.digest}"
-    return [replace(ref, guides=mark) if ref.card.guide else ref for ref in refs]
+    return [replace(ref, guides=guides.mark) if ref.card.guide else ref for ref in refs]
 
 
 def _look(root: Path, image_id: str, size_px: int, classes: int) -> tuple[str, str]:

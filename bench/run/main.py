@@ -19,7 +19,7 @@ from bench.run import executors, export, machine, plan, processes, provenance, s
 from bench.run.faults import Faults
 from bench.run.gathered import Collected
 from bench.run.spec import Job, resolve
-from bench.runfolder import batches, record, tables
+from bench.runfolder import batches, guides, record, tables
 from bench.runfolder.names import IMAGES, RESULTS, SUMMARY, TRUTH, Damaged, component
 from bench.runfolder.parts import Parts
 from bench.runfolder.record import ModelRecord, Record
@@ -90,6 +90,8 @@ def _begin(job: Job, root: Path, execution: Execution, held: ExitStack) -> tuple
             shares.check_free(root)
             sweep(root)
         before = _enter(job, root)
+        if job.guides:
+            guides.check(root, before, job.guides.mark, job.guides.marks)
         if execution.exact:
             _check_exact(job, root)
         if share:
@@ -98,6 +100,8 @@ def _begin(job: Job, root: Path, execution: Execution, held: ExitStack) -> tuple
         threads = execution.threads or (before.threads if before else 0) or machine.threads(execution.workers)
         execution = replace(execution, threads=threads)
         describe(job, root, execution, before)
+        if job.guides:
+            guides.write(root, job.guides.marks)
     return before, execution
 
 

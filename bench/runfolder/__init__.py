@@ -2,6 +2,7 @@
 
 run.json                                                    the record: what was asked for, what decided the numbers
 images.txt                                                  the images, one id a line, in the run's order
+guides.txt                                                  digests of the guides that it was given, an image a line
 parts/<settings>/<model>@<digest>/<start>-<stop>.parquet    what one model left on consecutive images, as rows
 parts/<settings>/<model>@<digest>/<start>-<stop>.<extractor>.npy    feature vectors beside them, [cells, images, D]
 parts/<settings>/<model>@<digest>/folded.<extractor>.<cell>.safetensors    what stands for the vectors of many images

@@ -11,6 +11,7 @@ from bench.errors import BadInput
 
 RECORD = "run.json"
 IMAGES = "images.txt"
+GUIDES = "guides.txt"
 RESULTS = "results.parquet"
 SUMMARY = "summary.parquet"
 PARTS = "parts"

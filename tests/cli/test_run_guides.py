@@ -77,6 +77,47 @@ def test_a_missing_guide_ends_with_2_before_the_run_begins(bench, tmp_path, sket
     assert not (tmp_path / "run").exists()
 
 
+def guides_of(folder):
+    return sorted(folder.rglob("*.png"))
+
+
+def repaint(file):
+    Image.fromarray(np.full((256, 256), 7, np.uint8)).save(file)
+
+
+def test_guides_changed_between_two_starts_are_named(bench, tmp_path, sketch, folder):
+    words = ["run", "--models", sketch, *SMALL, "--guides", folder, "--out", tmp_path / "run"]
+    assert bench(*words)[0] == 0
+    assert bench(*words)[0] == 0
+    changed = guides_of(folder)[1]
+    repaint(changed)
+    status, _, err = bench(*words)
+    assert status == 2
+    name = changed.relative_to(folder).with_suffix("")
+    assert f"was begun with other guides of {name}. Put the old files back, or give --out another folder." in err
+
+
+SPOILER = SKETCH.replace(
+    "    def predict(self, images, masks, guides=None):",
+    """    def predict(self, images, masks, guides=None):
+        import os, pathlib
+        for file in pathlib.Path(os.environ["SPOILED"]).rglob("*.png"):
+            file.unlink()""",
+)
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_guides_lost_while_a_run_is_under_way_end_it_by_name(bench, tmp_path, folder, monkeypatch, workers):
+    monkeypatch.setenv("SPOILED", str(folder))
+    model = tmp_path / "spoiler.py"
+    model.write_text(SPOILER)
+    words = ["run", "--models", model, *SMALL, "--guides", folder, "--shard-size", 1, "--workers", workers]
+    second = dataset_registry.subset(dataset_registry.open_dataset("demo").ids, 2)[1]
+    status, _, err = bench(*words, "--out", tmp_path / "run")
+    assert status == 2
+    assert f"{second}.png is missing while the run was under way" in err
+
+
 def test_the_library_gives_guides_and_refuses_them_where_none_are_taken(sketch):
     images, masks = torch.zeros(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
     guides = torch.full((1, 1, 8, 8), 255.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.errors import BadInput
+from bench.errors import BadInput, NotComparable
 from bench.models import guides
 from bench.models import registry as model_registry
 
@@ -29,6 +29,19 @@ def test_guides_are_read_by_image_name(folder):
     found = look(folder, "edgeconnect@untrained")
     assert found.kind == "edges"
     assert found.read(["church/b", "a"])[:, 0, 0].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(("change", "sentence"), [("paint", "was changed"), ("remove", "is missing")])
+def test_a_guide_that_changes_after_it_was_looked_at_is_named(folder, change, sentence):
+    found = look(folder, "neo@untrained")
+    file = folder / "church" / "b.png"
+    if change == "paint":
+        Image.fromarray(np.full((16, 16), 9, np.uint8)).save(file)
+    else:
+        file.unlink()
+    assert found.read(["a"]).shape == (1, 16, 16)
+    with pytest.raises(NotComparable, match=rf"church/b\.png {sentence} while the run was under way"):
+        found.read(["church/b"])
 
 
 def test_the_digest_follows_the_levels_and_not_the_place(folder, tmp_path_factory):
