@@ -47,7 +47,7 @@ class Guides:
         return f"{self.kind} {self.digest}"
 
     def read(self, ids: Sequence[str]) -> npt.NDArray[np.uint8]:
-        """The levels of these images' guides: uint8 [N, H, W]. `NotComparable` names one that was changed or is gone."""
+        """The levels of these images' guides: uint8 [N, H, W]. `NotComparable` names one that was changed or lost."""
         return np.stack([self._read(image_id) for image_id in ids])
 
     def _read(self, image_id: str) -> npt.NDArray[np.uint8]:
