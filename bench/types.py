@@ -5,7 +5,29 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a user gives a field: as an option of the command line (`bench/cli/_fields.py`), or in a file that has it."""
+
+    help: str
+    """What the field is, in a sentence: its documentation too."""
+    least: int | None = None
+    """The smallest value."""
+    flag: str = ""
+    """The option, where it is not called as the field is."""
+    repeated: bool = False
+    """Whether a list is given one by one, in place of a text with commas."""
+    path: bool = False
+
+
+def options(kind: type) -> dict[str, Option]:
+    """Field -> its option, for the fields of a dataclass that have one."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
+    return {name: option for name, option in found.items() if isinstance(option, Option)}
 
 
 @dataclass(frozen=True, order=True)
@@ -168,8 +190,8 @@ class MetricCard:
     """Set metrics: below this count the value is refused unless asked for."""
     flagged_below: int = 0
     """Set metrics: below this count the value carries a mark."""
-    version: int | str = 1
-    """Raised by every change that moves the metric's numbers; of a library's metric, the library's version."""
+    version: int = 1
+    """Raised by every change that moves the metric's numbers."""
 
 
 @dataclass(frozen=True)
@@ -250,35 +272,39 @@ TILINGS = ("", "native")
 class RunSpec:
     """What a user asked for: names only. Device, batch size and workers are not here, since they change no number."""
 
-    models: tuple[str, ...] = ("all",)
-    dataset: str = "demo"
-    root: str | None = None
-    split: str | None = None
-    masks: tuple[str, ...] = ()
-    """Families or sets; empty: the protocol's."""
-    buckets: str = ""
-    """Name of a list of buckets or the list itself; empty: the protocol's."""
-    metrics: tuple[str, ...] = ()
-    """Variants or globs; empty: the protocol's."""
-    protocol: str = "bench@1"
-    limit: int | None = None
-    """Only this many images, chosen by the digest of their ids."""
-    keep_images: int = 4
-    """How many images of each cell are kept as pictures for the report."""
-    keep_vectors: int = 10_000
-    """Of how many images feature vectors are kept; of more, moments stand for the others in metrics of whole sets."""
-    set: tuple[str, ...] = ()
-    """Settings of models' `predict`, as `MODEL.SETTING=VALUE`."""
-    guides: str | None = None
-    """Folder of guides by image name, for models that take one."""
-    domain: str = ""
-    """What the photographs of a folder show, one of `DOMAINS`; empty: what the data set's entry says, or unknown."""
-    precision: str = "float32"
-    """How networks compute, one of `PRECISIONS`."""
-    compile: bool = False
-    """Whether torch's compiler makes them faster; it moves last digits."""
-    tiling: str = ""
-    """How networks take pictures larger than their own size, one of `TILINGS`; empty: as a whole."""
+    models: Annotated[
+        tuple[str, ...],
+        Option("`all`, names, -NAMES, globs, path/to/file.py:Class, a folder of pictures; comma-separated."),
+    ] = ("all",)
+    dataset: Annotated[str, Option("A name from `bench datasets list`, or `folder`.")] = "demo"
+    root: Annotated[str | None, Option("Where the data set lies.", path=True)] = None
+    split: Annotated[str | None, Option("A split, an official folder name, or a .txt list of ids.", path=True)] = None
+    masks: Annotated[tuple[str, ...], Option("Mask families or sets; the protocol's by default.")] = ()
+    buckets: Annotated[
+        str, Option("deciles, rnon, cfs, liu, or a list: 10-20,20-30 (per cent); the protocol's by default.")
+    ] = ""
+    metrics: Annotated[tuple[str, ...], Option("Metric variants, `all`, globs; the protocol's by default.")] = ()
+    protocol: Annotated[str, Option("A name from `bench protocols list`.")] = "bench@1"
+    limit: Annotated[int | None, Option("Only so many images, chosen by digest of their ids.", least=1)] = None
+    keep_images: Annotated[int, Option("Images of each cell whose pictures are kept for the report.", least=0)] = 4
+    keep_vectors: Annotated[
+        int, Option("Images whose feature vectors are kept; of more, moments stand for the others.", least=2)
+    ] = 10_000
+    set: Annotated[
+        tuple[str, ...],
+        Option("MODEL.SETTING=VALUE, as `bench models show MODEL` lists them; may be repeated.", repeated=True),
+    ] = ()
+    guides: Annotated[
+        str | None, Option("Folder of IMAGE.png for models that take guides, as `bench models show` says.", path=True)
+    ] = None
+    domain: Annotated[str, Option(f"What the photographs of a folder show: {', '.join(DOMAINS)}.")] = ""
+    precision: Annotated[
+        str, Option(f"In which networks compute: {', '.join(PRECISIONS)}; moves numbers, is recorded.")
+    ] = "float32"
+    compile: Annotated[bool, Option("Networks by torch's compiler; moves numbers, is recorded.")] = False
+    tiling: Annotated[
+        str, Option("`native`: networks fill larger pictures in tiles of their own size; moves numbers.")
+    ] = ""
 
     @property
     def arithmetic(self) -> str:
@@ -290,25 +316,60 @@ class RunSpec:
 class Execution:
     """How the work is done. Nothing here changes a number."""
 
-    device: str = "cpu"
-    batch: int = 0
-    """Images that a network sees at once; 0: the quickest size is measured, once a run."""
-    exact: bool = False
-    """On a GPU too, only batches that give the bits of one image at a time; on a CPU they always do."""
-    shard: int | None = None
-    """Images of a part; None: as many as keep memory level."""
-    workers: int = 0
-    """Processes that do the work; 0: this one does it."""
-    devices: tuple[str, ...] = ()
-    """The device of each worker; empty: `device` for all."""
-    threads: int = 0
-    """Threads of one operation on a CPU, in every worker; 0: as the run's record says, else as many as cores allow."""
-    time_limit_s: float = 600.0
-    """A worker that says nothing for so long is replaced; it speaks before every batch."""
-    fail_fast: bool = False
-    """Stop at the first cell on which a model fails."""
-    share: tuple[int, int] | None = None
-    """Which of how many shares of the run is to be done, counted from 1; None: all of it."""
+    device: Annotated[str, Option("cpu, cuda, cuda:1; by default a GPU where there is one.")] = "cpu"
+    batch: Annotated[
+        int,
+        Option(
+            "Images that a network sees at once; by default the quickest size, measured once a run.",
+            least=1,
+            flag="--batch-size",
+        ),
+    ] = 0
+    exact: Annotated[
+        bool, Option("On a GPU too, only batches with the bits of one image at a time, as always on a CPU; slower.")
+    ] = False
+    shard: Annotated[
+        int | None, Option("Images of a part; by default what keeps memory level.", least=1, flag="--shard-size")
+    ] = None
+    workers: Annotated[
+        int, Option("Processes that do the work; 0: this one. By default one a device, on a CPU one a core.", least=0)
+    ] = 0
+    devices: Annotated[tuple[str, ...], Option("cuda:0,cuda:1: a worker on each of them, in place of --device.")] = ()
+    threads: Annotated[
+        int, Option("Threads of one operation on a CPU; by default each worker's share of the cores.", least=1)
+    ] = 0
+    """0: as the run's record says, else as many as cores allow."""
+    time_limit_s: Annotated[
+        float, Option("Seconds that a batch may take before its worker is replaced.", least=1, flag="--time-limit")
+    ] = 600.0
+    fail_fast: Annotated[bool, Option("Stop at the first failed cell.")] = False
+    share: Annotated[
+        tuple[int, int] | None,
+        Option("3/16: do every sixteenth part, on any machine that sees --out; then `bench collect`."),
+    ] = None
+    """Counted from 1; None: all of it."""
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """A training as a user asked for it: names only."""
+
+    model: str
+    dataset: Annotated[str, Option("A name from `bench datasets list`, or `folder`.")] = "demo"
+    root: Annotated[str | None, Option("Where the data set lies.", path=True)] = None
+    split: Annotated[str | None, Option("Its part; `train` by default where there is one.", path=True)] = None
+    recipe: Annotated[str, Option("paper, starter, or another that the model brings.")] = "paper"
+    steps: Annotated[int | None, Option("So many steps in all; stages keep their shares.", least=1)] = None
+    set: Annotated[
+        tuple[str, ...], Option("key=value; keys as --plan prints them; may be repeated.", repeated=True)
+    ] = ()
+    without: Annotated[tuple[str, ...], Option("Loss terms to leave out, comma-separated; recorded.")] = ()
+    seed: Annotated[int, Option("Decides first weights, crops, masks.", least=0)] = 0
+    start: Annotated[
+        str | None,
+        Option("Start from these weights: a name with a tag, as `ce@starter`, or a file.", flag="--from", path=True),
+    ] = None
+    validate: Annotated[str, Option("Frozen masks for validation: SET/BUCKET, as freeform-256/20-40.")] = ""
 
 
 @dataclass(frozen=True)

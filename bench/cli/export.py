@@ -11,17 +11,17 @@ import typer
 
 from bench import progress
 from bench.cli import _options as options
+from bench.cli._fields import FieldsOf, Typed, spread
+from bench.types import RunSpec
+
+EXPORTED = ("dataset", "root", "split", "masks", "buckets", "protocol", "limit")
+"""What decides which pictures there are."""
 
 
+@spread
 def command(
     out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.", show_default=False)],
-    dataset: options.Dataset = None,
-    root: options.Root = None,
-    split: options.Split = None,
-    masks: options.Masks = None,
-    buckets: options.Buckets = None,
-    protocol: options.Protocol = None,
-    limit: options.Limit = None,
+    wanted: Annotated[Typed, FieldsOf(RunSpec, EXPORTED)],
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -34,17 +34,17 @@ def command(
     from bench.run import export
 
     progress.quiet = quiet
-    wanted = options.run_spec({}, None, dataset, root, split, masks, buckets, None, protocol, limit, None)
-    written = export.export(wanted, out)
+    asked = RunSpec(**wanted)
+    written = export.export(asked, out)
     if as_json:
         print(json.dumps(written, indent=1))
     elif not quiet:
-        _print_next(written, out, out / export.MANIFEST, root)
+        _print_next(written, out, out / export.MANIFEST, asked.root)
 
 
-def _print_next(written: dict[str, Any], out: Path, manifest: Path, root: Path | None) -> None:
+def _print_next(written: dict[str, Any], out: Path, manifest: Path, root: str | None) -> None:
     words = ["bench", "score", "--predictions", "FOLDER", "--manifest", str(manifest)]
-    words += ["--root", str(root)] if root else []
+    words += ["--root", root] if root else []
     print(
         f"{out}: {len(written['images'])} images in {len(written['settings']['cells'])} cells.\n"
         f"Fill {out}/masked/SET/BUCKET/IMAGE.png where {out}/masks is white, save as FOLDER/SET/BUCKET/IMAGE.png,\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,89 +12,28 @@ import typer
 
 from bench import progress
 from bench.cli import _options as options
+from bench.cli._fields import FieldsOf, Typed, spread
 from bench.errors import BadInput
 from bench.runfolder.names import RESULTS, SUMMARY
-from bench.types import PRECISIONS, Execution, RunSpec
+from bench.types import Execution, RunSpec
 
 if TYPE_CHECKING:
     from bench.run.main import Outcome
 
-Models = Annotated[
-    str | None,
-    typer.Option(
-        help="`all` (by default), names, globs, path/to/file.py:Class, a folder of pictures; comma-separated."
-    ),
-]
-Batch = Annotated[
-    int | None,
-    typer.Option(min=1, help="Images that a network sees at once; by default the quickest size, measured once a run."),
-]
-Exact = Annotated[
-    bool, typer.Option("--exact", help="On a GPU too, only batches with the bits of one image at a time; slower.")
-]
-Shard = Annotated[int | None, typer.Option(min=1, help="Images of a part; changes no number.")]
-Workers = Annotated[
-    int | None,
-    typer.Option(min=0, help="Processes that do the work; 0: this one. By default one a device, on a CPU one a core."),
-]
-Devices = Annotated[str | None, typer.Option(help="cuda:0,cuda:1: a worker on each of them, in place of --device.")]
-Threads = Annotated[
-    int | None, typer.Option(min=1, help="Threads of one operation on a CPU; by default each worker's share of cores.")
-]
-TimeLimit = Annotated[
-    float,
-    typer.Option(min=1, callback=options.finite, help="Seconds that a batch may take before its worker is replaced."),
-]
-Share = Annotated[
-    str | None,
-    typer.Option(help="3/16: do every sixteenth part, on any machine that sees --out; then `bench collect`."),
-]
 Executor = Annotated[str, typer.Option(help="local or ray.")]
 SpecFile = Annotated[Path | None, typer.Option(help="A TOML file with the fields of a run; options above win.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Print what would be done and how long it takes, then stop.")]
-Tiling = Annotated[
-    str | None, typer.Option(help="`native`: networks fill larger pictures in tiles of their own size; moves numbers.")
-]
 Fetch = Annotated[bool, typer.Option("--fetch", help="First fetch published weights that models lack here.")]
-Precision = Annotated[
-    str | None, typer.Option(help=f"In which networks compute: {', '.join(PRECISIONS)}; moves numbers, is recorded.")
-]
-Compiled = Annotated[bool, typer.Option("--compile", help="Networks by torch's compiler; moves numbers, is recorded.")]
-FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed cell.")]
 
 
+@spread
 def command(
-    models: Models = None,
-    dataset: options.Dataset = None,
-    root: options.Root = None,
-    split: options.Split = None,
-    masks: options.Masks = None,
-    buckets: options.Buckets = None,
-    metrics: options.Metrics = None,
-    protocol: options.Protocol = None,
-    limit: options.Limit = None,
-    domain: options.Domain = None,
-    guides: options.Guides = None,
-    settings: options.Settings = None,
+    wanted: Annotated[Typed, FieldsOf(RunSpec)],
+    means: Annotated[Typed, FieldsOf(Execution)],
     out: options.Out = None,
-    precision: Precision = None,
-    compiled: Compiled = False,
-    tiling: Tiling = None,
-    device: options.Device = "auto",
-    batch_size: Batch = None,
-    exact: Exact = False,
-    shard_size: Shard = None,
-    workers: Workers = None,
-    devices: Devices = None,
-    threads: Threads = None,
-    time_limit: TimeLimit = Execution.time_limit_s,
-    share: Share = None,
-    keep_images: options.Kept = None,
-    keep_vectors: options.KeptVectors = None,
     executor: Executor = "local",
     spec: SpecFile = None,
     plan: Plan = False,
-    fail_fast: FailFast = False,
     fetch: Fetch = False,
     any_count: options.AnyCount = False,
     as_json: options.SummaryJson = False,
@@ -108,48 +46,17 @@ def command(
     bench run --models telea,ce --dataset places2 --root /data/places2 --masks freeform --buckets deciles
     """
     progress.quiet = quiet
-    given = _from_file(spec)
-    wanted = options.run_spec(
-        given,
-        *(
-            models,
-            dataset,
-            root,
-            split,
-            masks,
-            buckets,
-            metrics,
-            protocol,
-            limit,
-            keep_images,
-            keep_vectors,
-            settings,
-            domain,
-            guides,
-            precision,
-            compiled or None,
-            tiling,
-        ),
-    )
-    places = Execution(
-        batch=batch_size or 0, exact=exact, shard=shard_size, threads=threads or 0, time_limit_s=time_limit
-    )
-    execution = replace(_on(places, device, devices, workers), fail_fast=fail_fast, share=_share(share))
-    _check_arithmetic(wanted, execution.device)
+    asked = RunSpec(**{**_from_file(spec), **wanted})
+    execution = _execution(means)
+    _check_arithmetic(asked, execution.device)
     if executor not in {"local", "ray"}:
         raise BadInput(f"No executor '{executor}'. There are: local, ray.")
     if fetch:
-        _fetch(wanted)
+        _fetch(asked)
     if plan:
-        _print_plan(wanted, execution, out, as_json=as_json)
+        _print_plan(asked, execution, out, as_json=as_json)
     else:
-        _measure(wanted, execution, out, executor, any_count=any_count, as_json=as_json, quiet=quiet)
-
-
-def _share(text: str | None) -> tuple[int, int] | None:
-    from bench.run import shares
-
-    return shares.parse(text) if text is not None else None
+        _measure(asked, execution, out, executor, any_count=any_count, as_json=as_json, quiet=quiet)
 
 
 def _check_arithmetic(spec: RunSpec, device: str) -> None:
@@ -159,15 +66,17 @@ def _check_arithmetic(spec: RunSpec, device: str) -> None:
         arithmetic.check(spec.precision, device)
 
 
-def _on(execution: Execution, device: str, devices: str | None, workers: int | None) -> Execution:
-    """The same on these devices with so many workers."""
-    from bench.run import machine
+def _execution(typed: Typed) -> Execution:
+    """How the work is to be done, on the devices that are here."""
+    from bench.run import machine, shares
 
-    if devices and device != "auto":
+    if "devices" in typed and typed.get("device", "auto") != "auto":
         raise BadInput("Give --device or --devices, not both.")
-    chosen = machine.choose_devices(options.names(devices or ""))
-    first = chosen[0] if chosen else machine.choose_device(device)
-    return replace(execution, device=first, devices=chosen, workers=machine.workers(workers, first, chosen))
+    devices = machine.choose_devices(typed.get("devices", ()))
+    device = devices[0] if devices else machine.choose_device(typed.get("device", "auto"))
+    workers = machine.workers(typed.get("workers"), device, devices)
+    share = shares.parse(typed["share"]) if "share" in typed else None
+    return Execution(**{**typed, "device": device, "devices": devices, "workers": workers, "share": share})
 
 
 def _from_file(path: Path | None) -> dict[str, Any]:

@@ -10,7 +10,9 @@ import typer
 from bench import progress
 from bench.cli import _options as options
 from bench.cli import run
-from bench.types import Execution
+from bench.cli._fields import FieldsOf, Typed, spread
+from bench.cli.export import EXPORTED
+from bench.types import Execution, RunSpec
 
 Predictions = Annotated[
     Path, typer.Option(help="A model's folder MASK SET/BUCKET/IMAGE.png, or a folder of such folders.")
@@ -22,23 +24,18 @@ Kind = Annotated[
     str, typer.Option("--format", help="What the files end in; jpg and webp lose information and are marked.")
 ]
 
+SCORED = (*EXPORTED, "metrics", "keep_images", "keep_vectors")
+"""What may be asked of a score: all of a run that is not about models."""
 
+
+@spread
 def command(
     predictions: Predictions,
+    wanted: Annotated[Typed, FieldsOf(RunSpec, SCORED)],
     manifest: Manifest = None,
-    dataset: options.Dataset = None,
-    root: options.Root = None,
-    split: options.Split = None,
-    masks: options.Masks = None,
-    buckets: options.Buckets = None,
-    metrics: options.Metrics = None,
-    protocol: options.Protocol = None,
-    limit: options.Limit = None,
     kind: Kind = "png",
     out: options.Out = None,
     device: options.Device = "auto",
-    keep_images: options.Kept = None,
-    keep_vectors: options.KeptVectors = None,
     any_count: options.AnyCount = False,
     as_json: options.SummaryJson = False,
     quiet: options.Quiet = False,
@@ -55,10 +52,8 @@ def command(
 
     progress.quiet = quiet
     given = export.spec_from(manifest) if manifest else {}
-    wanted = options.run_spec(
-        given, None, dataset, root, split, masks, buckets, metrics, protocol, limit, keep_images, keep_vectors
-    )
-    spec = export.folders(wanted, predictions, "" if kind == "png" else kind)
+    asked = RunSpec(**{**given, **wanted})
+    spec = export.folders(asked, predictions, "" if kind == "png" else kind)
     execution = Execution(options.device_name(device))
     outcome = measure(spec, out, execution, any_count=any_count, manifest=manifest)
     run.report(outcome, shown=not quiet, as_json=as_json, quiet=quiet)

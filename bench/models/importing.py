@@ -65,20 +65,22 @@ def import_checkpoint(
             taken = importer.of_files(found if chosen else _called_so(card, tag, found), chosen=chosen)
         dtypes = stored_dtypes(importer.model, taken.state)
         importer.model.load_state_dict(taken.state, strict=True)
-        written: dict[str, Any] = {
-            **(origin or {}),
-            "model": model_id,
-            "variant": importer.variant,
-            "kind": "official",
-            "source": ", ".join(file.name for file in taken.files),
-            "source_sha256": ", ".join(digest.of_file(file) for file in taken.files),
-            "output_sha256": forward_digest(importer.model, card, taken.files[0]),
-        }
-    noted = {"numbers": ", ".join(f"{name}={','.join(map(str, values))}" for name, values in (numbers or {}).items())}
-    noted |= {"unwrapped": taken.wrappers, "left": ", ".join(taken.left), "stored_as": dtypes}
-    return weights.save(
-        place, importer.model.state_dict(), written | {key: said for key, said in noted.items() if said}
-    )
+        noted = {**(origin or {}), **_noted(importer, taken), **({"stored_as": dtypes} if dtypes else {})}
+    return weights.save(place, importer.model.state_dict(), noted)
+
+
+def _noted(importer: _Importer, taken: _Taken) -> dict[str, str]:
+    """What the record says of where weights come from; raises as the forward pass does."""
+    origin = {
+        "model": importer.member.id,
+        "variant": importer.variant,
+        "kind": "official",
+        "source": ", ".join(file.name for file in taken.files),
+        "source_sha256": ", ".join(digest.of_file(file) for file in taken.files),
+        "output_sha256": forward_digest(importer.model, importer.card, taken.files[0]),
+    }
+    said = {"numbers": ", ".join(importer.given), "unwrapped": taken.wrappers, "left": ", ".join(taken.left)}
+    return origin | {key: sentence for key, sentence in said.items() if sentence}
 
 
 def _called_so(card: ModelCard, tag: str, found: list[Path]) -> list[Path]:
@@ -136,6 +138,7 @@ class _Importer:
         numbers: Mapping[str, Sequence[float]],
     ) -> None:
         self.member, self.card, self.tag, self.part = member, card, tag, part
+        self.given = [f"{name}={','.join(map(str, values))}" for name, values in numbers.items()]
         self.numbers = {name: torch.tensor(list(values), dtype=torch.float32) for name, values in numbers.items()}
         self.asked = sources.form(member, variant) if variant else card.built_as.get(tag, "")
         module = sources.load(member)

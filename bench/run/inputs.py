@@ -65,9 +65,10 @@ class Inputs:
         return {name: fingerprints for name, fingerprints in lists.items() if fingerprints}
 
     @cached_property
-    def kept(self) -> frozenset[str]:
-        """The images whose pictures are kept."""
-        return frozenset(self.job.kept)
+    def kept(self) -> tuple[str, ...]:
+        """The images whose pictures are kept: those with the smallest digests, whatever the order of the work."""
+        count = self.job.spec.keep_images
+        return tuple(dataset_registry.subset(self.job.ids, count)) if count else ()
 
     def photographs(self, start: int, stop: int) -> Photographs:
         """The prepared photographs of a half-open range of the run's images.

@@ -18,6 +18,7 @@ from bench.progress import Ticker, track
 from bench.run import executors, export, machine, plan, processes, provenance, shares
 from bench.run.faults import Faults
 from bench.run.gathered import Collected
+from bench.run.inputs import Inputs
 from bench.run.spec import Job, resolve
 from bench.runfolder import batches, guides, record, tables
 from bench.runfolder.names import IMAGES, RESULTS, SUMMARY, TRUTH, Damaged, component
@@ -291,7 +292,7 @@ def describe(
         mask_sets=job.mask_sets,
         missing=job.missing,
         domain=job.domain,
-        kept=job.kept,
+        kept=Inputs(job).kept,
         threads=execution.threads,
         shares=execution.share[1] if execution.share else before.shares if before else 0,
         shard=(execution.shard or 0) if execution.share else before.shard if before else 0,

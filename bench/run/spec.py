@@ -19,7 +19,7 @@ from bench.models.guides import Guides
 from bench.models.registry import ModelRef
 from bench.protocols import registry as protocols
 from bench.runfolder.record import DatasetSettings, MaskSetRecord, Settings, model_key
-from bench.types import PRECISIONS, TILINGS, Bucket, Cell, Protocol, RunSpec
+from bench.types import PRECISIONS, TILINGS, Bucket, Cell, Protocol, RunSpec, options
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,6 @@ class Job:
         """Digest of the settings."""
         return self.settings.digest
 
-    @cached_property
-    def kept(self) -> tuple[str, ...]:
-        """The images whose pictures are kept: those with the smallest digests, whatever the order of the work."""
-        count = self.spec.keep_images
-        return tuple(dataset_registry.subset(self.ids, count)) if count else ()
-
     def ref(self, name: str) -> ModelRef:
         """A model that can run, by name."""
         return next(ref for ref in self.models if ref.name == name)
@@ -97,9 +91,9 @@ def from_file(path: Path) -> dict[str, Any]:
     """
     document = documents.from_toml(path, "the run file")
     spec = document.into(RunSpec, names=("models", "masks", "metrics", "set"), joined=("buckets",))
-    for name, least in (("limit", 1), ("keep_images", 0), ("keep_vectors", 2)):
-        if name in document.data and getattr(spec, name) < least:
-            raise document.fault(f"must be {least} or more", name)
+    for name, option in options(RunSpec).items():
+        if option.least is not None and name in document.data and getattr(spec, name) < option.least:
+            raise document.fault(f"must be {option.least} or more", name)
     return {name: getattr(spec, name) for name in document.data}
 
 

@@ -181,7 +181,7 @@ class Worker:
         return replace(self._held, task=task)
 
     def _prepared(self, task: Task, photographs: Photographs) -> Shard:
-        ids = self.job.ids[task.start : task.stop]
+        ids, kept = self.job.ids[task.start : task.stop], set(self.inputs.kept)
         images = onto(torch.from_numpy(photographs.pixels).permute(0, 3, 1, 2).contiguous(), self.device)
         digests = _digests(photographs.pixels)
         self._check_photographs(task, ids, digests)
@@ -192,7 +192,7 @@ class Worker:
             digests,
             photographs.fingerprints,
             prepared={name: metric.prepare(images) for name, metric in self.pair_metrics.items()},
-            kept=[place for place, image_id in enumerate(ids) if image_id in self.inputs.kept],
+            kept=[place for place, image_id in enumerate(ids) if image_id in kept],
             guides=self._guides(task),
         )
 

@@ -1,0 +1,72 @@
+"""From a training that a user asked for to a job in which every name is checked, before anything is made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+from bench.contracts import Dataset
+from bench.datasets import registry as dataset_registry
+from bench.errors import BadInput, UnknownName
+from bench.models import registry as model_registry
+from bench.models import sources
+from bench.training import recipe as recipes
+from bench.training.job import TrainingJob
+from bench.training.recipe import Recipe
+from bench.types import TrainingSpec
+
+
+def resolve(spec: TrainingSpec, out: Path, workers: int = 0, *, tensorboard: bool = False) -> TrainingJob:
+    """The job of a training that leaves its files in `out` and reads photographs in so many processes.
+
+    Raises `BadInput` for a model that cannot be trained, a recipe, setting, data set or file that is none.
+    """
+    name, _, variant = spec.model.partition("@")[0].partition(":")
+    member = model_registry.choose([spec.model.partition("@")[0]])[0].member
+    module = sources.load(member)
+    if module.CARD.kind != "learned":
+        raise BadInput(f"{name} is a classical model: there is nothing to train.")
+    return TrainingJob(
+        member.id,
+        module,
+        spec.recipe,
+        _recipe(spec, module, member.id, variant),
+        _photographs(spec),
+        out,
+        spec.seed,
+        workers,
+        spec.validate,
+        tensorboard=tensorboard,
+        start=_start(spec.start, member.id) if spec.start else None,
+    )
+
+
+def _recipe(spec: TrainingSpec, module: ModuleType, model: str, variant: str) -> Recipe:
+    known = getattr(module, "RECIPES", {})
+    if not known:
+        raise BadInput(f"{model} brings no recipe: there is no way to train it here.")
+    if spec.recipe not in known:
+        raise UnknownName("recipe", [spec.recipe], known, f"bench train {model} --plan")
+    chosen = replace(known[spec.recipe], **{"variant": variant} if variant else {})
+    chosen = recipes.shorten(chosen, spec.steps) if spec.steps else chosen
+    return recipes.without(recipes.override(chosen, list(spec.set)), list(spec.without))
+
+
+def _photographs(spec: TrainingSpec) -> Dataset:
+    entry = dataset_registry.entries().get(spec.dataset)
+    usual = "train" if entry and "train" in entry.splits else None
+    return dataset_registry.open_dataset(spec.dataset, spec.root, spec.split or usual)
+
+
+def _start(name: str, model: str) -> Path:
+    """The file of the weights to start from."""
+    file = Path(name).expanduser()
+    if file.suffix == ".safetensors":
+        if not file.is_file():
+            raise BadInput(f"--from {name}: there is no such file.")
+        return file
+    ref = model_registry.only(name)
+    if ref.id != model or not ref.file:
+        raise BadInput(f"--from {name}: give weights of {model}, as {model}@starter, or a file of them.")
+    return ref.file
