@@ -190,8 +190,8 @@ class MetricCard:
     """Set metrics: below this count the value is refused unless asked for."""
     flagged_below: int = 0
     """Set metrics: below this count the value carries a mark."""
-    version: int = 1
-    """Raised by every change that moves the metric's numbers."""
+    version: int | str = 1
+    """Raised by every change that moves the metric's numbers; of a library's metric, the library's version."""
 
 
 @dataclass(frozen=True)
