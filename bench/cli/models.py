@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli import _options as options
+from bench.types import Execution
 
 if TYPE_CHECKING:
     from bench.models.contract import Finding
@@ -39,6 +41,7 @@ def list_models(as_json: options.Json = False) -> None:
     shown = ("id", "title", "year", "kind", "evidence")
     texts = [(*(str(row[name] or "") for name in shown), _weights(row)) for row in rows]
     print("\n".join(align(texts)))
+    print("\n".join(f"{name}  {what}" for name, what in model_registry.ELSEWHERE.items()))
 
 
 def _weights(row: dict[str, Any]) -> str:
@@ -301,6 +304,37 @@ def verify(
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
         print(f"{ref.name}, digest {ref.digest[:12]}: {len(findings) - failed} of {len(findings)} checks passed")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command("serve-check")
+def serve_check(
+    command: Annotated[str, typer.Argument(help="What starts the served model: 'path/to/python their_script.py'.")],
+    size: Annotated[int, typer.Option(help="Side of the pictures it is tried on.")] = 256,
+    time_limit: Annotated[
+        float, typer.Option(min=1, callback=options.finite, help="Seconds that a batch may take.")
+    ] = Execution.time_limit_s,
+) -> None:
+    """Prove a model that another environment serves: what it says, contract, no leak, repeatability, speed.
+
+    Exit status 1 if a check fails. Example: bench models serve-check '/opt/old/bin/python their_script.py'
+    """
+    from bench.models import registry as model_registry
+    from bench.models import served, verify
+
+    ref = model_registry.only(command if command.startswith(served.PREFIX) else f"{served.PREFIX}{command}")
+    assert isinstance(ref.adapter, served.Command)
+    asked = dataclasses.replace(ref.adapter, limit_s=time_limit)
+    ref, hello = dataclasses.replace(ref, adapter=asked), asked.hello
+    print(f"says: {hello.name or 'no name'}, weights {hello.digest[:12] or 'without digest'}, seeds {hello.seeds}")
+    failed = 0
+    for finding in verify.verify(ref, size):
+        failed += bool(finding.fault)
+        print(_line(finding))
+    if not failed:
+        model, pipe = served.speed(asked, size)
+        print(f"speed: the model {model:.2f} ms an image of {size} x {size}, the pipe {pipe:.2f} ms more")
+    print(f"Use it: --models {shlex.quote(ref.name)}" if not failed else f"{failed} checks failed")
     raise typer.Exit(1 if failed else 0)
 
 

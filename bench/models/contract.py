@@ -13,7 +13,8 @@ import torch
 
 from bench.contracts import Model
 from bench.errors import BadInput, ContractBroken
-from bench.models.predict import blank, built_multiple, call, imagewise, pad, padded, raw, takes_seeds
+from bench.models.calling import call, imagewise, takes_seeds
+from bench.models.predict import blank, built_multiple, pad, padded, raw
 from bench.types import ModelCard
 
 BATCH_SLACK = 1e-3

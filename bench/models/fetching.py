@@ -64,8 +64,10 @@ class Published:
 
 
 def published(model_id: str) -> list[Published]:
-    """All that are known of one model, in the order of its card."""
-    card, known = registry.cards()[model_id], weights.published(model_id)
+    """All that are known of one model, in the order of its card; none of a model that is not registered."""
+    card, known = registry.cards().get(model_id), weights.published(model_id)
+    if card is None:
+        return []
     tags = [*card.checkpoints, *(tag for tag in known if tag not in card.checkpoints)]
     return [Published(model_id, tag, card, known.get(tag)) for tag in tags]
 

@@ -29,6 +29,8 @@ def open_model(ref: ModelRef, device: torch.device | str = "cpu") -> Model:
         raise Unavailable(ref.reason)
     if ref.pictures:
         raise BadInput(f"{ref.pictures.root} holds predictions, no model. Score them: bench score --help.")
+    if ref.adapter:
+        return ref.adapter.open(device, ref.settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = _from_plugin(ref) if ref.attribute != "model" else _from_contract(ref)

@@ -5,25 +5,28 @@ The only way to an output: runs, training's validation, `evaluate` and `models v
 
 from __future__ import annotations
 
-import inspect
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional
 
 from bench import digest
 from bench import images as pictures
-from bench.batching import in_batches
+from bench.batching import joined, slices
 from bench.contracts import Model
 from bench.errors import BadInput, ContractBroken
 from bench.models import batches
+from bench.models.calling import answers_later, begin, imagewise, takes_seeds
 from bench.models.predictions import Folder
 from bench.transfer import onto
 from bench.types import ModelCard, Protocol
 
+Answer = tuple[torch.Tensor, torch.Tensor]
+"""A model's whole images, float32 [B, 3, H, W], and their lowest and highest value, float32 [2]."""
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Whole numbers by size in bytes. Pixels are chosen by their bits: `where` and `masked_fill` branch at each of them
 and take three times as long on a CPU, more where holes are ragged."""
@@ -111,20 +114,29 @@ class Predictor:
         return found
 
     def _in_batches(self, size: int, seeds: Sequence[int], *parts: torch.Tensor) -> Stream:
-        """parts: truth, masks, and guides where there are any."""
+        """parts: truth, masks, and guides where there are any. A model that answers later has one batch ahead."""
+        made: list[torch.Tensor] = []
         extremes: list[torch.Tensor] = []
+        under_way: deque[tuple[Callable[[], Answer], int]] = deque()
 
-        def batch(truth: torch.Tensor, masks: torch.Tensor, guides: torch.Tensor | None = None) -> torch.Tensor:
-            self.alive()
-            start = len(extremes) * size
-            own = [seeds[min(place, len(seeds) - 1)] for place in range(start, start + size)]
-            found, values = answer(self.model, self.card, pictures.to_unit(truth), masks.float(), own, guides)
+        def collect() -> None:
+            give, count = under_way.popleft()
+            found, values = give()
             extremes.append(values)
-            return pictures.to_bytes(found, self.protocol.rounding)
+            made.append(pictures.to_bytes(found, self.protocol.rounding)[:count])
 
-        made = in_batches(batch, size, *parts)
+        for place, ((truth, masks, *guides), count) in enumerate(slices(size, *parts)):
+            self.alive()
+            own = [seeds[min(row, len(seeds) - 1)] for row in range(place * size, (place + 1) * size)]
+            given = pictures.to_unit(truth), masks.float()
+            under_way.append((begun(self.model, self.card, *given, own, *guides), count))
+            if len(under_way) > answers_later(self.model):
+                collect()
+        while under_way:
+            self.alive()
+            collect()
         lows, highs = torch.stack(extremes, 1)
-        return Stream(made, torch.stack([lows.amin(), highs.amax()]))
+        return Stream(joined(made), torch.stack([lows.amin(), highs.amax()]))
 
     def _settle(
         self, truth: torch.Tensor, masks: torch.Tensor, guides: torch.Tensor | None = None, *, instead: bool = False
@@ -197,17 +209,35 @@ def answer(
     masks: torch.Tensor,
     seeds: Sequence[int],
     guides: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> Answer:
     """See `raw`, before anybody has waited for the answer: its values are in the second tensor, `Stream.extremes`."""
+    return begun(model, card, images, masks, seeds, guides)()
+
+
+def begun(
+    model: Model,
+    card: ModelCard,
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    seeds: Sequence[int],
+    guides: torch.Tensor | None = None,
+) -> Callable[[], Answer]:
+    """What gives the answer of `answer` when it is called; a model that answers later is at work meanwhile."""
     height, width = images.shape[-2:]
     size = padded(model, card, height, width)
     known, holes = pad(blank(images, masks), size), pad(masks.to(images.dtype, copy=True), size)
     with torch.inference_mode():
         given = None if guides is None else pad(guides.to(images.dtype, copy=True), size)
-        found = call(model, known, holes, seeds if takes_seeds(model, card) else None, given)
-    if fault := form_fault(found, known):
-        raise ContractBroken(fault)
-    return found[..., :height, :width], torch.stack(torch.aminmax(found))
+        give = begin(model, known, holes, seeds if takes_seeds(model, card) else None, given)
+
+    def finish() -> Answer:
+        with torch.inference_mode():
+            found = give()
+        if fault := form_fault(found, known):
+            raise ContractBroken(fault)
+        return found[..., :height, :width], torch.stack(torch.aminmax(found))
+
+    return finish
 
 
 def proven_batch(
@@ -281,36 +311,6 @@ def pad(tensor: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         return tensor
     mode = "reflect" if down < height and right < width else "replicate"
     return functional.pad(tensor, (0, right, 0, down), mode=mode)
-
-
-def call(
-    model: Model,
-    images: torch.Tensor,
-    masks: torch.Tensor,
-    seeds: Sequence[int] | None = None,
-    guides: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """`predict`, with one seed per image where the model takes them, and guides where there are any."""
-    given = (images, masks) if seeds is None else (images, masks, list(seeds))
-    return model.predict(*given) if guides is None else model.predict(*given, guides=guides)  # type: ignore[call-arg]
-
-
-def imagewise(model: Model) -> bool:
-    """Whether a model says that it works on one image after the other, so that no batch can change its bits."""
-    return getattr(model, "imagewise", False) is True
-
-
-def takes_seeds(model: Model, card: ModelCard) -> bool:
-    """Whether `predict` is to be given a seed an image: its card says so, or it has an argument of that name."""
-    return card.stochastic or "seeds" in _arguments(model.predict)
-
-
-def _arguments(function: Any) -> Sequence[str]:
-    """Names of a function's arguments; none where Python cannot tell."""
-    try:
-        return list(inspect.signature(getattr(function, "forward", function)).parameters)
-    except (TypeError, ValueError):
-        return []
 
 
 def form_fault(output: object, images: torch.Tensor) -> str | None:

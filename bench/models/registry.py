@@ -1,7 +1,7 @@
 """Which models there are and what a name stands for; nothing is opened, no torch is loaded.
 
 A name is `id[:variant][@weights]`, an alias of a paper's table in place of the id, `path/to/file.py[:Class][@FILE]`,
-or the path of a folder of predictions, `path/to/pictures[@jpg]`.
+the path of a folder of predictions, `path/to/pictures[@jpg]`, or `serve:COMMAND`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,18 @@ from bench.types import ModelCard
 
 if TYPE_CHECKING:
     from bench.models import predictions
+    from bench.models.adapters import Adapter
 
 SEE = "bench models list"
 KINDS = ("official", "trained", "starter")
 """Which weights a name without `@` takes: the first of these that is at hand."""
 UNTRAINED = "untrained"
+ELSEWHERE = {
+    "path/to/file.py:Class": "a class of yours with predict(images, masks)",
+    "path/to/pictures": "a folder of pictures that any program has filled: bench export --help",
+    "serve:COMMAND": "a model in an environment of its own: bench models serve-check --help",
+}
+"""Names of models that nobody registers, by their form."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class ModelRef:
     """What is called in the model's file."""
     pictures: predictions.Folder | None = None
     """Predictions that stand in for the model."""
+    adapter: Adapter | None = None
+    """What stands for a model that is no file: a served command."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What a user has set of the card's `settings`."""
     guides: str = ""
@@ -117,6 +126,7 @@ def weights_digest(ref: ModelRef) -> str:
     """SHA-256 over all that decides a model's numbers: weights, settings, guides, version, sources, libraries."""
     if ref.pictures:
         return ref.pictures.digest()
+    own = {"adapter": ref.adapter.facts()} if ref.adapter else sources.fingerprint(ref.member)
     settings = {
         "variant": ref.variant,
         "version": ref.card.version,
@@ -124,7 +134,7 @@ def weights_digest(ref: ModelRef) -> str:
         "attribute": ref.attribute,
         **({"settings": dict(ref.settings)} if ref.settings else {}),
         **({"guides": ref.guides} if ref.guides else {}),
-        **sources.fingerprint(ref.member),
+        **own,
     }
     return digest.of_settings(settings)
 
@@ -135,9 +145,22 @@ def _file_digest(file: Path) -> str:
 
 
 def _resolved(name: str) -> list[ModelRef]:
+    if name.startswith("serve:"):
+        return [_served(name)]
     if _is_file(name):
         return [_from_file(name)]
     return [_from_folder(name)] if os.sep in name else [*_registered(name)]
+
+
+def _served(name: str) -> ModelRef:
+    from bench.models import served
+
+    command = served.named(name)
+    return _adapted(name, Path(command.words[0]), command, command.card)
+
+
+def _adapted(name: str, file: Path, adapter: Adapter, card: ModelCard) -> ModelRef:
+    return ModelRef(name, name, "", "", sources.Member(name, file, ""), card, adapter=adapter)
 
 
 def _from_folder(name: str) -> ModelRef:

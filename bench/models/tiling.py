@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from bench.contracts import Model
-from bench.models import predict
+from bench.models import calling, predict
 from bench.types import ModelCard
 
 OVERLAP = 4
@@ -41,7 +41,7 @@ class Tiled(torch.nn.Module):
     @property
     def imagewise(self) -> bool:
         """Whether no batch can change a bit: as the model says."""
-        return predict.imagewise(self.model)
+        return calling.imagewise(self.model)
 
     def predict(
         self, images: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int] = (), guides: torch.Tensor | None = None

@@ -10,6 +10,7 @@ import torch
 from bench.errors import BenchError, ContractBroken
 from bench.models import arithmetic, contract, opening, tiling
 from bench.models.predict import Predictions, Predictor
+from bench.models.served import Served
 from bench.run import provenance
 from bench.run.flops import Flops
 from bench.run.memory import Peak
@@ -20,6 +21,9 @@ from bench.runfolder.batches import Batch
 from bench.runfolder.part import Costs
 from bench.runfolder.parts import Parts
 from bench.types import Execution
+
+HEARD = 0.9
+"""The share of a batch's time after which a served command is taken for dead."""
 
 
 @dataclass
@@ -58,6 +62,8 @@ class Models:
         size = self.job.protocol.preparation.size_px or 256
         try:
             network = opening.open_model(ref, self.device)
+            if isinstance(network, Served):  # told before the worker is taken for dead
+                network.limit_s = HEARD * self.execution.time_limit_s
             model, card = tiling.tiled(network, ref.card, self.job.spec.tiling)
             contract.require(model, card, size, self.device)
             predictor = Predictor(model, card, self.job.protocol, say=self.report, alive=self.alive)

@@ -14,7 +14,8 @@ from torch.nn import functional
 from bench.errors import UnknownName
 from bench.models import contract, sources, verify
 from bench.models import registry as model_registry
-from bench.models.predict import Predictor, built_multiple, call, raw
+from bench.models.calling import call
+from bench.models.predict import Predictor, built_multiple, raw
 from bench.protocols import registry as protocols
 from bench.types import DOMAINS
 

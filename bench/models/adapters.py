@@ -1,0 +1,24 @@
+"""What can stand for a model beside a file of ours: a served command, a pipeline of diffusers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.contracts import Model
+
+
+class Adapter(ABC):
+    """Something that a `ModelRef` names; plain data that travels to any worker."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """All that decides its numbers beside the settings, as plain data for a digest."""
+
+    @abstractmethod
+    def open(self, device: torch.device | str, settings: Mapping[str, Any]) -> Model:
+        """The model, ready to predict on the device."""

@@ -1,0 +1,63 @@
+"""How a model is called: with seeds, with guides, image by image, or so that it answers later."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from bench.contracts import Model
+from bench.types import ModelCard
+
+
+def call(
+    model: Model,
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    seeds: Sequence[int] | None = None,
+    guides: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """`predict`, with one seed per image where the model takes them, and guides where there are any."""
+    given = (images, masks) if seeds is None else (images, masks, list(seeds))
+    return model.predict(*given) if guides is None else model.predict(*given, guides=guides)  # type: ignore[call-arg]
+
+
+def begin(
+    model: Model,
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    seeds: Sequence[int] | None = None,
+    guides: torch.Tensor | None = None,
+) -> Callable[[], torch.Tensor]:
+    """`call` for a model that answers later; others have answered when this comes back."""
+    if answers_later(model):
+        later: Any = model
+        found: Callable[[], torch.Tensor] = later.begin(images, masks, *([] if seeds is None else [list(seeds)]))
+        return found
+    answer = call(model, images, masks, seeds, guides)
+    return lambda: answer
+
+
+def answers_later(model: Model) -> bool:
+    """Whether a model takes a batch and lets its answer be fetched, so that the next can be on its way (`begin`)."""
+    return callable(getattr(model, "begin", None)) and not isinstance(model, torch.nn.Module)
+
+
+def imagewise(model: Model) -> bool:
+    """Whether a model says that it works on one image after the other, so that no batch can change its bits."""
+    return getattr(model, "imagewise", False) is True
+
+
+def takes_seeds(model: Model, card: ModelCard) -> bool:
+    """Whether `predict` is to be given a seed an image: its card says so, or it has an argument of that name."""
+    return card.stochastic or "seeds" in _arguments(model.predict)
+
+
+def _arguments(function: Any) -> Sequence[str]:
+    """Names of a function's arguments; none where Python cannot tell."""
+    try:
+        return list(inspect.signature(getattr(function, "forward", function)).parameters)
+    except (TypeError, ValueError):
+        return []
