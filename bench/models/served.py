@@ -294,7 +294,7 @@ class Served:
             raise ContractBroken(f"{PREFIX}{shlex.join(self.command.words)} is not asked again: it hung {HANGS} times")
         if self._process is None:
             self._process = process = Process(self.command.words, torch.get_num_threads())
-            if (found := process.hello(self.limit_s or HELLO_S)) != self.command.hello:
+            if (found := process.hello(HELLO_S)) != self.command.hello:
                 raise ContractBroken(f"{process.name} is not what it was before the run: {found}, {self.command.hello}")
         return self._process
 

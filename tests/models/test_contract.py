@@ -87,8 +87,10 @@ def test_a_model_that_finds_the_photograph_by_another_way_is_told_so():
         """Looks into its callers' variables."""
 
         def predict(self, images, masks):
-            frame = sys._getframe(3)
-            return torch.as_tensor(frame.f_locals["images"]).clone()
+            frame = sys._getframe(1)
+            while frame and frame.f_locals.get("images", images) is images:
+                frame = frame.f_back
+            return torch.as_tensor(frame.f_locals["images"] if frame else images).clone()
 
     assert "changes with what lies under the mask" in faults(Spy())[0]
 
