@@ -20,7 +20,7 @@ import msgspec
 from msgspec import inspect as kinds
 
 from bench import lines
-from bench.errors import BadInput
+from bench.errors import BadInput, printable
 from bench.lines import Place
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class Document:
         """The error for a value: file, line and field, and what must stand there."""
         line = lines.in_toml(self.text, place) if self.toml else lines.in_json(self.text, place)
         where = f"{self.file}, line {line}" if line else self.file
-        return BadInput(_printable(f"{where}, field '{_shown(place)}': {sentence}."))
+        return BadInput(printable(f"{where}, field '{_shown(place)}': {sentence}."))
 
     def _refuse(self, found: tuple[Place, str] | None) -> None:
         if found and not found[0]:
@@ -110,7 +110,7 @@ def parse(text: str, file: str, *, toml: bool) -> Document:
     try:
         data = _toml(text) if toml else msgspec.json.decode(text.encode())
     except (ValueError, msgspec.DecodeError, RecursionError) as fault:
-        raise BadInput(_printable(f"{file} is not valid {syntax}: {_located(fault, text)}.")) from fault
+        raise BadInput(printable(f"{file} is not valid {syntax}: {_located(fault, text)}.")) from fault
     if not isinstance(data, dict):
         raise BadInput(f"{file} must hold a table of fields, not {_value(data)}.")
     if _too_deep(data):
@@ -267,8 +267,3 @@ def _value(value: Any) -> str:
 
 def _shown(place: Place) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
-
-
-def _printable(sentence: str) -> str:
-    """What stands in a file cannot steer a terminal."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in sentence)

@@ -14,6 +14,11 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 
+def printable(text: str) -> str:
+    """What stands in a file cannot steer a terminal: signs that are not printable, line breaks too, as their codes."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
 class BenchError(Exception):
     """A fault that the user can mend; its text says what was wrong, where, and what to do."""
 

@@ -22,7 +22,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from bench.errors import BenchError
+from bench.errors import BenchError, printable
 
 STOPPED = 130
 """Exit status of a command that Ctrl-C ended."""
@@ -131,7 +131,8 @@ def _refused(fault: Exception) -> int:
         print(fault.format_message())
         return 0
     sentence = _wrong_option(fault) if isinstance(fault, click.ClickException) else str(fault)
-    print(f"error: {_wrong_file(fault) if isinstance(fault, OSError) else sentence}", file=sys.stderr)
+    sentence = _wrong_file(fault) if isinstance(fault, OSError) else sentence
+    print("error:", "\n".join(map(printable, sentence.split("\n"))), file=sys.stderr)
     return 2
 
 

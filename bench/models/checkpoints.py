@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-import zipfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,30 +15,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from bench.errors import BadInput
-from bench.models import containers, inert, torch7, weights
+from bench.errors import BadInput, printable
+from bench.models import containers, inert, kinds, torch7, weights
 from bench.models.weights import State
 
-AGAIN = "get the file itself and import that"
-HEADS = {
-    b"version https://git-lfs": "is a Git LFS pointer, not the file that it points to: type git lfs pull beside it, or "
-    "download the file from its page",
-    b"<!doctype": f"is a web page, no checkpoint: some hosts ask before they hand a file out; {AGAIN}",
-    b"<html": f"is a web page, no checkpoint: some hosts ask before they hand a file out; {AGAIN}",
-    b"<?xml": f"is an XML page, no checkpoint; {AGAIN}",
-    b"\x89hdf": "is an HDF5 file (Keras, MATLAB): save its arrays under their names as safetensors and import that",
-    b"\x93numpy": "is a single NumPy array without names: save the tensors under their names as safetensors",
-    b"\x1f\x8b": "is compressed, but no tar: unpack it and import what is in it",
-    b"7z\xbc\xaf": "is a compressed archive: unpack it and import what is in it",
-    b"rar!": "is a compressed archive: unpack it and import what is in it",
-}
-"""How a file begins, in small letters -> what it is and what to do."""
-SUFFIXES = {
-    ".index": "is part of a TensorFlow checkpoint: save its variables under their names as safetensors and import that",
-    ".meta": "is the graph of a TensorFlow checkpoint: save its variables under their names as safetensors",
-    ".caffemodel": "is Caffe's: save its blobs under their layers' names as safetensors and import that",
-    ".onnx": "is an ONNX program: save its initializers under their names as safetensors and import that",
-}
+DEPTH, ENTRIES = 32, 1_000_000
+"""A checkpoint nests no deeper, and has no more names in all."""
+STATES = ("state_dict", "model", "generator", "G", "G_ema", "netG", "params", "params_ema")
+"""Names under which files keep a state; maps of names open these."""
 LEVELS = 3
 """So many wrappers are looked into, one within another."""
 GROUPS = 12
@@ -50,20 +34,53 @@ FAVOURITES = {"params_ema": "params"}
 def read(file: Path) -> dict[str, Any]:
     """What a file (.safetensors, .t7, .npz, torch's own, TorchScript's, .json) holds by name, as nested as it comes.
 
-    Raises `BadInput` that says what the file is where it is none of these, is damaged, or holds code.
+    Raises `BadInput` that says what the file is where it is none of these, is damaged, holds code, or would grow
+    beyond bounds when it is read.
     """
     if not file.is_file():
         raise BadInput(f"{file} {'is no regular file' if file.exists() else 'does not exist'}.")
-    if other := _other_kind(file):
+    if other := kinds.other(file):
         raise BadInput(f"{file} {other}.")
-    if _is_safetensors(file):
+    if kinds.is_safetensors(file):
         return dict(safetensors(file))
-    if zipfile.is_zipfile(file) and _is_numpy(zipfile.ZipFile(file).namelist()):
+    if kinds.is_numpy(containers.names(file)):
         return dict(_numpy(file))
     found = _json(file) if file.suffix == ".json" else torch7.read(file) if file.suffix == ".t7" else _torch(file)
     if not isinstance(found, Mapping):
         raise BadInput(f"{file} holds one {type(found).__name__}, not tensors under names: no checkpoint.")
-    return dict(found)
+    if fault := _unsound(found):
+        raise BadInput(f"{file} holds {fault}: these are no weights.")
+    return inert.named(found) if isinstance(found, inert.Inert) else dict(found)
+
+
+def _unsound(found: Mapping[Any, Any]) -> str:
+    """What makes a checkpoint endless to walk or larger than its file: mappings that hold themselves, broad tensors."""
+    todo, steps = [(found, 0)], 0
+    while todo:
+        inner, depth = todo.pop()
+        steps += len(inner)
+        if depth > DEPTH or steps > ENTRIES:
+            return f"mappings within mappings beyond {DEPTH} levels or {ENTRIES:,} names"
+        for name, value in inner.items():
+            if isinstance(value, Mapping):
+                todo.append((value, depth + 1))
+            elif isinstance(value, torch.Tensor) and _broadened(value):
+                return f"'{printable(str(name))}', {value.numel():,} numbers out of fewer that the file holds"
+    return ""
+
+
+def _broadened(tensor: torch.Tensor) -> bool:
+    """Whether a tensor repeats what the file holds, beyond what an archive may inflate to."""
+    size = tensor.numel() * tensor.element_size()
+    return size > containers.SPARE and (storage_of(tensor) is None or size > tensor.untyped_storage().nbytes())
+
+
+def storage_of(tensor: torch.Tensor) -> int | None:
+    """Where a tensor's numbers lie; None for those that have none of their own (sparse ones, shapes alone)."""
+    try:
+        return None if tensor.is_meta else tensor.untyped_storage().data_ptr()
+    except (NotImplementedError, RuntimeError):
+        return None
 
 
 def safetensors(file: Path) -> State:
@@ -76,50 +93,13 @@ def safetensors(file: Path) -> State:
         raise BadInput(f"{file} is damaged or no safetensors file: {fault}") from fault
 
 
-def _other_kind(file: Path) -> str:
-    """What a file is that holds no checkpoint, and what to do, in a clause; empty where it may be one."""
-    if not (size := file.stat().st_size):
-        return "is empty (0 bytes): get it again"
-    with file.open("rb") as opened:
-        head = opened.read(512)
-    start = head.lstrip().lower()
-    for sign, said in HEADS.items():
-        if start.startswith(sign):
-            return said
-    if head.startswith(b"PK\x03\x04"):
-        return _other_zip(file) if zipfile.is_zipfile(file) else f"is cut short after {size:,} bytes: get it again"
-    return SUFFIXES.get(file.suffix, SUFFIXES[".index"] if ".data-0" in file.name else "")
-
-
-def _other_zip(file: Path) -> str:
-    with zipfile.ZipFile(file) as archive:
-        names = archive.namelist()
-    known = _is_numpy(names) or any(name.endswith("/data.pkl") for name in names)
-    return "" if known else f"is an archive of {', '.join(sorted(names)[:3])}: name the file in it, {file.name}/FILE"
-
-
-def _is_numpy(names: Sequence[str]) -> bool:
-    return bool(names) and all(name.endswith(".npy") for name in names)
-
-
 def _numpy(file: Path) -> State:
     """The arrays of an npz by name, `:0` of TensorFlow's variables taken off; objects in it are refused, not made."""
-    with zipfile.ZipFile(file) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > containers.INFLATION * file.stat().st_size + containers.SPARE:
-        raise BadInput(f"{file} inflates to {size:,} bytes: these are no weights.")
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return {name.removesuffix(":0"): torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as fault:
-        raise BadInput(f"{file} is damaged, or holds more than arrays of numbers: {fault}.") from fault
-
-
-def _is_safetensors(file: Path) -> bool:
-    with file.open("rb") as opened:
-        head = opened.read(9)
-    announced = int.from_bytes(head[:8], "little")
-    return file.suffix == ".safetensors" or (head[8:] == b"{" and 8 + announced <= file.stat().st_size)
+    except (ValueError, TypeError, MemoryError, EOFError, SyntaxError, *containers.DAMAGE) as fault:
+        raise BadInput(f"{file} is damaged, or holds more than arrays of numbers: {_first_line(fault)}.") from fault
 
 
 def _json(file: Path) -> Any:
@@ -130,28 +110,24 @@ def _json(file: Path) -> Any:
 
 
 def _torch(file: Path) -> Any:
-    if _is_script(file):
+    if kinds.is_script(file):
         return _inert(file)
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # what torch thinks of a foreign pickle is no news to a user
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as fault:
-        if "Unsupported operand" in str(fault):
+        if "Unsupported operand" in str(fault) and not containers.names(file):
             raise BadInput(f"{file} is damaged or no checkpoint: torch cannot read it as tensors.") from fault
         return _inert(file)
     except Exception as fault:  # a damaged file may raise anything
-        line = (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")
-        raise BadInput(f"{file} is damaged or no checkpoint: {line}.") from fault
+        raise BadInput(f"{file} is damaged or no checkpoint: {_first_line(fault)}.") from fault
 
 
-def _is_script(file: Path) -> bool:
-    """Whether a file is a TorchScript program."""
-    if not zipfile.is_zipfile(file):
-        return False
-    with zipfile.ZipFile(file) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+def _first_line(fault: Exception) -> str:
+    return printable((str(fault) or type(fault).__name__).splitlines()[0]).rstrip(".")
 
 
-def _inert(file: Path) -> dict[str, Any]:
+def _inert(file: Path) -> Any:
     """The tensors of a file that names classes, none of which is made."""
     try:
         return inert.read(file)
@@ -161,7 +137,7 @@ def _inert(file: Path) -> dict[str, Any]:
             "Save its state dict alone (torch.save(net.state_dict(), ...)) where you trust it, and import that."
         ) from fault
     except ValueError as fault:
-        raise BadInput(f"{file} is damaged or no checkpoint: {fault}.") from fault
+        raise BadInput(f"{file} is damaged or no checkpoint: {_first_line(fault)}.") from fault
 
 
 @dataclass(frozen=True)
@@ -245,6 +221,11 @@ def plain(found: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
+def misnamed(found: Mapping[str, Any]) -> str:
+    """The name of a state under which there is a single tensor, which a map of names would read row by row; or ""."""
+    return next((name for name in STATES if isinstance(found.get(name), torch.Tensor)), "")
+
+
 def names(found: Mapping[Any, Any]) -> list[str]:
     """The names of all tensors in a checkpoint, however deep, without the wrappers around them."""
     inner = [name for value in found.values() if isinstance(value, Mapping) for name in names(value)]
@@ -256,16 +237,17 @@ def left(found: Mapping[str, Any], state: State) -> list[str]:
 
     A group of names counts as taken when one of its tensors was, so that a map may turn and cut the others.
     """
-    taken = {value.untyped_storage().data_ptr() for value in state.values()}
+    taken = {storage_of(value) for value in state.values()}
     groups: dict[str, list[torch.Tensor]] = {}
     for label, tensors in _groups(found):
         groups.setdefault(label, []).extend(tensors)
     untouched = {
         label: tensors
         for label, tensors in groups.items()
-        if not any(tensor.untyped_storage().data_ptr() in taken for tensor in tensors)
+        if not any(storage_of(tensor) in taken for tensor in tensors)
     }
-    return [f"{label} ({len(tensors)} tensors)" if tensors else label for label, tensors in untouched.items()]
+    counted = [f"{label} ({len(tensors)} tensors)" if tensors else label for label, tensors in untouched.items()]
+    return [printable(said) for said in counted]
 
 
 def _groups(found: Mapping[Any, Any], depth: int = 0) -> Iterator[tuple[str, list[torch.Tensor]]]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
+import errno
+import gzip
+import io
+import lzma
 import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from bench.errors import BadInput, BenchError
 
@@ -17,9 +23,14 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".t7", ".npz", ".p",
 """How files are called that may hold weights."""
 INFLATION = 20
 SPARE = 1 << 26
-"""An archive may hold `INFLATION` times its own bytes, and `SPARE` more: numbers of weights hardly shrink."""
+"""A file may inflate to `INFLATION` times its own bytes, and `SPARE` more: numbers of weights hardly shrink."""
 ZIP = b"PK\x03\x04"
-COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
+COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError),
+    *(RuntimeError, ValueError),  # encrypted, packed in a way of its own; places that cannot be
+)
+"""What the libraries raise on a damaged archive."""
 
 
 @contextmanager
@@ -57,15 +68,88 @@ def _split(path: Path) -> tuple[Path | None, str]:
 
 
 def _is_archive(file: Path) -> bool:
-    with file.open("rb") as opened:
-        head = opened.read(512)
-    if head.startswith(ZIP) and zipfile.is_zipfile(file):
+    if listed := names(file):
+        numpy = all(name.endswith(".npy") for name in listed)
+        return not numpy and not any(name.endswith(("/data.pkl", "/constants.pkl")) for name in listed)
+    try:
+        with _opener(file)(file, "rb") as opened:
+            tarfile.TarInfo.frombuf(opened.read(tarfile.BLOCKSIZE), "utf-8", "replace")
+    except DAMAGE as fault:
+        if _of_the_system(fault):
+            raise
+        return False
+    return True
+
+
+def names(file: Path) -> list[str]:
+    """What a zip file lists; nothing for other files.
+
+    Raises `BadInput` for one that is damaged or that inflates to more than weights would (see `INFLATION`): what it
+    announces is held against that before a byte of it is inflated, and the libraries stop at what is announced.
+    """
+    with _damage_told(file):
+        with file.open("rb") as opened:
+            if not opened.read(4).startswith(ZIP) or not zipfile.is_zipfile(file):
+                return []
         with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-        return not all(name.endswith(".npy") for name in names) and not any(
-            name.endswith(("/data.pkl", "/constants.pkl")) for name in names
-        )
-    return (head[257:262] == b"ustar" or head.startswith(COMPRESSED)) and tarfile.is_tarfile(file)
+            entries = archive.infolist()
+    if sum(entry.file_size for entry in entries) > _bound(file):
+        raise _inflated(file)
+    return [entry.filename for entry in entries]
+
+
+@contextmanager
+def _damage_told(file: Path) -> Iterator[None]:
+    """What the libraries raise in the block becomes `BadInput`; faults of disk and permissions stay."""
+    try:
+        yield
+    except DAMAGE as fault:
+        if _of_the_system(fault):
+            raise
+        raise BadInput(f"{file} is a damaged archive, or one that cannot be read: {fault}.") from fault
+
+
+def _of_the_system(fault: Exception) -> bool:
+    """Whether disk or permissions are at fault; a place before a file's beginning is the file's own fault."""
+    return isinstance(fault, OSError) and fault.errno not in (None, errno.EINVAL)
+
+
+def _bound(file: Path) -> int:
+    return INFLATION * file.stat().st_size + SPARE
+
+
+def _inflated(file: Path) -> BadInput:
+    return BadInput(f"{file} inflates to over {INFLATION} times its size: that is no archive of weights.")
+
+
+class _Bounded(io.RawIOBase):
+    """What a compressed file holds, up to its bound: also what tarfile reads at one go, as long names."""
+
+    def __init__(self, file: Path, inner: IO[bytes]) -> None:
+        super().__init__()
+        self.file, self.inner, self.left = file, inner, _bound(file)
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes; `BadInput` where the file inflates beyond its bound."""
+        content = self.inner.read(self.left + 1 if size < 0 else min(size, self.left + 1))
+        self.left -= len(content)
+        if self.left < 0:
+            raise _inflated(self.file)
+        return content
+
+
+def _opener(file: Path) -> Callable[..., Any]:
+    """What opens a file whose bytes may be compressed."""
+    with file.open("rb") as opened:
+        head = opened.read(8)
+    return next((opener for sign, opener in COMPRESSED.items() if head.startswith(sign)), open)
+
+
+@contextmanager
+def _tar(file: Path) -> Iterator[tarfile.TarFile]:
+    """A tar file, compressed or not, to be read in one go from its beginning."""
+    with _opener(file)(file, "rb") as inner, tarfile.open(fileobj=_Bounded(file, inner), mode="r|") as archive:
+        yield archive
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -78,16 +162,13 @@ def _in_folder(folder: Path) -> list[Path]:
 def _unpacked(archive: Path, inner: str, room: Path) -> list[Path]:
     """Copies of an archive's files that may hold weights; of `inner` alone where that is named."""
     found: list[Path] = []
-    left = INFLATION * archive.stat().st_size + SPARE
-    try:
+    left = _bound(archive)
+    with _damage_told(archive):
         for name, size, content in _members(archive):
-            left -= size
-            if left < 0:
-                raise BadInput(f"{archive} inflates to over {INFLATION} times its size: that is no archive of weights.")
+            if (left := left - size) < 0:  # announced, as the zeros of a sparse file are, which take no room in it
+                raise _inflated(archive)
             if inner in (".", name) and (inner == name or PurePosixPath(name).suffix in SUFFIXES):
                 found.append(_copied(content, size, room / archive.name / _inside(archive, name)))
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError) as fault:
-        raise BadInput(f"{archive} is a damaged archive, or one that cannot be read: {fault}.") from fault
     if not found:
         what = f"no '{inner}'" if inner != "." else f"no file that may be weights ({', '.join(SUFFIXES)})"
         raise BadInput(f"{archive} holds {what}.")
@@ -96,14 +177,14 @@ def _unpacked(archive: Path, inner: str, room: Path) -> list[Path]:
 
 def _members(archive: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
     """Name, announced size and content of every plain file, one after another."""
-    if not tarfile.is_tarfile(archive):
+    if names(archive):
         with zipfile.ZipFile(archive) as opened:
             for entry in opened.infolist():
                 if not entry.is_dir():
                     with opened.open(entry) as content:
                         yield entry.filename, entry.file_size, content
         return
-    with tarfile.open(archive) as packed:
+    with _tar(archive) as packed:
         for member in packed:
             if (file := packed.extractfile(member) if member.isfile() else None) is not None:
                 yield member.name, member.size, file

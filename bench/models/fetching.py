@@ -85,6 +85,8 @@ def choose(names: Sequence[str]) -> list[Published]:
 def _meant(name: str) -> list[Published]:
     head, _, tag = name.partition("@")
     ids = dict.fromkeys(ref.id for ref in registry.choose([head]))
+    if not any(registry.cards()[model_id].kind == "learned" for model_id in ids):
+        raise BadInput(f"{head} is no learned model: it needs no weights; bench run --models {head}.")
     sets = [one for model_id in ids for one in published(model_id)]
     if head == "all" or set(name) & set("*?["):
         return [one for one in sets if fnmatch.fnmatch(one.tag, tag or "*")]

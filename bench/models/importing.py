@@ -14,13 +14,13 @@ import torch
 from safetensors import safe_open
 
 from bench import digest
-from bench.errors import BadInput, BenchError, ContractBroken
+from bench.errors import BadInput, BenchError, ContractBroken, printable
 from bench.models import checkpoints, containers, contract, predict, sources, weights
 from bench.models.checkpoints import Misfit, Several
 from bench.models.weights import State
 from bench.types import ModelCard
 
-SAID_BY_A_MAP = (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError)
+SAID_BY_A_MAP = (LookupError, TypeError, AttributeError, ValueError, RuntimeError, ArithmeticError, StopIteration)
 """What a map of names raises on a file that it was not made for."""
 ALIKE = 0.9
 """A checkpoint that holds this share of a model's names is called that model's: variants differ in a few."""
@@ -53,7 +53,7 @@ def import_checkpoint(
     member = sources.members()[model_id]
     card = sources.card_in(member.file)
     if card is None or card.kind != "learned":
-        raise BadInput(f"'{model_id}' takes no weights.")
+        raise BadInput(f"'{model_id}' takes no weights: it is no learned model.")
     place = _place(model_id, tag, force=force)
     given = list(files.values()) if isinstance(files, Mapping) else [files] if isinstance(files, Path) else list(files)
     importer = _Importer(member, card, tag, variant, part, numbers or {})
@@ -228,11 +228,14 @@ class _Importer:
             return checkpoints.unwrapped(found, self._attempt, self.part)
         except Several as fault:
             choices = ", ".join(f"--part '{path}'" for path in fault.args[0])
-            raise BadInput(f"{file} holds several networks that fit '{self.name}': choose one of {choices}.") from None
+            said = f"{file} holds several networks that fit '{self.name}': choose one of {printable(choices)}."
+            raise BadInput(said) from None
         except Misfit as fault:
             raise BadInput(f"{file} does not fit the model '{self.name}': {fault}.{self._advice(found)}") from None
 
     def _attempt(self, found: Mapping[str, Any]) -> State | str:
+        if wrong := checkpoints.misnamed(found):
+            return f"'{wrong}' is a tensor, no state dict"
         try:
             given = {**found, **self.numbers}
             state = self.convert(given, self.tag) if self.convert else given
@@ -242,7 +245,7 @@ class _Importer:
             return f"its key map fails at {fault!r}"
         for name, value in state.items():
             if not isinstance(value, torch.Tensor):
-                return f"'{name}' is no tensor but {type(value).__name__}"
+                return f"'{printable(str(name))}' is no tensor but {type(value).__name__}"
         if differs := weights.misfit(self.model, state):
             return differs
         if unused := checkpoints.left(self.numbers, state):
@@ -268,7 +271,7 @@ def stored_dtypes(model: torch.nn.Module, state: State) -> str:
 
 def kin(found: Mapping[str, Any], but: str) -> list[str]:
     """The other models on the shelves whose names, or those of one of whose parts, a checkpoint holds."""
-    contents = [found, checkpoints.plain(found)]
+    contents = [one for one in (found, checkpoints.plain(found)) if not checkpoints.misnamed(one)]
     members = [member for model_id, member in sources.members().items() if model_id != but]
     return [member.id for member in members if any(_names_agree(member, content) for content in contents)]
 

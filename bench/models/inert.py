@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from bench.models import containers
 
 SCRIPT = "__torch__."
 """How the names of a TorchScript program's own classes begin."""
@@ -36,7 +39,14 @@ DTYPES = {
     "CharStorage": torch.int8,
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
+    "ComplexFloatStorage": torch.complex64,
+    "ComplexDoubleStorage": torch.complex128,
 }
+DAMAGE = (
+    *(pickle.UnpicklingError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(MemoryError, *containers.DAMAGE),
+)
+"""What a damaged or made-up pickle may raise; recursion without end among them."""
 
 
 class Refused(Exception):
@@ -63,7 +73,9 @@ class Inert(dict[Any, Any]):
 
 class _Reader(pickle.Unpickler):
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(io.BytesIO(archive.read(f"{root}data.pkl")), encoding="utf-8")
+        content = archive.read(f"{root}data.pkl")
+        _hold_to_its_size(content)
+        super().__init__(io.BytesIO(content), encoding="utf-8")
         self.archive, self.root = archive, root
         self.storages: dict[str, torch.Tensor] = {}
 
@@ -89,9 +101,16 @@ class _Reader(pickle.Unpickler):
         return self.storages[key]
 
 
+def _hold_to_its_size(content: bytes) -> None:
+    """`ValueError` for a pickle that numbers more objects than it has bytes: Python would make room for all."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if "PUT" in opcode.name and int(argument or 0) > len(content):
+            raise ValueError(f"it numbers an object {argument}, but has {len(content)} bytes")
+
+
 def _tensor(storage: torch.Tensor, offset: int, size: Any, stride: Any, *_: Any) -> torch.Tensor:
-    """Its own copy; torch refuses what would reach beyond the storage."""
-    return storage.as_strided(tuple(size), tuple(stride), offset).clone()
+    """A part of its storage; torch refuses what would reach beyond."""
+    return storage.as_strided(tuple(size), tuple(stride), offset)
 
 
 BUILDERS: dict[str, Any] = {
@@ -102,32 +121,31 @@ BUILDERS: dict[str, Any] = {
 }
 
 
-def read(file: Path) -> dict[str, Any]:
-    """What a zipped file holds: a TorchScript program's tensors by dotted names, another's mapping as nested as it is.
+def read(file: Path) -> Any:
+    """What a zipped file holds, as nested as it is; of a TorchScript program its objects (see `named`).
 
     Raises `Refused` with the first class that is not stood for, or where the file is no zip; `ValueError` where it
     is damaged.
     """
-    if not zipfile.is_zipfile(file):
+    names = containers.names(file)
+    if not names:
         raise Refused(file.name)
-    with zipfile.ZipFile(file) as archive:
-        names = archive.namelist()
-        root = next(name for name in names if name.endswith("data.pkl")).removesuffix("data.pkl")
-        if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
-            raise ValueError("its numbers are stored the other way round (big-endian)")
-        try:
-            found = _Reader(archive, root).load()
-        except (pickle.UnpicklingError, LookupError, TypeError, RuntimeError, EOFError, zipfile.BadZipFile) as fault:
-            raise ValueError(str(fault)) from fault
-    return dict(_named(found)) if isinstance(found, Inert) else dict(found)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            root = min(name for name in names if name.endswith("data.pkl")).removesuffix("data.pkl")
+            if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
+                raise ValueError("its numbers are stored the other way round (big-endian)")
+            return _Reader(archive, root).load()
+    except DAMAGE as fault:
+        raise ValueError(str(fault)) from fault
 
 
-def _named(found: Inert, before: str = "", above: tuple[int, ...] = ()) -> dict[str, torch.Tensor]:
-    """Tensors of an object and of all objects in it, by dotted names."""
-    named: dict[str, torch.Tensor] = {}
+def named(found: Inert, before: str = "") -> dict[str, torch.Tensor]:
+    """Tensors of an object and of all objects in it, by dotted names; none of them holds itself."""
+    tensors: dict[str, torch.Tensor] = {}
     for name, value in found.items():
         if isinstance(value, torch.Tensor):
-            named[f"{before}{name}"] = value
-        elif isinstance(value, Inert) and id(value) not in above:
-            named |= _named(value, f"{before}{name}.", (*above, id(found)))
-    return named
+            tensors[f"{before}{name}"] = value
+        elif isinstance(value, Inert):
+            tensors |= named(value, f"{before}{name}.")
+    return tensors

@@ -36,7 +36,7 @@ def read(path: Path) -> Any:
     """The object of a file: dicts for tables (whole numbers as int keys) and Torch objects, tensors as tensors."""
     try:
         return _Reader(path.read_bytes()).item()
-    except (struct.error, LookupError, ValueError, RuntimeError, RecursionError) as fault:
+    except (struct.error, LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, MemoryError) as fault:
         raise BadInput(f"{path} is damaged or no Torch7 file: {fault}.") from fault
 
 
@@ -91,7 +91,7 @@ class _Reader:
         family, _, name = kind.partition(".")
         if family == "torch" and name.endswith("Storage"):
             dtype = np.dtype(DTYPES[name.removesuffix("Storage")])
-            self.known[index] = np.frombuffer(self._take(self._long() * dtype.itemsize), dtype)
+            self.known[index] = torch.from_numpy(np.frombuffer(self._take(self._long() * dtype.itemsize), dtype).copy())
         elif family == "torch" and name.endswith("Tensor"):
             self.known[index] = self._tensor()
         else:
@@ -105,7 +105,7 @@ class _Reader:
         storage = self.item()
         if storage is None or not dimensions:
             return torch.empty(0)
-        return torch.as_strided(torch.from_numpy(storage.copy()), size, stride, offset).contiguous()
+        return torch.as_strided(storage, size, stride, offset)
 
     def _function(self, index: int) -> None:
         """A Lua function: its bytes are skipped, its upvalues read over."""

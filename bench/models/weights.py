@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from bench import digest, documents, downloads, paths
 from bench.disk import whole_file, write_text
 from bench.downloads import Download
-from bench.errors import BadInput
+from bench.errors import BadInput, printable
 from bench.models import sources
 
 if TYPE_CHECKING:
@@ -122,7 +122,9 @@ def misfit(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> str:
             return f"'{key}' is {tuple(state[key].shape)} instead of {tuple(value.shape)}"
         if value.is_floating_point() and not state[key].is_floating_point():
             return f"'{key}' holds {state[key].dtype} instead of {value.dtype} (quantised or damaged)"
-    return next((f"it holds '{key}', which the model does not know" for key in state if key not in own), "")
+        if state[key].is_meta or state[key].is_sparse:
+            return f"'{key}' holds no plain numbers (it is sparse, or a shape alone)"
+    return next((f"it holds '{printable(key)}', which the model does not know" for key in state if key not in own), "")
 
 
 def apply(model: torch.nn.Module, state: State, source: Path, name: str) -> None:

@@ -1,5 +1,6 @@
 """Folders and archives of checkpoints."""
 
+import errno
 import io
 import tarfile
 import zipfile
@@ -99,3 +100,29 @@ def test_a_folder_of_files_that_do_not_fit_says_why(tmp_path):
     torch.save({"b": torch.ones(1)}, tmp_path / "a/other.pth")
     with pytest.raises(BadInput, match=r"None of 2 files fits 'tiny'. The first: .*empty.pth is empty"):
         importing.import_checkpoint("tiny", tmp_path / "a")
+
+
+def test_a_name_in_a_compressed_archive_is_bounded_too(tmp_path, monkeypatch):
+    """tarfile reads long names at one go, before anybody knows their size."""
+    monkeypatch.setattr(containers, "SPARE", 1000)
+    with pytest.raises(BadInput, match="inflates to over 20 times its size"):
+        importing.import_checkpoint("tiny", packed(tmp_path / "x.tar.gz", {"n" * 10**6 + ".pth": b""}))
+
+
+@pytest.mark.parametrize("swollen", ["data.pkl", "constants.pkl", "data/0"])
+def test_a_zipped_checkpoint_that_inflates_beyond_bounds_is_refused_before_it_is_read(swollen, tmp_path, monkeypatch):
+    monkeypatch.setattr(containers, "SPARE", 1000)
+    files = {"x/data.pkl": b"", "x/version": b"3", f"x/{swollen}": bytes(10**6)}
+    packed(tmp_path / "x.zip", files).rename(tmp_path / "x.pth")
+    with pytest.raises(BadInput, match="inflates to over 20 times its size"):
+        importing.import_checkpoint("tiny", tmp_path / "x.pth")
+
+
+def test_a_full_disk_is_not_taken_for_a_damaged_archive(kind, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    packed(kind, {"theirs.pth": content()})
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(OSError, match="No space left"):
+        importing.import_checkpoint("tiny", kind)

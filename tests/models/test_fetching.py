@@ -87,10 +87,14 @@ def test_a_model_alone_means_the_one_set_that_can_be_fetched(shelf):
     [
         ("tinny@places2", r"No model 'tinny'\. Did you mean: tiny"),
         ("tiny@places", r"No published weights 'tiny@places'\. Did you mean: tiny@places2"),
-        ("flat", r"Nobody published weights of flat"),
+        ("flat", r"flat is no learned model: it needs no weights; bench run --models flat"),
+        ("flat@places2", r"flat is no learned model"),
+        ("lone", r"Nobody published weights of lone: bench train lone"),
     ],
 )
-def test_names_that_mean_nothing_meet_the_nearest(shelf, name, sentence):
+def test_names_that_mean_nothing_meet_the_nearest(shelf, tiny, install, name, sentence):
+    published = tiny[tiny.index("        checkpoints=") : tiny.index("    )\n\n    class")]
+    install("toymodels2", {"lone.py": tiny.replace(published, "")})
     with pytest.raises(BenchError, match=sentence):
         fetching.choose([name])
 

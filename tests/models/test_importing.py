@@ -258,8 +258,16 @@ OTHERS = {
     "page": (lambda file: file.write_text("\n<!DOCTYPE html><html>"), "is a web page"),
     "NumPy objects": (lambda file: np.savez(file.open("wb"), a=np.array([{}])), "holds more than arrays of numbers"),
     "gzip": (lambda file: file.write_bytes(b"\x1f\x8b\x08"), "is compressed, but no tar: unpack it"),
+    "pickle": (
+        lambda file: file.write_bytes(pickle.dumps({"a": 1})),
+        "a pickle that torch.save did not write, which may",
+    ),
     "list": (lambda file: torch.save([torch.zeros(1)], file), "holds one list, not tensors under names"),
-    "text": (lambda file: file.write_text("weights"), "damaged or no checkpoint"),
+    "text": (
+        lambda file: file.write_text("root:x:0:0"),
+        "x.pth holds text: it is none of torch's, [^:]*; get the file",
+    ),
+    "bytes": (lambda file: file.write_bytes(bytes(100)), "begins as no checkpoint does"),
 }
 
 
@@ -270,6 +278,57 @@ def test_what_is_no_checkpoint_is_called_by_its_name(kind, tmp_path):
     write(tmp_path / "x.pth")
     with pytest.raises(BadInput, match=said):
         checkpoints.read(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".bin", ".p", ""])
+def test_nothing_of_what_a_file_holds_is_told(suffix, tmp_path, recwarn):
+    (tmp_path / f"x{suffix}").write_text("root:secret:0:0\n")
+    with pytest.raises(BadInput) as fault:
+        checkpoints.read(tmp_path / f"x{suffix}")
+    assert "secret" not in str(fault.value)
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_torch_warns_of_nothing_before_a_refusal(protocol, tmp_path, recwarn):
+    torch.save({"a": Bomb(tmp_path / "ran")}, tmp_path / "x.pth", pickle_protocol=protocol)
+    with pytest.raises(BadInput, match="holds code besides tensors"):
+        checkpoints.read(tmp_path / "x.pth")
+    assert not (tmp_path / "ran").exists()
+    assert not recwarn.list
+
+
+def inside_itself():
+    content = {"state_dict": {"first.weight": torch.ones(1)}}
+    content["state_dict"]["again"] = content
+    return content
+
+
+def doubled(content, times):
+    for _ in range(times):
+        content = {"a": content, "b": content}
+    return content
+
+
+@pytest.mark.parametrize(
+    "content", [inside_itself(), doubled({}, 25), doubled({}, 100)], ids=["itself", "wide", "deep"]
+)
+def test_mappings_without_end_are_refused(content, tmp_path):
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(BadInput, match="mappings within mappings beyond"):
+        checkpoints.read(tmp_path / "x.pth")
+
+
+def test_a_tensor_that_repeats_one_number_without_end_is_refused(tmp_path):
+    torch.save({"first.weight": torch.zeros(1).expand(10**12)}, tmp_path / "x.pth")
+    with pytest.raises(BadInput, match=r"'first\.weight', 1,000,000,000,000 numbers out of fewer that the file holds"):
+        checkpoints.read(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("made", [torch.Tensor.to_sparse, lambda tensor: tensor.to("meta")], ids=["sparse", "meta"])
+def test_a_tensor_without_numbers_of_its_own_is_refused(made, theirs):
+    torch.save({"generator": {name: made(value) for name, value in STATE.items()}}, theirs)
+    with pytest.raises(BadInput, match=r"'first\.weight' holds no plain numbers"):
+        importing.import_checkpoint("tiny", theirs)
 
 
 def test_safetensors_are_known_by_their_content(tmp_path):
@@ -302,7 +361,7 @@ def test_arrays_of_a_tensorflow_graph_are_imported_by_their_names(bare, tmp_path
 def test_arrays_that_inflate_beyond_bounds_are_refused(bare, tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "x.npz", **{"first.weight": np.zeros((1000, 1000))})
     monkeypatch.setattr(containers, "SPARE", 1000)
-    with pytest.raises(BadInput, match="inflates to 8,000,128 bytes"):
+    with pytest.raises(BadInput, match="inflates to over 20 times its size"):
         importing.import_checkpoint("bare", tmp_path / "x.npz")
 
 

@@ -128,3 +128,24 @@ def test_a_damaged_program_is_told(tmp_path):
             part.writestr(name, whole.read(name)[:8] if "/data/" in name else whole.read(name))
     with pytest.raises(BadInput, match="holds 2 numbers instead of"):
         checkpoints.read(tmp_path / "y.pt")
+
+
+@pytest.mark.parametrize("put", [b"r\xff\xff\xff\x7f", b"p2147483647\n"])
+def test_a_pickle_that_numbers_more_objects_than_it_holds_is_refused(tmp_path, put):
+    """Python makes room for as many as the number says."""
+    with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:
+        archive.writestr("x/data.pkl", b"\x80\x02}" + put + b".")
+        archive.writestr("x/constants.pkl", b"")
+    with pytest.raises(BadInput, match="it numbers an object 2147483647, but has"):
+        checkpoints.read(tmp_path / "x.pt")
+
+
+def test_tensors_of_one_storage_take_its_room_once(tmp_path):
+    whole = torch.rand(50, 50)
+    program = nn.Module()
+    program.register_buffer("whole", whole)
+    program.register_buffer("part", whole[3:5])
+    torch.jit.script(program).save(tmp_path / "x.pt")
+    found = checkpoints.read(tmp_path / "x.pt")
+    assert torch.equal(found["part"], whole[3:5])
+    assert found["part"].untyped_storage().data_ptr() == found["whole"].untyped_storage().data_ptr()

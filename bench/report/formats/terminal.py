@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from rich.cells import cell_len
 
+from bench.errors import printable
 from bench.report.table import PHRASE, Report, Table, TableCell, Value
 
 SUFFIX = ".txt"
@@ -34,7 +35,7 @@ def render(report: Report, *, styled: bool = False, width: int | None = None) ->
 
 
 def _paragraph(text: str, width: int) -> str:
-    return textwrap.fill(_safe(text), width, subsequent_indent=GAP, break_on_hyphens=False)
+    return textwrap.fill(printable(text), width, subsequent_indent=GAP, break_on_hyphens=False)
 
 
 def _table(table: Table, width: int, *, styled: bool) -> Iterator[str]:
@@ -55,10 +56,10 @@ def _table(table: Table, width: int, *, styled: bool) -> Iterator[str]:
 def _heads(table: Table) -> list[tuple[str, ...]]:
     """Row heads, the corner first, those blank that the row above shows already."""
     rows = [
-        tuple(_safe(head) if span else "" for head, span in zip(row.heads, spans, strict=True))
+        tuple(printable(head) if span else "" for head, span in zip(row.heads, spans, strict=True))
         for row, spans in zip(table.rows, table.spans(), strict=True)
     ]
-    return [tuple(map(_safe, table.corner)), *rows]
+    return [tuple(map(printable, table.corner)), *rows]
 
 
 def _sizes(table: Table, fields: list[list[Lines]]) -> list[int]:
@@ -70,7 +71,7 @@ def _sizes(table: Table, fields: list[list[Lines]]) -> list[int]:
 
 
 def _column_head(table: Table, place: int) -> Lines:
-    return [_safe(table.columns[place].head), _safe(table.columns[place].under)]
+    return [printable(table.columns[place].head), printable(table.columns[place].under)]
 
 
 def _chunks(table: Table, sizes: list[int], left: int, width: int) -> Iterator[range]:
@@ -117,7 +118,7 @@ def _chunk(
             yield ""
         if row.banner != banner:
             banner = row.banner
-            yield _safe(banner)
+            yield printable(banner)
         for height in range(max(len(cells[place]) for place in chunk)):
             texts = {place: cells[place][height] if height < len(cells[place]) else "" for place in chunk}
             yield line(blank if height else row_heads, texts)
@@ -132,7 +133,7 @@ def _group_line(table: Table, left: int, sizes: list[int], chunk: range) -> str:
         while group and stop < chunk.stop and table.columns[stop].group == group:
             stop += 1
         room = sum(sizes[place:stop]) + len(GAP) * (stop - place - 1)
-        text += GAP + (f" {_safe(group)} ".center(room, "─") if group else " " * room)
+        text += GAP + (f" {printable(group)} ".center(room, "─") if group else " " * room)
         place = stop
     return text.rstrip()
 
@@ -144,7 +145,7 @@ def _field(cell: TableCell, joint: str, *, styled: bool) -> Lines:
 
 
 def _value(value: Value, *, styled: bool) -> str:
-    text = _safe(value.text)
+    text = printable(value.text)
     if styled:
         text = _style(text, bold=value.bold, underlined=value.underlined, styled=True)
     else:
@@ -166,8 +167,3 @@ def _visible(text: str) -> int:
 def _pad(text: str, size: int, *, right: bool) -> str:
     blank = " " * (size - _visible(text))
     return blank + text if right else text + blank
-
-
-def _safe(text: str) -> str:
-    """Names cannot move the cursor: what is not printable is shown as its code."""
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
