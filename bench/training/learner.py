@@ -8,7 +8,6 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -75,8 +74,7 @@ class Learner:
         """One optimizer step of a player; `done` is the share of the stage that lies behind. Returns its terms."""
         optimizer, learning = self.optimizers[player], self.learning[player]
         settings = self.recipe.optimizers[player]
-        shares, factors = np.array(stage.schedule).T
-        rate = stage.lr.get(player, settings.lr) * float(np.interp(done, shares, factors))
+        rate = stage.rate(player, settings.lr, done)
         for group in optimizer.param_groups:
             group["lr"] = rate
         _require_gradients(learning, needed=True)

@@ -23,6 +23,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from bench import settings
 from bench.errors import BadInput, UnknownName
 
@@ -68,6 +70,11 @@ class Stage:
     tenth and then down to zero is `((0, 1), (0.1, 1), (1, 0))`."""
     continues: bool = False
     """True: the optimizers go on with the moments of the stage before; False: they start anew."""
+
+    def rate(self, player: str, lr: float, done: float) -> float:
+        """The learning rate of a player whose own is `lr`, when a share `done` of the stage lies behind."""
+        shares, factors = np.array(self.schedule).T
+        return self.lr.get(player, lr) * float(np.interp(done, shares, factors))
 
 
 @dataclass(frozen=True)
