@@ -78,7 +78,7 @@ def _parameters(mark: FieldsOf) -> list[inspect.Parameter]:
             option.flag or f"--{name.replace('_', '-')}",
             help=_help(option.help, defaults[name]),
             min=option.least if kind in (int | None, float | None) else None,
-            callback=_finite if kind == float | None else None,
+            callback=finite if kind == float | None else None,
         )
         found.append(inspect.Parameter(name, KEYWORD, default=default, annotation=Annotated[kind, typed]))
     return found
@@ -111,7 +111,7 @@ def _read(value: Any, option: Option, kind: type, name: str) -> Any:
     return str(value) if option.path else value
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
     """The range of an option lets NaN pass."""
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is no number.")

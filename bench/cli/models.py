@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli import _options as options
+from bench.cli._fields import finite
 from bench.types import Execution
 
 if TYPE_CHECKING:
@@ -312,7 +313,7 @@ def serve_check(
     command: Annotated[str, typer.Argument(help="What starts the served model: 'path/to/python their_script.py'.")],
     size: Annotated[int, typer.Option(help="Side of the pictures it is tried on.")] = 256,
     time_limit: Annotated[
-        float, typer.Option(min=1, callback=options.finite, help="Seconds that a batch may take.")
+        float, typer.Option(min=1, callback=finite, help="Seconds that a batch may take.")
     ] = Execution.time_limit_s,
 ) -> None:
     """Prove a model that another environment serves: what it says, contract, no leak, repeatability, speed.
