@@ -2,7 +2,9 @@
 
 Paper: Song, Yang, Shen, Wang, Huang, Kuo, BMVC 2018, arXiv 1805.03356. The authors published no code. Both networks are
 those of a community's adaptation, yccyenchicheng/pytorch-SegInpaint 13de7deb7ad11508294d8ed2e7a2c8f67ebc04d9 (no
-licence file, no weights), whose losses and critics come from pix2pixHD and SPADE. The paper trains the image with
+licence file, no weights), whose losses and critics come from pix2pixHD and SPADE. The reading is that the paper's
+networks are of this form: that they equal the adaptation is tested, that it equals the authors' networks nobody can tell.
+The paper trains the image with
 features of AlexNet and looks at the hole alone, as far as reading notes tell; the survey's "L1 vs. TV" is in neither.
 
 SP-Net completes the segmentation of the known part, SG-Net paints along it. Where that segmentation comes from is open:
@@ -45,7 +47,7 @@ CARD = ModelCard(
     data=("cityscapes",),
     form="two stages: the segmentation is completed, then the image along it; a third network parses what is known",
     losses="hinge adversarial and feature matching for both stages, VGG for the image",
-    evidence="equal to published code",
+    evidence="equal to a community's code",
     domain="scenes",
     strengths="What lies in the hole is decided before its texture: borders between things go on.",
     limits="Only as good as the parsing of what is known; texture within a region is smooth; no mask reaches the two "

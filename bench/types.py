@@ -110,9 +110,8 @@ class ModelCard:
     form: str = ""
     losses: str = ""
     evidence: str = ""
-    """What the network was held against: `equal to published code` (stored figures), `from the paper`, `from the survey
-
-    only`. Empty for classical models."""
+    """What the network was held against: `equal to published code` (stored figures), `equal to a community's code` (the
+    same, where the authors published none), `from the paper`, `from the survey only`. Empty for classical models."""
     domain: str = ""
     """What the model was made for, one of `DOMAINS`; empty: any picture."""
     strengths: str = ""

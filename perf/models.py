@@ -24,10 +24,10 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from baselines.layers.attention import contextual_attention, nearest
-from bench.errors import Unavailable
 from bench.models import contract, opening, predict
 from bench.models import registry as model_registry
 from bench.run.flops import Flops
+from bench.training.features import drawn_where_missing
 
 SIZE = 256
 SECONDS = 1.0
@@ -64,7 +64,10 @@ class Speed(NamedTuple):
 
 
 def speed(name: str, batches: list[int], device: str) -> Speed:
-    """A model without its trained weights, which change no time; one image is predicted and counted before."""
+    """A model without its trained weights, which change no time; one image is predicted and counted before.
+
+    So are networks drawn whose files are not on this machine (HR's VGG-19).
+    """
     (reference,) = model_registry.choose([name])
     model, taken = opening.open_model(reference, device), {}
 
@@ -72,10 +75,11 @@ def speed(name: str, batches: list[int], device: str) -> Speed:
         images, masks = (tensor.to(device) for tensor in contract.probe(SIZE, count=batch))
         return predict.raw(model, reference.card, images, masks, range(batch))
 
-    with Flops() as counter:
-        once(1)
-    for batch in batches:
-        taken[batch] = Taken(*(each / batch for each in seconds(partial(once, batch), device)))
+    with drawn_where_missing():
+        with Flops() as counter:
+            once(1)
+        for batch in batches:
+            taken[batch] = Taken(*(each / batch for each in seconds(partial(once, batch), device)))
     return Speed(name.partition("@")[0], counter.count, taken)
 
 
@@ -224,11 +228,7 @@ def main() -> None:
         return
     speeds = []
     for name in names:
-        try:
-            speeds.append(speed(name, batches, given.device))
-        except Unavailable as fault:  # a network that is no weight of the model's own
-            print(f"{name:14} left out: {fault}", flush=True)
-            continue
+        speeds.append(speed(name, batches, given.device))
         print(line(speeds[-1]), flush=True)
     if given.docs:
         (Path(__file__).parent.parent / "docs" / "speed.md").write_text(page(speeds, batches, where))

@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch.nn import functional as F
+from torchvision.models import vgg
 
 from baselines import hr
 from bench.errors import BadInput, Unavailable
+from bench.training import features
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +149,31 @@ def test_without_vgg_the_answer_is_a_sentence(tmp_path, monkeypatch, picture):
     image, mask = picture(128, 128)
     with pytest.raises(Unavailable, match="vgg19"):
         network.predict(image, mask)
+
+
+@pytest.mark.slow
+def test_the_look_is_relu4_1_and_relu4_2_of_torchvisions_vgg_19(tmp_path, monkeypatch, picture):
+    """With drawn weights: the real file is not at hand."""
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    network = hr.model("random", width=2, bottleneck=2, bias=False, iterations=2, sizes=1).eval()
+    image, mask = picture(96, 96)
+    torch.manual_seed(0)
+    with features.drawn_where_missing():
+        output = network.predict(image, mask)
+    torch.manual_seed(0)
+    layers = vgg.make_layers(vgg.cfgs["E"]).requires_grad_(False)
+    mean, std = torch.tensor(features.MEAN).view(3, 1, 1), torch.tensor(features.STD).view(3, 1, 1)
+
+    def look(images):
+        patches = layers[:21]((images - mean) / std)
+        return patches, layers[21:23](patches.clone())
+
+    with torch.no_grad():
+        start = torch.where(mask > 0, network.content.predict(image * (1 - mask), mask), image)
+    expected = hr.synthesise(look, start, start, mask, 2).clamp(0, 1)
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=0)
+    assert (output - start).abs().max() > 1e-3
 
 
 def test_the_authors_content_network_is_that_of_the_context_encoder():
