@@ -3,9 +3,9 @@
 Paper: Song, Yang, Shen, Wang, Huang, Kuo, BMVC 2018, arXiv 1805.03356. The authors published no code. Both networks are
 those of a community's adaptation, yccyenchicheng/pytorch-SegInpaint 13de7deb7ad11508294d8ed2e7a2c8f67ebc04d9 (no
 licence file, no weights), whose losses and critics come from pix2pixHD and SPADE. The reading is that the paper's
-networks are of this form: that they equal the adaptation is tested, that it equals the authors' networks nobody can tell.
-The paper trains the image with
-features of AlexNet and looks at the hole alone, as far as reading notes tell; the survey's "L1 vs. TV" is in neither.
+networks are of this form: that they equal the adaptation's is tested, whether those equal the authors' nobody can tell.
+The paper trains the image with features of AlexNet and looks at the hole alone, as far as reading notes tell; the
+survey's "L1 vs. TV" is in neither.
 
 SP-Net completes the segmentation of the known part, SG-Net paints along it. Where that segmentation comes from is open:
 the paper runs a network of DeepLab's kind on the incomplete image (recalled), the adaptation takes true labels with the
