@@ -28,6 +28,10 @@ class Ticker:
     def show(self, text: str) -> None:
         """What is under way within a step; "" when it is done."""
 
+    def step(self, title: str, done: int, total: int) -> None:
+        """How far an iterative model is within a step."""
+        self.show(f"{title}, step {done:,} of {total:,}")
+
     def at_work(self, who: Sequence[str]) -> None:
         """What each worker is doing now."""
 
@@ -105,7 +109,7 @@ def inside(title: str, total: int) -> Iterator[Callable[[], None]]:
         done, now = done + 1, time.monotonic()
         if now - shown >= SHOWN_EVERY_S:
             shown = now
-            ticker.show(f"{title}, step {min(done, total):,} of {total:,}")
+            ticker.step(title, min(done, total), total)
 
     yield step
     ticker.show("")
@@ -156,9 +160,11 @@ def _bar(title: str, total: float, done: float) -> Iterator[Ticker]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: `42 s`, `3 min`, `2.5 h`, `4.1 days`."""
+    """Seconds as people say them: `42 s`, `3 min`, `2.5 h`, `4.1 days`, `12 years`, `5e+14 years`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+    if seconds < 1000 * 86400:
+        return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+    return f"{seconds / (365.25 * 86400):.2g} years"

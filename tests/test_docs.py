@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from bench import cli
 from bench.run import estimate
+from bench.run.probe import Found, Pace
 
 HOUSE = Path(__file__).parent.parent
 PAGES = sorted([*HOUSE.glob("*.md"), *HOUSE.glob("docs/**/*.md")])
@@ -52,7 +53,7 @@ def test_every_verb_has_help(words):
 
 def test_the_readmes_table_is_not_stale(monkeypatch):
     """Its images, masks, protocol and metrics are those of today's command, and every model that could run is in it."""
-    monkeypatch.setattr(estimate, "seconds_per_image", lambda job, *_: dict.fromkeys((m.name for m in job.models), 0.0))
+    monkeypatch.setattr(estimate, "measured", lambda job, *_: Found({ref.name: Pace(pair_s=0.0) for ref in job.models}))
     text = (HOUSE / "README.md").read_text(encoding="utf-8")
     words = re.search(r"^Made by `bench (run .*?) --out", text, flags=re.MULTILINE)[1].split()
     plan = json.loads(CliRunner().invoke(cli.build(), [*words, "--plan", "--json"]).stdout)

@@ -128,14 +128,33 @@ def _print_plan(spec: RunSpec, execution: Execution, out: Path | None, *, as_jso
         return
     print(f"{found['images']} images, {len(found['cells'])} cells, {found['shard']} images a part, into {found['out']}")
     print("cells: " + ", ".join(found["cells"]))
-    rows = [("model", "done", "s an image", "left")]
+    rows = [("model", "done", "batch", "s an image", "left")]
     for row in found["models"]:
-        done = f"{row['done']}/{found['images']}"
-        rows.append((row["model"], done, f"{row['seconds_per_image']:.3f}", progress.duration(row["left_s"])))
-    print("\n".join(align(rows, right={1, 2})))
-    print(f"all together about {progress.duration(found['left_s'])}, metrics not counted")
+        known = row["seconds_per_image"] is not None and not row["fault"]
+        pace = (str(row["batch"]), f"{row['seconds_per_image']:.3f}") if known else ("", "")
+        left = "not known" if row["fault"] else progress.duration(row["left_s"])
+        rows.append((row["model"], f"{row['done']}/{found['images']}", *pace, left))
+    print("\n".join(align(rows, right={1, 2, 3})))
+    print(_needs(found))
     for name, reason in found["missing"].items():
         print(f"missing: {name}: {reason}")
+    for row in found["models"]:
+        if row["fault"]:
+            print(f"fails: {row['model']}: {row['fault']}")
+
+
+def _needs(found: dict[str, Any]) -> str:
+    """Time, memory and disk of what is left, as a line."""
+    if not found["left_s"]:
+        return "nothing is left"
+    workers, gib = max(1, found["workers"]), 1 << 30
+    gpu = f", {found['device_bytes'] / gib:.1f} GiB of a GPU's" if found["device_bytes"] else ""
+    return (
+        f"all together about {progress.duration(found['left_s'])} with {workers} worker{'s' * (workers > 1)} of "
+        f"{found['threads']} thread{'s' * (found['threads'] > 1)}, metrics and collecting counted "
+        f"({progress.duration(found['processor_s'])} of processors); {found['memory_bytes'] / gib:.1f} GiB of "
+        f"memory{gpu}; {found['disk_bytes'] / (1 << 20):.1f} MiB of disk"
+    )
 
 
 def report(outcome: Outcome, *, shown: bool, as_json: bool, quiet: bool) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,7 +16,7 @@ from bench.errors import NotComparable
 from bench.metrics import registry as metric_registry
 from bench.models.registry import ModelRef
 from bench.progress import Ticker, track
-from bench.run import executors, export, machine, plan, processes, provenance, shares
+from bench.run import estimate, executors, export, machine, plan, processes, provenance, shares
 from bench.run.faults import Faults
 from bench.run.gathered import Collected
 from bench.run.inputs import Inputs
@@ -25,6 +26,9 @@ from bench.runfolder.names import IMAGES, RESULTS, SUMMARY, TRUTH, Damaged, comp
 from bench.runfolder.parts import Parts
 from bench.runfolder.record import ModelRecord, Record
 from bench.types import Execution, RunSpec
+
+if TYPE_CHECKING:
+    from bench.run.probe import Found
 
 
 @dataclass(frozen=True)
@@ -205,38 +209,54 @@ def _collected(job: Job, parts: Parts, execution: Execution, *, any_count: bool)
 
 
 def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, Any]:
-    """What `run` would do, what is there already, and how long the rest takes."""
-    from bench.run import estimate
+    """What `run` would do, what is there already, and what the rest takes: see `estimate.Estimate`.
 
+    A model that fails has no seconds, but its reason.
+    """
+    begun = time.time()
+    if execution.workers:
+        processes.start_server()
     job = resolve(spec)
     root = out or default_folder(job)
     parts = Parts(root, job.digest)
-    if root.exists():
-        record.read_own(root, job.settings, job.ids)
+    before = record.read_own(root, job.settings, job.ids) if root.exists() else None
     for _ in parts.inspect(_keys(job), aside=False):  # what is damaged is not there
         pass
+    threads = execution.threads or (before.threads if before else 0) or machine.threads(execution.workers)
+    execution = replace(execution, threads=threads, shard=_shard(job, execution, before))
     tasks = remaining(job, parts, execution)
-    per_image = estimate.seconds_per_image(job, parts, execution)
-    left = estimate.left(job, tasks, per_image)
-    open_images = {
-        ref.name: sum(task.stop - task.start for task in tasks if job.key(ref.name) in task.keys) for ref in job.models
-    }
+    found = estimate.measured(job, tasks, execution, root, begun) if tasks else None
+    rest = estimate.estimate(job, tasks, execution, found) if found else None
     return {
         "out": str(root),
         "images": len(job.ids),
-        "shard": _shard(job, execution),
+        "shard": execution.shard,
+        "workers": execution.workers,
+        "threads": threads,
         "cells": [cell.label for cell in job.cells],
-        "models": [
-            {
-                "model": name,
-                "done": len(job.ids) - open_images[name],
-                "seconds_per_image": per_image[name],
-                "left_s": left[name],
-            }
-            for name in per_image
-        ],
-        "left_s": sum(left.values()),
+        "models": [_outlined(job, ref, tasks, found, rest) for ref in job.models],
+        "left_s": rest.wall_s if rest else 0.0,
+        "processor_s": rest.processor_s if rest else 0.0,
+        "disk_bytes": round(rest.disk_bytes) if rest else 0,
+        "memory_bytes": rest.memory_bytes if rest else 0,
+        "device_bytes": rest.device_bytes if rest else 0,
         "missing": job.missing | {ref.name: ref.reason for ref in job.absent},
+    }
+
+
+def _outlined(
+    job: Job, ref: ModelRef, tasks: list[plan.Task], found: Found | None, rest: estimate.Estimate | None
+) -> dict[str, Any]:
+    """A model's line of a plan."""
+    pace = found.models.get(ref.name) if found else None
+    left = sum(task.stop - task.start for task in tasks if job.key(ref.name) in task.keys)
+    return {
+        "model": ref.name,
+        "done": len(job.ids) - left,
+        "batch": pace.batch if pace else 0,
+        "seconds_per_image": pace.pair_s if pace and not pace.fault else None,
+        "left_s": rest.models[ref.name] if rest and pace and not pace.fault else 0.0,
+        "fault": pace.fault if pace else "",
     }
 
 

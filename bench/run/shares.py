@@ -47,10 +47,10 @@ class Share(NamedTuple):
 
 def parse(text: str) -> Share:
     """`3/16`; raises `BadInput`."""
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     share = Share(int(found[1]), int(found[2])) if found else Share(0, 0)
     if not 1 <= share.number <= share.total:
-        raise BadInput(f"--share {text}: write which of how many, as 1/4, 2/4, 3/4 and 4/4.")
+        raise BadInput(f"--share {text}: write which of how many (999,999 at most), as 1/4, 2/4, 3/4 and 4/4.")
     return share
 
 

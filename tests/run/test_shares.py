@@ -82,7 +82,9 @@ def test_the_record_names_the_command_that_measured(share, tmp_path):
     assert record.read(tmp_path / "run").command == before
 
 
-@pytest.mark.parametrize("text", ["4/3", "0/3", "1/0", "1", "a/b", "1/2/3", "-1/2"])
+@pytest.mark.parametrize(
+    "text", ["4/3", "0/3", "1/0", "1", "a/b", "1/2/3", "-1/2", "1/10000000000000000000", "1/" + "9" * 5000]
+)
 def test_what_is_no_share_is_refused(bench, tmp_path, text):
     status, _, err = bench("run", "--models", "mean", "--share", text, "--out", tmp_path / "run")
     assert status == 2
