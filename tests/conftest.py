@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
+from PIL import Image
 
 from bench import cli, progress
 from bench.runfolder import record, tables
@@ -68,3 +70,21 @@ def edit_record():
         return root
 
     return change
+
+
+@pytest.fixture(scope="session")
+def photographs():
+    """`photographs(folder, ids, (width, height))`: PNG files of smooth colours, another picture for each id."""
+
+    def write(folder: Path, ids, size):
+        width, height = size
+        rows, columns = np.mgrid[:height, :width]
+        for image_id in ids:
+            phase = np.random.default_rng(list(image_id.encode())).uniform(0, 6, 3)
+            waves = np.sin(rows[..., None] / 17 + phase) * np.cos(columns[..., None] / 23 + 2 * phase)
+            path = folder / f"{image_id}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.uint8(127.5 + 120 * waves)).save(path)
+        return folder
+
+    return write

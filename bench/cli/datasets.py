@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,6 +108,52 @@ def verify(
         dataset_registry.write_list(write_list, dataset_registry.open_dataset(name, place, part).ids)
     print(json.dumps(dataclasses.asdict(found), indent=1) if as_json else _report(found))
     raise typer.Exit(0 if found.whole else 1)
+
+
+@app.command()
+def split(
+    name: Annotated[str, typer.Argument(help="A name from `bench datasets list`.")],
+    counts: Annotated[str, typer.Option(help="Lists and how many photographs each has: train=4000,test=1000.")],
+    root: options.Root = None,
+    of: Annotated[str | None, typer.Option(help="The official split, or a list, that is divided.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed draws other lists.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for NAME-LIST.txt.")] = Path(),
+    as_json: options.Json = False,
+) -> None:
+    """Draw disjoint lists of photographs at random and write them down; runs and trainings read them with --split.
+
+    The same ids, counts and seed give the same lists on every machine. Example:
+
+    bench datasets split places2 --root /data/places2 --counts train=4000,test=1000 --out lists
+    """
+    from bench.datasets import registry as dataset_registry
+
+    place, part = str(root) if root else None, options.expanded(of) if of else None
+    ids = dataset_registry.open_dataset(name, place, part).ids
+    rows = []
+    out.mkdir(parents=True, exist_ok=True)
+    for list_name, chosen in dataset_registry.draw_lists(ids, _counts(counts), seed).items():
+        path = out / f"{name}-{list_name}.txt"
+        dataset_registry.write_list(path, chosen)
+        rows.append({"list": str(path), "count": len(chosen), "sha256": dataset_registry.list_digest(chosen)})
+    print(
+        json.dumps(rows, indent=1)
+        if as_json
+        else "\n".join(f"{row['list']}  {row['count']:,} of {len(ids):,}  sha256 {row['sha256']}" for row in rows)
+    )
+
+
+def _counts(text: str) -> dict[str, int]:
+    """`train=4000,test=1000` -> name -> count."""
+    from bench.errors import BadInput
+
+    found = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([\w-]+)=([1-9]\d*)\s*", part)
+        if not match or match[1] in found:
+            raise BadInput(f"--counts {text}: write each list once with its number, as train=4000,test=1000.")
+        found[match[1]] = int(match[2])
+    return found
 
 
 def _report(found: Findings) -> str:

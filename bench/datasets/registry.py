@@ -7,9 +7,11 @@ digest of the id, so that it is the same on every machine and in every order.
 from __future__ import annotations
 
 import heapq
+import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -137,7 +139,7 @@ def open_dataset(name: str, root: str | None = None, split: str | None = None) -
     `UnknownName`, or `BadInput` saying what was expected where.
     """
     if split and split.endswith(".txt"):
-        return _narrow(open_dataset(name, root), read_list(Path(split)), split)
+        return _by_list(name, root, split)
     if name == "demo":
         return _demo(root)
     if name not in known():
@@ -151,6 +153,19 @@ def open_dataset(name: str, root: str | None = None, split: str | None = None) -
     if split:
         raise BadInput(f"The data set {name} has no splits; --split takes a list of ids (.txt) here.")
     return _folder(_place(root)) if name == "folder" else _shards(_place(root))
+
+
+def _by_list(name: str, root: str | None, path: str) -> Dataset:
+    """The photographs that a list names, of the first split that holds them all, the default before the others."""
+    wanted, whole = read_list(Path(path)), open_dataset(name, root)
+    others = entries()[name].splits[1:] if name in entries() else ()
+    try:
+        return _narrow(whole, wanted, path)
+    except BadInput:
+        for other in others:
+            with suppress(BadInput):
+                return _narrow(open_dataset(name, root, other), wanted, path)
+        raise
 
 
 # Photographs are opened with Pillow and NumPy; lists of names must not wait for them.
@@ -272,6 +287,18 @@ def subset(ids: Sequence[str], limit: int) -> list[str]:
     if limit < 1:
         raise BadInput(f"--limit {limit}: at least one image is needed.")
     return sorted(heapq.nsmallest(limit, ids, key=digest.number))
+
+
+def draw_lists(ids: Sequence[str], counts: Mapping[str, int], seed: int) -> dict[str, list[str]]:
+    """Disjoint lists of so many photographs each, by name: those with the smallest digests of `seed/id`, in turn.
+
+    They depend on ids, counts and seed alone; each list is sorted. Raises `BadInput` where there are too few ids.
+    """
+    wanted = sum(counts.values())
+    if wanted > len(ids):
+        raise BadInput(f"The lists ask for {wanted:,} photographs; there are {len(ids):,}. Give smaller --counts.")
+    drawn = iter(heapq.nsmallest(wanted, ids, key=lambda name: digest.number(f"{seed}/{name}")))
+    return {name: sorted(itertools.islice(drawn, count)) for name, count in counts.items()}
 
 
 def write_list(path: Path, ids: Sequence[str]) -> None:

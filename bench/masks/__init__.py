@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from bench.masks.drawn import DrawnSet
+    from bench.masks.frozen import MaskSet
     from bench.types import Bucket
+
+
+def resolve(names: Sequence[str], size_px: int | None) -> list[str]:
+    """Ids of the sets meant by ids, families, globs and `all` at a size; None: at each photograph's own.
+
+    Raises as `frozen.resolve` and `drawn.resolve` do.
+    """
+    from bench.masks import drawn, frozen
+
+    return frozen.resolve(names, size_px) if size_px else drawn.resolve(names)
+
+
+def load(set_id: str, size_px: int | None) -> MaskSet | DrawnSet:
+    """The set of an id that `resolve` gave for the same size."""
+    from bench.masks import drawn, frozen
+
+    return frozen.load(set_id) if size_px else drawn.load(set_id)
 
 
 def draw(

@@ -9,16 +9,17 @@ import numpy as np
 from bench.masks.cellular import cellular
 from bench.masks.philox import Stream
 from bench.masks.polylines import polylines
+from bench.masks.raster import Size, shape
 from bench.masks.rectangular import sides
 from bench.masks.registry import Family, Masks
 
 
 def mix(
-    stream: Stream, size_px: int, rectangular: dict[str, Any], cells: dict[str, Any], lines: dict[str, Any]
+    stream: Stream, size_px: Size, rectangular: dict[str, Any], cells: dict[str, Any], lines: dict[str, Any]
 ) -> Masks:
-    """Each mask a rectangle, a cellular automaton or polylines, with the same chance: bool [N, size, size]."""
+    """Each mask a rectangle, a cellular automaton or polylines, with the same chance: bool [N, height, width]."""
     kind = stream.integers(0, 2, 1)[:, 0]
-    masks = np.empty((len(kind), size_px, size_px), bool)
+    masks = np.empty((len(kind), *shape(size_px)), bool)
     kinds: tuple[tuple[Any, dict[str, Any]], ...] = ((sides, rectangular), (cellular, cells), (polylines, lines))
     for number, (draw, parameters) in enumerate(kinds):
         chosen = kind == number
@@ -35,7 +36,7 @@ _LINES = {
     "directions": 4,
     "clipped": False,
 }
-_SOURCE = "rlct1/gin cfcef5d and vglsd/AIM2020-Image-Inpainting-Challenge e3efd08; DeepGIN, section 4.1"
+_SOURCE = "rlct1/gin cfcef5d and vglsd/AIM2020-Image-Inpainting-Challenge e3efd08; DeepGIN, section 5.1"
 
 FAMILIES = (
     Family(
@@ -58,5 +59,6 @@ FAMILIES = (
         },
         scaling="The rectangle follows the size; cells and lines do not.",
         count=1000,
+        own_size=True,
     ),
 )

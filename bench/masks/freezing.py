@@ -11,7 +11,7 @@ import numpy as np
 
 from bench import digest, paths
 from bench.errors import BadInput
-from bench.masks import frozen, manifests, ratio
+from bench.masks import frozen, manifests, ratio, writing
 from bench.masks import registry as mask_registry
 from bench.masks.philox import key_of
 from bench.masks.registry import Family, find, sample
@@ -86,9 +86,9 @@ def freeze(name: str, size_px: int, again: bool = False, into: Path | None = Non
         for task, (part, refused) in zip(todo, drawn, strict=True)
     }
     strata = [part for part, _ in drawn]
-    found = manifests.whole_digest(size_px, {part.name: frozen.describe(part, size_px) for part in strata})
+    found = manifests.whole_digest(size_px, {part.name: writing.describe(part, size_px) for part in strata})
     about = {**_about(family), "id": set_id, "digests": _met(family, size_px, found)}
-    return frozen.write((into or paths.home() / "masksets") / set_id, strata, size_px, facts, about)
+    return writing.write((into or paths.home() / "masksets") / set_id, strata, size_px, facts, about)
 
 
 def _met(family: Family, size_px: int, found: str) -> dict[str, str]:
@@ -110,6 +110,7 @@ def _about(family: Family) -> dict[str, object]:
         "title": family.title,
         "source": family.source,
         "scaling": family.scaling,
+        **({"stands_in": family.stands_in} if family.stands_in else {}),
         "generator": "Philox-4x32-10; key: SHA-256 of frozen/FAMILY/SIZE/STRATUM; counter: block, attempt, index",
     }
 

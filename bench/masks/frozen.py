@@ -12,20 +12,18 @@ from __future__ import annotations
 import fnmatch
 import io
 import itertools
-import json
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bench import digest, paths, progress
-from bench.disk import whole_file
 from bench.errors import BadInput, Unavailable, UnknownName
 from bench.masks import manifests, ratio
 from bench.types import Bucket
@@ -151,6 +149,16 @@ class Pool:
         return f"{self.strata[part].name}/{place:03d}"
 
 
+class Taken(NamedTuple):
+    """The masks that images take."""
+
+    masks: Masks
+    names: list[str]
+    """Within their set: `10-15/017`."""
+    digests: list[str]
+    """SHA-256 of the packed bits of each."""
+
+
 @dataclass(frozen=True)
 class MaskSet:
     """A frozen set; its strata are read, and checked against their digests, when they are first asked for."""
@@ -168,6 +176,11 @@ class MaskSet:
     def family(self) -> str:
         """Name of the family: `freeform`."""
         return str(self.manifest["family"])
+
+    @property
+    def stands_in(self) -> str:
+        """Whose masks the set stands in for; empty: for none."""
+        return str(self.manifest.get("stands_in", ""))
 
     @property
     def size_px(self) -> int:
@@ -221,6 +234,17 @@ class MaskSet:
             return _opened(path, facts["count"], self.size_px)
         except (ValueError, LookupError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as fault:
             raise BadInput(f"{path} is damaged: it does not hold {facts['count']} masks. {self.remedy}") from fault
+
+    def check(self, bucket: Bucket) -> None:
+        """Raises `BadInput` where the set has no mask in the bucket, or a file of it is damaged."""
+        self.pool(bucket)
+
+    def take(self, bucket: Bucket, image_ids: Sequence[str], size: tuple[int, int]) -> Taken:
+        """The masks of these images, of (height, width), which must be the set's own."""
+        assert set(size) == {self.size_px}, (size, self.id)
+        pool = self.pool(bucket)
+        indices = [pool.index(image_id) for image_id in image_ids]
+        return Taken(pool.masks(indices), [*map(pool.name, indices)], [*map(pool.digest, indices)])
 
     @property
     def remedy(self) -> str:
@@ -320,6 +344,8 @@ def _hits(name: str, at_size: Sequence[str], size_px: int, sizes: Mapping[str, i
         ]
     if name in at_size:
         return [name]
+    if found := _imported(name, at_size):
+        return found
     if name in sizes:
         raise BadInput(f"Mask set {name} has masks of {sizes[name]} px, but {size_px} px are wanted.")
     if f"{name}-{size_px}" in at_size:
@@ -331,61 +357,11 @@ def _hits(name: str, at_size: Sequence[str], size_px: int, sizes: Mapping[str, i
     return []
 
 
-def write(
-    folder: Path,
-    strata: Sequence[Stratum],
-    size_px: int,
-    facts: Mapping[str, Mapping[str, Any]],
-    about: Mapping[str, Any],
-) -> MaskSet:
-    """Write a set into a folder, the manifest last. `facts`: more entries for each stratum; `about`: of the set."""
-    folder.mkdir(parents=True, exist_ok=True)
-    entries = {
-        part.name: {**describe(part, size_px), **facts.get(part.name, {}), "file_sha256": _store(folder, part)}
-        for part in strata
-    }
-    manifest = {
-        **about,
-        "size_px": size_px,
-        "polarity": "1 = missing",
-        "packing": "digests are over numpy.packbits(masks, axis=2)",
-        "count": sum(len(part.bits) for part in strata),
-        "strata": entries,
-        "sha256": manifests.whole_digest(size_px, entries),
-    }
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    _replace(folder / MANIFEST, text.encode())
-    return MaskSet(folder, json.loads(text))
-
-
-def describe(part: Stratum, size_px: int) -> dict[str, Any]:
-    """Count, ratios (per cent of the image) and digest of a stratum's masks."""
-    percent = part.missing.astype(np.int64) * 100 / (size_px * size_px)
-    return {
-        "count": len(part.bits),
-        "ratio_mean": round(float(percent.mean()), 4),
-        "ratio_sd": round(float(percent.std()), 4),
-        "ratio_min": round(float(percent.min()), 4),
-        "ratio_max": round(float(percent.max()), 4),
-        "touching_border": int(part.border.sum()),
-        "sha256": digest.of_bytes(part.bits.tobytes()),
-    }
-
-
-def _store(folder: Path, part: Stratum) -> str:
-    streams = [zlib.compress(np.ascontiguousarray(mask.T).tobytes(), 9) for mask in part.bits]
-    content = io.BytesIO()
-    np.savez(
-        content,
-        streams=np.frombuffer(b"".join(streams), np.uint8),
-        ends=np.cumsum([len(stream) for stream in streams], dtype=np.int64),
-        missing=part.missing,
-        border=part.border,
-    )
-    _replace(folder / f"{part.name}.npz", content.getvalue())
-    return digest.of_bytes(content.getvalue())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    with whole_file(path) as beside:
-        beside.write_bytes(content)
+def _imported(family: str, at_size: Sequence[str]) -> list[str]:
+    """The set of others' masks that counts as a family, before the one that stands in for it; several are too many."""
+    held = [set_id for set_id in at_size if (one := load(set_id)).family == family and one.manifest.get("imported")]
+    if len(held) > 1:
+        raise BadInput(
+            f"The masks {family} may be {' or '.join(held)}, which are imported: name one of them (--masks)."
+        )
+    return held

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bench import digest, paths
 from bench.errors import BadInput, UnknownName
-from bench.masks import coco, frozen, ratio
+from bench.masks import coco, frozen, ratio, writing
 from bench.masks.registry import families
 from bench.progress import track
 from bench.types import Bucket
@@ -29,6 +29,8 @@ SUFFIXES = {".png", ".bmp", ".gif", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", "
 FINE_STRATA = tuple(Bucket(Fraction(k, 20), Fraction(k + 1, 20)) for k in range(20))
 NVIDIA_PX = 512
 NVIDIA_PER_CLASS = 2000
+NVIDIA_FAMILY = "irregular"
+"""What NVIDIA's test masks count as wherever a protocol or a layout asks for a family."""
 NVIDIA_CLASSES = ratio.buckets("1-10,10-20,20-30,30-40,40-50,50-60")
 SMALLEST_OBJECT = Fraction(1, 100)
 """Objects that cover less of the square are left out."""
@@ -70,16 +72,17 @@ def bring(
         about["files_sha256"] = digest.of_lines(f"{digest.of_file(file)}  {file.name}" for file in files)
     if kind == "nvidia":
         about["classes"] = _classes(masks, [_side(file) for file in files], source)
-    return _freeze(name, masks, about, force=force)
+    return freeze(name, masks, about, force=force)
 
 
-def _freeze(name: str, masks: Sequence[Named], about: Mapping[str, Any], *, force: bool) -> frozen.MaskSet:
+def freeze(name: str, masks: Sequence[Named], about: Mapping[str, Any], *, force: bool) -> frozen.MaskSet:
     """Sort masks into strata by their exact ratio and write the set."""
     shapes = {mask.shape for _, mask in masks}
     if len(shapes) != 1 or len(set(*shapes)) != 1:
         sizes = ", ".join(sorted(f"{width}x{height}" for height, width in shapes)[:5]) or "no masks"
         raise BadInput(f"The masks have {sizes} pixels; a set has square masks of one size. Give --size.")
     size_px = masks[0][1].shape[0]
+    family = NVIDIA_FAMILY if about["kind"] == "nvidia" else name
     strata: dict[Bucket, list[Named]] = {bucket: [] for bucket in FINE_STRATA}
     for label, mask in masks:
         bucket = ratio.bucket_of(int(mask.sum()), mask.size, FINE_STRATA)
@@ -93,8 +96,8 @@ def _freeze(name: str, masks: Sequence[Named], about: Mapping[str, Any], *, forc
     facts = {stratum: {"sources": [label for label, _ in members]} for stratum, members in held.items()}
     if not force:
         _refuse_taken(f"{name}-{size_px}")
-    whole = {"id": f"{name}-{size_px}", "family": name, "version": 1, "imported": about}
-    return frozen.write(paths.home() / "masksets" / f"{name}-{size_px}", parts, size_px, facts, whole)
+    whole = {"id": f"{name}-{size_px}", "family": family, "version": 1, "imported": about}
+    return writing.write(paths.home() / "masksets" / f"{name}-{size_px}", parts, size_px, facts, whole)
 
 
 def _refuse_taken(set_id: str) -> None:

@@ -38,6 +38,7 @@ class _Manifest:
     strata: dict[str, _StratumFacts]
     digests: dict[str, str] = field(default_factory=dict)
     imported: dict[str, Any] = field(default_factory=dict)
+    stands_in: str = ""
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -18,7 +18,15 @@ Integers = npt.NDArray[np.int64]
 Short = npt.NDArray[np.int32]
 Masks = npt.NDArray[np.bool_]
 
+Size = int | tuple[int, int]
+"""The side of a square canvas, or height and width, in pixels."""
+
 _NOWHERE = np.int32(1 << 24)
+
+
+def shape(size_px: Size) -> tuple[int, int]:
+    """Height and width of a canvas."""
+    return (size_px, size_px) if isinstance(size_px, int) else size_px
 
 
 @dataclass(frozen=True)
@@ -35,30 +43,31 @@ class Segments:
     """Four times the squared radius: a pixel is covered when 4 * distance**2 <= reach."""
 
 
-def segments(drawn: Segments, count: int, size_px: int) -> Masks:
-    """The union of each mask's thick segments on square canvases: [count, size, size].
+def segments(drawn: Segments, count: int, size_px: Size) -> Masks:
+    """The union of each mask's thick segments: [count, height, width].
 
     Where a run begins, the depth of paint rises by one; below its end it falls. What has depth is covered.
     """
     owner, x, first, last = _runs(drawn)
-    first, last = np.maximum(first, 0), np.minimum(last, size_px - 1)
-    seen = (x >= 0) & (x < size_px) & (first <= last)
-    column = owner[seen] * size_px + x[seen]
+    height, width = shape(size_px)
+    first, last = np.maximum(first, 0), np.minimum(last, height - 1)
+    seen = (x >= 0) & (x < width) & (first <= last)
+    column = owner[seen] * width + x[seen]
     each_mask = np.bincount(drawn.owner, minlength=1).max()
-    depth = np.zeros((size_px + 1, count, size_px), np.uint8 if each_mask < 256 else np.uint16)
+    depth = np.zeros((height + 1, count, width), np.uint8 if each_mask < 256 else np.uint16)
     one = np.ones(len(column), depth.dtype)
-    np.add.at(depth.reshape(-1), first[seen].astype(np.int64) * count * size_px + column, one)
-    np.subtract.at(depth.reshape(-1), (last[seen].astype(np.int64) + 1) * count * size_px + column, one)
-    for y in range(1, size_px):
+    np.add.at(depth.reshape(-1), first[seen].astype(np.int64) * count * width + column, one)
+    np.subtract.at(depth.reshape(-1), (last[seen].astype(np.int64) + 1) * count * width + column, one)
+    for y in range(1, height):
         np.add(depth[y], depth[y - 1], out=depth[y])
-    return np.greater(np.moveaxis(depth[:size_px], 0, 1), 0, out=np.empty((count, size_px, size_px), bool))
+    return np.greater(np.moveaxis(depth[:height], 0, 1), 0, out=np.empty((count, height, width), bool))
 
 
-def boxes(top: Integers, left: Integers, bottom: Integers, right: Integers, size_px: int) -> Masks:
-    """One box a mask, rows top..bottom-1 and columns left..right-1, arrays [N]: [N, size, size]."""
-    axis = np.arange(size_px)
-    rows = (axis >= top[:, None]) & (axis < bottom[:, None])
-    columns = (axis >= left[:, None]) & (axis < right[:, None])
+def boxes(top: Integers, left: Integers, bottom: Integers, right: Integers, size_px: Size) -> Masks:
+    """One box a mask, rows top..bottom-1 and columns left..right-1, arrays [N]: [N, height, width]."""
+    height, width = map(np.arange, shape(size_px))
+    rows = (height >= top[:, None]) & (height < bottom[:, None])
+    columns = (width >= left[:, None]) & (width < right[:, None])
     return rows[:, :, None] & columns[:, None, :]
 
 

@@ -6,13 +6,15 @@ import numpy as np
 
 from bench.masks import raster
 from bench.masks.philox import Stream
+from bench.masks.raster import Size, shape
 from bench.masks.registry import Family, Masks
 
 
-def centre(stream: Stream, size_px: int) -> Masks:
-    """The centred square of half the side: a quarter of the image, always the same."""
-    edge, far = np.full(len(stream.index), size_px // 4), np.full(len(stream.index), size_px - size_px // 4)
-    return raster.boxes(edge, edge, far, far, size_px)
+def centre(stream: Stream, size_px: Size) -> Masks:
+    """The centred box of half the sides: a quarter of the image, always the same."""
+    sides = np.tile(shape(size_px), (len(stream.index), 1))
+    first, last = sides // 4, sides - sides // 4
+    return raster.boxes(first[:, 0], first[:, 1], last[:, 0], last[:, 1], size_px)
 
 
 def shrunk(stream: Stream, size_px: int) -> Masks:
@@ -24,16 +26,17 @@ def shrunk(stream: Stream, size_px: int) -> Masks:
     return raster.boxes(first[:, 0], first[:, 1], last[:, 0], last[:, 1], size_px)
 
 
-def sides(stream: Stream, size_px: int, side_percent: tuple[int, int]) -> Masks:
-    """DeepGIN and AIM 2020: width and height uniform between two shares of the side, anywhere that fits."""
-    shortest, longest = (share * size_px // 100 for share in side_percent)
+def sides(stream: Stream, size_px: Size, side_percent: tuple[int, int]) -> Masks:
+    """DeepGIN and AIM 2020: height and width uniform between two shares of the sides, anywhere that fits."""
+    whole = np.array(shape(size_px))
+    shortest, longest = (share * whole // 100 for share in side_percent)
     extent = stream.integers(shortest, longest, 2)
-    first = stream.integers(0, size_px - extent, 2)
+    first = stream.integers(0, whole - extent, 2)
     last = first + extent
     return raster.boxes(first[:, 0], first[:, 1], last[:, 0], last[:, 1], size_px)
 
 
-_DEEPGIN = "rlct1/gin cfcef5d and vglsd/AIM2020-Image-Inpainting-Challenge e3efd08 (box); DeepGIN, section 4.1"
+_DEEPGIN = "rlct1/gin cfcef5d and vglsd/AIM2020-Image-Inpainting-Challenge e3efd08 (box); DeepGIN, section 5.1"
 
 FAMILIES = (
     Family(
@@ -43,6 +46,8 @@ FAMILIES = (
         draw=centre,
         scaling="All follows the size.",
         count=1,
+        sizes=(128, 256, 512, 1024),
+        own_size=True,
     ),
     Family(
         name="rectangular",
@@ -69,6 +74,7 @@ FAMILIES = (
         parameters={"side_percent": [30, 70]},
         scaling="All follows the size.",
         count=1000,
+        own_size=True,
     ),
     Family(
         name="deepfillv1",

@@ -20,6 +20,7 @@ import bench.masks
 from bench.errors import BadInput, UnknownName
 from bench.masks import ratio
 from bench.masks.philox import Integers, Stream
+from bench.masks.raster import Size, shape
 from bench.types import Bucket
 
 Masks = npt.NDArray[np.bool_]
@@ -43,7 +44,9 @@ class Family:
     source: str
     """Whose distribution it is: paper, code, commit."""
     draw: Callable[..., Masks]
-    """`draw(stream, size_px, **parameters)` -> bool [N, size, size], True = missing."""
+    """`draw(stream, size_px, **parameters)` -> bool [N, size, size], True = missing; `own_size` families take
+
+    (height, width) too."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """The source's constants at 256 px."""
     larger: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
@@ -56,10 +59,14 @@ class Family:
     """Which parameters follow the size, and which do not."""
     limit: Bucket = ANY
     """Ratios that the source accepts; other masks are drawn again."""
+    stands_in: str = ""
+    """Whose masks the frozen set stands in for, where those cannot be shipped; empty: for none."""
     count: int = 0
     """Masks of the frozen set (of each stratum, where there are strata); 0: the family is only drawn on the fly."""
     sizes: tuple[int, ...] = (256, 512, 1024)
     """Sizes that may be frozen."""
+    own_size: bool = False
+    """Whether masks can be drawn at a photograph's own height and width."""
     version: int = 1
     """Raised by every change that moves a bit."""
 
@@ -89,19 +96,22 @@ def find(name: str) -> Family:
     return families()[name]
 
 
-def sample(family: Family, size_px: int, key: int, index: Integers, stratum: Bucket | None = None) -> tuple[Masks, int]:
-    """One mask for each index, drawn again until its ratio is accepted: bool [N, size, size], and the draws refused.
+def sample(
+    family: Family, size_px: Size, key: int, index: Integers, stratum: Bucket | None = None
+) -> tuple[Masks, int]:
+    """One mask for each index, drawn again until its ratio is accepted: bool [N, height, width], and the draws refused.
 
     Mask `index[i]` is the first of its own draws that fits; it depends on key, size and index alone. Empty and full
     masks are never accepted.
     """
-    within, settings = _within(family, stratum), family.settings(size_px, stratum)
-    masks = np.empty((len(index), size_px, size_px), bool)
-    at_once = max(1, _PIXELS_AT_ONCE // (size_px * size_px))
+    height, width = shape(size_px)
+    within, settings = _within(family, stratum), family.settings(max(height, width), stratum)
+    masks = np.empty((len(index), height, width), bool)
+    at_once = max(1, _PIXELS_AT_ONCE // (height * width))
     waiting, tried, refused = np.arange(len(index)), 0, 0
     while len(waiting):
         if tried >= _PATIENCE:
-            raise BadInput(f"Family {family.name} does not reach {within.label} % at {size_px} px.")
+            raise BadInput(f"Family {family.name} does not reach {within.label} % at {width} x {height} px.")
         ahead = max(1, at_once // len(waiting)) if tried else 1  # draws of each mask made together
         left = []
         for start in range(0, len(waiting), at_once):
@@ -112,7 +122,7 @@ def sample(family: Family, size_px: int, key: int, index: Integers, stratum: Buc
             if len(drawn) == len(index) and fits.all() and not tried:
                 return drawn, 0
             found, first = fits.any(axis=1), fits.argmax(axis=1)
-            masks[some[found]] = drawn.reshape(len(some), ahead, size_px, size_px)[found, first[found]]
+            masks[some[found]] = drawn.reshape(len(some), ahead, height, width)[found, first[found]]
             refused += int(np.where(found, first, ahead).sum())
             left.append(some[~found])
         waiting, tried = np.concatenate(left), tried + ahead

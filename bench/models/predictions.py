@@ -78,12 +78,12 @@ class Folder:
         names = _some([f"{name}.{self.suffix}" for name in left])
         return f"{self.root} holds {len(left)} pictures that are not scored: {names}." if left else ""
 
-    def check(self, name: str, size: tuple[int, int]) -> None:
-        """Look at a picture's header: 8-bit RGB of this (height, width), or `BadInput`."""
+    def check(self, name: str, size: tuple[int, int] | None) -> None:
+        """Look at a picture's header: 8-bit RGB of this (height, width), if one is known, or `BadInput`."""
         with _opened(self.file(name)) as picture:
             if picture.mode != "RGB":
                 raise BadInput(f"{self.file(name)} is of mode {picture.mode}; save 8-bit RGB without alpha.")
-            if picture.size != size[::-1]:
+            if size and picture.size != size[::-1]:
                 width, height = picture.size
                 raise BadInput(
                     f"{self.file(name)} has {width} x {height} pixels, its mask {size[1]} x {size[0]}. "

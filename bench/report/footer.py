@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from bench.report.layout import Layout
 from bench.report.results import Run
 from bench.report.table import DIFFERS, Table, Value
+from bench.runfolder.record import Record
 from bench.stats import MINIMUM_IMAGES
 from bench.types import Preparation
 
@@ -67,17 +68,10 @@ def origin(run: Run) -> Iterator[str]:
     split = f" {made.spec.split}" if made.spec.split else ""
     masks = ", ".join(f"{name} ({one.digest[:SHORT]})" for name, one in made.mask_sets.items())
     yield f"Images: {run.dataset}{split}, {images}. Masks: {masks}."
-    for name, model in made.models.items():
-        if model.contaminated:
-            yield f"† {name}: {model.reason or 'its weights have seen this data set in training'}."
-    for name, model in made.models.items():
-        if model.guides:
-            kind, digest = model.guides.split()
-            yield f"{name} was given {kind} by the user: guides {digest[:SHORT]}."
-        if made.outside(name):
-            yield f"{name} is outside its domain: made for {model.domain}; these images: {made.domain}."
-        if model.settings:
-            yield f"{name} with {', '.join(f'{key}={value}' for key, value in model.settings.items())}."
+    for name, one in made.mask_sets.items():
+        if one.stands_in:
+            yield f"{name} stands in for {one.stands_in}; those are taken once they are imported (bench masks import)."
+    yield from _models(made)
     if made.settings.arithmetic:
         yield f"Networks computed by {made.settings.arithmetic}, which moves numbers; the rule is float32."
     if made.settings.tiling:
@@ -89,6 +83,21 @@ def origin(run: Run) -> Iterator[str]:
     absent = {name for name, model in made.models.items() if model.reason}
     digests = {name: digest for name, digest in made.digests.items() if name not in absent}
     yield "Digests: " + ", ".join(f"{name} {digest[:SHORT]}" for name, digest in digests.items()) + "."
+
+
+def _models(made: Record) -> Iterator[str]:
+    """Who has seen the images, was given guides, is outside its domain, or was set otherwise than its own values."""
+    for name, model in made.models.items():
+        if model.contaminated:
+            yield f"† {name}: {model.reason or 'its weights have seen this data set in training'}."
+    for name, model in made.models.items():
+        if model.guides:
+            kind, digest = model.guides.split()
+            yield f"{name} was given {kind} by the user: guides {digest[:SHORT]}."
+        if made.outside(name):
+            yield f"{name} is outside its domain: made for {model.domain}; these images: {made.domain}."
+        if model.settings:
+            yield f"{name} with {', '.join(f'{key}={value}' for key, value in model.settings.items())}."
 
 
 def _preparation(preparation: Preparation) -> str:

@@ -59,6 +59,8 @@ class Layout:
     """Groups of rows stand as a line across the table (`banner`) or as a head of their own (`column`)."""
     select: dict[Selector, str] = field(default_factory=dict)
     """What all cells pick."""
+    needs: dict[Selector, str] = field(default_factory=dict)
+    """Protocol and data set of the runs that fill the table, where its cells pick neither (`bench reproduce`)."""
     pair: tuple[dict[Selector, str], ...] = ()
     """Several values in one cell, each with what it picks."""
     joint: str = "/"

@@ -41,7 +41,8 @@ def export(spec: RunSpec, out: Path) -> dict[str, Any]:
     if (out / MANIFEST).exists():
         _same(job, manifest(out / MANIFEST).settings, out / MANIFEST)
     inputs = Inputs(job)
-    spans = [(start, min(start + AT_ONCE, len(job.ids))) for start in range(0, len(job.ids), AT_ONCE)]
+    step = AT_ONCE if job.protocol.preparation.size_px else 1  # photographs of several sizes are no array
+    spans = [(start, min(start + step, len(job.ids))) for start in range(0, len(job.ids), step)]
     digests: dict[str, str] = {}
 
     def load(span: tuple[int, int]) -> tuple[tuple[int, int], Photographs]:
@@ -61,7 +62,8 @@ def export(spec: RunSpec, out: Path) -> dict[str, Any]:
 
 
 def _write(cell: Cell, start: int, stop: int, photographs: np.ndarray, inputs: Inputs, out: Path) -> None:
-    holes = inputs.masks(cell, start, stop).holes
+    _, height, width, _ = photographs.shape
+    holes = inputs.masks(cell, start, stop, (height, width)).holes
     for image_id, photograph, hole in zip(inputs.job.ids[start:stop], photographs, holes, strict=True):
         masked = np.where(hole[..., None], np.uint8(0), photograph)
         for kind, pixels in (("masked", masked), ("masks", hole.astype(np.uint8) * 255)):
@@ -134,7 +136,8 @@ def check(job: Job) -> None:
     folders = [ref.pictures for ref in job.models if ref.pictures]
     if not folders:
         return
-    cells, size = [cell.label for cell in job.cells], job.protocol.preparation.size_px or 0
+    cells, side = [cell.label for cell in job.cells], job.protocol.preparation.size_px
+    size = (side, side) if side else None
     if faults := [fault for folder in folders if (fault := folder.fault(_keys(job), cells))]:
         raise BadInput(" ".join(faults))
     with track("pictures looked at", len(folders) * len(job.ids)) as ticker, ThreadPoolExecutor() as threads:
@@ -143,7 +146,7 @@ def check(job: Job) -> None:
                 ticker.say(unused)
             for image_id in job.ids:
                 names = [folder.place(cell.key(image_id), cells) for cell in job.cells]
-                list(threads.map(lambda name: folder.check(name, (size, size)), names))  # noqa: B023
+                list(threads.map(lambda name: folder.check(name, size), names))  # noqa: B023
                 ticker.advance(1)
 
 

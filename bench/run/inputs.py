@@ -5,16 +5,18 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bench import images as pictures
+from bench import masks
 from bench.contracts import Dataset
 from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput
-from bench.masks import frozen
+from bench.masks.drawn import DrawnSet
+from bench.masks.frozen import MaskSet
 from bench.models import contamination
 from bench.run.spec import Job
 from bench.types import Cell
@@ -54,9 +56,9 @@ class Inputs:
         return dataset_registry.open_dataset(self.job.spec.dataset, self.job.spec.root, self.job.spec.split)
 
     @cached_property
-    def mask_sets(self) -> dict[str, Any]:
+    def mask_sets(self) -> dict[str, MaskSet | DrawnSet]:
         """The mask sets by id."""
-        return {name: frozen.load(name) for name in self.job.mask_sets}
+        return {name: masks.load(name, self.job.protocol.preparation.size_px) for name in self.job.mask_sets}
 
     @cached_property
     def trained_on(self) -> dict[str, frozenset[str]]:
@@ -94,10 +96,8 @@ class Inputs:
         """The guides of a range of images, [N, H, W], where the run has any."""
         return self.job.guides.read(self.job.ids[start:stop]) if self.job.guides else None
 
-    def masks(self, cell: Cell, start: int, stop: int) -> Masks:
-        """The masks of a range of images in a cell."""
-        pool = self.mask_sets[cell.mask_set].pool(cell.bucket)
-        indices = [pool.index(image_id) for image_id in self.job.ids[start:stop]]
-        digests = [bytes.fromhex(pool.digest(index)[:32]) for index in indices]
-        holes = pool.masks(indices)
-        return Masks(holes, [pool.name(index) for index in indices], digests, holes.mean(axis=(1, 2)))
+    def masks(self, cell: Cell, start: int, stop: int, size: tuple[int, int]) -> Masks:
+        """The masks of a range of images of (height, width) in a cell."""
+        taken = self.mask_sets[cell.mask_set].take(cell.bucket, self.job.ids[start:stop], size)
+        digests = [bytes.fromhex(digest[:32]) for digest in taken.digests]
+        return Masks(taken.masks, taken.names, digests, taken.masks.mean(axis=(1, 2)))

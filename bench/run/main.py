@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.disk import locked, sweep
-from bench.errors import NotComparable
+from bench.errors import BadInput, NotComparable
 from bench.metrics import registry as metric_registry
 from bench.models.registry import ModelRef
 from bench.progress import Ticker, track
@@ -279,7 +279,10 @@ def _shard(job: Job, execution: Execution, before: Record | None = None) -> int:
     """
     if before and before.shares:
         return before.shard
-    most = plan.shard_size(job.protocol.preparation.size_px or 256)
+    size = job.protocol.preparation.size_px
+    most = plan.shard_size(size)
+    if not size and (execution.shard or most) > most:
+        raise BadInput(f"--shard {execution.shard}: {job.protocol.name} has images of several sizes, a part holds one.")
     return execution.shard or plan.shared(
         len(job.ids), most, len(job.models), execution.workers, execution.batch or plan.BATCH
     )

@@ -31,9 +31,9 @@ class Task:
     keys: tuple[str, ...]
 
 
-def shard_size(size_px: int) -> int:
-    """How many images a shard holds unless the user says otherwise."""
-    return max(1, SHARD_PIXELS // size_px**2)
+def shard_size(size_px: int | None) -> int:
+    """How many images a shard holds unless the user says otherwise; one, where each has a size of its own (None)."""
+    return max(1, SHARD_PIXELS // size_px**2) if size_px else 1
 
 
 def shared(count: int, most: int, models: int, workers: int, batch: int) -> int:

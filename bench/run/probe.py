@@ -228,7 +228,8 @@ class Look:
         return replace(found, memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, device_bytes=gpu)
 
     def _masked(self, few: np.ndarray) -> np.ndarray:
-        holes = self.worker.inputs.masks(self.cells[0], 0, len(few)).holes
+        _, height, width, _ = few.shape
+        holes = self.worker.inputs.masks(self.cells[0], 0, len(few), (height, width)).holes
         return np.where(holes[..., None], np.uint8(255), few)
 
     def _vectors_s(self) -> float:

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench import digest, documents
+from bench import digest, documents, masks
 from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput, BenchError, UnknownName
-from bench.masks import frozen, ratio
+from bench.masks import ratio
 from bench.metrics import registry as metric_registry
 from bench.models import guides as model_guides
 from bench.models import registry as model_registry
@@ -116,7 +116,7 @@ def resolve(spec: RunSpec) -> Job:
     metrics = attempt(metric_registry.choose, spec.metrics or (protocol.metrics if protocol else ()))
     buckets = attempt(ratio.buckets, spec.buckets or (protocol.buckets if protocol else "deciles"))
     size = protocol.preparation.size_px if protocol else None
-    sets = attempt(frozen.resolve, spec.masks or protocol.masks, size) if protocol and size else []
+    sets = attempt(masks.resolve, spec.masks or protocol.masks, size) if protocol else []
     dataset = attempt(dataset_registry.open_dataset, spec.dataset, spec.root, spec.split)
     if spec.precision not in PRECISIONS:
         faults.append(str(UnknownName("precision", [spec.precision], PRECISIONS, "bench run --help")))
@@ -124,11 +124,8 @@ def resolve(spec: RunSpec) -> Job:
         faults.append(str(UnknownName("tiling", [spec.tiling], TILINGS, "bench run --help")))
     if dataset:
         attempt(dataset_registry.domain, spec.dataset, spec.domain)
-    if protocol and not size:
-        faults.append(
-            f"The protocol {protocol.name} scores photographs at their own size; frozen masks have one size, so it"
-            " cannot be run yet. Choose one with a fixed size: bench protocols list."
-        )
+    if protocol and not size and spec.guides:
+        faults.append(f"--guides: the protocol {protocol.name} scores photographs at their own sizes; guides have one.")
     if faults:
         raise BadInput(" ".join(faults))
     return _job(spec, protocol, models, metrics, buckets, sets, dataset)
@@ -145,10 +142,10 @@ def _job(
 ) -> Job:
     ids = dataset_registry.subset(dataset.ids, spec.limit) if spec.limit is not None else list(dataset.ids)
     whole = ratio.buckets("none")
-    opened = {name: frozen.load(name) for name in sets}
+    opened = {name: masks.load(name, protocol.preparation.size_px) for name in sets}
     cells = [Cell(name, bucket) for name in sets for bucket in (buckets if opened[name].bucketed else whole)]
     for cell in cells:
-        opened[cell.mask_set].pool(cell.bucket)
+        opened[cell.mask_set].check(cell.bucket)
     guides = None
     if spec.guides:
         guides = model_guides.look_through(
@@ -164,7 +161,7 @@ def _job(
         models=tuple(ref for ref in models if not ref.reason),
         absent=tuple(ref for ref in models if ref.reason),
         cells=tuple(cells),
-        mask_sets={n: MaskSetRecord(s.family, s.digest, s.size_px) for n, s in opened.items()},
+        mask_sets={n: MaskSetRecord(s.family, s.digest, s.size_px, s.stands_in) for n, s in opened.items()},
         pair_metrics=tuple(name for name in ready if metric_registry.kind(name) == "pair"),
         set_metrics=tuple(name for name in ready if metric_registry.kind(name) == "set"),
         missing=missing,

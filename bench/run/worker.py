@@ -238,7 +238,8 @@ class Worker:
     def _masks(self, cell: Cell, shard: Shard) -> tuple[Masks, torch.Tensor]:
         """The masks of a cell, brought to the device when they are first asked for: it is at work on another cell."""
         if cell not in shard.masks:
-            masks = self.inputs.masks(cell, shard.task.start, shard.task.stop)
+            height, width = shard.images.shape[-2:]
+            masks = self.inputs.masks(cell, shard.task.start, shard.task.stop, (height, width))
             shard.masks[cell] = masks, onto(torch.from_numpy(masks.holes)[:, None], self.device)
         return shard.masks[cell]
 

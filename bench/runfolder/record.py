@@ -99,6 +99,9 @@ class MaskSetRecord:
     family: str
     digest: str
     size_px: int
+    """0: at each photograph's own."""
+    stands_in: str = ""
+    """Whose masks it stands in for; empty: for none."""
 
 
 def mark(settings: str, photographs: str) -> str:

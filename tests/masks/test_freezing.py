@@ -10,7 +10,7 @@ import pytest
 
 from bench import digest
 from bench.errors import BadInput
-from bench.masks import freezing, frozen, ratio
+from bench.masks import freezing, frozen, ratio, writing
 from bench.masks import registry as mask_registry
 from bench.progress import Ticker
 
@@ -36,7 +36,7 @@ def forge(folder, name, change):
     size_px = manifest["size_px"]
     strata = [frozen.stratum(part.name, part.bits(range(len(part.streams))), size_px) for part in parts]
     changed = [change(stratum) if stratum.name == name else stratum for stratum in strata]
-    frozen.write(folder, changed, size_px, {}, manifest)
+    writing.write(folder, changed, size_px, {}, manifest)
 
 
 @pytest.mark.parametrize("set_id", ["centre-256", "deepgin-rectangular-256"])

@@ -189,6 +189,22 @@ def test_a_part_of_nvidias_set_is_refused(nvidia, home):
         imported.bring("nvidia", "nvidia-test", nvidia, 32)
 
 
+def test_the_shipped_set_stands_in_for_nvidias_until_those_are_imported(nvidia, home):
+    assert frozen.resolve(["irregular"], 256) == ["irregular-256"]
+    assert "Liu et al." in frozen.load("irregular-256").stands_in
+    held = imported.bring("nvidia", "nvidia-test", nvidia, 256)
+    assert (held.family, held.stands_in) == ("irregular", "")
+    assert frozen.resolve(["irregular"], 256) == ["nvidia-test-256"]
+    assert frozen.resolve(["irregular-256"], 256) == ["irregular-256"]
+
+
+def test_of_two_imported_sets_of_a_family_one_must_be_named(nvidia, home):
+    for name in ("one", "two"):
+        imported.bring("nvidia", name, nvidia, 64)
+    with pytest.raises(BadInput, match="irregular may be one-64 or two-64"):
+        frozen.resolve(["irregular"], 64)
+
+
 def test_polarity_options_belong_to_folders(nvidia, home):
     with pytest.raises(BadInput, match="--kind folder"):
         imported.bring("nvidia", "nvidia-test", nvidia, 32, invert=True)

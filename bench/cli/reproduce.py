@@ -1,0 +1,90 @@
+"""Fill a paper's table: every run that its layout asks for, and the table of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench import progress
+from bench.cli import _options as options
+from bench.types import Execution, RunSpec
+
+if TYPE_CHECKING:
+    from bench.report.needs import Need
+
+Named = Annotated[list[str] | None, typer.Option("--root", help="DATASET=DIR for each data set of the table.")]
+Splits = Annotated[
+    list[str] | None, typer.Option("--split", help="DATASET=SPLIT, a split or a list of ids; the default otherwise.")
+]
+
+
+def command(
+    layout: Annotated[str, typer.Argument(help="A name from `bench report --layouts`, or a .toml file.")],
+    roots: Named = None,
+    splits: Splits = None,
+    limit: options.Limit = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the runs; runs/LAYOUT by default.")] = None,
+    device: options.Device = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one alone.")] = 0,
+    form: options.Format = None,
+    table: options.TextFile = None,
+    any_count: options.AnyCount = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure what a paper's table asks for, by its protocol, and print the table with ours above the paper's.
+
+    The same command again goes on where a stopped one was. A model without weights leaves its reason in its cells.
+
+    Example:
+    bench reproduce rnon-table3 --root celeba=/data/celeba --root places2=/data/places2
+    """
+    from bench.report import fill, needs
+    from bench.report import layout as layouts
+    from bench.run.main import run
+
+    progress.quiet = quiet
+    name = options.expanded(layout)
+    chosen = layouts.load(name)
+    wanted = needs.runs(chosen)
+    where, parts = _named("--root", roots, wanted), _named("--split", splits, wanted)
+    specs = [(need, _spec(need, where, parts, limit)) for need in wanted]
+    execution = Execution(options.device_name(device), workers=workers)
+    home = out or Path("runs") / chosen.name
+    done = [run(spec, home / need.name, execution, any_count=any_count).root for need, spec in specs]
+    options.write_report(fill.report(done, name), form, table)
+
+
+def _spec(need: Need, roots: dict[str, str], splits: dict[str, str], limit: int | None) -> RunSpec:
+    from bench.errors import BadInput
+
+    if need.dataset not in roots and need.dataset != "demo":
+        raise BadInput(
+            f"The table needs the data set {need.dataset}: say where it lies, --root {need.dataset}=DIR. Its official "
+            f"folders: bench datasets show {need.dataset}"
+        )
+    return RunSpec(
+        models=need.models,
+        dataset=need.dataset,
+        root=roots.get(need.dataset),
+        split=splits.get(need.dataset),
+        protocol=need.protocol,
+        limit=limit,
+    )
+
+
+def _named(option: str, given: list[str] | None, wanted: list[Need]) -> dict[str, str]:
+    """`NAME=VALUE` of an option by the names of the table's data sets."""
+    from bench.errors import BadInput, UnknownName
+
+    names = list(dict.fromkeys(need.dataset for need in wanted))
+    found = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals or not value:
+            raise BadInput(f"{option} {text}: write it as DATASET=VALUE; the table's data sets: {', '.join(names)}.")
+        if name not in names:
+            raise UnknownName("data set of the table", [name], names, "bench reproduce --help")
+        found[name] = options.expanded(value)
+    return found
