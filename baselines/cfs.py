@@ -296,6 +296,7 @@ class Training(base.Training):
         if model.hed is not None and not features.may_draw():
             require_hed()
             model.hed.load_state_dict(hed.published())
+        self.whole = recipe.options["literal"]
         self.model = [model]  # in a list: its networks are registered as players already
         wanted = recipe.wants("perceptual") or recipe.wants("style")
         self.vgg = features.load("vgg19-imagenet", PERCEPTUAL + STYLE, normalised=False) if wanted else None
@@ -325,7 +326,8 @@ class Training(base.Training):
     def colours(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Equation 14 on the raw output; L1 is divided by the share of the hole, as in the code."""
         output, critic = self.paint(batch), self.players["colour_critic"]
-        terms = {"reconstruction": losses.l1(output, batch.images) / batch.everywhere(batch.masks.mean())}
+        share = 1.0 if self.whole else batch.everywhere(batch.masks.mean())
+        terms = {"reconstruction": losses.l1(output, batch.images) / share}
         if weights["adversarial"] or weights["matching"]:
             score, seen = critic(output)
             _, wanted = critic(batch.images)
@@ -339,12 +341,21 @@ class Training(base.Training):
 
     def draw(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Grey image, its sketch, and the predicted one."""
-        greys, nothing = grey(batch.images), torch.zeros_like(batch.masks)
-        truth = self._once("truth", batch, lambda: self.model[0].outlines(batch.images, nothing))
+        greys, truth = grey(batch.images), self.draw_truth(batch)
         return greys, truth, self.model[0].draw(greys, self.known_sketch(batch), batch.masks)
 
+    def draw_truth(self, batch: Batch) -> Tensor:
+        """The sketch of the undamaged image [B, 1, H, W]."""
+        nothing = torch.zeros_like(batch.masks)
+        return self._once("truth", batch, lambda: self.model[0].outlines(batch.images, nothing))
+
     def known_sketch(self, batch: Batch) -> Tensor:
-        """The sketch of the masked image [B, 1, H, W], which both networks are shown."""
+        """The sketch [B, 1, H, W] that both networks are shown: of the masked image, or what is known of the whole's.
+
+        The latter is the paper's, whose rim has seen the hole; at test no harness that hides the truth can give it.
+        """
+        if self.whole:
+            return self._once("known", batch, lambda: self.draw_truth(batch) * (1 - batch.masks))
         return self._once("known", batch, lambda: self.model[0].outlines(batch.images, batch.masks))
 
     @torch.no_grad()
@@ -420,11 +431,19 @@ PAPER = Recipe(
     preparation={"CentreSquare": {}, "Resize": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
     masks=MaskRecipe(("irregular",)),
     settings={"width": 64, "sketches": "hed"},
-    options={"width": 64, "open_gates": 0.0},
+    options={"width": 64, "open_gates": 0.0, "literal": False},
     features={"perceptual": "vgg19-imagenet", "style": "vgg19-imagenet"},
 )
 RECIPES = {
     "paper": PAPER,
+    "literal": dataclasses.replace(
+        PAPER,
+        note="Section 3.3 to the letter: the networks are shown what is known of the whole image's sketch, the hinge "
+        "terms of the critics are whole (equation 12), L1 is the plain mean (equation 14). At test the sketch is that of the "
+        "masked image all the same: the whole one's rim tells what lay in the hole.",
+        weights=PAPER.weights | {"real": 1.0, "fake": 1.0},
+        options=PAPER.options | {"literal": True},
+    ),
     "starter": dataclasses.replace(
         PAPER,
         note="Narrow, on 256 x 256, without the terms that need VGG; sketches are Canny's, which need no weights; "
@@ -446,7 +465,7 @@ RECIPES = {
         preparation={"Resize": {"size": 256}, "RandomCrop": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 5, "sketches": "canny"},
-        options={"width": 8, "open_gates": 2.0},
+        options=PAPER.options | {"width": 8, "open_gates": 2.0},
     ),
 }
 SMALL = ("variant=code", "settings.width=4", "options.width=4", "batch=4", "RandomCrop.size=64")
