@@ -439,8 +439,8 @@ RECIPES = {
     "literal": dataclasses.replace(
         PAPER,
         note="Section 3.3 to the letter: the networks are shown what is known of the whole image's sketch, the hinge "
-        "terms of the critics are whole (equation 12), L1 is the plain mean (equation 14). At test the sketch is that of the "
-        "masked image all the same: the whole one's rim tells what lay in the hole.",
+        "terms of the critics are whole (equation 12), L1 is the plain mean (equation 14). At test the sketch is that "
+        "of the masked image all the same: the whole one's rim tells what lay in the hole.",
         weights=PAPER.weights | {"real": 1.0, "fake": 1.0},
         options=PAPER.options | {"literal": True},
     ),

@@ -24,7 +24,7 @@ def command(
     layout: Annotated[str, typer.Argument(help="A name from `bench report --layouts`, or a .toml file.")],
     roots: Named = None,
     splits: Splits = None,
-    limit: options.Limit = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many images, chosen by digest.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the runs; runs/LAYOUT by default.")] = None,
     device: options.Device = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one alone.")] = 0,
