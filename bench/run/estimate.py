@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.run import machine, processes
+from bench.run.inputs import Inputs
 from bench.run.plan import BATCH, Task
 from bench.run.schedule import Schedule, Span
 from bench.run.spec import Job
@@ -111,7 +112,8 @@ class Costs:
     def __init__(self, job: Job, found: Found) -> None:
         self.job, self.found = job, found
         self.names = {job.key(name): name for name in found.models}
-        self.kept = sorted(place for place, name in enumerate(job.ids) if name in set(job.kept))
+        kept = set(Inputs(job).kept)
+        self.kept = sorted(place for place, name in enumerate(job.ids) if name in kept)
 
     def pictures(self, task: Task) -> int:
         """How many outputs of a model on a task are kept."""
