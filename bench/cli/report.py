@@ -28,7 +28,10 @@ def command(
     ] = None,
     standalone: Annotated[bool, typer.Option("--standalone", help="LaTeX that compiles alone.")] = False,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page with tables, curves and gallery into this folder.")
+        Path | None,
+        typer.Option(
+            help="Write a page with tables, charts and pictures into this folder, or into one file: --html page.html."
+        ),
     ] = None,
     layouts: Annotated[bool, typer.Option("--layouts", help="List the layouts and leave.")] = False,
 ) -> None:
@@ -68,5 +71,5 @@ def _page(runs: list[Path], out: Path) -> Path:
     from bench.report.page import build
 
     if len(runs) != 1:
-        raise BadInput("--html takes one run: bench report RUN --html DIR.")
+        raise BadInput("--html takes one run: bench report RUN --html DIR, or --html FILE.html.")
     return build.write(runs[0], out)

@@ -158,6 +158,25 @@ def keep_pictures():
     return keep
 
 
+@pytest.fixture(scope="session")
+def with_pictures():
+    """Keep pictures of five images in one cell, each model with its own grey in the hole."""
+
+    def fill(run, models=("telea", "ns", "deepgin")):
+        mask = np.zeros((64, 64), bool)
+        mask[16:48, 16:48] = True
+        shots = {}
+        for place in range(5):
+            truth = np.full((64, 64, 3), place, np.uint8)
+            made = {
+                name: np.where(mask[..., None], np.uint8(40 * i + place), truth) for i, name in enumerate(models, 3)
+            }
+            shots[f"photo{place:03d}"] = (truth, mask, made)
+        return keep(run, "freeform-256/10-20", shots)
+
+    return fill
+
+
 @pytest.fixture(scope="session", name="write_run")
 def make_run_once():
     return write_run

@@ -184,8 +184,8 @@ def test_the_board_names_what_it_refuses_and_shows_the_rest(archive, theirs, tmp
     assert result.exit_code == 1
     page = (tmp_path / "board" / "index.html").read_text()
     assert "<b>broken.zip</b>: it is no archive that can be read" in page
-    (inner,) = (tmp_path / "board").glob("board-*/index.html")
-    assert all(f">{name}</th>" in inner.read_text() for name in ("Telea", "Navier-Stokes"))
+    (inner,) = (tmp_path / "board").glob("board-*/data.js")
+    assert all(f'"title":"{name}"' in inner.read_text() for name in ("Telea", "Navier-Stokes"))
 
 
 def test_a_model_of_two_submissions_stands_once_if_its_outputs_are_equal(ours, theirs, tmp_path):

@@ -1,43 +1,21 @@
-"""The page of a run opens from disk, holds the table's numbers, and works in a browser: sorting, slider, keys."""
+"""What the page of a run is made of: its numbers, its pictures, and that nothing comes from elsewhere."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from bench.errors import BadInput
-from bench.report import fill
-from bench.report.page import build, drawing
-from bench.report.series import Point, Trade
+from bench.report import results
+from bench.report.page import build
 
 IMAGES = 5
-
-
-@pytest.fixture
-def with_pictures(keep_pictures):
-    """Keep pictures of five images in one cell, each model with its own grey."""
-
-    def keep(run, models=("telea", "ns", "deepgin")):
-        mask = np.ones((64, 64), bool)
-        shots = {
-            f"photo{place:03d}": (grey(place), mask, {name: grey(40 * i + place) for i, name in enumerate(models, 3)})
-            for place in range(IMAGES)
-        }
-        return keep_pictures(run, "freeform-256/10-20", shots)
-
-    return keep
-
-
-def grey(level):
-    return np.full((64, 64, 3), level, np.uint8)
 
 
 @pytest.fixture
@@ -46,36 +24,90 @@ def page(run, with_pictures, tmp_path):
     return build.write(run, tmp_path / "page")
 
 
-def read_gallery(page: Path) -> dict:
-    text = (page.parent / "gallery.js").read_text(encoding="utf-8")
-    return json.loads(text.removeprefix("window.GALLERY = ").removesuffix(";\n"))
+def read_data(page: Path) -> dict:
+    text = (page.parent / "data.js").read_text(encoding="utf-8")
+    return json.loads(text.removeprefix("window.PAGE = ").removesuffix(";\n"))
 
 
-def test_the_page_holds_every_number_of_the_general_table(run, page):
-    text = page.read_text(encoding="utf-8")
-    for table in fill.report([run], "general").tables:
-        for row in table.rows:
-            numbers = [value.number for cell in row.cells for value in cell.values]
-            assert all(f'data-value="{number}"' in text for number in numbers)
-    assert text.count('<table class="sortable">') == 2 * 3
+def test_the_page_holds_the_number_of_every_cell(run, page):
+    data, held = read_data(page), results.load(run)
+    for (model, mask_set, bucket, metric), number in held.numbers.items():
+        found = data["cells"][metric][mask_set][bucket]["value"][held.models.index(model)]
+        assert found == pytest.approx(number.value, rel=1e-6)
 
 
-def test_every_picture_has_its_full_size_and_a_small_copy(page):
-    shots = read_gallery(page)["shots"]
+def test_a_view_of_one_cell_is_the_cell_with_its_interval(run, page):
+    data = read_data(page)
+    cell, view = data["cells"]["psnr"]["freeform-256"]["10-20"], data["views"]["psnr"]["freeform-256|10-20"]
+    assert all(cell[name] == view[name] for name in ("value", "low", "high"))
+
+
+def test_a_view_of_several_cells_is_their_mean_and_its_interval_holds_it(run, page):
+    data = read_data(page)
+    cells = [
+        data["cells"]["psnr"][mask_set][bucket]
+        for mask_set in ("freeform-256", "rectangular-256")
+        for bucket in ("0-10", "10-20")
+    ]
+    view = data["views"]["psnr"]["|0-10"]
+    means = np.mean([cells[0]["value"], cells[2]["value"]], axis=0)
+    assert view["value"] == pytest.approx(means, rel=1e-6)
+    assert all(low < value < high for low, value, high in zip(view["low"], view["value"], view["high"], strict=True))
+
+
+def test_a_metric_of_whole_sets_has_neither_interval_nor_test(page):
+    view = read_data(page)["views"]["fid"]["|"]
+    assert set(view["low"]) == set(view["ahead"]) == {None}
+    assert None not in view["value"]
+
+
+def test_pairs_say_who_is_ahead_and_in_how_many_images(page):
+    data = read_data(page)
+    view = data["views"]["psnr"]["|"]
+    assert [model["id"] for model in data["models"]] == ["telea", "ns", "deepgin"]
+    assert view["ahead"] == [-1, -1, -1]  # later models are better
+    assert all(share < 50 for share in view["share"])
+
+
+def test_a_model_without_a_number_in_some_cell_has_no_mean(tmp_path, make_run):
+    def edit(summary, results, facts):
+        summary.loc[(summary.model == "ns") & (summary.bucket == "0-10"), "value"] = np.nan
+
+    data = read_data(build.write(make_run(tmp_path / "run", edit=edit), tmp_path / "page"))
+    assert data["views"]["psnr"]["|"]["value"][1] is None
+    assert data["views"]["psnr"]["|10-20"]["value"][1] is not None
+
+
+def test_metrics_that_were_not_measured_are_listed_with_their_reason_and_have_no_column(tmp_path, make_run):
+    def edit(summary, results, facts):
+        facts["missing"] = {"lpips-alex": "alexnet is not on this machine: `bench metrics fetch alexnet` gets it"}
+
+    page = build.write(make_run(tmp_path / "run", edit=edit), tmp_path / "page")
+    assert "lpips-alex" not in [metric["id"] for metric in read_data(page)["metrics"]]
+    assert "`bench metrics fetch alexnet` gets it" in page.read_text(encoding="utf-8")
+
+
+def test_the_photograph_and_the_hole_laid_over_it_are_the_picture_that_was_scored(run, page):
+    shot = read_data(page)["shots"][0]
+    truth = Image.open(page.parent / "full" / shot["truth"]).convert("RGBA")
+    over = Image.open(page.parent / "full" / shot["path"] / shot["files"]["telea"]).convert("RGBA")
+    place = run / "images" / shot["masks"] / shot["bucket"] / shot["image"] / "models" / "telea.png"
+    assert np.array_equal(np.asarray(Image.alpha_composite(truth, over))[..., :3], np.asarray(Image.open(place)))
+
+
+def test_every_picture_has_a_thumbnail_below_12_kb(page):
+    shots = read_data(page)["shots"]
     assert len(shots) == IMAGES
     for shot in shots:
-        assert [picture["name"] for picture in shot["pictures"]] == ["truth", "masked", "telea", "ns", "deepgin"]
-        for picture in shot["pictures"]:
-            assert (page.parent / "full" / shot["path"] / picture["file"]).is_file()
-            assert (page.parent / "thumbs" / shot["path"] / picture["file"]).with_suffix(".webp").is_file()
+        assert list(shot["files"]) == ["masked", "telea", "ns", "deepgin"]
+        for file in shot["files"].values():
+            assert (page.parent / "thumbs" / shot["path"] / file).stat().st_size < 12_000
 
 
 def test_the_gallery_knows_what_each_model_scored_on_each_picture(run, page):
-    shot = read_gallery(page)["shots"][0]
-    place = {"image": "photo000", "mask_set": "freeform-256", "bucket": "10-20"}
-    rows = pq.ParquetFile(run / "results.parquet").read().to_pylist()
-    hits = [row for row in rows if place.items() <= row.items()]
-    assert shot["scores"]["psnr"] == {row["model"]: row["psnr"] for row in hits}
+    shot = read_data(page)["shots"][0]
+    _, values = results.load(run).per_image("telea", "freeform-256", "10-20", "psnr")
+    assert shot["scores"]["psnr"]["telea"] == pytest.approx(values[0], rel=1e-6)
 
 
 class Links(HTMLParser):
@@ -87,17 +119,16 @@ class Links(HTMLParser):
         self.found += [value for name, value in attrs if name in ("src", "href") and value]
 
 
-def test_nothing_on_the_page_is_loaded_from_elsewhere(page):
+def test_every_link_of_the_page_leads_into_its_own_folder(page):
     links = Links()
     links.feed(page.read_text(encoding="utf-8"))
     for link in links.found:
         assert link.startswith(("#", "data:")) or (page.parent / link).is_file()
-    for name in ("style.css", "script.js"):
-        assert not re.search(r"https?://|//\w+\.\w+/", (page.parent / name).read_text(encoding="utf-8"))
+    assert "default-src &#39;none&#39;" in page.read_text(encoding="utf-8")
 
 
 def test_names_with_markup_are_shown_as_they_are(tmp_path, make_run, with_pictures):
-    nasty = "<img src=x onerror=alert(1)>"
+    nasty = "</script><img src=x onerror=alert(1)>"
 
     def edit(summary, results, facts):
         facts["models"]["telea"]["title"] = nasty
@@ -105,166 +136,50 @@ def test_names_with_markup_are_shown_as_they_are(tmp_path, make_run, with_pictur
 
     run = make_run(tmp_path / "run", edit=edit)
     with_pictures(run)
-    text = build.write(run, tmp_path / "page").read_text(encoding="utf-8")
-    assert nasty not in text
-    assert "&lt;img src=x" in text
+    for out in (tmp_path / "page", tmp_path / "page.html"):
+        text = build.write(run, out).read_text(encoding="utf-8")
+        assert nasty not in text
+        assert "&lt;img src=x" in text
+    assert "</script>" not in (tmp_path / "page" / "data.js").read_text(encoding="utf-8")
 
 
-def test_a_script_element_cannot_be_ended_by_a_name(tmp_path, make_run, with_pictures):
-    run = make_run(tmp_path / "run", models=("</script><b>",))
-    with_pictures(run, ["</script><b>"])
-    assert "</script>" not in (build.write(run, tmp_path / "page").parent / "gallery.js").read_text(encoding="utf-8")
+def test_one_file_holds_pictures_scripts_and_style(run, with_pictures, tmp_path):
+    with_pictures(run)
+    page = build.write(run, tmp_path / "page.html")
+    assert [path.name for path in tmp_path.iterdir() if path != run] == ["page.html"]
+    links = Links()
+    links.feed(page.read_text(encoding="utf-8"))
+    assert all(link.startswith(("#", "data:")) for link in links.found)
 
 
 def test_a_run_without_pictures_says_how_to_keep_some(run, tmp_path):
     page = build.write(run, tmp_path / "page")
     assert "--keep-images" in page.read_text(encoding="utf-8")
-    assert not list(page.parent.glob("full/**/*.png"))
+    assert not list(page.parent.glob("full/**/*.webp"))
 
 
-def test_an_earlier_page_is_written_anew_and_another_folder_is_left_alone(run, tmp_path):
+def test_an_earlier_page_is_written_anew_and_another_folder_is_left_alone(run, with_pictures, tmp_path):
+    with_pictures(run)
     page = build.write(run, tmp_path / "page")
+    stale = page.parent / "full" / "stale.webp"
+    stale.touch()
     assert build.write(run, page.parent) == page
+    assert not stale.exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     with pytest.raises(BadInput, match="is not empty and holds no page"):
         build.write(run, tmp_path / "mine")
 
 
-def test_a_curve_has_a_line_a_dot_a_cell_and_a_band():
-    points = [Point(ratio, 30 - ratio, 29 - ratio, 31 - ratio) for ratio in (5, 15, 25)]
-    drawn = drawing.curves("PSNR", [("a & b", points)])
-    assert drawn.count("<circle") == 3
-    assert drawn.count("<polyline") == drawn.count("<polygon") == 1
-    assert "a &amp; b" in drawn
+def test_the_same_run_gives_the_same_page(run, with_pictures, tmp_path):
+    with_pictures(run)
+    pages = [build.write(run, tmp_path / name).parent for name in ("one", "two")]
+    files = [sorted(path.relative_to(page) for path in page.rglob("*") if path.is_file()) for page in pages]
+    assert files[0] == files[1]
+    assert all((pages[0] / name).read_bytes() == (pages[1] / name).read_bytes() for name in files[0])
 
 
-def test_better_values_stand_higher_and_wider_holes_further_right():
-    points = [Point(5, 30, 29, 31), Point(15, 20, 19, 21)]
-    drawn = drawing.curves("PSNR", [("a", points)])
-    (x1, y1), (x2, y2) = (map(float, pair) for pair in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', drawn))
-    assert x1 < x2
-    assert y1 < y2
-
-
-def test_a_mask_set_without_buckets_has_a_table_and_no_curve(tmp_path, make_run):
-    run = make_run(tmp_path / "run", sets={"centre-256": "centre"}, buckets=("0-100",))
-    text = build.write(run, tmp_path / "page").read_text(encoding="utf-8")
-    assert "<figure>" not in text
-    assert text.count('<table class="sortable">') == 3
-
-
-def test_a_curve_without_any_value_is_not_drawn():
-    assert drawing.curves("PSNR", [("a", [Point(5, *[float("nan")] * 3)])]) == ""
-
-
-def test_slower_models_stand_further_right_and_dots_keep_the_colours_of_the_curves():
-    drawn = drawing.trade("PSNR", ["a", "b", "c"], [Trade("a", 0.01, 20), Trade("c", 2.0, 30)])
-    (x1, y1), (x2, y2) = (map(float, pair) for pair in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', drawn))
-    assert x1 < x2
-    assert y1 > y2
-    assert re.findall(r'class="dot (c\d)', drawn) == ["c0", "c2"]
-
-
-@pytest.mark.parametrize(("low", "high"), [(20.1, 31.7), (0.61, 0.98), (-3, -3), (0, 0), (1e-6, 2e-6), (5, 900)])
-def test_ticks_are_few_and_enclose_the_values(low, high):
-    ticks = drawing.Frame((0, 1), [low, high]).ticks
-    assert 1 <= len(ticks) <= 9
-    assert ticks[0] <= low
-    assert ticks[-1] >= high
-
-
-PROBE = """
-<script>
-const faults = [];
-addEventListener("error", event => faults.push(String(event.message || event.target.src)), true);
-console.error = (...words) => faults.push(words.join(" "));
-addEventListener("load", async () => {
-  const said = {};
-  const wait = () => new Promise(done => setTimeout(done, 60));
-  try {
-    const table = document.querySelector("table.sortable");
-    const order = () => [...table.tBodies[0].rows].map(row => row.cells[0].textContent);
-    const button = table.tHead.rows[0].cells[1].querySelector("button");
-    button.click(); said.falling = order();
-    button.click(); said.rising = order();
-    said.sort = table.tHead.rows[0].cells[1].getAttribute("aria-sort");
-    const form = document.getElementById("choice");
-    const heads = () => [...document.querySelectorAll(".shot h3")].map(head => head.textContent);
-    said.shots = heads().length;
-    for (const name of ["worst", "best", "apart"]) {
-      form.elements.order.value = name;
-      form.dispatchEvent(new Event("change"));
-      said[name] = heads();
-    }
-    document.querySelector(".shot li:last-child button").click();
-    await wait();
-    const dialog = document.getElementById("compare"), slider = document.getElementById("slider");
-    said.open = dialog.open;
-    said.focus = document.activeElement.id;
-    slider.value = 20;
-    slider.dispatchEvent(new Event("input"));
-    said.clip = document.getElementById("over").style.clipPath;
-    const before = document.getElementById("compared").textContent;
-    dialog.dispatchEvent(new KeyboardEvent("keydown", {key: "PageDown"}));
-    said.moved = document.getElementById("compared").textContent !== before;
-    await wait();
-    said.size = document.getElementById("under").naturalWidth;
-    const named = item => (item.labels && item.labels.length) || item.textContent.trim() || item.alt
-      || item.querySelector("img[alt]");
-    said.unlabelled = [...document.querySelectorAll("select, input, button, img")].filter(item => !named(item)).length;
-    document.getElementById("close").click();
-    said.closed = !dialog.open;
-    said.wide = document.documentElement.scrollWidth > innerWidth;
-    const loaded = performance.getEntriesByType("resource").map(entry => entry.name);
-    said.elsewhere = loaded.filter(name => !/^(file|data):/.test(name));
-  } catch (fault) { faults.push(String(fault)); }
-  said.faults = faults;
-  const out = document.createElement("pre");
-  out.id = "probe";
-  out.textContent = JSON.stringify(said);
-  document.body.append(out);
-});
-</script>
-"""
-
-
-def browse(page: Path, *options: str) -> dict:
-    """What the probe saw in headless Chromium; skips where there is none."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not browser:
-        pytest.skip("Chromium is not installed")
-    probed = page.with_name("probe.html")
-    probed.write_text(page.read_text(encoding="utf-8").replace("<head>", "<head>" + PROBE), encoding="utf-8")
-    flags = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--allow-file-access-from-files",
-        "--virtual-time-budget=8000",
-    ]
-    command = [browser, *flags, *options, "--dump-dom", probed.as_uri()]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=120)
-    seen = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout.decode(), re.DOTALL)
-    assert seen, done.stderr.decode()[-2000:]
-    return json.loads(seen[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("size", ["1280,900", "390,800"])
-def test_the_page_works_in_a_browser(run, page, size):
-    seen = browse(page, f"--window-size={size}")
-    shots = {shot["image"]: shot["scores"]["psnr"] for shot in read_gallery(page)["shots"]}
-    by_telea = sorted(shots, key=lambda image: shots[image]["telea"])
-    by_spread = sorted(shots, key=lambda image: min(shots[image].values()) - max(shots[image].values()))
-    assert seen["faults"] == []
-    assert seen["elsewhere"] == []
-    assert (seen["falling"], seen["rising"]) == (["deepgin", "ns", "telea"], ["telea", "ns", "deepgin"])
-    assert seen["sort"] == "ascending"
-    assert seen["shots"] == IMAGES
-    assert (seen["worst"], seen["best"], seen["apart"]) == (by_telea, by_telea[::-1], by_spread)
-    assert (seen["open"], seen["focus"], seen["moved"], seen["closed"]) == (True, "slider", True, True)
-    assert seen["clip"].replace("0px", "0") == "inset(0 80% 0 0)"
-    assert seen["size"] == 64
-    assert seen["unlabelled"] == 0
-    assert not seen["wide"]
+def test_scripts_name_no_address_of_the_web():
+    for path in build.HERE.glob("*.js"):
+        found = re.findall(r"https?://[^\"' ]+", path.read_text(encoding="utf-8"))
+        assert all(address.startswith("https://vega.github.io/schema/") for address in found)

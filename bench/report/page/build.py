@@ -1,78 +1,150 @@
-"""Writes the page: gathers tables, curves and pictures of a run and fills the template."""
+"""Writes the page of a run: a folder that opens from disk, or one file that holds everything."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-from dataclasses import asdict
+import re
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from bench.disk import write_text
 from bench.errors import BadInput
-from bench.report import fill, layout, results, series
-from bench.report.formats import html
-from bench.report.page import drawing, gallery
+from bench.report import fill, footer, layout, results
+from bench.report.lookup import Lookup
+from bench.report.page import gallery, numbers
 from bench.report.results import Run
-from bench.report.table import Table
+from bench.runfolder.pictures import kept
 
 HERE = Path(__file__).parent
+SCRIPTS = ("state.js", "tables.js", "charts.js", "gallery.js", "start.js")
+CHARTS = "vega.js"
+FOLDER_BYTES, FILE_BYTES = 40_000_000, 20_000_000
+"""What the pictures of a folder, and of a single file, take at most."""
+LICENCE = "/* Vega, Vega-Lite and Vega-Embed, (c) University of Washington Interactive Data Lab, BSD-3-Clause. */\n"
 
 
-def write(root: Path, out: Path) -> Path:
-    """Write the page of a run into the folder `out` (new, or an earlier page) and return its `index.html`.
+def write(root: Path, out: Path, *, about: Mapping[str, Mapping[str, str]] | None = None) -> Path:
+    """Write the page of a run and return the file to open.
 
-    Nothing on the page is loaded from elsewhere; it opens from disk.
+    out: a folder (new, or an earlier page), or a file NAME.html that holds everything. about: model -> what else its
+    row says (a board's submissions). Nothing on the page is loaded from elsewhere. Raises `BadInput` for a folder of
+    other things, `Damaged` for pictures that are not those that were scored.
     """
-    if out.exists() and any(out.iterdir()) and not (out / "index.html").is_file():
+    single = out.suffix == ".html" and not out.is_dir()
+    if not single and out.exists() and any(out.iterdir()) and not (out / "index.html").is_file():
         raise BadInput(f"{out} is not empty and holds no page; give a new folder.")
     run = results.load(root)
-    report = fill.fill(layout.load("general"), [run], "none")
+    shots, how = gallery.within(kept(run.root, run.record), FILE_BYTES if single else FOLDER_BYTES)
+    data = _data(run, about or {}) | {"shots": gallery.described(run, shots), "lossless": how.lossless}
+    pictures = gallery.written(shots, how)
+    return _file(run, data, pictures, out) if single else _folder(run, data, pictures, out)
+
+
+def _folder(run: Run, data: dict[str, Any], pictures: Iterator[tuple[str, bytes]], out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
-    shots = gallery.copy(run, out)
-    (out / "gallery.js").write_text(f"window.GALLERY = {_script(_gallery(run, shots))};\n", encoding="utf-8")
-    for name in ("style.css", "script.js"):
-        (out / name).write_text((HERE / name).read_text(encoding="utf-8"), encoding="utf-8")
-    page = out / "index.html"
+    for stale in ("full", "thumbs"):
+        shutil.rmtree(out / stale, ignore_errors=True)
+    for name, content in pictures:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(content)
+    write_text(out / "data.js", _script(data))
+    write_text(out / CHARTS, _charts())
+    for name in ("style.css", *SCRIPTS):
+        write_text(out / name, (HERE / name).read_text(encoding="utf-8"))
+    policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"
+    write_text(out / "index.html", _html(run, data, policy, scripts=["data.js", *SCRIPTS], style="style.css"))
+    return out / "index.html"
+
+
+def _file(run: Run, data: dict[str, Any], pictures: Iterator[tuple[str, bytes]], out: Path) -> Path:
+    held = {name: f"data:image/webp;base64,{base64.b64encode(content).decode()}" for name, content in pictures}
+    texts = [_script(data | {"pictures": held}), *((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)]
+    inline = [_unended(text) for text in (*texts, _charts())]
+    style = (HERE / "style.css").read_text(encoding="utf-8")
+    allowed = " ".join(map(_hash, inline))
+    policy = f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; img-src data:"
+    write_text(out, _html(run, data, policy, inline=inline, inline_style=style))
+    return out
+
+
+def _html(run: Run, data: dict[str, Any], policy: str, **parts: Any) -> str:
     template = jinja2.Template((HERE / "index.html.j2").read_text(encoding="utf-8"), autoescape=True)
-    sections = [_section(run, mask_set, table) for mask_set, table in zip(run.families, report.tables, strict=True)]
     made = run.record
-    shown = {"protocol": asdict(made.protocol), "digests": made.digests, "versions": made.versions}
-    facts = json.dumps(shown, indent=1)
-    text = template.render(run=made, sections=sections, footer=report.footer, facts=facts, shots=len(shots))
-    page.write_text(text + "\n", encoding="utf-8")
-    return page
+    lines = list(footer.origin(run))
+    return template.render(run=made, data=data, policy=policy, lines=lines, charts=CHARTS, **parts) + "\n"
 
 
-def _gallery(run: Run, shots: list[dict[str, Any]]) -> dict[str, Any]:
-    better = {name: card.better for name, card in run.record.metrics.items()}
-    return {"shots": shots, "models": list(run.models), "better": better}
+def _charts() -> str:
+    import vl_convert
+
+    return LICENCE + str(vl_convert.javascript_bundle(None))
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _script(data: Any) -> str:
-    """JSON that cannot end a script element."""
-    return json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return f"window.PAGE = {text.replace('<', chr(92) + 'u003c')};\n"
 
 
-def _section(run: Run, mask_set: str, table: Table) -> dict[str, Any]:
-    """One mask set: for each metric a sortable table, curves, and quality against cost."""
-    blocks = [_block(run, mask_set, table, banner) for banner in dict.fromkeys(row.banner for row in table.rows)]
-    return {"id": table.name, "title": table.title, "blocks": blocks, "notes": table.notes, "columns": table.columns}
+def _unended(text: str) -> str:
+    """A script that cannot end its element, whatever its strings hold."""
+    return re.sub("</(?=script)", r"<\\/", text, flags=re.IGNORECASE).replace("<!--", "<\\!--")
 
 
-def _block(run: Run, mask_set: str, table: Table, banner: str) -> dict[str, Any]:
-    title, rows = f"{banner}, {table.title}", _rows(table, banner)
-    curve = drawing.curves(title, series.curves(run, mask_set, table, banner))
-    trade = drawing.trade(title, [row["head"] for row in rows], series.trades(run, table, banner))
-    return {"title": banner, "table": rows, "drawings": [drawn for drawn in (curve, trade) if drawn]}
+def _data(run: Run, about: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """All that the page's scripts know, but the pictures."""
+    made = run.record
+    measured = [name for name in run.metrics if any(key[3] == name and number.n for key, number in run.numbers.items())]
+    return {
+        "name": made.name,
+        "dataset": run.dataset,
+        "images": made.images,
+        "kept": len(made.kept),
+        "protocol": made.protocol.name,
+        "command": made.command,
+        "families": [{"id": name, "title": family} for name, family in run.families.items()],
+        "ratios": [{"id": label, "middle": run.middles[label]} for label in run.buckets],
+        "metrics": [_metric(run, name) for name in measured],
+        "unmeasured": _unmeasured(run, measured),
+        "models": [_model(run, name) | {"about": dict(about.get(name, {}))} for name in run.models],
+        "cells": {name: numbers.cells(run, name) for name in measured},
+        "views": {name: numbers.views(run, name) for name in measured},
+    }
 
 
-def _rows(table: Table, banner: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "head": row.heads[0],
-            "cells": [{"html": html.inline(cell, table.joint), "value": cell.values[0].number} for cell in row.cells],
-        }
-        for row in table.rows
-        if row.banner == banner
-    ]
+def _metric(run: Run, name: str) -> dict[str, Any]:
+    card = run.record.metrics[name]
+    facts = {"title": card.title, "unit": card.unit, "better": card.better, "decimals": card.decimals}
+    return {"id": name, "of_images": not card.extractor} | facts
+
+
+def _unmeasured(run: Run, measured: list[str]) -> list[dict[str, str]]:
+    reasons = {key[3]: number.reason for key, number in run.numbers.items() if key[3] not in measured}
+    return [{"metric": name, "reason": reason} for name, reason in (reasons | run.record.missing).items()]
+
+
+def _model(run: Run, name: str) -> dict[str, Any]:
+    title = fill.Filler(layout.load("general"), Lookup(layout.load("general"), (run,), (), "none")).model(name)
+    found = run.record.models.get(name)
+    if found is None:
+        return {"id": name, "title": title, "kind": ""}
+    speed = found.images_per_second
+    return {
+        "id": name,
+        "title": title,
+        "kind": found.kind,
+        "parameters": found.parameters or None,
+        "memory": found.memory_bytes or None,
+        "seconds": numbers.plain(1 / speed) if speed else None,
+        "reason": found.reason,
+        "outside": found.domain if run.record.outside(name) else "",
+    }
