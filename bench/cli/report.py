@@ -9,6 +9,11 @@ import typer
 
 from bench.cli import _options as options
 
+Html = Annotated[
+    Path | None,
+    typer.Option(help="Write a page with tables, charts and pictures into this folder, or one file: --html page.html."),
+]
+
 
 def command(
     runs: Annotated[
@@ -27,12 +32,7 @@ def command(
         ),
     ] = None,
     standalone: Annotated[bool, typer.Option("--standalone", help="LaTeX that compiles alone.")] = False,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a page with tables, charts and pictures into this folder, or into one file: --html page.html."
-        ),
-    ] = None,
+    html: Html = None,
     layouts: Annotated[bool, typer.Option("--layouts", help="List the layouts and leave.")] = False,
 ) -> None:
     """Print the table of one or several runs.
