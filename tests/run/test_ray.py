@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.errors import NotComparable
+from bench.errors import NotComparable, Unavailable
 from bench.run import provenance
 from bench.run.executors import ray as executor
 from bench.run.main import run
@@ -120,3 +120,17 @@ def test_what_a_machine_refuses_ends_the_run_with_its_sentence(spec, tmp_path, m
     monkeypatch.setattr(provenance, "source", lambda: "0" * 64)
     with pytest.raises(NotComparable, match="another version of bench"):
         run(spec, tmp_path / "run", Execution(workers=1), executor="ray")
+
+
+def test_ray_that_does_not_start_is_said_in_a_sentence(spec, tmp_path, monkeypatch):
+    tried = []
+
+    def slow(**_):
+        tried.append(1)
+        raise Exception("The current node timed out during startup.")  # noqa: TRY002 - Ray's own
+
+    monkeypatch.setattr("ray.init", slow)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(Unavailable, match="Ray does not start on this machine: The current node timed out"):
+        executor.joined()
+    assert len(tried) == executor.STARTS

@@ -33,6 +33,8 @@ from bench.types import Execution
 WAIT_S = 0.5
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray's own switch, read when it is imported: where it is 0, all its sockets are on 127.0.0.1, on every system."""
+STARTS = 2
+"""So often Ray is started before it is given up."""
 ANSWER_S = 5.0
 """So long the address of a cluster may take to answer."""
 
@@ -158,7 +160,7 @@ def joined() -> Any:
         raise Unavailable("--executor ray needs Ray: pip install 'inpainting-bench[ray]'") from fault
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if not address:
-        ray.init(address="local", include_dashboard=False, **settings)
+        _start(ray, settings)
         return ray
     _check_answers(address)
     try:
@@ -166,6 +168,22 @@ def joined() -> Any:
     except (ConnectionError, RuntimeError, ValueError) as fault:
         raise Unavailable(f"No Ray cluster answers at RAY_ADDRESS={address}: {str(fault).splitlines()[0]}") from fault
     return ray
+
+
+def _start(ray: Any, settings: dict[str, Any]) -> None:
+    """A cluster of this machine alone; Ray gives up after half a minute, which a busy machine may take."""
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(address="local", include_dashboard=False, **settings)
+        except Exception as fault:  # Ray raises nothing more exact
+            ray.shutdown()
+            if not left:
+                raise Unavailable(
+                    f"Ray does not start on this machine: {str(fault).splitlines()[0]} Leave --executor out, or try "
+                    "again when less is at work."
+                ) from fault
+        else:
+            return
 
 
 def _check_answers(address: str) -> None:
