@@ -34,11 +34,13 @@ def resolve(key: str, known: Sequence[str], see: str) -> str:
 def read(text: str, old: Any, path: str) -> Any:
     """A written value, of the type of the present one (a whole number may stand for a float, one item for a tuple).
 
-    Raises `BadInput` for any other type.
+    Where the present one is a text, so is the value, whatever it looks like. Raises `BadInput` for any other type.
     """
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
+        value = text
+    if isinstance(old, str) and not isinstance(value, str):
         value = text
     if isinstance(old, float) and type(value) is int:
         value = float(value)

@@ -150,6 +150,8 @@ class ModelCard:
     """Name in `checkpoints` -> numbers that its file lacks and the import asks for (`mean=R,G,B`)."""
     stochastic: bool = False
     """True: `predict` takes a third argument, one integer seed per image."""
+    prompts: bool = False
+    """True: `predict` takes `prompts`, a text per image, where a run has any (`--prompts`)."""
     version: int = 1
     """Raised by every change that moves the model's numbers."""
 

@@ -13,7 +13,14 @@ from bench import cli, progress
 from bench.runfolder import record, tables
 from bench.runfolder.record import Record
 
-pytest_plugins = ("tests.fake", "tests.fill", "tests.loopback", "tests.metrics.sets", "tests.metrics.stored")
+pytest_plugins = (
+    "tests.fake",
+    "tests.fill",
+    "tests.loopback",
+    "tests.pipelines",
+    "tests.metrics.sets",
+    "tests.metrics.stored",
+)
 """Fixtures that several rooms use; tests import nothing from one another."""
 
 

@@ -22,3 +22,6 @@ class Adapter(ABC):
     @abstractmethod
     def open(self, device: torch.device | str, settings: Mapping[str, Any]) -> Model:
         """The model, ready to predict on the device."""
+
+    def check(self, settings: Mapping[str, Any]) -> None:  # noqa: B027 - most take any
+        """Raise `BadInput` for settings that cannot be used as given."""

@@ -1,7 +1,8 @@
 """Which models there are and what a name stands for; nothing is opened, no torch is loaded.
 
 A name is `id[:variant][@weights]`, an alias of a paper's table in place of the id, `path/to/file.py[:Class][@FILE]`,
-the path of a folder of predictions, `path/to/pictures[@jpg]`, or `serve:COMMAND`.
+the path of a folder of predictions, `path/to/pictures[@jpg]`, `serve:COMMAND`, or
+`diffusers:PATH-or-REPO[@REVISION]`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ UNTRAINED = "untrained"
 ELSEWHERE = {
     "path/to/file.py:Class": "a class of yours with predict(images, masks)",
     "path/to/pictures": "a folder of pictures that any program has filled: bench export --help",
+    "diffusers:PATH-or-REPO[@REVISION]": "a diffusion pipeline, from a folder or the hub's cache",
     "serve:COMMAND": "a model in an environment of its own: bench models serve-check --help",
 }
 """Names of models that nobody registers, by their form."""
@@ -56,7 +58,7 @@ class ModelRef:
     pictures: predictions.Folder | None = None
     """Predictions that stand in for the model."""
     adapter: Adapter | None = None
-    """What stands for a model that is no file: a served command."""
+    """What stands for a model that is no file: a served command, a pipeline."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What a user has set of the card's `settings`."""
     guides: str = ""
@@ -145,22 +147,18 @@ def _file_digest(file: Path) -> str:
 
 
 def _resolved(name: str) -> list[ModelRef]:
-    if name.startswith("serve:"):
-        return [_served(name)]
+    if name.startswith(("serve:", "diffusers:")):
+        return [_adapted(name)]
     if _is_file(name):
         return [_from_file(name)]
     return [_from_folder(name)] if os.sep in name else [*_registered(name)]
 
 
-def _served(name: str) -> ModelRef:
-    from bench.models import served
+def _adapted(name: str) -> ModelRef:
+    from bench.models import diffusion, served
 
-    command = served.named(name)
-    return _adapted(name, Path(command.words[0]), command, command.card)
-
-
-def _adapted(name: str, file: Path, adapter: Adapter, card: ModelCard) -> ModelRef:
-    return ModelRef(name, name, "", "", sources.Member(name, file, ""), card, adapter=adapter)
+    known: Any = served.named(name) if name.startswith(served.PREFIX) else diffusion.named(name)
+    return ModelRef(name, name, "", "", sources.Member(name, Path(known.place), ""), known.card, adapter=known)
 
 
 def _from_folder(name: str) -> ModelRef:

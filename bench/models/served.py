@@ -68,6 +68,11 @@ class Command(Adapter):
     """See `Served`."""
 
     @property
+    def place(self) -> str:
+        """The program that is started."""
+        return self.words[0]
+
+    @property
     def card(self) -> ModelCard:
         """What is known of the model."""
         title = self.hello.name or shlex.join(self.words)

@@ -25,6 +25,9 @@ def apply(refs: Sequence[ModelRef], assignments: Iterable[str]) -> list[ModelRef
             replace(ref, settings={**ref.settings, setting: _value(ref, setting, text)}) if ref in meant else ref
             for ref in found
         ]
+    for ref in found:
+        if ref.adapter:
+            ref.adapter.check(ref.settings)
     return found
 
 
