@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from baselines.layers import spectral
+from baselines.layers import hed, spectral
 from baselines.layers.outlines import contours, grey, merge
 from baselines.layers.patchgan import Discriminator
 from bench.training import base, features, initialise, losses
@@ -45,9 +45,10 @@ CARD = ModelCard(
     variants={
         "published": "The authors' test script: the edges of the first network are taken over the whole image.",
         "merged": "As in their training: predicted edges in the hole, Canny's outside.",
+        "hed": "HED draws the edges in place of Canny, as the authors tried (CFS, section 1); all else as published.",
     },
     guide="edges",
-    parameters={"published": 21_535_684, "merged": 21_535_684},
+    parameters={"published": 21_535_684, "merged": 21_535_684, "hed": 36_251_855},
     parts={"edge": "EdgeModel_gen.pth", "inpaint": "InpaintingModel_gen.pth"},
     checkpoints={
         "places2": "EdgeModel_gen.pth and InpaintingModel_gen.pth, Places2; a folder linked from the authors' README",
@@ -56,6 +57,8 @@ CARD = ModelCard(
     },
 )
 
+MID_GREY = 0.5
+"""What HED sees in the hole."""
 PERCEPTUAL = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 STYLE = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")
 
@@ -116,8 +119,16 @@ class EdgeConnect(nn.Module):
     def __init__(self, variant: str, width: int) -> None:
         super().__init__()
         self.merged = variant == "merged"
+        self.hed = hed.HED() if variant == "hed" else None
         self.edge = Generator(3, 1, width, spectral=True)
         self.inpaint = Generator(4, 3, width, spectral=False)
+
+    @torch.no_grad()
+    def outlines(self, images: Tensor, masks: Tensor) -> Tensor:
+        """The edges [B, 1, H, W] of what is known; none in the hole, whatever lies there."""
+        if self.hed is None:
+            return contours(grey(images), masks)
+        return self.hed(images * (1 - masks) + MID_GREY * masks) * (1 - masks)
 
     def edges(self, greys: Tensor, known: Tensor, masks: Tensor) -> Tensor:
         """The edge map [B, 1, H, W] in 0..1 from grey images and the known edges; holes are white and without edges."""
@@ -129,11 +140,10 @@ class EdgeConnect(nn.Module):
 
     def predict(self, images: Tensor, masks: Tensor, guides: Tensor | None = None) -> Tensor:
         """See `bench.contracts.Model`; guides are the edges of the hole, Canny's those of the rest."""
-        greys = grey(images)
-        known = contours(greys, masks)
+        known = self.outlines(images, masks)
         if guides is not None:
             return self.paint(images, merge(guides / 255, known, masks), masks)
-        edges = self.edges(greys, known, masks)
+        edges = self.edges(grey(images), known, masks)
         return self.paint(images, merge(edges, known, masks) if self.merged else edges, masks)
 
 
@@ -167,6 +177,8 @@ class Training(base.Training):
             colour_critic=Discriminator(3, width),
         )
         initialise.normal(self.players, 0.02)
+        if model.hed is not None and not features.may_draw():
+            model.hed.load_state_dict(hed.published())
         self.latest: tuple[Batch, tuple[Tensor, Tensor]] | None = None
         self.model = [model]  # in a list: its networks are registered as players already
         wanted = recipe.wants("perceptual") or recipe.wants("style")
@@ -206,8 +218,8 @@ class Training(base.Training):
     def _outlines(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Grey image and its true edges, drawn once for all turns of a step."""
         if self.latest is None or self.latest[0] is not batch:
-            greys = grey(batch.images)
-            self.latest = (batch, (greys, contours(greys)))
+            truth = self.model[0].outlines(batch.images, torch.zeros_like(batch.masks))
+            self.latest = (batch, (grey(batch.images), truth))
         return self.latest[1]
 
     def draw(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -281,6 +293,11 @@ PAPER = Recipe(
 )
 RECIPES = {
     "paper": PAPER,
+    "hed": dataclasses.replace(
+        PAPER,
+        note="As `paper` with HED's edges in place of Canny's, which the authors tried (CFS, section 1).",
+        variant="hed",
+    ),
     "starter": dataclasses.replace(
         PAPER,
         note="Narrow, on 128 x 128, without the terms that need VGG; holes are of all kinds.",

@@ -107,9 +107,14 @@ class PConvUNet(nn.Module):
         for block in self.encoder.values():
             skips.append(block(skips[-1]))
         x = skips.pop()
-        for block in self.decoder.values():
-            x = block(tuple(F.interpolate(part, scale_factor=2) for part in x), skips.pop())
+        for name, block in self.decoder.items():
+            x = block(self.enlarge(name, x), skips.pop())
         return x
+
+    def enlarge(self, block: str, part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Features and mask at twice the size, nearest pixels, before a block of the decoder."""
+        features, known = (F.interpolate(each, scale_factor=2) for each in part)
+        return features, known
 
 
 class PConv(PConvUNet):

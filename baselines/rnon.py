@@ -32,18 +32,22 @@ How errors of print and gaps are read; options, settings and the recipe `literal
 - 100,000 steps are those of each stage. 200,000 and 4,000 images of Places2 and CelebA are Table 3's; "80/20", COCO and
   "resolution from small to large" are said once and lead nowhere. "Irregular" masks have no source.
 - SSIM (17) prints deviations for means: the standard one. Its gap "of about 0.03" is 0.002 to 0.004 in Table 3, whose
-  bold marks are wrong three times; Figure 11's caption belongs to another paper. The table holds.
+  bold marks are wrong three times. The table holds.
+- Figure 11's caption speaks of bidirectional attention maps, which are LBAM's (reference 28), not this network's. Read
+  as ways of updating its masks: the variants `sigmoid`, `leaky-relu`, `relu` and `filter3`. Nobody trained them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.layers.partial import PartialConv2d
 from baselines.pconv import PConvUNet
 from bench.training import base, data, features, initialise, losses
 from bench.training.adversarial import ORIGINAL
@@ -72,7 +76,25 @@ CARD = ModelCard(
     "changes known pixels too.",
     tables=("rnon-table3",),
     aliases=("RNON",),
-    parameters={"": 34_066_851},
+    variants={
+        "both": "The paper's model: what the second network makes of the repaired image.",
+        "repair": "The repair network alone, without the second that evens out colours.",
+        "sigmoid": "Figure 11 b: masks are updated by a learned filter and a sigmoid.",
+        "leaky-relu": "Figure 11 c: likewise by a leaky ReLU of slope 0.2.",
+        "relu": "Figure 11 d: likewise by a ReLU.",
+        "filter3": "Figure 11 e: masks are updated by a 3 x 3 window in every layer.",
+        "deconvolution": "The decoder enlarges by transposed convolutions, which section 2.1 holds to be worse.",
+    },
+    same_weights=("repair",),
+    parameters={
+        "both": 34_066_851,
+        "repair": 34_066_851,
+        "sigmoid": 34_067_067,
+        "leaky-relu": 34_067_067,
+        "relu": 34_067_067,
+        "filter3": 34_066_851,
+        "deconvolution": 56_417_635,
+    },
 )
 
 DILATIONS = (1, 2, 4, 8)
@@ -89,12 +111,80 @@ SECOND = {
 """Loss terms `perceptual-NAME` of the optimisation network."""
 
 
+class LearnedUpdate(PartialConv2d):
+    """A convolution of known features whose mask goes through a learned filter of its own and an activation.
+
+    As in the paper's reference 28 (LBAM), whose bidirectional attention maps Figure 11's caption names: the result
+    says how far a pixel is known, and weighs the features.
+    """
+
+    def __init__(self, like: PartialConv2d, activation: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(*_shape(like), bias=like.bias is not None)
+        kernel, stride, padding = like.kernel_size[0], like.stride[0], like.padding[0]
+        self.update = nn.Conv2d(1, 1, kernel, stride, padding, bias=False)
+        nn.init.constant_(self.update.weight, 1 / kernel**2)  # at first: the share of what is known
+        self.activation = activation
+
+    def forward(self, *parts: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        plane = sum(features.shape[1] * known for features, known in parts) / self.in_channels
+        known = self.activation(self.update(plane))
+        seen = torch.cat([features * mask for features, mask in parts], dim=1)
+        return self._conv_forward(seen, self.weight, self.bias) * known, known
+
+
+class SmallUpdate(PartialConv2d):
+    """A partial convolution whose mask is updated by a 3 x 3 window, however wide its own is."""
+
+    def __init__(self, like: PartialConv2d) -> None:
+        super().__init__(*_shape(like), bias=like.bias is not None)
+
+    def forward(self, *parts: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        output, _ = super().forward(*parts)
+        any_known = torch.cat([mask for _, mask in parts], dim=1).amax(1, keepdim=True)
+        known = F.max_pool2d(any_known, 3, self.stride, 1)
+        return output * known, known
+
+
+def _shape(like: PartialConv2d) -> tuple[int, ...]:
+    """What `nn.Conv2d` takes: channels in and out, kernel, stride, padding."""
+    return like.in_channels, like.out_channels, like.kernel_size[0], like.stride[0], like.padding[0]
+
+
+class Deconvolving(PConvUNet):
+    """The same U-Net with a transposed convolution where the paper's repeats pixels."""
+
+    def __init__(self, levels: int, width: int, **how: bool) -> None:
+        super().__init__(levels, width, **how)
+        deep = [width * min(2**i, 8) for i in range(levels)]
+        self.deconvolution = nn.ModuleDict(
+            {f"dec{i}": nn.ConvTranspose2d(w, w, 4, 2, 1) for i, w in enumerate(deep, start=1)}
+        )
+
+    def enlarge(self, block: str, part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Features through the block's own transposed convolution; the mask repeats its pixels."""
+        features, known = part
+        return self.deconvolution[block](features), F.interpolate(known, scale_factor=2)
+
+
+UPDATES: dict[str, Callable[[PartialConv2d], PartialConv2d]] = {
+    "sigmoid": lambda like: LearnedUpdate(like, torch.sigmoid),
+    "leaky-relu": lambda like: LearnedUpdate(like, lambda x: F.leaky_relu(x, SLOPE)),
+    "relu": lambda like: LearnedUpdate(like, F.relu),
+    "filter3": SmallUpdate,
+}
+"""Variant -> what stands for a partial convolution."""
+
+
 class Repair(nn.Module):
     """PConv's U-Net with a leaky ReLU at its end, and a 1 x 1 convolution."""
 
-    def __init__(self, levels: int, width: int) -> None:
+    def __init__(self, variant: str, levels: int, width: int) -> None:
         super().__init__()
-        self.unet = PConvUNet(levels, width, rescale=True, first_bias=True)
+        network = Deconvolving if variant == "deconvolution" else PConvUNet
+        self.unet = network(levels, width, rescale=True, first_bias=True)
+        if variant in UPDATES:
+            for block in (*self.unet.encoder.values(), *self.unet.decoder.values()):
+                block.conv = UPDATES[variant](block.conv)
         self.unet.decoder["dec1"].activation = nn.LeakyReLU(SLOPE, inplace=True)
         self.out = nn.Conv2d(3, 3, 1)
 
@@ -134,23 +224,25 @@ class Optimisation(nn.Module):
 class RNON(nn.Module):
     """Both networks behind the house's interface."""
 
-    def __init__(self, levels: int, width: int, fine_width: int, blocks: int, fusion: int) -> None:
+    def __init__(self, variant: str, levels: int, width: int, fine_width: int, blocks: int, fusion: int) -> None:
         super().__init__()
         self.multiple = 2**levels  # as built; the card has that of the published size
-        self.repair = Repair(levels, width)
+        self.repaired_alone = variant == "repair"
+        self.repair = Repair(variant, levels, width)
         self.optimisation = Optimisation(fine_width, blocks, fusion)
 
     def predict(self, images: Tensor, masks: Tensor) -> Tensor:
         """See `bench.contracts.Model`."""
         known = 1 - masks
-        return self.optimisation(self.repair(images * known, known))
+        repaired = self.repair(images * known, known)
+        return repaired if self.repaired_alone else self.optimisation(repaired)
 
 
 def model(
-    variant: str = "", *, levels: int = 8, width: int = 64, fine_width: int = 32, blocks: int = 16, fusion: int = 3
+    variant: str = "both", *, levels: int = 8, width: int = 64, fine_width: int = 32, blocks: int = 16, fusion: int = 3
 ) -> RNON:
     """Build without weights."""
-    return RNON(levels, width, fine_width, blocks, fusion)
+    return RNON(variant, levels, width, fine_width, blocks, fusion)
 
 
 class Discriminator(nn.Module):

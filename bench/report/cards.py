@@ -22,6 +22,13 @@ def look_up(source: str, select: Mapping[str, str]) -> tuple[str, str]:
     return text, "" if text else f"the {kind}'s card does not say it"
 
 
+def parameters(model: str) -> int:
+    """What a model's card counts for `ID`, `ID:VARIANT` or `ID@WEIGHTS`; 0 where no card says it."""
+    name, _, variant = model.partition("@")[0].partition(":")
+    card = model_registry.cards().get(name)
+    return card.parameters.get(variant or next(iter(card.variants), ""), 0) if card else 0
+
+
 def _model(card: Any) -> dict[str, str]:
     size = f"{card.size_px}×{card.size_px}" if card.size_px else "any"  # noqa: RUF001 - as tables print sizes
     return {

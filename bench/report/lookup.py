@@ -19,6 +19,7 @@ FACTS = {
     "memory_bytes": (2.0**20, 0, " MiB"),
 }
 """What a record may say of a model that is no metric: the unit it is shown in, its decimals and its sign."""
+CARDS_OWN = "of the published network, as its card counts; no weights of it ran"
 Select = dict[str, str]
 """What picks a number: a selector of `layout.SELECTORS` -> its value."""
 
@@ -144,6 +145,8 @@ def _in_run(run: Run, select: Select) -> Found:
     model, fault = run.find_model(select.get("model", ""))
     if not fault and metric in FACTS:
         return _fact(run, model, metric)
+    if metric == "parameters" and (count := cards.parameters(select.get("model", ""))):
+        return Found(Number(float(count), flag=CARDS_OWN), run, (select["model"], "", "", metric))
     masks, no_masks = run.find_masks(select.get("masks", ""))
     buckets = run.buckets_of(masks)
     bucket = select.get("bucket") or (buckets[0] if len(buckets) == 1 else "")
@@ -155,8 +158,14 @@ def _in_run(run: Run, select: Select) -> Found:
 
 
 def _fact(run: Run, model: str, name: str) -> Found:
-    value = getattr(run.record.models.get(model), name, None)
-    number = Number(float(value)) if value else Number(reason=f"the run does not say {name} of its models")
+    known = run.record.models.get(model)
+    value = getattr(known, name, None)
+    number = Number(reason=f"the run does not say {name} of its models")
+    if known and value:
+        narrow = name == "parameters" and known.kind == "learned" and known.weights != "official"
+        number = Number(float(value), flag=f"of the {known.weights} weights that ran" if narrow else "")
+    elif name == "parameters" and (count := cards.parameters(model)):
+        number = Number(float(count), flag=CARDS_OWN)
     return Found(number, run, (model, "", "", name))
 
 

@@ -198,14 +198,14 @@ RECIPE = dataclasses.replace(
     cfs.RECIPES["starter"],
     variant="code",
     settings={"width": 4, "sketches": "canny"},
-    options={"width": 4, "open_gates": 0.0},
+    options=cfs.PAPER.options | {"width": 4},
 )
 WEIGHTS = RECIPE.stage_weights(RECIPE.stages[0])
 
 
-def learning():
+def learning(recipe=RECIPE):
     torch.manual_seed(0)
-    return cfs.Training(cfs.model("code", width=4, sketches="canny"), RECIPE)
+    return cfs.Training(cfs.model("code", width=4, sketches="canny"), recipe)
 
 
 @pytest.fixture(scope="session")
@@ -290,6 +290,18 @@ def test_the_network_is_shown_in_training_what_it_sees_at_test(batch):
     other = Batch(filled_in(seen.images, seen.masks), seen.masks)
     assert torch.equal(learner.known_sketch(seen), learner.known_sketch(other))
     assert not torch.equal(learner.draw(seen)[1], learner.draw(other)[1])
+
+
+def test_the_literal_recipe_is_as_printed(batch):
+    """The sketch that is shown is the known part of the whole image's; L1 is a plain mean, hinge terms are whole."""
+    literal, seen = cfs.RECIPES["literal"], batch()
+    assert (literal.weights["real"], literal.weights["fake"]) == (1.0, 1.0)
+    learner = learning(dataclasses.replace(RECIPE, options=literal.options | {"width": 4})).eval()
+    other = Batch(filled_in(seen.images, seen.masks), seen.masks)
+    assert torch.equal(learner.known_sketch(seen), learner.draw(seen)[1] * (1 - seen.masks))
+    assert not torch.equal(learner.known_sketch(seen), learner.known_sketch(other))
+    expected = (learner.paint(seen) - seen.images).abs().mean()
+    torch.testing.assert_close(learner.colours(seen, WEIGHTS)["reconstruction"], expected)
 
 
 def test_sketches_of_one_batch_are_never_taken_for_those_of_another(batch):

@@ -227,12 +227,13 @@ def test_a_batch_of_none_gives_none(small):
     assert small().predict(torch.zeros(0, 3, 64, 64), torch.zeros(0, 1, 64, 64)).shape == (0, 3, 64, 64)
 
 
-STARTER = dataclasses.replace(deepgin.RECIPES["starter"], options={"critic_width": 4, "initial_scale": 0.5})
+OPTIONS = deepgin.PAPER.options | {"critic_width": 4, "initial_scale": 0.5}
+STARTER = dataclasses.replace(deepgin.RECIPES["starter"], options=OPTIONS)
 
 
-def learning(variant="spd-mssa-bp"):
+def learning(variant="spd-mssa-bp", recipe=STARTER):
     torch.manual_seed(0)
-    return deepgin.Training(deepgin.model(variant, width=4), STARTER)
+    return deepgin.Training(deepgin.model(variant, width=4), recipe)
 
 
 @pytest.fixture(scope="session")
@@ -269,6 +270,26 @@ def test_the_hole_and_the_rest_are_averaged_over_all_pixels_of_all_outputs():
 def test_variation_is_twice_the_mean_squared_step():
     ramp = torch.arange(4.0).view(1, 1, 1, 4).expand(1, 3, 5, 4)
     assert float(deepgin.variation(ramp)) == 2.0
+
+
+def test_the_literal_recipe_is_as_printed(monkeypatch):
+    """Equations 3 to 6: no halves, layers alike, absolute distances of Gram matrices and of neighbours."""
+    literal, side = deepgin.RECIPES["literal"], 64
+    assert (literal.weights["real"], literal.weights["fake"], deepgin.PAPER.weights["real"]) == (1.0, 1.0, 0.5)
+    learner = learning(recipe=dataclasses.replace(STARTER, options=OPTIONS | {"absolute": True}))
+    white, grey = torch.ones(1, 3, side, side), torch.full((1, 3, side, side), 0.5)
+    learner.vgg = lambda images: [images * 3**0.5] * 5
+    monkeypatch.setattr(learner, "forward", lambda _: (white, (grey, None, grey)))
+    terms = learner.generator(Batch(white, white[:, :1]), literal.weights | {"adversarial": 0.0})
+    assert float(terms["style"]) == pytest.approx(2 * 5 * 0.75, rel=1e-4)
+    assert float(terms["perceptual"]) == pytest.approx(2 * 5 * 0.5 * 3**0.5, rel=1e-4)
+    ramp = torch.arange(4.0).view(1, 1, 1, 4).expand(1, 3, 5, 4)
+    assert float(deepgin.absolute_variation(ramp)) == 3.0
+
+
+def test_celeba_hq_takes_its_own_number_of_steps():
+    steps = {name: [stage.steps for stage in deepgin.RECIPES[name].stages] for name in ("paper-celeba-hq", "l1")}
+    assert steps == {"paper-celeba-hq": [10 * 27_000 // 4, 100 * 27_000 // 4], "l1": [25_825]}
 
 
 def test_perceptual_and_style_look_at_the_output_and_at_the_completed_image(batch):

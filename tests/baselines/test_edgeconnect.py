@@ -25,6 +25,15 @@ def test_the_card_counts_the_parameters(variant):
     assert sum(p.numel() for p in network.edge.parameters()) == 10_761_089
 
 
+def test_heds_edges_are_those_of_what_is_known(small, picture):
+    image, mask = picture(64, 64)
+    network = small("hed")
+    edges = network.outlines(image, mask)
+    assert torch.equal(edges, network.outlines(torch.where(mask > 0, 1 - image, image), mask))
+    assert not edges[mask > 0].any()
+    assert 0 < edges.max() <= 1
+
+
 def test_discriminators_have_the_authors_sizes():
     counts = [sum(p.numel() for p in edgeconnect.Discriminator(channels).parameters()) for channels in (2, 3)]
     assert counts == [2_762_752, 2_763_776]

@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from torch.nn import functional as F
 
 from baselines import rnon
+from baselines.layers.partial import PartialConv2d
 from bench.training import features
 from bench.training.base import Batch
 from bench.training.learner import Learner
@@ -32,7 +33,7 @@ def test_the_networks_have_the_sizes_of_the_printed_layers():
     with torch.device("meta"):
         network = rnon.model()
     assert [count(part) for part in (network.repair, network.optimisation)] == [32_859_808, 1_207_043]
-    assert count(network) == rnon.CARD.parameters[""]
+    assert count(network) == rnon.CARD.parameters["both"]
 
 
 def test_merging_by_single_pixels_is_the_smaller_reading():
@@ -305,6 +306,40 @@ def test_weights_are_those_of_formulas_1_6_11_and_13():
 def test_the_rate_falls_as_the_printed_decay():
     (_, start), (_, end) = rnon.PAPER.stages[0].schedule
     assert (start, end) == (1, pytest.approx(1 / (1 + 1e-7 * 100_000)))
+
+
+@pytest.mark.parametrize("variant", rnon.CARD.variants)
+def test_every_ablation_is_built_and_fills_what_it_does_not_see(variant):
+    network = rnon.model(variant, levels=4, width=8, fine_width=4, blocks=1).eval()
+    masks = torch.zeros(1, 1, 64, 64)
+    masks[..., 20:50] = 1
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        output = network.predict(images, masks)
+        again = network.predict(torch.where(masks > 0, torch.rand_like(images), images), masks)
+    assert output.shape == images.shape
+    assert torch.equal(output, again)
+
+
+def test_the_repair_network_alone_is_the_first_half_of_the_whole():
+    whole, alone = (rnon.model(variant, levels=4, width=8, fine_width=4, blocks=1) for variant in ("both", "repair"))
+    alone.load_state_dict(whole.state_dict())
+    images, masks = torch.rand(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)
+    with torch.inference_mode():
+        repaired = alone.eval().predict(images, masks)
+        assert torch.equal(whole.eval().predict(images, masks), whole.optimisation(repaired))
+
+
+def test_masks_are_updated_as_figure_11_says():
+    """One known pixel of a row: a window of 7 reaches three pixels on, one of 3 one pixel; filters say how much."""
+    like = PartialConv2d(1, 1, 7, 1, 3)
+    known = torch.zeros(1, 1, 9, 9)
+    known[..., 4, 4] = 1
+    pairs = (known, known)
+    assert like(pairs)[1].sum() == 49
+    assert rnon.UPDATES["filter3"](like)(pairs)[1].sum() == 9
+    assert rnon.UPDATES["relu"](like)(pairs)[1][..., 4, 4].item() == pytest.approx(1 / 49)
+    assert rnon.UPDATES["sigmoid"](like)(pairs)[1][..., 0, 0].item() == 0.5
 
 
 def test_the_literal_recipe_is_as_printed():

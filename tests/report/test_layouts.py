@@ -281,6 +281,24 @@ def test_parameters_are_shown_in_millions_beside_the_printed_ones(tmp_path, make
     assert texts == ["42.930M", "42.930M", "+0.000M≠"]
 
 
+def test_a_parameter_count_says_of_which_weights_it_is(tmp_path, make_run):
+    """The starter's own count is told as such; a variant that did not run has its card's count, told as that."""
+
+    def edit(summary, frame, facts):
+        facts["models"]["deepgin"] |= {"parameters": 1_050_000, "weights": "starter", "kind": "learned"}
+
+    root = make_run(tmp_path / "run", dataset="celeba-hq", sets={"deepgin-mix-256": "deepgin-mix"}, edit=edit)
+    (table,) = fill.report([root], "deepgin-table1").tables
+    cells = {row.heads[0]: row.cells[0] for row in table.rows if row.heads[-1] == "ours"}
+    assert [cell.values[0].text for cell in cells.values()] == [
+        *("8.168M", "40.850M", "41.376M", "42.892M", "42.892M", "42.892M"),
+        "1.050M",
+    ]
+    notes = dict(table.notes)
+    assert "as its card counts" in notes[cells["StdResBlk"].letters]
+    assert notes[cells["SPDResBlk-MSSA-BP"].letters] == "of the starter weights that ran"
+
+
 def test_costs_that_a_run_does_not_hold_have_their_reason(run):
     (table,) = fill.report([run], "costs").tables
     assert table.notes[0] == ("a", "the run does not say parameters of its models")
