@@ -84,6 +84,19 @@ def test_two_workers_give_the_bytes_of_none(start, undisturbed, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_second_driver_of_a_run_at_work_is_refused_by_its_number_and_disturbs_nothing(start, undisturbed, tmp_path):
+    first = start()
+    at_work(tmp_path)
+    first.send_signal(signal.SIGSTOP)
+    status, told = finish(start(workers=1))
+    first.send_signal(signal.SIGCONT)
+    assert status == 2
+    assert f"number {first.pid}" in told
+    assert finish(first)[0] == 0
+    assert (tmp_path / "run" / "results.parquet").read_bytes() == undisturbed
+
+
+@pytest.mark.slow
 def test_workers_end_with_their_supervisor_and_the_run_goes_on(start, undisturbed, tmp_path):
     process = start()
     workers = at_work(tmp_path)
@@ -213,3 +226,14 @@ def test_a_photograph_that_is_replaced_in_mid_run_is_refused_by_its_name(own, ph
     monkeypatch.setenv("STRANGER_PICTURE", str(photographs / "im2.png"))
     with pytest.raises(NotComparable, match=r"1 of the 2 photographs .* not the same: im1"):
         measure("run", "Removes", "Exits")
+
+
+def test_a_photograph_that_is_added_in_mid_run_is_left_out_and_named_by_the_next_start(
+    own, photographs, tmp_path, monkeypatch
+):
+    root, measure = own
+    monkeypatch.setenv("STRANGER_LAST", str(root / "im9.png"))
+    monkeypatch.setenv("STRANGER_PICTURE", str(photographs / "im1.png"))
+    assert (measure("run", "Removes").summary["n"] == 6).all()
+    with pytest.raises(NotComparable, match=r"6 images there, 7 now; new: im9"):
+        measure("run", "Removes")
