@@ -8,7 +8,7 @@ plug-in's file.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ class Dataset(ABC):
     @abstractmethod
     def read(self, image_id: str) -> Image.Image:
         """Decode one photograph to 8-bit RGB, upright; raises `BadInput` naming the file."""
+
+    def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """What the data set says of these images, by id; nothing where it has no texts."""
+        return {}
 
 
 class Model(Protocol):
@@ -49,7 +53,8 @@ class Model(Protocol):
         crops and composites after. Returns the raw whole images, float32 [B, 3, H, W] in 0..1: the same bits for the
         same input, whatever the other images of the batch are. Models that draw at random take `seeds: list[int]`,
         one an image, as a third argument. Models whose card names a `guide` take `guides`, None or float32
-        [B, 1, H, W] of levels 0..255: the pictures that a user gave (`bench.models.guides`).
+        [B, 1, H, W] of levels 0..255: the pictures that a user gave (`bench.models.guides`). Models whose card says
+        `prompts` take `prompts`, a text an image, where a run has any.
         """
         ...
 

@@ -298,6 +298,10 @@ class RunSpec:
     guides: Annotated[
         str | None, Option("Folder of IMAGE.png for models that take guides, as `bench models show` says.", path=True)
     ] = None
+    prompts: Annotated[
+        str | None,
+        Option("CSV file of image,text for models that take prompts, or `dataset`: its own texts.", path=True),
+    ] = None
     domain: Annotated[str, Option(f"What the photographs of a folder show: {', '.join(DOMAINS)}.")] = ""
     precision: Annotated[
         str, Option(f"In which networks compute: {', '.join(PRECISIONS)}; moves numbers, is recorded.")

@@ -1,4 +1,4 @@
-"""How a model is called: with seeds, with guides, image by image, or so that it answers later."""
+"""How a model is called: with seeds, guides, prompts, image by image, or so that it answers later."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ def call(
     masks: torch.Tensor,
     seeds: Sequence[int] | None = None,
     guides: torch.Tensor | None = None,
+    prompts: Sequence[str] | None = None,
 ) -> torch.Tensor:
-    """`predict`, with one seed per image where the model takes them, and guides where there are any."""
+    """`predict`, with one seed per image where the model takes them, guides and prompts where there are any."""
     given = (images, masks) if seeds is None else (images, masks, list(seeds))
-    return model.predict(*given) if guides is None else model.predict(*given, guides=guides)  # type: ignore[call-arg]
+    more: dict[str, Any] = {} if guides is None else {"guides": guides}
+    if prompts is not None:
+        more["prompts"] = list(prompts)
+    return model.predict(*given, **more)
 
 
 def begin(
@@ -30,13 +34,14 @@ def begin(
     masks: torch.Tensor,
     seeds: Sequence[int] | None = None,
     guides: torch.Tensor | None = None,
+    prompts: Sequence[str] | None = None,
 ) -> Callable[[], torch.Tensor]:
     """`call` for a model that answers later; others have answered when this comes back."""
     if answers_later(model):
         later: Any = model
         found: Callable[[], torch.Tensor] = later.begin(images, masks, *([] if seeds is None else [list(seeds)]))
         return found
-    answer = call(model, images, masks, seeds, guides)
+    answer = call(model, images, masks, seeds, guides, prompts)
     return lambda: answer
 
 

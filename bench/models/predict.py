@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -69,6 +69,8 @@ class Predictor:
     """Floating-point operations of one image, two to a multiplication with addition; 0: not counted."""
     peak_bytes: int = 0
     """Memory of one image beyond the weights, at its highest; 0: not counted."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Image -> prompt, for models that take them; empty: none."""
     say: Callable[[str], None] = print
     alive: Callable[[], None] = lambda: None
     """Called before every batch."""
@@ -87,7 +89,8 @@ class Predictor:
 
         guides: uint8 [N, 1, H, W], for models that take them.
         """
-        found = self._stream(truth, masks, seeds_of(keys), guides)
+        texts = [self.texts[key.rsplit("/", 2)[0]] for key in keys] if self.texts else None
+        found = self._stream(truth, masks, seeds_of(keys), guides, texts)
         return found._replace(pictures=composite(found.pictures, truth, masks, self.protocol))
 
     def answers(self, truth: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
@@ -99,13 +102,19 @@ class Predictor:
         return self._stream(truth, masks, seeds).judged()
 
     def _stream(
-        self, truth: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int], guides: torch.Tensor | None = None
+        self,
+        truth: torch.Tensor,
+        masks: torch.Tensor,
+        seeds: Sequence[int],
+        guides: torch.Tensor | None = None,
+        texts: Sequence[str] | None = None,
     ) -> Stream:
         parts = (truth, masks) if guides is None else (truth, masks, guides)
         self._settle(*parts)
         if imagewise(self.model):
-            return self._in_batches(len(truth), seeds, *parts)
-        while (found := batches.unless_out_of_memory(lambda: self._in_batches(self.batch, seeds, *parts))) is None:
+            return self._in_batches(len(truth), seeds, texts, *parts)
+        made = lambda: self._in_batches(self.batch, seeds, texts, *parts)  # noqa: E731
+        while (found := batches.unless_out_of_memory(made)) is None:
             if self.batch == 1:
                 raise torch.OutOfMemoryError(f"{self.card.title}: out of memory with a single image")
             self.batch, self.settled = self.batch // 2, False
@@ -113,7 +122,7 @@ class Predictor:
             self._settle(*parts, instead=True)
         return found
 
-    def _in_batches(self, size: int, seeds: Sequence[int], *parts: torch.Tensor) -> Stream:
+    def _in_batches(self, size: int, seeds: Sequence[int], texts: Sequence[str] | None, *parts: torch.Tensor) -> Stream:
         """parts: truth, masks, and guides where there are any. A model that answers later has one batch ahead."""
         made: list[torch.Tensor] = []
         extremes: list[torch.Tensor] = []
@@ -127,9 +136,11 @@ class Predictor:
 
         for place, ((truth, masks, *guides), count) in enumerate(slices(size, *parts)):
             self.alive()
-            own = [seeds[min(row, len(seeds) - 1)] for row in range(place * size, (place + 1) * size)]
-            given = pictures.to_unit(truth), masks.float()
-            under_way.append((begun(self.model, self.card, *given, own, *guides), count))
+            rows = [min(row, len(seeds) - 1) for row in range(place * size, (place + 1) * size)]
+            given = pictures.to_unit(truth), masks.float(), [seeds[row] for row in rows]
+            told = None if texts is None else [texts[row] for row in rows]
+            drawn = guides[0] if guides else None
+            under_way.append((begun(self.model, self.card, *given, drawn, told), count))
             if len(under_way) > answers_later(self.model):
                 collect()
         while under_way:
@@ -209,9 +220,10 @@ def answer(
     masks: torch.Tensor,
     seeds: Sequence[int],
     guides: torch.Tensor | None = None,
+    prompts: Sequence[str] | None = None,
 ) -> Answer:
     """See `raw`, before anybody has waited for the answer: its values are in the second tensor, `Stream.extremes`."""
-    return begun(model, card, images, masks, seeds, guides)()
+    return begun(model, card, images, masks, seeds, guides, prompts)()
 
 
 def begun(
@@ -221,6 +233,7 @@ def begun(
     masks: torch.Tensor,
     seeds: Sequence[int],
     guides: torch.Tensor | None = None,
+    prompts: Sequence[str] | None = None,
 ) -> Callable[[], Answer]:
     """What gives the answer of `answer` when it is called; a model that answers later is at work meanwhile."""
     height, width = images.shape[-2:]
@@ -228,7 +241,7 @@ def begun(
     known, holes = pad(blank(images, masks), size), pad(masks.to(images.dtype, copy=True), size)
     with torch.inference_mode():
         given = None if guides is None else pad(guides.to(images.dtype, copy=True), size)
-        give = begin(model, known, holes, seeds if takes_seeds(model, card) else None, given)
+        give = begin(model, known, holes, seeds if takes_seeds(model, card) else None, given, prompts)
 
     def finish() -> Answer:
         with torch.inference_mode():

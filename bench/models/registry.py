@@ -63,6 +63,8 @@ class ModelRef:
     """What a user has set of the card's `settings`."""
     guides: str = ""
     """Kind and digest of the guides that it is given; empty for none."""
+    prompts: str = ""
+    """Digest of the texts that it is given; empty for none."""
     reason: str = ""
     """Why the model cannot run here and what to do; empty when it can."""
 
@@ -136,6 +138,7 @@ def weights_digest(ref: ModelRef) -> str:
         "attribute": ref.attribute,
         **({"settings": dict(ref.settings)} if ref.settings else {}),
         **({"guides": ref.guides} if ref.guides else {}),
+        **({"prompts": ref.prompts} if ref.prompts else {}),
         **own,
     }
     return digest.of_settings(settings)

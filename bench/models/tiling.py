@@ -44,16 +44,21 @@ class Tiled(torch.nn.Module):
         return calling.imagewise(self.model)
 
     def predict(
-        self, images: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int] = (), guides: torch.Tensor | None = None
+        self,
+        images: torch.Tensor,
+        masks: torch.Tensor,
+        seeds: Sequence[int] = (),
+        guides: torch.Tensor | None = None,
+        prompts: Sequence[str] | None = None,
     ) -> torch.Tensor:
         """See `bench.contracts.Model`; every tile has seeds of its own, the first those of the images."""
         tiles = list(cut(images.shape[-2:], self.side, self.overlap))
         if len(tiles) == 1:
-            return self._filled(tiles[0], 0, images, masks, seeds, guides)
+            return self._filled(tiles[0], 0, images, masks, seeds, guides, prompts)
         blended, total = torch.zeros_like(images), images.new_zeros(images.shape[-2:])
         for place, tile in enumerate(tiles):
             share = tile.weights(images)
-            blended[tile.where] += share * self._filled(tile, place, images, masks, seeds, guides)
+            blended[tile.where] += share * self._filled(tile, place, images, masks, seeds, guides, prompts)
             total[tile.where[1:]] += share
         return blended / total
 
@@ -65,10 +70,11 @@ class Tiled(torch.nn.Module):
         masks: torch.Tensor,
         seeds: Sequence[int],
         guides: torch.Tensor | None,
+        prompts: Sequence[str] | None,
     ) -> torch.Tensor:
         own = [(seed + place * STEP) % 2**63 for seed in seeds] if place else seeds
         drawn = None if guides is None else guides[tile.where]
-        return predict.answer(self.model, self.card, images[tile.where], masks[tile.where], own, drawn)[0]
+        return predict.answer(self.model, self.card, images[tile.where], masks[tile.where], own, drawn, prompts)[0]
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,8 @@ def _models(made: Record) -> Iterator[str]:
         if model.contaminated:
             yield f"† {name}: {model.reason or 'its weights have seen this data set in training'}."
     for name, model in made.models.items():
+        if model.prompts:
+            yield f"{name} was given a text for each image: prompts {model.prompts[:SHORT]}."
         if model.guides:
             kind, digest = model.guides.split()
             yield f"{name} was given {kind} by the user: guides {digest[:SHORT]}."

@@ -44,7 +44,9 @@ def pack(root: Path, out: Path) -> int:
     record.read_images(root, run.record)
     pictures = [name for one in kept(root, run.record) for name in one.names()]
     held = {name: (root / name).read_bytes() for name in (*WHOLE, *pictures)}
-    held[RECORD] = record.text(replace(run.record, spec=replace(run.record.spec, root=None, guides=None))).encode()
+    held[RECORD] = record.text(
+        replace(run.record, spec=replace(run.record.spec, root=None, guides=None, prompts=None))
+    ).encode()
     digests = {name: digest.of_bytes(content) for name, content in sorted(held.items())}
     held[DIGESTS] = (json.dumps({"form": FORM, "sha256": digests}, indent=1) + "\n").encode()
     with whole_file(out) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:

@@ -329,6 +329,7 @@ def _model_record(ref: ModelRef, measured: dict[str, Any]) -> ModelRecord:
     return ModelRecord(
         **{"title": ref.card.title, "kind": ref.card.kind, "weights": ref.weights, "digest": ref.digest}
         | {"settings": dict(ref.settings) or None, "domain": ref.card.domain, "guides": ref.guides}
+        | {"prompts": ref.prompts}
         | {"reason": ref.reason}
         | measured
     )

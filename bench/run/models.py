@@ -66,7 +66,8 @@ class Models:
                 network.limit_s = HEARD * self.execution.time_limit_s
             model, card = tiling.tiled(network, ref.card, self.job.spec.tiling)
             contract.require(model, card, size, self.device)
-            predictor = Predictor(model, card, self.job.protocol, say=self.report, alive=self.alive)
+            texts = self.job.prompts.texts if self.job.prompts and ref.prompts else {}
+            predictor = Predictor(model, card, self.job.protocol, texts=texts, say=self.report, alive=self.alive)
             self._settle(name, predictor)
             self._count(predictor, size)
             arithmetic.apply(network, self.job.spec.precision, compiled=self.job.spec.compile)

@@ -13,9 +13,11 @@ from bench.errors import BadInput, BenchError, UnknownName
 from bench.masks import ratio
 from bench.metrics import registry as metric_registry
 from bench.models import guides as model_guides
+from bench.models import prompts as model_prompts
 from bench.models import registry as model_registry
 from bench.models import settings as model_settings
 from bench.models.guides import Guides
+from bench.models.prompts import Prompts
 from bench.models.registry import ModelRef
 from bench.protocols import registry as protocols
 from bench.runfolder.record import DatasetSettings, MaskSetRecord, Settings, model_key
@@ -40,6 +42,8 @@ class Job:
     """Metric -> why it cannot be computed here."""
     guides: Guides | None = None
     """What some of the models are given beside image and mask."""
+    prompts: Prompts | None = None
+    """What some of the models are told of each image."""
     domain: str = ""
     """What the photographs show; "" where nobody knows."""
     expected: dict[str, str] = field(default_factory=dict)
@@ -152,6 +156,8 @@ def _job(
             Path(spec.guides).expanduser(), models, ids, protocol.preparation.size_px or 0
         )
         models = model_guides.given(models, guides)
+    prompts = model_prompts.read(spec.prompts, models, dataset, ids) if spec.prompts else None
+    models = model_prompts.given(models, prompts) if prompts else models
     missing = {name: reason for name in metrics if (reason := metric_registry.unavailable(name))}
     ready = [name for name in metrics if name not in missing]
     return Job(
@@ -166,5 +172,6 @@ def _job(
         set_metrics=tuple(name for name in ready if metric_registry.kind(name) == "set"),
         missing=missing,
         guides=guides,
+        prompts=prompts,
         domain=dataset_registry.domain(spec.dataset, spec.domain),
     )

@@ -76,6 +76,8 @@ class ModelRecord:
     """What was set of its `predict`; None: nothing."""
     guides: str = ""
     """Kind and digest of the guides that it was given; empty for none."""
+    prompts: str = ""
+    """Digest of the texts that it was given; empty for none."""
     domain: str = ""
     """What it was made for; empty: any picture."""
     reason: str = ""

@@ -1,0 +1,71 @@
+"""What is to be seen in a hole, in words: a text an image, from a file or the data set itself."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import digest, documents
+from bench.contracts import Dataset
+from bench.errors import BadInput
+from bench.models.diffusion import one_line
+from bench.models.registry import ModelRef
+
+OWN = "dataset"
+"""In place of a file: the data set's own texts."""
+HEAD = ["image", "text"]
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """A text for every image of a run."""
+
+    texts: Mapping[str, str]
+    digest: str
+
+
+def read(source: str, refs: Sequence[ModelRef], dataset: Dataset, ids: Sequence[str]) -> Prompts:
+    """The texts of a CSV file (image, text), or of the data set (`dataset`), for these images.
+
+    Raises `BadInput` where a text is missing or has a line break, an image stands twice, or no model takes prompts.
+    """
+    if not any(ref.card.prompts for ref in refs):
+        raise BadInput(f"--prompts {source}: none of the models takes prompts. Leave it out, or choose one that does.")
+    found = _of_dataset(dataset, ids) if source == OWN else _of_file(Path(source).expanduser())
+    if missing := [image_id for image_id in ids if image_id not in found]:
+        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        raise BadInput(f"--prompts {source} has no text for {', '.join(missing[:SHOWN])}{more}. Each image needs one.")
+    texts = {image_id: one_line(found[image_id], f"--prompts {source}, {image_id}") for image_id in ids}
+    return Prompts(texts, digest.of_settings(texts))
+
+
+def given(refs: Sequence[ModelRef], prompts: Prompts) -> list[ModelRef]:
+    """The models, those that take prompts with the prompts' digest."""
+    return [replace(ref, prompts=prompts.digest) if ref.card.prompts else ref for ref in refs]
+
+
+def _of_dataset(dataset: Dataset, ids: Sequence[str]) -> Mapping[str, str]:
+    found = dataset.texts(ids)
+    if not found:
+        raise BadInput(f"--prompts {OWN}: the data set {dataset.name} has no texts. Give a file: --prompts FILE.csv.")
+    return found
+
+
+def _of_file(path: Path) -> dict[str, str]:
+    rows = csv.reader(documents.text(path, "the file of prompts").splitlines(keepends=True), strict=True)
+    found: dict[str, str] = {}
+    try:
+        for row in rows:
+            if row == HEAD or not row:
+                continue
+            if len(row) != len(HEAD):
+                raise BadInput(f"{path}, line {rows.line_num}: {len(row)} columns in place of image and text.")
+            if row[0] in found:
+                raise BadInput(f"{path}, line {rows.line_num}: {row[0]} stands twice.")
+            found[row[0]] = row[1]
+    except csv.Error as fault:
+        raise BadInput(f"{path}, line {rows.line_num}: no CSV: {fault}.") from fault
+    return found
