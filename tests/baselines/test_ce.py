@@ -106,12 +106,6 @@ def test_the_authors_file_fits_after_its_key_map(narrow):
     assert torch.allclose(other.predict(images, masks), model.predict(images, masks), atol=1e-5)
 
 
-def test_nothing_under_the_mask_is_seen(narrow):
-    model, images, masks = narrow(), torch.rand(2, 3, 128, 128), batch(2).masks
-    changed = torch.where(masks > 0, torch.rand_like(images), images)
-    assert torch.equal(model.predict(images, masks), model.predict(changed, masks))
-
-
 @pytest.mark.parametrize("size", [(128, 128), (256, 256), (64, 64), (200, 140)])
 def test_any_size_comes_back_as_it_was(size, narrow):
     images, masks = contract.probe(*size, count=2)

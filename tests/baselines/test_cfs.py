@@ -182,13 +182,6 @@ def test_prediction_keeps_any_size_and_the_range_where_nothing_or_everything_is_
         assert 0 <= output.min() <= output.max() <= 1
 
 
-@pytest.mark.parametrize("sketches", cfs.SKETCHES)
-@torch.inference_mode()
-def test_a_batch_of_none_gives_none(guided, sketches, small):
-    network = guided if sketches == "hed" else small()
-    assert network.predict(torch.zeros(0, 3, 32, 32), torch.zeros(0, 1, 32, 32)).shape == (0, 3, 32, 32)
-
-
 def test_an_unknown_source_of_sketches_is_refused():
     with pytest.raises(BadInput, match="hed, canny"):
         cfs.model(sketches="sobel")

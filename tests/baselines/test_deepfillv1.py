@@ -47,34 +47,6 @@ def test_both_stages_and_the_attention_agree_with_the_authors_graph(figures, fil
         torch.testing.assert_close(output, torch.from_numpy(expected), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("size", [(8, 8), (64, 64), (40, 96), (72, 56)])
-def test_prediction_keeps_shape_and_range(size, picture, small):
-    image, mask = picture(*size)
-    output = small().predict(image * (1 - mask), mask)
-    assert output.shape == image.shape
-    assert 0 <= output.min() <= output.max() <= 1
-
-
-def test_nothing_under_the_mask_is_read(picture, small):
-    image, mask = picture(64, 64)
-    network = small()
-    assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
-
-
-def test_everything_missing_gives_finite_numbers(picture, small):
-    image, mask = picture(64, 64)
-    assert small().predict(image * 0, torch.ones_like(mask)).isfinite().all()
-
-
-def test_an_image_does_not_depend_on_its_batch(picture, small):
-    """In double precision, since float32 sums of another shape differ by 5e-6 here."""
-    image, mask = (tensor.double() for tensor in picture(64, 64))
-    other, another = picture(64, 64, key=8)[0].double(), mask.flip(3)
-    network = small().double()
-    together = network.predict(torch.cat([other, image]), torch.cat([another, mask]))
-    torch.testing.assert_close(together[1:], network.predict(image, mask), atol=1e-12, rtol=0)
-
-
 def test_a_published_trainer_is_reduced_to_its_generator(small):
     state = small().state_dict()
     trainer = {f"netG.{name}": tensor for name, tensor in state.items()} | {"localD.linear.weight": torch.zeros(1)}

@@ -158,10 +158,6 @@ def test_where_nothing_or_everything_is_missing_the_image_is_in_range(value, pic
     assert 0 <= output.min() <= output.max() <= 1
 
 
-def test_a_batch_of_none_gives_none(small):
-    assert small().predict(torch.zeros(0, 3, 256, 256), torch.zeros(0, 1, 256, 256), []).shape == (0, 3, 256, 256)
-
-
 def test_holes_lie_in_the_middle_half():
     masks = np.stack([degan.shapes(np.random.default_rng(seed), 64) for seed in range(20)])
     outside = masks.copy()

@@ -129,21 +129,6 @@ def test_steps_may_be_bounded_and_the_quick_variant_is_short():
         assert dgm.model("code").search.steps == 3000
 
 
-@pytest.mark.parametrize("size", [(64, 64), (256, 256), (96, 160)])
-def test_prediction_keeps_shape_and_range_without_gradients(small, size, picture):
-    image, mask = picture(*size)
-    network = small()
-    with torch.inference_mode():
-        output = network.predict(image * (1 - mask), mask, [0])
-    assert output.shape == image.shape
-    assert 0 <= output.min() <= output.max() <= 1
-
-
-def test_nothing_under_the_mask_is_read(small, picture):
-    image, mask = picture(64, 64)
-    assert torch.equal(small().predict(image * (1 - mask), mask, [3]), small().predict(image, mask, [3]))
-
-
 @pytest.mark.parametrize("variant", ["paper", "bamos"])
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_masks_without_a_hole_and_without_a_known_pixel_give_finite_pictures(small, variant, value, picture):

@@ -92,25 +92,6 @@ def test_a_residual_module_by_hand():
     assert module(torch.tensor([[[[-2.0]]]])).item() == pytest.approx(5 * 0.1 * 3 * 0.1 * -2 + 7 * -2)
 
 
-@pytest.mark.parametrize("variant", dualpath.CARD.variants)
-def test_nothing_under_the_mask_is_read(variant, picture):
-    image, mask = picture(64, 64)
-    network = small(variant)
-    with torch.inference_mode():
-        assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
-
-
-@pytest.mark.parametrize("variant", dualpath.CARD.variants)
-@pytest.mark.parametrize("size", [(32, 32), (64, 160)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size, picture):
-    image, mask = picture(*size)
-    for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
-        with torch.inference_mode():
-            output = small(variant).predict(image * (1 - hole), hole)
-        assert output.shape == image.shape
-        assert 0 <= output.min() <= output.max() <= 1
-
-
 def learning(name="paper", **options):
     recipe = dualpath.RECIPES[name]
     recipe = dataclasses.replace(recipe, settings={"width": 4}, options=recipe.options | {"critic_width": 4} | options)

@@ -149,6 +149,21 @@ def test_nothing_under_the_mask_moves_a_bit_of_any_learned_model(name, slim, cha
     assert torch.equal(*found)
 
 
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FIRST)) for name in dict(LEARNED)]
+)
+def test_an_image_does_not_depend_on_its_batch(name, slim):
+    """In double precision: sums of float32 are made in another order where the shape is another."""
+    card, network = CARDS[name], slim(name, dict(FORMS)[name]).double()
+    multiple = built_multiple(network, card)
+    images, masks = contract.probe(math.ceil(max(SIDE_PX, card.minimum_px) / multiple) * multiple)
+    images, masks = images.double(), masks.double()
+    with torch.inference_mode():
+        together = call(network, images, masks, [0, 1, 2] if card.stochastic else None)
+        alone = call(network, images[1:2], masks[1:2], [1] if card.stochastic else None)
+    torch.testing.assert_close(together[1:2], alone, atol=1e-9, rtol=0)
+
+
 @functools.cache
 def narrow(slim, name):
     return slim(name, dict(FORMS)[name])

@@ -64,25 +64,6 @@ def test_a_torch7_table_becomes_the_networks_state(small):
     assert all(torch.equal(network.completion.state_dict()[key], tensor) for key, tensor in state.items())
 
 
-@pytest.mark.parametrize("variant", glcic.CARD.variants)
-def test_nothing_under_the_mask_is_read(variant, picture, small):
-    image, mask = picture(64, 64)
-    network = small(variant)
-    with torch.inference_mode():
-        assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
-
-
-@pytest.mark.parametrize("variant", glcic.CARD.variants)
-@pytest.mark.parametrize("size", [(64, 64), (40, 96)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size, picture, small):
-    image, mask = picture(*size)
-    for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
-        with torch.inference_mode():
-            output = small(variant).predict(image * (1 - hole), hole)
-        assert output.shape == image.shape
-        assert 0 <= output.min() <= output.max() <= 1
-
-
 def test_blending_takes_the_border_from_the_surroundings():
     """On a plain image a fill of another plain colour vanishes: it has no gradients, and the border decides."""
     image = torch.full((1, 3, 48, 48), 0.25)

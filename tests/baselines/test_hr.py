@@ -99,16 +99,6 @@ def test_pixels_move_towards_patches_of_the_source():
     assert contrast[1] > 2 * contrast[0]  # turned copies and averaged overlaps keep it from the full 1
 
 
-@pytest.mark.parametrize("variant", hr.CARD.variants)
-def test_prediction_keeps_shape_and_range_without_gradients(small, variant, picture):
-    network = small(variant)
-    image, mask = picture(128, 96)
-    with torch.inference_mode():
-        output = network.predict(image * (1 - mask), mask)
-    assert output.shape == image.shape
-    assert 0 <= output.min() <= output.max() <= 1
-
-
 def test_another_truth_under_the_mask_moves_no_bit(small, picture):
     image, mask = picture(128, 128)
     network = small()

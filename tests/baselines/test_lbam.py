@@ -97,21 +97,6 @@ def test_scalars_outside_their_bounds_are_clamped_in_use_and_moved_in_training_a
     torch.testing.assert_close(gaussian.state_dict(), bounded.state_dict())
 
 
-@pytest.mark.parametrize("size", [(128, 256), (256, 384)])
-def test_prediction_keeps_shape_and_range(size, fill, picture):
-    network = fill(lbam.model(width=4))
-    image, mask = picture(*size)
-    output = network.predict(image * (1 - mask), mask)
-    assert output.shape == image.shape
-    assert 0 <= output.min() <= output.max() <= 1
-
-
-def test_nothing_under_the_mask_is_read(fill, picture):
-    network = fill(lbam.model(width=4))
-    image, mask = picture(128, 128)
-    assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
-
-
 class Constant(torch.nn.Module):
     """Stands for either player: a grey picture, or a score of 0.25."""
 

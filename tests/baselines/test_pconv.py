@@ -129,36 +129,6 @@ def test_naoto0804_sees_red_first_with_the_statistics_of_imagenet():
     assert small("naoto0804").encode(image).abs().max() == 0
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("size", [(128, 128), (128, 256)])
-def test_prediction_keeps_shape_and_range(variant, size, picture):
-    image, mask = picture(*size)
-    output = small(variant).predict(image * (1 - mask), mask)
-    assert output.shape == image.shape
-    assert 0 <= output.min() <= output.max() <= 1
-
-
-def test_nothing_under_the_mask_is_read(picture):
-    image, mask = picture(128, 128)
-    network = small()
-    assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
-
-
-def test_everything_missing_gives_finite_numbers(picture):
-    image, mask = picture(128, 128)
-    assert small().predict(image * 0, torch.ones_like(mask)).isfinite().all()
-
-
-def test_an_image_does_not_depend_on_its_batch(picture):
-    """In double precision: float32 sums may differ with the shape of the batch."""
-    image, mask = (tensor.double() for tensor in picture(128, 128))
-    other, whole = picture(128, 128, key=8)[0].double(), torch.zeros_like(mask)
-    network = small().double()
-    alone = network.predict(image, mask)
-    together = network.predict(torch.cat([other, image]), torch.cat([whole, mask]))
-    torch.testing.assert_close(together[1:], alone, atol=1e-12, rtol=0)
-
-
 def learning(**changes):
     """A training whose network always answers one grey, on white photographs with the left quarter missing."""
     recipe = dataclasses.replace(pconv.RECIPES["starter"], settings={"width": 2}, **changes)

@@ -102,30 +102,6 @@ def test_the_attention_agrees_with_its_text_taken_word_for_word(kernel, missing)
     )
 
 
-@pytest.mark.parametrize("size", [(64, 128), (192, 64)])
-def test_prediction_keeps_shape_and_range(size, fill, picture):
-    network = fill(pennet.model(width=4))
-    image, mask = picture(*size)
-    output = network.predict(image * (1 - mask), mask)
-    assert output.shape == image.shape
-    assert 0 <= output.min() <= output.max() <= 1
-
-
-def test_nothing_under_the_mask_is_read(fill, picture):
-    network = fill(pennet.model(width=4))
-    image, mask = picture(64, 64)
-    assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
-
-
-def test_an_image_does_not_depend_on_its_batch(fill, picture):
-    """In double precision: float32 sums may differ with the shape of the batch."""
-    network = fill(pennet.model(width=4)).double()
-    image, mask = (tensor.double() for tensor in picture(64, 64))
-    other = picture(64, 64, key=8)[0].double()
-    together = network.predict(torch.cat([other, image]), torch.cat([mask * 0, mask]))
-    torch.testing.assert_close(together[1:], network.predict(image, mask), atol=1e-12, rtol=0)
-
-
 class Painter(torch.nn.Module):
     """Answers white photographs with one grey, -1..1."""
 

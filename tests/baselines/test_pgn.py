@@ -62,29 +62,6 @@ def test_the_hole_has_the_colour_of_the_authors():
     assert not pgn.model("square", width=2).blank(image, mask)[0, :, 1].any()
 
 
-@pytest.mark.parametrize("variant", pgn.CARD.variants)
-@pytest.mark.parametrize("size", [(128, 128), (128, 256)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size, picture, small):
-    image, mask = picture(*size)
-    for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
-        with torch.inference_mode():
-            output = small(variant).predict(image * (1 - hole), hole)
-        assert output.shape == image.shape
-        assert 0 <= output.min() <= output.max() <= 1
-
-
-@pytest.mark.parametrize("variant", pgn.CARD.variants)
-def test_nothing_under_the_mask_is_read(variant, picture, small):
-    image, mask = picture(128, 128)
-    network = small(variant)
-    with torch.inference_mode():
-        assert torch.equal(network.predict(image * (1 - mask), mask), network.predict(image * (1 - mask) + mask, mask))
-
-
-def test_a_batch_of_none_gives_none(small):
-    assert small().predict(torch.zeros(0, 3, 128, 128), torch.zeros(0, 1, 128, 128)).shape == (0, 3, 128, 128)
-
-
 def test_a_file_of_several_devices_is_unwrapped(small):
     state = small().state_dict()
     assert pgn.convert({f"module.{name}": tensor for name, tensor in state.items()}, "mine").keys() == state.keys()

@@ -124,26 +124,6 @@ def test_attention_is_short_term_and_reads_the_encoder_by_the_same_weights(fill)
     torch.testing.assert_close(block(x, early, known), expected, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("variant", picnet.CARD.variants)
-def test_nothing_under_the_mask_is_read(variant, picture, small):
-    image, mask = picture(64, 64)
-    network = small(variant)
-    with torch.inference_mode():
-        blank, white = (network.predict(image * (1 - mask) + mask * level, mask, [3]) for level in (0, 1))
-    assert torch.equal(blank, white)
-
-
-@pytest.mark.parametrize("variant", picnet.CARD.variants)
-@pytest.mark.parametrize("size", [(32, 32), (64, 96)])
-def test_prediction_keeps_shape_and_range_where_nothing_or_everything_is_missing_too(variant, size, picture, small):
-    image, mask = picture(*size)
-    for hole in (mask, torch.zeros_like(mask), torch.ones_like(mask)):
-        with torch.inference_mode():
-            output = small(variant).predict(image * (1 - hole), hole, [1])
-        assert output.shape == image.shape
-        assert 0 <= output.min() <= output.max() <= 1
-
-
 def test_a_seed_decides_a_sample_and_another_seed_gives_another(picture, small):
     image, mask = picture(64, 64)
     network = small()
@@ -197,10 +177,6 @@ def test_samples_follow_the_normal_law_of_the_prior(monkeypatch, picture, small)
     drawn = torch.stack(seen)
     torch.testing.assert_close(drawn.mean(0), expected.mean, atol=0.25, rtol=0)
     torch.testing.assert_close(drawn.std(0), expected.stddev, atol=0.2, rtol=0)
-
-
-def test_a_batch_of_none_gives_none(small):
-    assert small().predict(torch.zeros(0, 3, 64, 64), torch.zeros(0, 1, 64, 64), []).shape == (0, 3, 64, 64)
 
 
 RECIPE = dataclasses.replace(picnet.RECIPES["starter"], settings={"width": 4}, options={"critic_width": 4})
