@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from bench.models import arithmetic, contract, opening, predict
+from bench.models import arithmetic, calling, contract, opening, predict
 from bench.models import registry as model_registry
 from bench.run.plan import Task
 from bench.run.spec import resolve
@@ -129,8 +129,8 @@ def speed(given: argparse.Namespace, tell: Teller) -> None:
 def of_batch(model: Any, card: Any, size_px: int, batch: int, device: str) -> dict[str, Any]:
     """Rate and peak memory of one batch size, and where a network waits for its own values."""
     images, masks = (tensor.to(device) for tensor in contract.probe(size_px, count=batch))
-    seeds = list(range(batch)) if predict.takes_seeds(model, card) else None
-    work = partial(predict.call, model, images, masks, seeds)
+    seeds = list(range(batch)) if calling.takes_seeds(model, card) else None
+    work = partial(calling.call, model, images, masks, seeds)
     if device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -164,10 +164,10 @@ class Loop:
         """The network on as many images in the same batches, without the house."""
         predictor = self.worker.models.open(self.name)
         images, masks = (each.to(self.device) for each in contract.probe(SIZE_PX, count=BATCH))
-        seeds = list(range(BATCH)) if predict.takes_seeds(predictor.model, predictor.card) else None
+        seeds = list(range(BATCH)) if calling.takes_seeds(predictor.model, predictor.card) else None
         with torch.inference_mode():
             for _ in range(-(-self.pairs // BATCH)):
-                predict.call(predictor.model, images, masks, seeds)
+                calling.call(predictor.model, images, masks, seeds)
 
 
 def loop(given: argparse.Namespace, tell: Teller) -> None:

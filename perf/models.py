@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from baselines.layers.attention import contextual_attention, nearest
-from bench.models import contract, opening, predict
+from bench.models import calling, contract, opening, predict
 from bench.models import registry as model_registry
 from bench.run.flops import Flops
 from bench.training.features import drawn_where_missing
@@ -91,7 +91,7 @@ def compare_formats(name: str) -> None:
     first.to(memory_format=torch.contiguous_format)  # type: ignore[attr-defined]
     images, masks = contract.probe(SIZE, count=1)
     calls = [
-        partial(predict.call, one, images, masks, [0] if reference.card.stochastic else None) for one in (last, first)
+        partial(calling.call, one, images, masks, [0] if reference.card.stochastic else None) for one in (last, first)
     ]
     apart = (calls[0]() - calls[1]()).abs().max().item()
     rounds = [[seconds(call, "cpu").processor for call in calls] for _ in range(ROUNDS)]

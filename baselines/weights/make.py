@@ -24,7 +24,7 @@ from threading import Event
 import torch
 
 from bench.errors import BadInput, BenchError
-from bench.models import contamination, contract, predict, sources, weights
+from bench.models import calling, contamination, contract, sources, weights
 from bench.models import registry as model_registry
 
 HERE = Path(__file__).parent
@@ -106,7 +106,7 @@ def difference(name: str, known: weights.WeightsRecord, state: weights.State, ha
     for tensors in (state, halved):
         model = sources.build(member, known.variant, **known.settings).eval()
         weights.apply(model, tensors, HERE, name)
-        outputs.append(predict.call(model, images, masks, [0] if card.stochastic else None))
+        outputs.append(calling.call(model, images, masks, [0] if card.stochastic else None))
     return float((outputs[0] - outputs[1]).abs().max())
 
 

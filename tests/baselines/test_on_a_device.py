@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.models import opening, predict, sources
+from bench.models import calling, opening, predict, sources
 from bench.models import registry as model_registry
 
 CARDS = model_registry.cards()
@@ -25,7 +25,7 @@ def test_a_network_stays_on_its_device_and_never_waits(name, fake_cuda, never_wa
         model = opening.fold_parametrizations(built).to("cuda")
         size = predict.padded(model, card, 64, 64)
         images, masks = torch.zeros(2, 3, *size, device="cuda"), torch.ones(2, 1, *size, device="cuda")
-        seeds = [1, 2] if predict.takes_seeds(model, card) else None
+        seeds = [1, 2] if calling.takes_seeds(model, card) else None
         with never_waiting():
-            answer = predict.call(model, images, masks, seeds)
+            answer = calling.call(model, images, masks, seeds)
     assert (answer.device.type, answer.shape, answer.dtype) == ("cuda", images.shape, images.dtype)

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import vgg19
 
 from baselines import edgeconnect, glcic, hr
-from bench.models import contract, opening, predict
+from bench.models import calling, contract, opening
 from bench.models import registry as model_registry
 from bench.run.flops import Flops
 
@@ -360,7 +360,7 @@ def counted(shapes):
         network = opening.fold_parametrizations(shapes(name, variant).eval())
         images, masks = (part.to("meta") for part in contract.probe(SIDE_PX, count=1))
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-            predict.call(network, images, masks, [0] if CARDS[name].stochastic else None)
+            calling.call(network, images, masks, [0] if CARDS[name].stochastic else None)
         return counter.get_total_flops()
 
     return make

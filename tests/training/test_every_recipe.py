@@ -7,7 +7,7 @@ import torch
 from lightning_fabric import Fabric
 
 from bench.datasets import registry as dataset_registry
-from bench.models import predict, sources
+from bench.models import calling, sources
 from bench.models import registry as model_registry
 from bench.training import data, learner, trainer
 from bench.training import log as logs
@@ -119,6 +119,6 @@ def _distance(found: learner.Learner, batch, seeds):
     """Mean absolute error in the hole, of the model as it is used."""
     found.model.eval()
     with torch.no_grad():
-        output = predict.call(found.model, batch.images * (1 - batch.masks), batch.masks, seeds)
+        output = calling.call(found.model, batch.images * (1 - batch.masks), batch.masks, seeds)
     found.model.train()
     return float(((output - batch.images).abs() * batch.masks).sum() / batch.masks.sum() / 3)
