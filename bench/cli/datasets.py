@@ -30,7 +30,7 @@ def list_datasets(as_json: options.Json = False) -> None:
         print(json.dumps({name: dataclasses.asdict(entry) for name, entry in entries.items()}, indent=1))
         return
     rows: list[tuple[str, ...]] = [("name", "type", "year", "images", "splits; resolution")]
-    rows += dataset_registry.PLAIN.items()
+    rows += [*dataset_registry.PLAIN.items(), *dataset_registry.HUB.items()]
     for name, entry in entries.items():
         splits = f"{', '.join(entry.splits)}; {entry.resolution}"
         rows.append((name, entry.type, str(entry.year), f"{entry.images:,}", splits))
@@ -47,12 +47,9 @@ def show(
     """
     from bench.datasets import registry as dataset_registry
 
-    if name in dataset_registry.PLAIN:
-        print(
-            json.dumps({"name": name, "title": dataset_registry.PLAIN[name]})
-            if as_json
-            else f"{name}: {dataset_registry.PLAIN[name]}"
-        )
+    plain = dataset_registry.PLAIN | dataset_registry.HUB
+    if name in plain:
+        print(json.dumps({"name": name, "title": plain[name]}) if as_json else f"{name}: {plain[name]}")
         return
     entry = dataset_registry.entry(name)
     print(json.dumps(dataclasses.asdict(entry), indent=1) if as_json else _sheet(entry))

@@ -32,6 +32,13 @@ PLAIN = {
     "shards": "one tar file or a directory of them (--root)",
 }
 """Names that need no entry."""
+HUB = {
+    "hf:OWNER/NAME[@REVISION][#COLUMN]": "a data set in the hub's cache: hf download --repo-type dataset OWNER/NAME",
+    "imagefolder": "a folder of pictures, its splits and metadata.csv as the hub has them (--root)",
+    "parquet": "a folder of parquet files with a column of pictures (--root)",
+    "webdataset": "a folder of tar files, their splits as the hub has them (--root)",
+}
+"""Names that the extra `hub` brings."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ def _entry(file: Path) -> DatasetEntry:
 
 def known() -> list[str]:
     """Every name that `open_dataset` takes."""
-    return [*PLAIN, *entries()]
+    return [*PLAIN, *HUB, *entries()]
 
 
 def entry(name: str) -> DatasetEntry:
@@ -142,6 +149,8 @@ def open_dataset(name: str, root: str | None = None, split: str | None = None) -
         return _by_list(name, root, split)
     if name == "demo":
         return _demo(root)
+    if name in HUB or name.startswith("hf:"):
+        return _hub(name, root, split)
     if name not in known():
         raise UnknownName("data set", [name], known(), SEE)
     if not root:
@@ -189,6 +198,14 @@ def _shards(root: Path) -> Dataset:
     from bench.datasets.shards import Shards
 
     return Shards(root)
+
+
+def _hub(name: str, root: str | None, split: str | None) -> Dataset:
+    from bench.datasets import hub
+
+    if root and name.startswith("hf:"):
+        raise BadInput(f"The data set {name} lies in the hub's cache and takes no --root.")
+    return hub.opened(name, _place(root) if root else None, split)
 
 
 def _place(root: str) -> Path:

@@ -33,10 +33,11 @@ class Shards(Dataset):
     a data set.
     """
 
-    def __init__(self, root: Path, name: str = "shards") -> None:
+    def __init__(self, root: Path, name: str = "shards", tars: Sequence[Path] = ()) -> None:
+        """tars: those of them that are meant; all of the directory where none are named."""
         self.root, self.name = root, name
         self._members: dict[str, Member] = {}
-        for shard in _tars(root):
+        for shard in tars or _tars(root):
             for member in _index(shard):
                 self._add(member)
         if not self._members:
