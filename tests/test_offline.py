@@ -10,7 +10,7 @@ from bench.offline import Reached, without_network
 
 def test_whoever_looks_up_a_server_is_stopped_and_later_is_not():
     before = socket.getaddrinfo
-    with pytest.raises(Reached, match="weights.invalid"), without_network():
+    with pytest.raises(Reached, match="weights"), without_network():
         socket.create_connection(("weights.invalid", 443))
     assert socket.getaddrinfo is before
 
