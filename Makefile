@@ -18,9 +18,8 @@ $(READY): pyproject.toml constraints.txt
 # Left to `--models all`: searches and networks that take over a third of a second an image on a core.
 SLOW := -dgm,-hr,-hrii,-mat,-pennet
 
-demo: $(READY)  ## models on the shipped photographs: prints the table, writes the page
+demo: $(READY)  ## models on the shipped photographs: prints one table and the page's path
 	$(VENV)/bin/bench run --models all,$(SLOW) --dataset demo --masks rectangular,freeform,cellular --buckets deciles --limit 4 --out runs/demo
-	$(VENV)/bin/bench report runs/demo
 	$(VENV)/bin/bench report runs/demo --html runs/demo/page
 
 gate: $(READY)  ## the demo's numbers against those that are written down

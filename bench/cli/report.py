@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli import _options as options
+from bench.report import formats
+
+if TYPE_CHECKING:
+    from bench.report.table import Report
 
 Html = Annotated[
     Path | None,
@@ -15,22 +19,38 @@ Html = Annotated[
 ]
 
 
+Runs = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="RUN", help="Run folders; several share one table.", show_default=False),
+]
+Layout = Annotated[
+    str | None, typer.Option(help="Name of a layout, or a .toml file of your own; general unless given.")
+]
+Published = Annotated[
+    str | None,
+    typer.Option(
+        help="The paper's numbers: beside, only or none. Beside where the layout has them.", show_default=False
+    ),
+]
+Shown = Annotated[str, typer.Option(help="Only these, by name, family or glob; comma-separated.", show_default=False)]
+Sort = Annotated[str, typer.Option(help="`name`, or the metric by which models stand best first.", show_default=False)]
+Summary = Annotated[bool, typer.Option("--summary", help="One row a model: means over all cells.")]
+Long = Annotated[bool, typer.Option("--long", help="With protocol, command and digests, as files have them.")]
+
+
 def command(
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="RUN", help="Run folders; several share one table.", show_default=False),
-    ] = None,
-    layout: Annotated[
-        str | None, typer.Option(help="Name of a layout, or a .toml file of your own; general unless given.")
-    ] = None,
+    runs: Runs = None,
+    layout: Layout = None,
     form: options.Format = None,
     out: options.TextFile = None,
-    published: Annotated[
-        str | None,
-        typer.Option(
-            help="The paper's numbers: beside, only or none. Beside where the layout has them.", show_default=False
-        ),
-    ] = None,
+    published: Published = None,
+    models: Shown = "",
+    metrics: Shown = "",
+    masks: Shown = "",
+    buckets: Shown = "",
+    sort: Sort = "",
+    summary: Summary = False,
+    long: Long = False,
     standalone: Annotated[bool, typer.Option("--standalone", help="LaTeX that compiles alone.")] = False,
     html: Html = None,
     layouts: Annotated[bool, typer.Option("--layouts", help="List the layouts and leave.")] = False,
@@ -41,11 +61,16 @@ def command(
 
     Example: bench report runs/celeba runs/places2 --layout rnon-table3 --format latex --out table3.tex
 
-    Example: bench report --layout survey-table1
+    Example: bench report runs/demo --summary
+
+    Example: bench report runs/demo --models 'deepfill*,telea' --metrics psnr --masks freeform
 
     Example: bench report runs/demo --html page
     """
+    named = {"--models": models, "--metrics": metrics, "--masks": masks, "--buckets": buckets, "--sort": sort}
     table = {"--layout": layout, "--format": form, "--out": out, "--published": published, "--standalone": standalone}
+    table |= named | {"--summary": summary, "--long": long}
+    formats.choose(form, out)
     if layouts:
         options.refuse("--layouts", {"RUN": runs, "--html": html} | table)
         _print_layouts()
@@ -53,10 +78,29 @@ def command(
         options.refuse("--html", table)
         print(_page(runs or [], html))
     else:
-        from bench.report import fill
-
-        report = fill.report(runs or [], options.expanded(layout or "general"), published)
+        if summary:
+            options.refuse("--summary", {"--layout": layout, "--published": published, "--long": long})
+        report = _report(runs or [], layout, published, named, summary=summary, long=bool(long or out or form))
         options.write_report(report, form, out, standalone=standalone)
+
+
+def _report(
+    runs: list[Path], layout: str | None, published: str | None, named: dict[str, str], *, summary: bool, long: bool
+) -> Report:
+    from bench.errors import BadInput
+    from bench.report import fill, results
+    from bench.report import summary as summaries
+    from bench.report.selection import Selection
+
+    models, metrics, masks, buckets = (
+        options.names(named[f"--{name}"]) for name in ("models", "metrics", "masks", "buckets")
+    )
+    selection = Selection(models, metrics, masks, buckets, named["--sort"])
+    if not summary:
+        return fill.report(runs, options.expanded(layout or "general"), published, selection=selection, long=long)
+    if len(runs) != 1:
+        raise BadInput("--summary takes one run: bench report RUN --summary")
+    return summaries.report(results.load(runs[0]), selection)
 
 
 def _print_layouts() -> None:

@@ -167,8 +167,17 @@ def report(outcome: Outcome, *, shown: bool, as_json: bool, quiet: bool) -> None
     if as_json:
         print(outcome.summary.to_json(orient="records", indent=1))
     elif not quiet:
+        if not outcome.share:
+            _print_summary(outcome.root)
         print(_left_behind(outcome))
     raise typer.Exit(1 if outcome.faults else 0)
+
+
+def _print_summary(root: Path) -> None:
+    from bench.report import results, summary
+
+    options.write_report(summary.report(results.load(root)), None, None)
+    print()
 
 
 def _left_behind(outcome: Outcome) -> str:

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.errors import BadInput
@@ -14,6 +14,7 @@ from bench.report import footer, layout, published, results
 from bench.report.layout import Axis, AxisEntry, Layout
 from bench.report.lookup import Lookup, Select
 from bench.report.results import Run
+from bench.report.selection import Selection, measured
 from bench.report.significance import Rival, highlight
 from bench.report.table import ARROWS, Column, Report, Row, Table, TableCell, Value
 
@@ -23,20 +24,31 @@ PUBLISHED = ("beside", "only", "none")
 """What `--published` takes: ours, the printed numbers and the difference; the printed ones alone; ours alone."""
 
 
-def report(roots: Sequence[Path], name: str, published_mode: str | None = None) -> Report:
+def report(
+    roots: Sequence[Path],
+    name: str,
+    published_mode: str | None = None,
+    *,
+    selection: Selection | None = None,
+    long: bool = True,
+) -> Report:
     """Fill a layout (by name or file) from run folders; published_mode: see `fill`, None for what fits."""
     chosen = layout.load(name)
     if published_mode is None:
         both = roots or chosen.source not in ("run", "print")
         published_mode = "none" if not chosen.published else "beside" if both else "only"
-    return fill(chosen, [results.load(root) for root in roots], published_mode)
+    return fill(chosen, [results.load(root) for root in roots], published_mode, selection=selection, long=long)
 
 
-def fill(chosen: Layout, runs: Sequence[Run], mode: str) -> Report:
+def fill(
+    chosen: Layout, runs: Sequence[Run], mode: str, *, selection: Selection | None = None, long: bool = True
+) -> Report:
     """Fill a layout.
 
-    mode: `beside` (ours, printed, difference), `only` (printed alone, needs no run) or `none` (ours alone). Raises
-    `NotComparable` for runs that cannot share a table, `BadInput` where a mode has nothing to show.
+    mode: `beside` (ours, printed, difference), `only` (printed alone, needs no run) or `none` (ours alone); selection:
+    what of the runs, best first unless it says otherwise; long: with the lines on protocol, command and digests. Raises
+    `NotComparable` for runs that cannot share a table, `BadInput` where a mode has nothing to show, `UnknownName` for a
+    selection that no run has.
     """
     if mode not in PUBLISHED:
         raise BadInput(f"--published must be one of {', '.join(PUBLISHED)}, not '{mode}'.")
@@ -51,9 +63,11 @@ def fill(chosen: Layout, runs: Sequence[Run], mode: str) -> Report:
         groups[run.protocol if _picks_protocol(chosen) else ""].append(run)
     for group in groups.values():
         results.check_comparable(group)
+    selection = selection or Selection()
+    runs = selection.narrowed(runs) if runs else runs
     printed = published.table(chosen.published) if chosen.published else ()
-    tables = Filler(chosen, Lookup(chosen, tuple(runs), printed, mode)).tables()
-    return Report(tuple(tables), tuple(footer.lines(chosen, runs if mode != "only" else (), tables, mode)))
+    tables = Filler(chosen, Lookup(chosen, tuple(runs), printed, mode), selection).tables()
+    return Report(tuple(tables), tuple(footer.lines(chosen, runs if mode != "only" else (), tables, mode, long=long)))
 
 
 def _picks_protocol(layout: Layout) -> bool:
@@ -71,6 +85,7 @@ class Filler:
 
     layout: Layout
     cells: Lookup
+    selection: Selection = field(default_factory=Selection)
 
     def tables(self) -> list[Table]:
         """One table, or one for each value of the layout's dimension."""
@@ -128,7 +143,7 @@ class Filler:
         return entries
 
     def values(self, dimension: str, pick: Select) -> list[str]:
-        """What the runs hold of a dimension, in their order, each once; buckets: those of the mask set at hand."""
+        """What the runs hold of a dimension, each once; buckets: those of the mask set at hand; models: best first."""
         masks = pick.get("masks", "")
         members: dict[str, Iterable[str]] = {
             "dataset": (run.dataset for run in self.cells.runs),
@@ -136,10 +151,15 @@ class Filler:
             "bucket": (
                 b for run in self.cells.runs for b in (run.buckets_of(masks) if masks in run.families else run.buckets)
             ),
-            "metric": (name for run in self.cells.runs for name in run.metrics),
-            "model": (name for run in self.cells.runs for name in run.models),
+            "metric": (name for run in self.cells.runs for name in measured(run)),
+            "model": self.models(masks),
         }
         return list(dict.fromkeys(members[dimension]))
+
+    def models(self, masks: str) -> list[str]:
+        """The models of all runs, best first by their means over the cells of a mask set (empty: of all)."""
+        held = [(run, name) for run in self.cells.runs for name in run.models]
+        return self.selection.ordered(held, masks)
 
     def name(self, dimension: str, value: str) -> str:
         """How a value is written in heads."""

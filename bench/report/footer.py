@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Sequence
 
+from bench.errors import BadInput
+from bench.report import needs, selection
 from bench.report.layout import Layout
 from bench.report.results import Run
 from bench.report.table import DIFFERS, Table, Value
@@ -15,16 +19,88 @@ SHORT = 12
 """Digits of a digest that are shown."""
 
 
-def lines(layout: Layout, runs: Sequence[Run], tables: Sequence[Table], mode: str) -> Iterator[str]:
-    """All lines, legend first."""
+def lines(
+    layout: Layout, runs: Sequence[Run], tables: Sequence[Table], mode: str, *, long: bool = True
+) -> Iterator[str]:
+    """All lines, legend first; without `long` only those that a reader of the numbers must know."""
     values = [value for table in tables for row in table.rows for cell in row.cells for value in cell.values]
     yield from _legend(values)
     yield from layout.notes
     yield from _variants(layout, values)
     if mode != "none":
         yield from _printed(layout, values)
+    over_metrics = "metric" in {*layout.rows, *layout.columns, *layout.tables}
     for run in runs:
-        yield from origin(run)
+        yield from unmeasured(run, long=long) if over_metrics else ()
+        yield from origin(run) if long else cautions(run)
+    yield from _empty(layout, values, mode)
+
+
+def unmeasured(run: Run, *, long: bool = True) -> Iterator[str]:
+    """Metrics of which a run has no number, and why; or, in one line, what gets them."""
+    found = selection.unmeasured(run)
+    commands = {name: re.search("`(bench [^`]+)`", reason) for name, reason in found.items()}
+    if found and not long and all(commands.values()):
+        told = [f"{name} ({command[1]})" for name, command in commands.items() if command]
+        yield f"Not measured: {', '.join(told)}."
+        return
+    reasons: dict[str, list[str]] = {}
+    for name, reason in found.items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        yield f"Not measured: {', '.join(names)}: {reason.rstrip('.')}."
+
+
+def _empty(layout: Layout, values: Sequence[Value], mode: str) -> Iterator[str]:
+    """What would fill a paper's table that the runs leave wholly or partly empty."""
+    ours = [value for value in values if value.source == "measured"]
+    bare = sum(math.isnan(value.number) for value in ours)
+    if mode == "only" or layout.source != "run" or not bare:
+        return
+    try:
+        wanted = list(dict.fromkeys(need.dataset for need in needs.runs(layout)))
+    except BadInput:
+        return
+    roots = "".join(f" --root {dataset}=DIR" for dataset in wanted)
+    yield f"{bare} of {len(ours)} numbers are not there. What fills the table: bench reproduce {layout.name}{roots}"
+
+
+def cautions(run: Run) -> Iterator[str]:
+    """What a reader of a run's numbers must know: who may have seen the images or was made for others, what was set."""
+    made = run.record
+    for name, one in made.mask_sets.items():
+        if one.stands_in:
+            yield f"{name} stands in for {one.stands_in}; those are taken once they are imported (bench masks import)."
+    for name, model in made.models.items():
+        if model.contaminated:
+            yield f"† {name}: {model.reason or 'its weights have seen this data set in training'}."
+    for name, model in made.models.items():
+        if model.prompts:
+            yield f"{name} was given a text for each image: prompts {model.prompts[:SHORT]}."
+        if model.guides:
+            kind, digest = model.guides.split()
+            yield f"{name} was given {kind} by the user: guides {digest[:SHORT]}."
+        if model.settings:
+            yield f"{name} with {', '.join(f'{key}={value}' for key, value in model.settings.items())}."
+    yield from _outside(made)
+    if made.settings.arithmetic:
+        yield f"Networks computed by {made.settings.arithmetic}, which moves numbers; the rule is float32."
+    if made.settings.tiling:
+        yield (
+            "Networks with a size of their own filled larger pictures in tiles of it, which share a quarter and are "
+            f"blended (tiling {made.settings.tiling})."
+        )
+
+
+def _outside(made: Record) -> Iterator[str]:
+    """Models that were made for other pictures than those of the run."""
+    outside: dict[str, list[str]] = {}
+    for name, model in made.models.items():
+        if made.outside(name):
+            outside.setdefault(model.domain, []).append(name)
+    for domain, names in outside.items():
+        verb = "is outside its" if len(names) == 1 else "are outside their"
+        yield f"{', '.join(names)} {verb} domain: made for {domain}; these images: {made.domain}."
 
 
 def _legend(values: list[Value]) -> Iterator[str]:
@@ -68,38 +144,11 @@ def origin(run: Run) -> Iterator[str]:
     split = f" {made.spec.split}" if made.spec.split else ""
     masks = ", ".join(f"{name} ({one.digest[:SHORT]})" for name, one in made.mask_sets.items())
     yield f"Images: {run.dataset}{split}, {images}. Masks: {masks}."
-    for name, one in made.mask_sets.items():
-        if one.stands_in:
-            yield f"{name} stands in for {one.stands_in}; those are taken once they are imported (bench masks import)."
-    yield from _models(made)
-    if made.settings.arithmetic:
-        yield f"Networks computed by {made.settings.arithmetic}, which moves numbers; the rule is float32."
-    if made.settings.tiling:
-        yield (
-            "Networks with a size of their own filled larger pictures in tiles of it, which share a quarter and are "
-            f"blended (tiling {made.settings.tiling})."
-        )
+    yield from cautions(run)
     yield f"Made by {made.command} on {made.device}."
     absent = {name for name, model in made.models.items() if model.reason}
     digests = {name: digest for name, digest in made.digests.items() if name not in absent}
     yield "Digests: " + ", ".join(f"{name} {digest[:SHORT]}" for name, digest in digests.items()) + "."
-
-
-def _models(made: Record) -> Iterator[str]:
-    """Who has seen the images, was given guides, is outside its domain, or was set otherwise than its own values."""
-    for name, model in made.models.items():
-        if model.contaminated:
-            yield f"† {name}: {model.reason or 'its weights have seen this data set in training'}."
-    for name, model in made.models.items():
-        if model.prompts:
-            yield f"{name} was given a text for each image: prompts {model.prompts[:SHORT]}."
-        if model.guides:
-            kind, digest = model.guides.split()
-            yield f"{name} was given {kind} by the user: guides {digest[:SHORT]}."
-        if made.outside(name):
-            yield f"{name} is outside its domain: made for {model.domain}; these images: {made.domain}."
-        if model.settings:
-            yield f"{name} with {', '.join(f'{key}={value}' for key, value in model.settings.items())}."
 
 
 def _preparation(preparation: Preparation) -> str:

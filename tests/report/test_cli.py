@@ -31,6 +31,7 @@ def test_a_printed_table_needs_no_run(bench):
         (["--html", "page", "--layout", "costs"], "error: --html has no use for --layout: leave it out."),
         (["--layouts", "--format", "csv"], "error: --layouts has no use for --format: leave it out."),
         (["a", "b", "--html", "page"], "error: --html takes one run"),
+        (["a", "--out", "t.docx"], "error: t.docx: no format has the suffix '.docx'. There are:"),
         (["nowhere"], "error: nowhere is not a run: it has no run.json."),
         (["--layout", "genral"], "error: No layout 'genral'. Did you mean: general?"),
         (["--layout", "general"], "error: The layout general needs a run"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.errors import BadInput, NotComparable
-from bench.report import fill
+from bench.errors import BadInput, NotComparable, UnknownName
+from bench.report import fill, results, summary
+from bench.report.selection import Selection
 from bench.report.table import EMPTY
 
 
@@ -26,7 +27,7 @@ def test_there_is_one_table_for_each_mask_set(run):
 def test_models_stand_within_metrics_and_buckets_in_columns(run):
     table = tables(run)[0]
     assert [row.banner for row in table.rows] == ["PSNR, dB ↑"] * 3 + ["SSIM (wang) ↑"] * 3 + ["FID ↓"] * 3
-    assert [row.heads for row in table.rows[:3]] == [("telea",), ("ns",), ("deepgin",)]
+    assert [row.heads for row in table.rows[:3]] == [("deepgin",), ("ns",), ("telea",)]  # best first
     assert [column.head for column in table.columns][:2] == ["0-10 %", "10-20 %"]
 
 
@@ -78,7 +79,9 @@ def test_an_empty_cell_has_a_dash_and_its_reason_below(tmp_path, make_run):
 
 def test_equal_reasons_share_one_letter(tmp_path, make_run):
     def edit(summary, results, facts):
-        summary.loc[summary.metric == "fid", ["value", "flag", "reason"]] = [np.nan, "", "no network"]
+        hit = (summary.metric == "fid") & (summary.bucket != "0-10")
+        summary.loc[hit, ["value", "flag", "reason"]] = [np.nan, "", "no network"]
+        summary.loc[summary.metric == "fid", "flag"] = ""
 
     table = tables(make_run(tmp_path / "run", edit=edit))[0]
     assert table.notes == (("a", "no network"),)
@@ -96,7 +99,7 @@ def test_a_model_that_may_have_seen_the_images_has_a_dagger_and_a_line_below(tmp
         facts["models"]["deepgin"] |= {"contaminated": True, "reason": "trained on demo"}
 
     report = fill.report([make_run(tmp_path / "run", edit=edit)], "general")
-    assert report.tables[0].rows[2].heads == ("deepgin†",)
+    assert report.tables[0].rows[0].heads == ("deepgin†",)
     assert "† deepgin: trained on demo." in report.footer
 
 
@@ -104,7 +107,7 @@ def test_weights_that_are_not_the_authors_stand_behind_the_title(tmp_path, make_
     def edit(summary, results, facts):
         facts["models"]["deepgin"] |= {"title": "DeepGIN", "weights": "untrained"}
 
-    assert tables(make_run(tmp_path / "run", edit=edit))[0].rows[2].heads == ("DeepGIN (untrained)",)
+    assert tables(make_run(tmp_path / "run", edit=edit))[0].rows[0].heads == ("DeepGIN (untrained)",)
 
 
 def test_models_of_one_title_are_told_apart_by_name(tmp_path, make_run):
@@ -113,7 +116,7 @@ def test_models_of_one_title_are_told_apart_by_name(tmp_path, make_run):
             facts["models"][name]["title"] = "OpenCV"
 
     heads = [row.heads[0] for row in tables(make_run(tmp_path / "run", edit=edit))[0].rows[:3]]
-    assert heads == ["OpenCV (telea)", "OpenCV (ns)", "deepgin"]
+    assert heads == ["deepgin", "OpenCV (ns)", "OpenCV (telea)"]
 
 
 def test_the_footer_names_protocol_masks_digests_and_command(run):
@@ -161,9 +164,60 @@ def test_two_runs_that_hold_the_same_cell_are_refused(tmp_path, run, make_run):
 
 def test_runs_of_other_models_share_a_table(tmp_path, run, make_run):
     other = make_run(tmp_path / "other", models=("lama",))
-    assert [row.heads[0] for row in tables(run, other)[0].rows[:4]] == ["telea", "ns", "deepgin", "lama"]
+    assert [row.heads[0] for row in tables(run, other)[0].rows[:4]] == ["deepgin", "ns", "telea", "lama"]
 
 
 def test_a_table_without_a_run_is_refused_with_what_to_type():
     with pytest.raises(BadInput, match="needs a run: bench report RUN"):
         fill.report([], "general", "none")
+
+
+def test_a_metric_without_any_number_is_a_line_below_and_no_row(tmp_path, make_run):
+    def edit(summary, results, facts):
+        hit = summary.metric == "fid"
+        summary.loc[hit, ["value", "flag", "reason"]] = [np.nan, "", "no net: `bench metrics fetch inception` gets it"]
+
+    root = make_run(tmp_path / "run", edit=edit)
+    report = fill.report([root], "general")
+    assert "FID ↓" not in [row.banner for row in report.tables[0].rows]
+    assert "Not measured: fid: no net: `bench metrics fetch inception` gets it." in report.footer
+    short = fill.report([root], "general", long=False)
+    assert "Not measured: fid (bench metrics fetch inception)." in short.footer
+
+
+def test_a_short_footer_has_neither_digests_nor_command(run):
+    text = "\n".join(fill.report([run], "general", long=False).footer)
+    assert "Bold" in text
+    assert "Digests" not in text
+    assert "bench run" not in text
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"), [("name", "deepgin ns telea"), ("fid", "telea ns deepgin"), ("", "deepgin ns telea")]
+)
+def test_models_stand_by_name_or_by_a_metric_best_first(run, sort, order):
+    table = fill.report([run], "general", selection=Selection(sort=sort)).tables[0]
+    assert [row.heads[0] for row in table.rows[:3]] == order.split()
+
+
+def test_a_selection_leaves_models_metrics_masks_and_buckets(run):
+    wanted = Selection(("d*", "ns"), ("psnr",), ("freeform",), ("20-30", "0-10"))
+    (table,) = fill.report([run], "general", selection=wanted).tables
+    assert [(row.banner, row.heads[0]) for row in table.rows] == [("PSNR, dB ↑", "deepgin"), ("PSNR, dB ↑", "ns")]
+    assert [column.head for column in table.columns] == ["0-10 %", "20-30 %"]
+
+
+@pytest.mark.parametrize("field", ["models", "metrics", "masks", "buckets"])
+def test_a_name_that_no_run_has_is_refused(run, field):
+    with pytest.raises(UnknownName, match="nothere"):
+        fill.report([run], "general", selection=Selection(**{field: ("nothere",)}))
+
+
+def test_a_summary_has_a_row_a_model_with_means_over_all_cells(run):
+    held = results.load(run)
+    (table,) = summary.report(held).tables
+    assert [row.heads[0] for row in table.rows] == ["deepgin", "ns", "telea"]
+    values = [number.value for key, number in held.numbers.items() if key[0] == "ns" and key[3] == "psnr"]
+    found = table.rows[1].cells[0].values[0]
+    assert found.number == pytest.approx(np.mean(values), rel=1e-6)
+    assert found.low < found.number < found.high

@@ -84,7 +84,7 @@ def test_a_single_number_is_no_winner():
 def test_marks_in_a_table_compare_models_within_a_column(run):
     rows = fill.report([run], "general").tables[0].rows
     for place in range(6):
-        assert [row.cells[place].values[0].bold for row in rows[:3]] == [False, False, True]
+        assert [row.cells[place].values[0].bold for row in rows[:3]] == [True, False, False]
         assert [row.cells[place].values[0].underlined for row in rows[:3]] == [False, True, False]
 
 

@@ -43,8 +43,8 @@ def text(found: Comparison) -> str:
         + "".join(f"\n    {picture}" for picture in move.pictures)
         for move in found.moves
     ]
-    above = [f"a = {found.a.name}", f"b = {found.b.name}", "", *table, *notes(found), ""]
-    return "\n".join([*above, *(["Images that moved most:", *moved] if moved else []), verdict(found)])
+    above = [verdict(found), "", f"a = {found.a.name}", f"b = {found.b.name}", "", *table, *notes(found)]
+    return "\n".join([*above, *(["", "Images that moved most:", *moved] if moved else [])])
 
 
 def notes(found: Comparison) -> list[str]:
@@ -74,9 +74,13 @@ def verdict(found: Comparison) -> str:
         return f"Too few images for a test: {stats.MINIMUM_IMAGES} are needed in a cell."
     if not counts["a"] and not counts["b"]:
         return "Not separable: no cell of any metric tells the two apart."
-    return (
-        f"a is better in {counts['a']}, b in {counts['b']} of {len(found.rows)} numbers; the others are not separable."
-    )
+    alike = found.a.model == found.b.model
+    names = {"a": found.a.name if alike else found.a.model, "b": found.b.name if alike else found.b.model}
+    first, second = sorted("ab", key=lambda side: -counts[side])
+    text = f"{names[first]} is better in {counts[first]} of {len(found.rows)} numbers"
+    text += f", {names[second]} in {counts[second]}" if counts[second] else ""
+    undecided = len(found.rows) - counts["a"] - counts["b"]
+    return text + (f", {undecided} undecided." if undecided else ".")
 
 
 def plain(found: Comparison) -> dict[str, Any]:

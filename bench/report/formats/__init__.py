@@ -24,10 +24,15 @@ def names() -> list[str]:
 
 
 def choose(name: str | None, out: Path | None) -> str:
-    """The format that is named, or that of the file's suffix, or the terminal's; raises `UnknownName`."""
+    """The format that is named, or that of the file's suffix, or the terminal's where there is no file.
+
+    Raises `UnknownName` for a format, `BadInput` for a suffix that none has.
+    """
     if name is None:
         suffixes = {_load(known).SUFFIX: known for known in names()} if out else {}
-        return suffixes.get(out.suffix, "terminal") if out else "terminal"
+        if out and out.suffix not in suffixes:
+            raise BadInput(f"{out}: no format has the suffix '{out.suffix}'. There are: {', '.join(suffixes)}.")
+        return suffixes[out.suffix] if out else "terminal"
     if name not in names():
         raise UnknownName("format", [name], names(), "bench report --help")
     return name

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from bench.report.table import EMPTY, MINUS, PHRASE, Report, Row, Table, TableCell, Value
+from bench.report.table import EMPTY, MINUS, Report, Row, Table, TableCell, Value
 
 SUFFIX = ".tex"
 SIGNS = {
@@ -39,56 +43,145 @@ PACKAGES = r"""\usepackage[utf8]{inputenc}
 \usepackage{multirow}
 """
 LATIN_END = 0x180
-PHRASE_MM = 36
-LINE_MM, SIGN_MM = 4.6, 2.2
-"""Room for a line of a table and for a sign, so that a page made for the table cuts nothing."""
+SIZES = {"small": 9.0, "footnotesize": 8.0, "scriptsize": 7.0}
+"""Letters of a table in points, the largest that fits; none below 7."""
+COLUMN_PT, PAGE_PT = 226.0, 334.0
+"""Widths that `table` and `table*` are sure to have, in article in one and in two columns."""
+SIGN_EM, GAP_PT = 0.56, 6.0
+"""About how wide a sign is, and what stands between two columns."""
+ROWS = 42
+"""Lines of one float: with caption and notes they fit on a page."""
+PHRASE_MM, LEAST_MM = 36, 19
+"""What a column of phrases is wide, at most and at least."""
+LINE_MM = 4.6
+POINT_MM = 25.4 / 72.27
 
 
 def render(report: Report, *, standalone: bool = False) -> str:
     """All tables; the footer stands as comment, or below the tables where the text compiles alone.
 
-    Needs the packages array, booktabs and multirow. standalone: a whole document whose page is as large as its tables.
+    Fits articles in one and in two columns: what is wider than a column is a `table*`, what is wider or longer than a
+    page is split into several. Needs the packages array, booktabs and multirow. standalone: a whole document.
     """
-    body = "\n".join("\n".join(_table(table)) for table in report.tables)
+    pieces = [piece for table in report.tables for piece in _pieces(table)]
+    body = "\n".join("\n".join(_table(piece)) for piece in pieces)
+    footer = [_without_paths(" ".join(line.split())) for line in report.footer]
     if not standalone:
-        comments = "".join(f"% {' '.join(line.split())}\n" for line in report.footer)
+        comments = "".join(f"% {line}\n" for line in footer)
         return f"% Needs the packages array, booktabs and multirow.\n{comments}{body}\n"
-    width, height = _page(report)
-    footer = "\n\n".join(escape(line) for line in report.footer)
+    widest = max(_width(piece, SIZES[_size(piece) or "scriptsize"]) for piece in pieces)
+    width = round(max(PAGE_PT, 1.3 * widest if widest > PAGE_PT else 0) * POINT_MM + 33)
+    height = round(LINE_MM * (sum(_height(piece) + 8 for piece in pieces) + 3 * len(footer)) + 40)
+    below = "\n\n".join(map(escape, footer))
     return (
         "\\documentclass{article}\n"
-        f"\\usepackage[paperwidth={width}mm,paperheight={height}mm,margin=15mm]{{geometry}}\n{PACKAGES}"
+        f"\\usepackage[paperwidth={width}mm,paperheight={height}mm,margin=14mm]{{geometry}}\n{PACKAGES}"
         "\\pagestyle{empty}\n\\setlength{\\parindent}{0pt}\n\\setcounter{topnumber}{99}\n\\setcounter{totalnumber}{99}\n"
         "\\renewcommand{\\topfraction}{1}\n\\renewcommand{\\textfraction}{0}\n"
-        f"\\begin{{document}}\n{body}\n\n\\footnotesize\n{footer}\n\\end{{document}}\n"
+        f"\\begin{{document}}\n{body}\n\n\\footnotesize\n\\sloppy\n{below}\n\\end{{document}}\n"
     )
 
 
-def _page(report: Report) -> tuple[int, int]:
-    """Width and height in mm that hold the widest table, and all tables above one another."""
-    rows = sum(sum(map(_lines, table.rows)) + len(table.notes) + 12 for table in report.tables)
-    rows += 3 * len(report.footer)
-    widest = max(max(_signs(table), len(table.title)) for table in report.tables)
-    return round(max(120, SIGN_MM * widest) + 30), round(LINE_MM * rows + 30)
+def _without_paths(text: str) -> str:
+    """Paths of this machine as the names at their ends."""
+    return re.sub(r"(?<![\w.:/])/(?:[^\s/,;:]+/)+(?=[^\s/,;:]+)", "", text)
 
 
-def _signs(table: Table) -> int:
-    """About how many signs wide a table is."""
-    heads = [max(map(len, column)) for column in zip(table.corner, *(row.heads for row in table.rows), strict=True)]
-    columns = [
-        max(len(column.head), len(column.under), *(_length(row.cells[place]) for row in table.rows))
-        for place, column in enumerate(table.columns)
+def _pieces(table: Table) -> list[Table]:
+    """Tables that each fit on a page: the table itself, or its metrics, columns and rows apart."""
+    if _fits(table):
+        return [table]
+    banners = list(dict.fromkeys(row.banner for row in table.rows))
+    if len(banners) > 1:
+        parts = [
+            replace(table, name=f"{table.name}-{place}", rows=tuple(row for row in table.rows if row.banner == banner))
+            for place, banner in enumerate(banners)
+        ]
+        return [piece for part in parts for piece in _pieces(part)]
+    if _size(table) is None and len(table.columns) > 1:
+        return [piece for part in _columns_apart(table) for piece in _pieces(part)]
+    return _rows_apart(table)
+
+
+def _fits(table: Table) -> bool:
+    return _height(table) <= ROWS and _size(table) is not None
+
+
+def _columns_apart(table: Table) -> list[Table]:
+    """Two halves, which tear no group of columns where there are several."""
+    ends = list(itertools.accumulate(span for _, span in table.groups()))[:-1] or range(1, len(table.columns))
+    cut = min(ends, key=lambda end: abs(end - len(table.columns) / 2))
+    return [
+        replace(
+            table,
+            name=f"{table.name}-{side}",
+            columns=table.columns[start:stop],
+            rows=tuple(replace(row, cells=row.cells[start:stop]) for row in table.rows),
+        )
+        for side, start, stop in (("a", 0, cut), ("b", cut, len(table.columns)))
     ]
-    return sum(heads) + sum(columns) + 3 * (len(heads) + len(columns))
 
 
-def _length(cell: TableCell) -> int:
-    return PHRASE if cell.phrase else sum(len(value.text) + len(value.spread) + 2 for value in cell.values)
+def _rows_apart(table: Table) -> list[Table]:
+    """Runs of rows that fit on a page; rows of one head stay together where they can."""
+    parts: list[list[Row]] = [[]]
+    used = 0
+    for row, spans in zip(table.rows, table.spans(), strict=True):
+        lines = _lines(table, row)
+        if parts[-1] and (used + lines > ROWS or (max(spans) > 1 and used + max(spans) * lines > ROWS)):
+            parts.append([])
+            used = 0
+        parts[-1].append(row)
+        used += lines
+    return [replace(table, name=f"{table.name}-{place}", rows=tuple(rows)) for place, rows in enumerate(parts)]
 
 
-def _lines(row: Row) -> int:
-    """How many lines of text a row takes."""
-    return max(len(cell.values[0].text) * 4 // (PHRASE * 3) + 1 if cell.phrase else 1 for cell in row.cells)
+def _height(table: Table) -> int:
+    """Lines of text from rule to rule."""
+    return sum(_lines(table, row) for row in table.rows) + len({row.banner for row in table.rows if row.banner})
+
+
+def _lines(table: Table, row: Row) -> int:
+    signs = _phrase_mm(table) / POINT_MM / (SIGN_EM * 7)
+    return max([1, *(math.ceil(1.2 * len(cell.values[0].text) / signs) for cell in row.cells if cell.phrase)])
+
+
+def _size(table: Table) -> str | None:
+    """The largest letters in which a table is no wider than a page; None where even the smallest are too wide."""
+    return next((name for name, points in SIZES.items() if _width(table, points) <= PAGE_PT), None)
+
+
+def _width(table: Table, points: float) -> float:
+    """About how many points wide a table is in letters of so many points."""
+    heads = [max(map(len, column)) for column in zip(table.corner, *(row.heads for row in table.rows), strict=True)]
+    signs = points * SIGN_EM
+    phrases = sum(map(table.phrases, range(len(table.columns))))
+    columns = [
+        max(
+            len(column.head) * signs,
+            len(column.under) * 7 * SIGN_EM,
+            *(_length(row, place, signs) for row in table.rows),
+        )
+        for place, column in enumerate(table.columns)
+        if not table.phrases(place)
+    ]
+    gaps = GAP_PT * (len(heads) + len(table.columns))
+    return sum(heads) * signs + sum(columns) + gaps + phrases * LEAST_MM / POINT_MM
+
+
+def _length(row: Row, place: int, signs: float) -> float:
+    cell = row.cells[place]
+    small = 7 * SIGN_EM
+    return sum(
+        len(value.text) * signs + (len(value.spread) + 2 * bool(value.spread)) * small for value in cell.values
+    ) + ((len(cell.values) - 1 + len(cell.letters)) * signs)
+
+
+def _phrase_mm(table: Table) -> float:
+    """How wide the columns of phrases may be, so that the whole is as wide as a page at most."""
+    phrases = sum(map(table.phrases, range(len(table.columns))))
+    rest = _width(table, SIZES[_size(table) or "scriptsize"]) - phrases * LEAST_MM / POINT_MM
+    return min(PHRASE_MM, max(LEAST_MM, (PAGE_PT - rest) * POINT_MM / max(phrases, 1)))
 
 
 def escape(text: str) -> str:
@@ -104,10 +197,14 @@ def _sign(sign: str) -> str:
 
 def _table(table: Table) -> Iterator[str]:
     columns = len(table.corner) + len(table.columns)
-    yield r"\begin{table}[t]"
+    size = _size(table) or "scriptsize"
+    narrow = _width(table, SIZES[size]) <= COLUMN_PT and not any(map(table.phrases, range(len(table.columns))))
+    place = "table" if narrow else "table*"
+    yield rf"\begin{{{place}}}[t]"
     yield r"\centering"
-    yield rf"\caption{{{escape(' '.join(filter(None, (table.title.rstrip('.') + '.', table.caption))))}}}"
+    yield rf"\caption{{{escape(_caption(table))}}}"
     yield rf"\label{{tab:{''.join(sign if sign.isalnum() else '-' for sign in table.name)}}}"
+    yield rf"\{size}\setlength{{\tabcolsep}}{{{GAP_PT / 2:g}pt}}"
     yield rf"\begin{{tabular}}{{{'l' * len(table.corner)}{''.join(_alignment(table))}}}"
     yield r"\toprule"
     yield from _head(table)
@@ -115,16 +212,25 @@ def _table(table: Table) -> Iterator[str]:
     yield from _body(table, columns)
     yield r"\bottomrule"
     yield r"\end{tabular}"
-    if table.notes:
-        notes = "; ".join(rf"\textsuperscript{{{letter}}}\,{escape(text)}" for letter, text in table.notes)
-        yield rf"\par\smallskip{{\footnotesize {notes}.\par}}"
-    yield r"\end{table}"
+    shown = {letter for row in table.rows for cell in row.cells for letter in cell.letters.split(",")}
+    if told := [(letter, text) for letter, text in table.notes if letter in shown]:
+        notes = "; ".join(rf"\textsuperscript{{{letter}}}\,{escape(_without_paths(text))}" for letter, text in told)
+        yield rf"\par\smallskip{{\scriptsize\sloppy {notes}.\par}}"
+    yield rf"\end{{{place}}}"
+
+
+def _caption(table: Table) -> str:
+    return " ".join(filter(None, (f"{table.title.rstrip('.')}.", table.caption)))
 
 
 def _alignment(table: Table) -> Iterator[str]:
-    """Numbers are centred; phrases are broken into lines of `PHRASE_MM`."""
+    """Numbers are centred; phrases are broken into lines."""
     for place in range(len(table.columns)):
-        yield rf">{{\raggedright\arraybackslash}}p{{{PHRASE_MM}mm}}" if table.phrases(place) else "c"
+        yield (
+            rf">{{\raggedright\arraybackslash\hspace{{0pt}}}}p{{{_phrase_mm(table):.0f}mm}}"
+            if table.phrases(place)
+            else "c"
+        )
 
 
 def _head(table: Table) -> Iterator[str]:
@@ -171,7 +277,7 @@ def _line(cells: list[str]) -> str:
 def _cell(cell: TableCell, joint: str) -> str:
     text = escape(joint).join(_value(value) for value in cell.values)
     if cell.phrase:
-        text = text.replace("/", r"/\allowbreak{}")
+        text = re.sub(r"(?<=\w)(\\_|[-./;])(?=[\w\\])", r"\1\\allowbreak{}", text)
     return rf"{text}\textsuperscript{{{cell.letters}}}" if cell.letters else text
 
 

@@ -15,9 +15,9 @@ import jinja2
 
 from bench.disk import write_text
 from bench.errors import BadInput
-from bench.report import fill, footer, layout, results
+from bench.report import fill, footer, layout, results, views
 from bench.report.lookup import Lookup
-from bench.report.page import gallery, numbers
+from bench.report.page import gallery
 from bench.report.results import Run
 from bench.runfolder.pictures import kept
 
@@ -116,8 +116,8 @@ def _data(run: Run, about: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
         "metrics": [_metric(run, name) for name in measured],
         "unmeasured": _unmeasured(run, measured),
         "models": [_model(run, name) | {"about": dict(about.get(name, {}))} for name in run.models],
-        "cells": {name: numbers.cells(run, name) for name in measured},
-        "views": {name: numbers.views(run, name) for name in measured},
+        "cells": {name: views.cells(run, name) for name in measured},
+        "views": {name: views.views(run, name) for name in measured},
     }
 
 
@@ -144,7 +144,7 @@ def _model(run: Run, name: str) -> dict[str, Any]:
         "kind": found.kind,
         "parameters": found.parameters or None,
         "memory": found.memory_bytes or None,
-        "seconds": numbers.plain(1 / speed) if speed else None,
+        "seconds": views.plain(1 / speed) if speed else None,
         "reason": found.reason,
         "outside": found.domain if run.record.outside(name) else "",
     }

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench.report.page.numbers import plain
 from bench.report.results import Run
+from bench.report.views import plain
 from bench.runfolder.names import MASKED, TRUTH, component
 from bench.runfolder.pictures import Kept, Pixels
 

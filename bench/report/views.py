@@ -1,6 +1,6 @@
-"""What the page counts with: numbers of every cell, and means, intervals and paired tests of every view.
+"""Numbers of every cell, and means, intervals and paired tests of every view of a run.
 
-A view is what the page's filters can ask for: one mask set or all, one bucket or all.
+A view is what the filters of the page can ask for: one mask set or all, one bucket or all.
 """
 
 from __future__ import annotations
@@ -62,6 +62,12 @@ def views(run: Run, metric: str) -> Plain:
     return found
 
 
+def overall(run: Run, metric: str) -> Plain:
+    """The view of all cells, without its pairs."""
+    scores = _scores(run, metric)
+    return _view(run, scores, range(len(scores.cells)), stats.Resamples(scores.values.shape[-1]), pairs=False)
+
+
 def plain(value: float) -> float | None:
     """A number as JSON has it."""
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
@@ -83,7 +89,7 @@ def _scores(run: Run, metric: str) -> Scores:
     return Scores(metric, -1.0 if card and card.better == "lower" else 1.0, held, values)
 
 
-def _view(run: Run, scores: Scores, places: Sequence[int], resamples: stats.Resamples) -> Plain:
+def _view(run: Run, scores: Scores, places: Sequence[int], resamples: stats.Resamples, *, pairs: bool = True) -> Plain:
     numbers = np.array(
         [
             [run.numbers.get((model, *scores.cells[place], scores.metric), Number()).value for place in places]
@@ -105,7 +111,7 @@ def _view(run: Run, scores: Scores, places: Sequence[int], resamples: stats.Resa
         "high": [plain(value) for value in high],
         "n": [int(there.sum()) for there in kept],
         "tied": [int(mark.bold) for mark in highlight(rivals, better, "best")],
-        **_pairs(images, scores.sign),
+        **(_pairs(images, scores.sign) if pairs else {}),
     }
 
 

@@ -1,0 +1,80 @@
+"""The compact table of a run: one row a model, best first, the mean of each metric over all its cells."""
+
+from __future__ import annotations
+
+import math
+
+from bench.report import fill, footer, layout, views
+from bench.report.lookup import Lookup
+from bench.report.results import Run
+from bench.report.selection import Selection, measured
+from bench.report.table import EMPTY, MINUS, Column, Report, Row, Table, TableCell, Value
+
+
+def report(run: Run, selection: Selection | None = None) -> Report:
+    """The table and what a reader of it must know; raises `UnknownName` for a selection that the run has not."""
+    selection = selection or Selection()
+    (run,) = selection.narrowed([run])
+    table = _table(run, selection)
+    lines = (*_legend(table), *footer.unmeasured(run, long=False), *footer.cautions(run))
+    return Report((table,), lines)
+
+
+def _table(run: Run, selection: Selection) -> Table:
+    general = layout.load("general")
+    filler = fill.Filler(general, Lookup(general, (run,), (), "none"), selection)
+    metrics = measured(run)
+    held = {metric: views.overall(run, metric) for metric in metrics}
+    columns = [*(_column(filler, metric) for metric in metrics), Column("Seconds"), Column("Parameters")]
+    rows = []
+    for name in filler.models(""):
+        place = run.models.index(name)
+        values = [_value(filler, metric, held[metric], place) for metric in metrics]
+        cells = [TableCell((value,)) for value in (*values, *_facts(run, name))]
+        rows.append(Row((filler.model(name),), tuple(cells)))
+    count = len({key[1:3] for key in run.numbers})
+    title = f"{run.dataset}, {run.record.images} images: means over {count} cell{'s' * (count > 1)}, best first"
+    return Table("summary", title, "", ("Model",), tuple(columns), tuple(rows))
+
+
+def _column(filler: fill.Filler, metric: str) -> Column:
+    title, _, unit = filler.name("metric", metric).partition(", ")
+    return Column(f"{title} {unit}".strip())
+
+
+def _value(filler: fill.Filler, metric: str, view: views.Plain, place: int) -> Value:
+    number, low, high = (view[name][place] for name in ("value", "low", "high"))
+    if number is None:
+        return Value(EMPTY, reason="it lacks a number in some cell")
+    digits = filler.cells.decimals(metric)
+    spread = "" if low is None or high is None else f"{max(number - low, high - number):.{digits}f}"
+    return Value(
+        f"{number:.{digits}f}".replace("-", MINUS),
+        spread,
+        bold=bool(view["tied"][place]),
+        keys=(("metric", metric),),
+        number=number,
+        low=math.nan if low is None else low,
+        high=math.nan if high is None else high,
+        n=view["n"][place],
+    )
+
+
+def _facts(run: Run, name: str) -> tuple[Value, Value]:
+    """Seconds an image, and parameters."""
+    made = run.record.models.get(name)
+    speed, size = (made.images_per_second, made.parameters) if made else (None, 0)
+    seconds = Value(f"{1 / speed:.2g}", number=1 / speed) if speed else Value(EMPTY)
+    return seconds, Value(f"{size / 1e6:.1f}M", number=size) if size else Value(EMPTY)
+
+
+def _legend(table: Table) -> list[str]:
+    values = [value for row in table.rows for cell in row.cells for value in cell.values]
+    lines = []
+    if any(value.spread for value in values):
+        lines.append(
+            "±: the larger half of the 95 % interval over images. Bold: not told from the best (paired test, 5 %)."
+        )
+    if any(value.reason for value in values):
+        lines.append(f"{EMPTY}: it lacks a number in some cell.")
+    return lines
