@@ -19,6 +19,11 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
+def printable_lines(text: str) -> str:
+    """The same, line breaks and tabs left as they are."""
+    return "".join(sign if sign in "\n\t" else printable(sign) for sign in text)
+
+
 class BenchError(Exception):
     """A fault that the user can mend; its text says what was wrong, where, and what to do."""
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
+from bench.errors import printable_lines
+
 quiet = False
 """Set by `--quiet`: nothing is shown."""
 
@@ -23,7 +25,7 @@ class Ticker:
     def say(self, text: str) -> None:
         """A line that stays above the bar."""
         if not quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(printable_lines(text), file=sys.stderr, flush=True)
 
     def show(self, text: str) -> None:
         """What is under way within a step; "" when it is done."""
@@ -148,7 +150,7 @@ def _bar(title: str, total: float, done: float) -> Iterator[Ticker]:
                 progress.advance(task, steps)
 
             def say(self, text: str) -> None:
-                progress.console.print(text, highlight=False, markup=False)
+                progress.console.print(printable_lines(text), highlight=False, markup=False)
 
             def show(self, text: str) -> None:
                 progress.update(task, description=": ".join(filter(None, (title, text))))

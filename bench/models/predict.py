@@ -167,7 +167,7 @@ class Predictor:
         if asked:
             found = proven_batch(self.model, self.card, *given[:2], asked, given[2]) if self.exact else asked
         else:
-            made = _made(self.model, self.card, *given)
+            made = _made(self.model, self.card, *given, alive=self.alive)
             found = batches.quickest(made, len(given[0]), self.most, exact=self.exact)
         self.batch = self.keep(found, instead)
         if asked and self.batch != asked:
@@ -273,11 +273,17 @@ def proven_batch(
 
 
 def _made(
-    model: Model, card: ModelCard, images: torch.Tensor, masks: torch.Tensor, guides: torch.Tensor | None
+    model: Model,
+    card: ModelCard,
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    guides: torch.Tensor | None,
+    alive: Callable[[], None] = lambda: None,
 ) -> batches.Made:
     """What the model makes of some of these images, each with its place as its seed."""
 
     def made(rows: Sequence[int]) -> torch.Tensor:
+        alive()
         chosen = list(rows)
         return raw(model, card, images[chosen], masks[chosen], chosen, None if guides is None else guides[chosen])
 

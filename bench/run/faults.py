@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.errors import BenchError, ContractBroken
+from bench.errors import BenchError, ContractBroken, printable_lines
 
 LONGEST = 2000
 """Characters of a stranger's message that are kept."""
@@ -22,11 +22,12 @@ class CellFailed(BenchError):
 def sentence(fault: BaseException) -> str:
     """What a user reads of a fault: our own sentences as they are, a stranger's exception with its class.
 
-    Signs that no text file can hold are written as escapes, and a very long message is cut.
+    Signs that could steer a terminal, or that no text file can hold, are written as escapes, and a very long message is
+    cut.
     """
     text = str(fault) if isinstance(fault, BenchError) else f"{type(fault).__name__}: {fault}"
     cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
-    return cut.encode("utf-8", "backslashreplace").decode()
+    return printable_lines(cut)
 
 
 def portable(fault: Exception) -> Exception:

@@ -30,6 +30,8 @@ from bench.runfolder.parts import Parts
 from bench.types import Execution
 
 ALIVE_EVERY_S = 0.5
+LOG_BYTES = 16 << 20
+"""Of what a model prints, so much is kept, looked at before every batch."""
 
 
 class Leaving(BaseException):
@@ -85,6 +87,7 @@ class Service:
         self.worker.log = TracedLog(lambda _: None)
         self.ahead = ReadAhead(self.worker.inputs)
         self.told = 0.0
+        self.printed: Path | None = None
 
     def run(self) -> None:
         """Serve until the supervisor wants no more, or is gone."""
@@ -121,7 +124,8 @@ class Service:
         if name == TRUTH:
             self.worker.evaluate(task, photographs, lambda _: None)
             return Done({}, ())
-        print_into(log(self.root, name))
+        self.printed = log(self.root, name)
+        print_into(self.printed)
         before = self._state(name)
         if len(known) < len(self.job.cells):
             with contextlib.suppress(BenchError):  # every cell will meet it again
@@ -157,6 +161,8 @@ class Service:
         """Before every batch: say so now and then, and see whether there is word from the supervisor."""
         if time.monotonic() - self.told > ALIVE_EVERY_S:
             self._tell(Alive())
+        if self.printed:
+            bound(self.printed)
         self._listen()
 
     def _listen(self) -> None:
@@ -174,11 +180,20 @@ class Service:
         self.connection.send(message)
 
 
+def bound(path: Path) -> None:
+    """Keep no more of what is printed once a log holds `LOG_BYTES`, and say so at its end."""
+    if os.fstat(1).st_size >= LOG_BYTES:
+        flush()
+        os.write(1, f"\n... that is {LOG_BYTES >> 20} MiB: what is printed after this is not kept.\n".encode())
+        print_into(path)
+
+
 def print_into(path: Path) -> None:
     """Send all that this process and its children print to the end of a file from now on."""
     path.parent.mkdir(exist_ok=True)
     flush()
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    full = path.exists() and path.stat().st_size >= LOG_BYTES
+    file = os.open(os.devnull if full else path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)

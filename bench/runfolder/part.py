@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -154,14 +156,20 @@ class Part:
 
 
 def read_facts(path: Path, metadata: Mapping[bytes, bytes]) -> Facts:
-    """The facts in a Parquet file's metadata; `BadInput` where another version wrote them."""
+    """The facts in a Parquet file's metadata.
+
+    Raises `Damaged` for a file that says nothing of itself, as another in its place, `BadInput` where another version
+    wrote them.
+    """
     try:
-        facts = msgspec.json.decode(metadata.get(FACTS, b""), type=Facts)
-    except msgspec.DecodeError:
-        facts = None
-    if facts is None or facts.format != FORMAT:
-        raise BadInput(f"{path} was written by another version of bench. Measure into a new --out.")
-    return facts
+        held = msgspec.json.decode(metadata.get(FACTS, b""), type=dict[str, Any])
+    except msgspec.DecodeError as fault:
+        raise Damaged(path, "it is no part of a run") from fault
+    with contextlib.suppress(msgspec.ValidationError):
+        facts = msgspec.convert(held, Facts)
+        if facts.format == FORMAT:
+            return facts
+    raise BadInput(f"{path} was written by another version of bench. Measure into a new --out.")
 
 
 def save_vectors(path: Path, arrays: Sequence[Vectors | None]) -> None:

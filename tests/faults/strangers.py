@@ -67,6 +67,17 @@ class Garbles(Grey):
         raise RuntimeError("no such file: \udcff\udc80")
 
 
+class Steers(Grey):
+    def misbehave(self):
+        raise RuntimeError("\x1b[2J\x07 gone")
+
+
+class Floods(Grey):
+    def predict(self, images, masks):
+        os.write(1, b"x" * (17 << 20))
+        return super().predict(images, masks)
+
+
 class Babbles(Grey):
     def misbehave(self):
         raise RuntimeError("why " * 500_000)

@@ -35,3 +35,15 @@ def test_results_that_are_missing_are_said(bench, runs):
     (one / "results.parquet").unlink()
     status, _, said = bench("report", one)
     assert (status, "results.parquet is damaged: it is missing" in said) == (2, True)
+
+
+@pytest.mark.slow
+def test_results_in_the_place_of_a_part_are_named_and_the_part_is_made_again(bench, runs):
+    one, _ = runs
+    before = (one / "results.parquet").read_bytes()
+    part = next(path for path in one.glob("parts/**/*.parquet") if "mean" in str(path))
+    shutil.copy(one / "results.parquet", part)
+    (one / "results.parquet").unlink()
+    status, _, said = bench("run", *MADE[:-1], "--workers", "0", "--limit", "2", "--out", one)
+    assert (status, f"{part} is damaged: it is no part of a run" in said) == (0, True)
+    assert (one / "results.parquet").read_bytes() == before

@@ -102,6 +102,20 @@ def test_a_very_long_reason_is_cut(walled, tmp_path):
     assert empty.reason.endswith("characters)")
 
 
+def test_a_reason_cannot_steer_the_terminal(walled, tmp_path, capfd):
+    outcome = walled(tmp_path / "run", "Steers")
+    [empty] = outcome.summary[outcome.summary["reason"] != ""].itertuples()
+    assert "\\x1b[2J\\x07 gone" in empty.reason
+    assert "\x1b[2J" not in capfd.readouterr().err
+
+
+def test_a_log_is_bounded_and_says_that_it_ends(walled, alone, tmp_path):
+    outcome = walled(tmp_path / "run", "Floods")
+    log = (tmp_path / "run" / "logs" / "strangers.py:Floods.txt").read_bytes()
+    assert log.endswith(b"not kept.\n")
+    pd.testing.assert_frame_equal(_rows(outcome), alone)
+
+
 def test_what_a_model_prints_goes_into_its_log(walled, alone, tmp_path, capfd):
     outcome = walled(tmp_path / "run", "Prints")
     shown = capfd.readouterr()
