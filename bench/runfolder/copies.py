@@ -7,15 +7,19 @@ The record comes last: a copy that was cut short is no run yet, and the same com
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bench.disk import whole_file
-from bench.errors import BadInput, Unavailable
+from bench.errors import BadInput, BenchError, Unavailable
 from bench.progress import track
 from bench.runfolder import record
 from bench.runfolder.names import PARTS, RECORD
+
+OBJECTS = {"s3", "gs", "abfs"}
+"""Stores, by fsspec's names, that have no folders: to make one there would make a bucket."""
 
 
 def push(root: Path, url: str) -> int:
@@ -24,15 +28,14 @@ def push(root: Path, url: str) -> int:
     Returns the number of files sent. Raises `BadInput` for what is no run, or a URL that cannot be used.
     """
     record.read(root)
-    files, base = _opened(url)
-    names = _in_order(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    there = _sizes(files, base)
-    _check_same(files, base, there, root)
-    sent = 0
-    with track(f"{len(names)} files to {url}", len(names)) as ticker:
+    names, sent = _in_order(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()), 0
+    with _reached(url) as (files, base), track(f"{len(names)} files to {url}", len(names)) as ticker:
+        there = _sizes(files, base)
+        _check_same(files, base, there, root)
         for name in names:
-            if not name.startswith(f"{PARTS}/") or there.get(name) != (root / name).stat().st_size:
-                files.makedirs(f"{base}/{name}".rpartition("/")[0], exist_ok=True)
+            if not _lasting(name) or there.get(name) != (root / name).stat().st_size:
+                if OBJECTS.isdisjoint((files.protocol,) if isinstance(files.protocol, str) else files.protocol):
+                    files.makedirs(f"{base}/{name}".rpartition("/")[0], exist_ok=True)
                 files.put_file(str(root / name), f"{base}/{name}")
                 sent += 1
             ticker.advance()
@@ -44,23 +47,44 @@ def pull(url: str, root: Path) -> int:
 
     Returns the number of files fetched. Raises as `push`.
     """
-    files, base = _opened(url)
-    there = _sizes(files, base)
-    if RECORD not in there:
-        raise BadInput(f"{url} holds no run: there is no {RECORD}.")
-    if root.is_dir() and any(not path.name.startswith(".") for path in root.iterdir()):
-        _check_same(files, base, there, root)
+    with _reached(url) as (files, base):
+        there = _sizes(files, base)
+        if RECORD not in there:
+            raise BadInput(f"{url} holds no run: there is no {RECORD}.")
+        if root.is_dir() and any(not path.name.startswith(".") for path in root.iterdir()):
+            _check_same(files, base, there, root)
+        return _fetch(files, base, there, root, url)
+
+
+def _fetch(files: Any, base: str, there: dict[str, int], root: Path, url: str) -> int:
     fetched = 0
     with track(f"{len(there)} files from {url}", len(there)) as ticker:
         for name in _in_order(there):
             place = root / name
-            if not (name.startswith(f"{PARTS}/") and place.is_file() and place.stat().st_size == there[name]):
+            if not (_lasting(name) and place.is_file() and place.stat().st_size == there[name]):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with whole_file(place) as beside:
                     files.get_file(f"{base}/{name}", str(beside))
                 fetched += 1
             ticker.advance()
     return fetched
+
+
+def _lasting(name: str) -> bool:
+    """Whether a file is never written anew."""
+    return name.startswith(f"{PARTS}/") and not name.endswith(".json")
+
+
+@contextmanager
+def _reached(url: str) -> Iterator[tuple[Any, str]]:
+    """The file system of a URL, and the path in it; whatever a store raises is said in a sentence."""
+    try:
+        yield _opened(url)
+    except BenchError:
+        raise
+    except Exception as fault:  # every kind of store has its own
+        why = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
+        raise BadInput(f"Copying failed at {url}: {why}") from fault
 
 
 def _opened(url: str) -> tuple[Any, str]:
@@ -75,6 +99,7 @@ def _opened(url: str) -> tuple[Any, str]:
         raise Unavailable(f"{url} needs a package: {fault}.") from fault
     except ValueError as fault:
         raise BadInput(f"{url} cannot be used: {fault}.") from fault
+    files.invalidate_cache()
     return files, base.rstrip("/")
 
 

@@ -18,9 +18,32 @@ def root(toys, tmp_path_factory):
     return run(spec, tmp_path_factory.mktemp("runs") / "run", Execution(shard=2)).root
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(scope="module")
+def bucket():
+    """A bucket of an S3 server on loopback."""
+    s3fs, moto = pytest.importorskip("s3fs"), pytest.importorskip("moto.server")
+    with pytest.MonkeyPatch.context() as patch:
+        server = moto.ThreadedMotoServer("127.0.0.1", port=0)
+        server.start()
+        host, port = server.get_host_and_port()
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        }.items():  # fmt: skip
+            patch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir("ours")
+        yield "s3://ours"
+        s3fs.S3FileSystem.clear_instance_cache()
+        server.stop()
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
 def url(request, tmp_path):
-    yield f"file://{tmp_path}/store/run" if request.param == "file" else "memory://store/run"
+    if request.param == "s3":
+        yield f"{request.getfixturevalue('bucket')}/{tmp_path.name}"
+    else:
+        yield f"file://{tmp_path}/store/run" if request.param == "file" else "memory://store/run"
     fsspec.filesystem("memory").store.clear()
 
 
@@ -92,3 +115,10 @@ def test_the_command_line_sends_and_fetches(bench, root, url, tmp_path):
     assert f"Back: bench pull {url} DIR" in out
     assert bench("pull", url, tmp_path / "back", "--quiet")[0] == 0
     assert content(tmp_path / "back") == content(root)
+
+
+def test_a_bucket_that_is_not_there_is_said_in_a_sentence(bucket, root, tmp_path):
+    with pytest.raises(BadInput, match="s3://nowhere"):
+        copies.push(root, "s3://nowhere/run")
+    with pytest.raises(BadInput, match="holds no run"):
+        copies.pull("s3://nowhere/run", tmp_path / "back")
