@@ -85,6 +85,7 @@ def look_through(root: Path, refs: Sequence[ModelRef], ids: Sequence[str], size_
         raise BadInput(
             f"--guides {root}: {len(faults)} of {len(ids)} cannot be used: {', '.join(faults[:SHOWN])}{more}. "
             f"Each image needs an 8-bit grey IMAGE.png of {size_px} x {size_px} pixels: {KINDS[kinds[0]]}."
+            f"{_strangers(root, ids)}"
         )
     marks = {image_id: mark for image_id, (mark, _) in zip(ids, found, strict=True)}
     return Guides(root.absolute(), kinds[0], marks)
@@ -93,6 +94,15 @@ def look_through(root: Path, refs: Sequence[ModelRef], ids: Sequence[str], size_
 def given(refs: Sequence[ModelRef], guides: Guides) -> list[ModelRef]:
     """The models, those that take a guide with the guides' kind and digest."""
     return [replace(ref, guides=guides.mark) if ref.card.guide else ref for ref in refs]
+
+
+def _strangers(root: Path, ids: Sequence[str]) -> str:
+    """A sentence on files whose names are those of no image; "" where there are none."""
+    asked = {f"{image_id}.png" for image_id in ids}
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    others = [name for name in names if name not in asked]
+    more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+    return f" Named after no image: {', '.join(others[:SHOWN])}{more}." if others else ""
 
 
 def _look(root: Path, image_id: str, size_px: int, classes: int) -> tuple[str, str]:

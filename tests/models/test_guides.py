@@ -66,6 +66,12 @@ def test_everything_that_cannot_be_used_is_named_in_one_sentence(folder):
         look(folder, "neo@untrained")
 
 
+def test_files_that_are_named_after_no_image_are_named_where_guides_are_missing(folder):
+    (folder / "a.png").rename(folder / "A.jpg")
+    with pytest.raises(BadInput, match=r"a\.png is missing.* Named after no image: A\.jpg\."):
+        look(folder, "neo@untrained")
+
+
 def test_a_guide_that_is_cut_short_is_named(folder):
     file = folder / "a.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16), dtype=np.uint8)).save(file)
