@@ -10,7 +10,8 @@ decoders that are needed in training alone. Drawn from what they say, a code joi
 the masked image is asked for, and nothing under the mask is seen.
 
 Readings. The authors read their targets (region, its picture, landmarks, foreground) from files that they do not
-publish; `targets` makes stand-ins from the true photograph, in training only: an ellipse in the middle, where aligned
+publish; a user's take their place (`bench train --guides`), and without them `targets` makes stand-ins from the true
+photograph, in training only: an ellipse in the middle, where aligned
 faces lie, for region and foreground, and the steepest places within it for the 68 landmarks.
 """
 
@@ -71,6 +72,8 @@ CARD = ModelCard(
         "celeba-hq": "DE_GAN.h5, linked from the authors' README (Baidu, code 4ini); Keras, all networks in one"
     },
     stochastic=True,
+    classes=3,
+    taught=("image", "part", "region", "landmarks"),
 )
 
 SIDE = 256
@@ -263,11 +266,12 @@ def decoders(width: int = 32) -> nn.ModuleDict:
     )
 
 
-def targets(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Stand-ins for the authors' annotations: the face's region and its landmarks, [B, 1, H, W] of 0 and 1.
+def targets(images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The face's region and its landmarks, [B, 1, H, W] of 0 and 1: a user's, and where he says nothing, stand-ins.
 
-    The region is the ellipse in the middle that is 0.7 of the image wide and 0.9 high. Landmarks are the twentieth of
-    all pixels with the steepest light (Sobel's, after a 5 x 5 mean), as far as they lie in it.
+    labels: 0 elsewhere, 1 in the face, 2 at a landmark in it. Of the stand-ins the region is the ellipse in the middle
+    that is 0.7 of the image wide and 0.9 high; landmarks are the twentieth of all pixels with the steepest light
+    (Sobel's, after a 5 x 5 mean), as far as they lie in it.
     """
     height, width = images.shape[2:]
     rows = torch.linspace(-1, 1, height, device=images.device)[:, None] / 0.9
@@ -277,7 +281,11 @@ def targets(images: Tensor) -> tuple[Tensor, Tensor]:
     light = F.pad(F.avg_pool2d(images.mean(1, keepdim=True), 5, 1, 2), [1] * 4, mode="replicate")
     steep = F.conv2d(light, torch.stack([across, across.T])[:, None]).square().sum(1, keepdim=True)
     least = steep.flatten(1).quantile(0.95, 1).view(-1, 1, 1, 1)
-    return region, (steep > least).to(images) * region
+    landmarks = (steep > least).to(images) * region
+    if labels is None:
+        return region, landmarks
+    said = labels < CARD.classes
+    return torch.where(said, (labels > 0).to(images), region), torch.where(said, (labels == 2).to(images), landmarks)
 
 
 def shapes(chance: np.random.Generator, size_px: int) -> np.ndarray:
@@ -343,7 +351,7 @@ class Training(base.Training):
         network = self.players["generator"]
         shown, _, codes = self.draw(batch)
         output = network["inpaint"].unet(shown, codes)
-        region, landmarks = targets(batch.images)
+        region, landmarks = targets(batch.images, batch.guides)
         terms = {
             "image": ((batch.images - output) * (0.5 + 0.5 * region)).abs().mean(),
             "part": (batch.images * region - network["decoder_f"](codes).sigmoid()).abs().mean(),

@@ -6,7 +6,8 @@ run here, so that no stored figure holds this file. MATLAB hands images to Caffe
 and in use: the network works on transposed images, which its fully connected layers can tell.
 
 Readings. The code's L1 stands where paper and survey say L2 (`options.reconstruction=L2`); the parser's weight is the
-code's 0.05 (the paper's 0.005 is recalled). The parser judges in training alone: a face is filled without any parsing.
+code's 0.05 (the paper's 0.005 is recalled). The parser judges in training alone, by what it sees in the true face or
+by a user's labels (`bench train --guides`): a face is filled without any parsing.
 """
 
 from __future__ import annotations
@@ -56,11 +57,13 @@ CARD = ModelCard(
         "names first",
     },
     stochastic=True,
+    classes=11,
+    taught=("parsing",),
 )
 
 SIZE = 128
 """Side of the network's input, fixed by its fully connected layers."""
-PARTS = 11
+PARTS = CARD.classes
 """Classes of the parser: background, skin, brows, eyes, nose, lips, inner mouth, hair."""
 
 
@@ -239,6 +242,9 @@ class Training(base.Training):
         if self.parser is not None and weights["parsing"]:
             with torch.no_grad():
                 parts = self.parser(truth.mT).argmax(1)
+            if batch.guides is not None:
+                given = batch.guides[:, 0].mT
+                parts = torch.where(given < PARTS, given, parts)
             terms["parsing"] = F.cross_entropy(self.parser(composite.mT), parts, reduction="sum") / len(truth)
         return terms
 

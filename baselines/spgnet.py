@@ -56,6 +56,7 @@ CARD = ModelCard(
     aliases=("SPG-Net",),
     guide="labels",
     classes=35,
+    taught=("parsing", "segmentation labels"),
     parameters={"": 97_530_841},
 )
 
@@ -260,8 +261,13 @@ class Training(base.Training):
         return {"real": real, "fake": fake}
 
     def labels(self, batch: Batch) -> Tensor:
-        """What stands for the true segmentation, one class a place."""
-        return regions(batch.images, self.model[0].classes)
+        """The true segmentation as a user gave it, and what stands for it where he did not; one class a place."""
+        classes = self.model[0].classes
+        found = regions(batch.images, classes)
+        if batch.guides is None:
+            return found
+        given = F.one_hot(batch.guides[:, 0], 256)[..., :classes].movedim(3, 1).to(found)
+        return torch.where(batch.guides < classes, given, found)
 
     def completed(self, batch: Batch) -> Tensor:
         """SP-Net's answer, before its softmax."""

@@ -134,6 +134,8 @@ class ModelCard:
     Without it the model's own network makes it from the masked image."""
     classes: int = 0
     """Number of classes of a guide of labels."""
+    taught: tuple[str, ...] = ()
+    """Loss terms that a user's labels of the photographs may teach (`bench train --guides`), in place of stand-ins."""
     parameters: dict[str, int] = field(default_factory=dict)
     """Number of parameters used at test time, by variant (`""` where there are none); a test measures them."""
     checkpoints: dict[str, str] = field(default_factory=dict)
@@ -373,6 +375,10 @@ class TrainingSpec:
     start: Annotated[
         str | None,
         Option("Start from these weights: a name with a tag, as `ce@starter`, or a file.", flag="--from", path=True),
+    ] = None
+    guides: Annotated[
+        str | None,
+        Option("Folder of IMAGE.png: labels of the photographs, for models that learn from them.", path=True),
     ] = None
     validate: Annotated[str, Option("Frozen masks for validation: SET/BUCKET, as freeform-256/20-40.")] = ""
 

@@ -83,6 +83,16 @@ def show(name: Name, as_json: options.Json = False) -> None:
             print("\n".join(_sheet(ref, records)))
 
 
+def _guides(card: ModelCard) -> Iterator[str]:
+    """What a user may give beside images, in use and in training."""
+    if card.guide:
+        from bench.models.guides import KINDS
+
+        yield f"{'guide':12} {card.guide}, {KINDS[card.guide]}; bench run --guides FOLDER of IMAGE.png"
+    if card.taught:
+        yield f"{'taught by':12} photographs, and labels 0 to {card.classes - 1} of them; bench train --guides FOLDER"
+
+
 def _sheet(ref: ModelRef, records: dict[str, WeightsRecord]) -> list[str]:
     from bench.models import registry as model_registry
 
@@ -110,10 +120,7 @@ def _sheet(ref: ModelRef, records: dict[str, WeightsRecord]) -> list[str]:
     lines = [f"{key:12} {value}" for key, value in fields.items() if value]
     for variant, count in card.parameters.items():
         lines.append(f"{'parameters':12} {count:,}" + (f"  :{variant}  {card.variants[variant]}" if variant else ""))
-    if card.guide:
-        from bench.models.guides import KINDS
-
-        lines.append(f"{'guide':12} {card.guide}, {KINDS[card.guide]}; bench run --guides FOLDER of IMAGE.png")
+    lines += _guides(card)
     for setting, values in card.settings.items():
         own = ", ".join(f":{variant} {value}" if variant else str(value) for variant, value in values.items())
         lines.append(f"{'setting':12} {setting}, by itself {own}; bench run --set {ref.id}.{setting}=VALUE")

@@ -14,6 +14,7 @@ from PIL import Image
 from bench import digest, images
 from bench.errors import BadInput, NotComparable
 from bench.models.registry import ModelRef
+from bench.types import ModelCard
 
 KINDS = {
     "edges": "bright lines on black",
@@ -48,9 +49,10 @@ class Guides:
 
     def read(self, ids: Sequence[str]) -> npt.NDArray[np.uint8]:
         """The levels of these images' guides: uint8 [N, H, W]. `NotComparable` names one that was changed or lost."""
-        return np.stack([self._read(image_id) for image_id in ids])
+        return np.stack([self.one(image_id) for image_id in ids])
 
-    def _read(self, image_id: str) -> npt.NDArray[np.uint8]:
+    def one(self, image_id: str) -> npt.NDArray[np.uint8]:
+        """The levels of one image's guide, [H, W]; errors as `read`."""
         try:
             levels = _levels(self.root, image_id)
             fault = "" if images.digest(levels) == self.marks[image_id] else f"{image_id}.png was changed"
@@ -75,20 +77,38 @@ def look_through(root: Path, refs: Sequence[ModelRef], ids: Sequence[str], size_
     if len(kinds) != 1:
         told = "; ".join(f"{name} takes {kind}" for name, kind in takers.items()) or "none of the models takes guides"
         raise BadInput(f"--guides {root}: a run has guides of one kind, and {told}. Choose the models accordingly.")
+    classes = min((ref.card.classes for ref in refs if ref.card.guide), default=0)
+    return _looked_through(root, kinds[0], ids, classes, size_px)
+
+
+def for_training(root: Path, card: ModelCard, terms: Sequence[str], ids: Sequence[str]) -> Guides:
+    """Labels of photographs that a model learns from, each as large as its photograph.
+
+    terms: the loss terms that are at work. Raises `BadInput` as `look_through` does, and where no labels are asked for.
+    """
+    if not card.taught:
+        raise BadInput(f"--guides {root}: {card.title} learns from photographs alone.")
+    if not set(card.taught) & set(terms):
+        raise BadInput(
+            f"--guides {root}: labels teach {card.title} its terms {', '.join(card.taught)}, which are left out."
+        )
+    return _looked_through(root, "labels", ids, card.classes)
+
+
+def _looked_through(root: Path, kind: str, ids: Sequence[str], classes: int, size_px: int = 0) -> Guides:
     if not root.is_dir():
         raise BadInput(f"--guides {root}: no such folder.")
-    classes = min((ref.card.classes for ref in refs if ref.card.guide), default=0)
     with ThreadPoolExecutor() as threads:
         found = list(threads.map(lambda image_id: _look(root, image_id, size_px, classes), ids))
     if faults := [fault for _, fault in found if fault]:
         more = f", and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        size = f"of {size_px} x {size_px} pixels" if size_px else "as large as it"
         raise BadInput(
             f"--guides {root}: {len(faults)} of {len(ids)} cannot be used: {', '.join(faults[:SHOWN])}{more}. "
-            f"Each image needs an 8-bit grey IMAGE.png of {size_px} x {size_px} pixels: {KINDS[kinds[0]]}."
-            f"{_strangers(root, ids)}"
+            f"Each image needs an 8-bit grey IMAGE.png {size}: {KINDS[kind]}.{_strangers(root, ids)}"
         )
     marks = {image_id: mark for image_id, (mark, _) in zip(ids, found, strict=True)}
-    return Guides(root.absolute(), kinds[0], marks)
+    return Guides(root.absolute(), kind, marks)
 
 
 def given(refs: Sequence[ModelRef], guides: Guides) -> list[ModelRef]:
@@ -111,7 +131,7 @@ def _look(root: Path, image_id: str, size_px: int, classes: int) -> tuple[str, s
         levels = _levels(root, image_id)
     except BadInput as fault:
         return "", str(fault)
-    if levels.shape != (size_px, size_px):
+    if size_px and levels.shape != (size_px, size_px):
         return "", f"{image_id}.png has {levels.shape[1]} x {levels.shape[0]} pixels"
     wrong = levels[(levels >= classes) & (levels != UNSAID)] if classes else ()
     if len(wrong):

@@ -24,6 +24,8 @@ class Batch:
     processes: int = 1
     """So many processes share the batch, each with as many images; their gradients are averaged. A term that is a sum
     over the batch is multiplied by it."""
+    guides: torch.Tensor | None = None
+    """Labels of the photographs that a user gave, int64 [B, 1, H, W]; `guides.UNSAID` where they say nothing."""
     everywhere: Callable[[torch.Tensor], torch.Tensor] = _itself
     """Mean of a value over the processes, without gradient. What a term divides by, where that depends on the images
     (`everywhere(masks.mean())`), must be the whole batch's, or N processes would not learn what one does."""

@@ -18,12 +18,14 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as Numbered
+from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from bench import digest
 from bench.contracts import Dataset
-from bench.errors import BadInput, UnknownName
+from bench.errors import BadInput, BenchError, UnknownName
 from bench.models import contamination
+from bench.models.guides import Guides
 from bench.training.masks import MaskSampler
 from bench.training.recipe import Recipe
 
@@ -37,6 +39,8 @@ class Samples:
 
     images: torch.Tensor
     masks: torch.Tensor
+    guides: torch.Tensor
+    """uint8 [B, 1, S, S]; of no image where the training has none"""
     digests: tuple[str, ...]
     """Fingerprints of the photographs, "" for one that was there before; none once all photographs were there."""
 
@@ -51,6 +55,7 @@ class Batches(Numbered[Samples]):
         recipe: Recipe,
         sampler: MaskSampler,
         *,
+        guides: Guides | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -66,36 +71,57 @@ class Batches(Numbered[Samples]):
             sampler.seed,
         )
         self.share = range(rank * recipe.batch // world, (rank + 1) * recipe.batch // world)
-        self.prepare = preparation(recipe)
+        self.prepare, self.guides = preparation(recipe), guides
 
     def __getitem__(self, number: int) -> Samples:
         samples = [number * self.recipe.batch + place for place in self.share]
-        pairs = [self._photograph(sample) for sample in samples]
-        pictures = np.stack([picture for picture, _ in pairs])
+        found = [self._photograph(sample) for sample in samples]
+        pictures = np.stack([picture for picture, _, _ in found])
+        guides = np.stack([guide for _, guide, _ in found])
         masks = self.sampler.batch(number, samples)
         copies = len(masks) // len(pictures)
         return Samples(
             torch.from_numpy(pictures.repeat(copies, axis=0)).permute(0, 3, 1, 2).contiguous(),
             torch.from_numpy(masks)[:, None],
-            tuple(fresh for _, fresh in pairs) if number * self.recipe.batch < len(self.ids) else (),
+            torch.from_numpy(guides.repeat(copies if self.guides else 0, axis=0))[:, None],
+            tuple(fresh for _, _, fresh in found) if number * self.recipe.batch < len(self.ids) else (),
         )
 
-    def _photograph(self, sample: int) -> tuple[np.ndarray, str]:
+    def _photograph(self, sample: int) -> tuple[np.ndarray, np.ndarray, str]:
+        """Picture [S, S, 3], its guide [S, S] if there are any, and its fingerprint where it may be new."""
         epoch, place = divmod(sample, len(self.ids))
         image_id = self.ids[_order(self.seed, epoch, len(self.ids))[place]]
         image = self.photographs.read(image_id)
         fingerprint = contamination.fingerprint(image) if epoch == 0 else ""
+        key = digest.number(f"training/{self.seed}/{sample}") >> 1
+        try:
+            picture = np.asarray(self._prepared(image, key))
+        except ValueError as fault:
+            width, height = image.size
+            raise BadInput(
+                f"{image_id}: {width} x {height} pixels are too small for this recipe's preparation ({fault}). "
+                "Leave such photographs out, or let the recipe enlarge or crop otherwise: --set RandomCrop.size=..."
+            ) from fault
+        return picture, self._guide(image_id, image.size, key), fingerprint
+
+    def _guide(self, image_id: str, size: tuple[int, int], key: int) -> np.ndarray:
+        """Cut, turned and resized as its photograph is, by nearest pixels."""
+        if self.guides is None:
+            return np.zeros(0, np.uint8)
+        levels = self.guides.one(image_id)
+        if levels.shape[::-1] != size:
+            height, width = levels.shape
+            raise BadInput(
+                f"--guides {self.guides.root}: {image_id}.png has {width} x {height} pixels, its photograph "
+                f"{size[0]} x {size[1]}."
+            )
+        return np.asarray(self._prepared(tv_tensors.Mask(torch.from_numpy(levels)[None]), key))[0]
+
+    def _prepared(self, picture: Any, key: int) -> Any:
+        """With the same key, whatever is drawn is drawn alike."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(digest.number(f"training/{self.seed}/{sample}") >> 1)
-            try:
-                picture = np.asarray(self.prepare(image))
-            except ValueError as fault:
-                width, height = image.size
-                raise BadInput(
-                    f"{image_id}: {width} x {height} pixels are too small for this recipe's preparation ({fault}). "
-                    "Leave such photographs out, or let the recipe enlarge or crop otherwise: --set RandomCrop.size=..."
-                ) from fault
-        return picture, fingerprint
+            torch.manual_seed(key)
+            return self.prepare(picture)
 
 
 @functools.lru_cache(maxsize=2)
@@ -106,9 +132,9 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 def load(batches: Batches, first: int, stop: int, workers: int) -> Iterator[Samples]:
     """Batches `first` to `stop`, made ahead by worker processes (0: in this process)."""
     numbers = range(first, stop)
-    return iter(
+    ahead = iter(
         DataLoader(
-            batches,
+            _Told(batches),
             batch_size=None,
             sampler=numbers,
             num_workers=min(workers, len(numbers)),
@@ -117,6 +143,28 @@ def load(batches: Batches, first: int, stop: int, workers: int) -> Iterator[Samp
             worker_init_fn=_quiet,
         )
     )
+    fault = None
+    for found in ahead:
+        if isinstance(found, BenchError):
+            fault = found
+            break
+        yield found
+    del ahead  # which ends the workers
+    if fault:
+        raise fault
+
+
+class _Told(Numbered["Samples | BenchError"]):
+    """Batches, or the fault in making one: raised in a worker, a loader would wrap it and never let the worker end."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def __getitem__(self, number: int) -> Samples | BenchError:
+        try:
+            return self.batches[number]
+        except BenchError as fault:
+            return fault.with_traceback(None)
 
 
 def _quiet(_: int) -> None:
@@ -173,18 +221,18 @@ class EnlargeTo(v2.Transform):
         self.size = size
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """A Pillow image in, a Pillow image out."""
-        return self.enlarge(inpt) if min(inpt.size) < self.size else inpt
+        """A Pillow image or a mask in, the same out."""
+        return self.enlarge(inpt) if min(v2.functional.get_size(inpt)) < self.size else inpt
 
 
 class CentreSquare(v2.Transform):
     """Cut out the largest centred square."""
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """A Pillow image in, a Pillow image out."""
-        side = min(inpt.size)
-        left, top = (inpt.width - side) // 2, (inpt.height - side) // 2
-        return inpt.crop((left, top, left + side, top + side))
+        """A Pillow image or a mask in, the same out."""
+        height, width = v2.functional.get_size(inpt)
+        side = min(height, width)
+        return v2.functional.crop(inpt, (height - side) // 2, (width - side) // 2, side, side)
 
 
 class QuarterTurn(v2.Transform):
@@ -195,7 +243,9 @@ class QuarterTurn(v2.Transform):
         return {"turns": int(torch.randint(4, ()))}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """A Pillow image in, a Pillow image out."""
+        """A Pillow image or a mask in, the same out."""
+        if isinstance(inpt, tv_tensors.Mask):
+            return tv_tensors.wrap(torch.rot90(inpt, params["turns"], (-2, -1)), like=inpt)
         return Image.fromarray(np.rot90(np.asarray(inpt), params["turns"]))
 
 
@@ -212,8 +262,11 @@ class Phase(v2.Transform):
         return {"top": top, "left": left}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """A Pillow image in, a Pillow image out."""
-        return Image.fromarray(np.asarray(inpt)[params["top"] :: self.stride, params["left"] :: self.stride])
+        """A Pillow image or a mask in, the same out."""
+        rows, columns = slice(params["top"], None, self.stride), slice(params["left"], None, self.stride)
+        if isinstance(inpt, tv_tensors.Mask):
+            return tv_tensors.wrap(inpt[..., rows, columns], like=inpt)
+        return Image.fromarray(np.asarray(inpt)[rows, columns])
 
 
 OWN = {kind.__name__: kind for kind in (EnlargeTo, CentreSquare, QuarterTurn, Phase)}

@@ -13,6 +13,7 @@ from bench import digest, downloads
 from bench.contracts import Dataset
 from bench.errors import Unavailable
 from bench.models import weights
+from bench.models.guides import Guides
 from bench.training import data, features
 from bench.training.learner import Learner
 from bench.training.masks import MaskSampler
@@ -39,6 +40,8 @@ class TrainingJob:
     frozen_masks: str = ""
     """A frozen mask set and bucket to validate on; empty: the recipe's own."""
     tensorboard: bool = False
+    guides: Guides | None = None
+    """Labels of the photographs that a user gave."""
     start: Path | None = None
     """Weights that the model starts from; None: the recipe's own first weights."""
 
@@ -62,7 +65,8 @@ class TrainingJob:
         ids = digest.of_lines(self.photographs.ids)
         job = {"model": self.model, "variant": self.variant, "photographs": ids, "seed": self.seed}
         start = {"from": digest.of_file(self.start)} if self.start else {}
-        return {**job, **start, "validation": self.frozen_masks or "the recipe's own", **recipe}
+        guides = {"guides": self.guides.mark} if self.guides else {}
+        return {**job, **start, **guides, "validation": self.frozen_masks or "the recipe's own", **recipe}
 
 
 def new_learner(job: TrainingJob, fabric: Fabric) -> Learner:

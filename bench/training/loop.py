@@ -59,6 +59,7 @@ class Loop:
             self.learned,
             recipe,
             self.job.sampler(self.job.seed),
+            guides=self.job.guides,
             rank=fabric.global_rank,
             world=fabric.world_size,
         )
@@ -70,7 +71,8 @@ class Loop:
         self.fresh += samples.digests
         device = self.fabric.device
         images, masks = (item.to(device, non_blocking=True) for item in (samples.images, samples.masks))
-        return Batch(images.float() / 255, masks.float(), self.fabric.world_size, self._everywhere)
+        guides = samples.guides.to(device, non_blocking=True).long() if self.job.guides else None
+        return Batch(images.float() / 255, masks.float(), self.fabric.world_size, guides, self._everywhere)
 
     @torch.no_grad()
     def _everywhere(self, value: torch.Tensor) -> torch.Tensor:
@@ -181,6 +183,7 @@ class Loop:
             "steps": job.recipe.steps,
             "seed": job.seed,
             "from": _origin(job),
+            "guides": job.guides.mark if job.guides else None,
             "data": {
                 "name": job.photographs.name,
                 "photographs": len(self.learned),

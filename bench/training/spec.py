@@ -9,12 +9,13 @@ from types import ModuleType
 from bench.contracts import Dataset
 from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput, UnknownName
+from bench.models import guides, sources
 from bench.models import registry as model_registry
-from bench.models import sources
+from bench.models.guides import Guides
 from bench.training import recipe as recipes
 from bench.training.job import TrainingJob
 from bench.training.recipe import Recipe
-from bench.types import TrainingSpec
+from bench.types import ModelCard, TrainingSpec
 
 
 def resolve(spec: TrainingSpec, out: Path, workers: int = 0, *, tensorboard: bool = False) -> TrainingJob:
@@ -27,18 +28,20 @@ def resolve(spec: TrainingSpec, out: Path, workers: int = 0, *, tensorboard: boo
     module = sources.load(member)
     if module.CARD.kind != "learned":
         raise BadInput(f"{name} is a classical model: there is nothing to train.")
+    chosen, photographs = _recipe(spec, module, member.id, variant), _photographs(spec)
     return TrainingJob(
         member.id,
         module,
         spec.recipe,
-        _recipe(spec, module, member.id, variant),
-        _photographs(spec),
+        chosen,
+        photographs,
         out,
         spec.seed,
         workers,
         spec.validate,
         tensorboard=tensorboard,
         start=_start(spec.start, member.id) if spec.start else None,
+        guides=_guides(spec.guides, module.CARD, chosen, photographs) if spec.guides else None,
     )
 
 
@@ -57,6 +60,11 @@ def _photographs(spec: TrainingSpec) -> Dataset:
     entry = dataset_registry.entries().get(spec.dataset)
     usual = "train" if entry and "train" in entry.splits else None
     return dataset_registry.open_dataset(spec.dataset, spec.root, spec.split or usual)
+
+
+def _guides(folder: str, card: ModelCard, recipe: Recipe, photographs: Dataset) -> Guides:
+    terms = [term for term in recipe.weights if recipe.wants(term)]
+    return guides.for_training(Path(folder).expanduser(), card, terms, photographs.ids)
 
 
 def _start(name: str, model: str) -> Path:

@@ -194,6 +194,16 @@ def test_stand_ins_for_the_annotation_lie_in_the_middle_and_on_contours():
     assert not landmarks[0, 0, :, :120].any()
 
 
+def test_a_users_labels_stand_where_they_say_something():
+    images, labels = torch.zeros(1, 3, 256, 256), torch.full((1, 1, 256, 256), 255)
+    labels[..., :4, :4], labels[..., 1, 1], labels[..., 128, 128] = 1, 2, 0
+    (region, landmarks), (stand_in, _) = degan.targets(images, labels), degan.targets(images)
+    assert region[..., :4, :4].all()
+    assert landmarks.nonzero().tolist() == [[0, 0, 1, 1]]
+    assert region[0, 0, 128, 128] == 0
+    assert torch.equal(region[..., 4:128, :], stand_in[..., 4:128, :])
+
+
 def test_terms_of_the_generator_by_hand(monkeypatch):
     """Networks that answer 0 before their sigmoids, so 0.5 everywhere and log 2 in every cross-entropy; white truth."""
     learner = learning()
@@ -201,7 +211,7 @@ def test_terms_of_the_generator_by_hand(monkeypatch):
         nn.init.zeros_(parameter)
     region = torch.zeros(2, 1, 256, 256)
     region[..., :64] = 1
-    monkeypatch.setattr(degan, "targets", lambda images: (region, region))
+    monkeypatch.setattr(degan, "targets", lambda images, labels: (region, region))
     terms = learner.generator(Batch(torch.ones(2, 3, 256, 256), torch.zeros(2, 1, 256, 256)), RECIPE.weights)
     expected = {"image": 0.5 * (0.25 + 0.75 * 0.5), "part": 0.5}
     expected |= dict.fromkeys(("region", "landmarks", "patch", "whole"), np.log(2)) | {"codes": 3 * np.log(2)}

@@ -115,7 +115,7 @@ class Scores(torch.nn.Module):
 def terms():
     """What grey (0) costs on white (1) photographs with one square of a quarter of the image missing."""
 
-    def make(player, parser=None, level=0.0, reading="L1"):
+    def make(player, parser=None, level=0.0, reading="L1", guides=None):
         recipe = gfc.RECIPES["starter"]
         recipe = dataclasses.replace(recipe, options=recipe.options | {"reconstruction": reading})
         taught = gfc.Training(gfc.model(width=2, bottleneck=2), recipe)
@@ -123,7 +123,7 @@ def terms():
         taught.players = torch.nn.ModuleDict({"generator": Painter(level), "local": Scores(), "whole": Scores()})
         masks = torch.zeros(2, 1, 128, 128)
         masks[..., 32:96, 32:96] = 1
-        found = getattr(taught, player)(Batch(torch.ones(2, 3, 128, 128), masks), gfc.PAPER.weights)
+        found = getattr(taught, player)(Batch(torch.ones(2, 3, 128, 128), masks, guides=guides), gfc.PAPER.weights)
         return {name: value.item() for name, value in found.items()}
 
     return make
@@ -147,6 +147,18 @@ def test_the_parser_is_asked_for_a_sum_over_all_pixels(terms):
     """A parser without an opinion pays log 11 at each of them."""
     found = terms("generator", parser=lambda images: torch.zeros(len(images), gfc.PARTS, 128, 128))
     assert found["parsing"] == pytest.approx(math.log(11) * 128 * 128, rel=1e-5)
+
+
+def test_a_users_labels_say_what_the_parser_should_see(terms):
+    """A parser that is all but sure of nose (6) in the upper half and of background elsewhere, in its swapped axes."""
+    opinion = torch.zeros(2, gfc.PARTS, 128, 128)
+    opinion[:, 6, :, :64], opinion[:, 0, :, 64:] = 50, 50
+    labels = torch.zeros(2, 1, 128, 128, dtype=torch.long)
+    labels[:, :, :64] = 6
+    costs = [terms("generator", lambda images: opinion, guides=one)["parsing"] for one in (labels, labels.mT, None)]
+    assert costs[0] == pytest.approx(0, abs=1e-6)
+    assert costs[1] == pytest.approx(50 * 128 * 128 / 2)
+    assert terms("generator", lambda images: opinion, guides=labels.mT * 0 + 255)["parsing"] == costs[2]
 
 
 def test_without_the_authors_parser_the_paper_says_what_to_do():

@@ -127,6 +127,16 @@ def test_the_parser_is_taught_the_known_part(batch):
     torch.testing.assert_close(learner.parser(batch, RECIPE.weights)["parsing"], expected)
 
 
+def test_a_users_labels_stand_where_they_name_a_class(batch):
+    learner, labels = learning(), torch.full((2, 1, 64, 64), 255)
+    labels[0, 0, :8] = 3
+    found, stand_ins = (learner.labels(dataclasses.replace(batch, guides=guides)) for guides in (labels, None))
+    assert found[0, :, :8].argmax(0).eq(3).all()
+    assert found.sum(1).eq(1).all()
+    assert torch.equal(found[0, :, 8:], stand_ins[0, :, 8:])
+    assert torch.equal(found[1], stand_ins[1])
+
+
 @pytest.mark.parametrize("parsed", [False, True])
 def test_sp_net_is_shown_true_labels_or_the_parsers(parsed, batch):
     learner, seen = learning(parsed=parsed), []

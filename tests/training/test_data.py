@@ -1,4 +1,5 @@
 import dataclasses
+import multiprocessing
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ from PIL import Image
 from bench import digest
 from bench.datasets.folder import Folder
 from bench.errors import BadInput, UnknownName
-from bench.models import contamination
+from bench.models import contamination, guides
 from bench.training import data
 from bench.training.masks import MaskSampler
 from bench.training.recipe import MaskRecipe
+from bench.types import ModelCard
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +49,62 @@ def test_a_batch_is_a_function_of_its_number(photographs, batches):
     first, again = batches(photographs)[3], batches(photographs)[3]
     assert torch.equal(first.images, again.images)
     assert torch.equal(first.masks, again.masks)
+
+
+@pytest.fixture
+def labels(photographs, tmp_path):
+    """A folder of guides that repeat the red of their photographs."""
+    for image_id in photographs.ids:
+        file = tmp_path / f"{image_id}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.asarray(photographs.read(image_id))[..., 0]).save(file)
+    return tmp_path
+
+
+CUTS = {"CentreSquare": {}, "QuarterTurn": {}, "RandomCrop": {"size": 32}, "RandomHorizontalFlip": {"p": 0.5}}
+
+
+@pytest.mark.parametrize("more", [{"EnlargeTo": {"size": 8}}, {"Phase": {"stride": 1}}])
+def test_guides_are_cut_and_turned_with_their_photographs(photographs, labels, batches, with_preparation, more):
+    card = ModelCard(title="Toy", taught=("part",), classes=256)
+    found = guides.for_training(labels, card, ["part"], photographs.ids)
+    for number in range(3):
+        samples = batches(photographs, with_preparation(**CUTS, **more), guides=found)[number]
+        assert torch.equal(samples.guides[:, 0], samples.images[:, 0])
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_fault_in_making_a_batch_is_told_as_it_is_and_leaves_no_worker(
+    photographs, batches, with_preparation, workers
+):
+    made = batches(photographs, with_preparation(RandomCrop={"size": 5000}))
+    with pytest.raises(BadInput, match=r"^\S+: \d+ x \d+ pixels are too small"):
+        list(data.load(made, 0, 4, workers))
+    assert not multiprocessing.active_children()
+
+
+def test_without_guides_samples_have_none(photographs, batches):
+    assert batches(photographs)[0].guides.numel() == 0
+
+
+def test_a_guide_of_another_size_than_its_photograph_is_named(photographs, labels, batches):
+    for file in labels.rglob("*.png"):
+        Image.fromarray(np.zeros((9, 7), np.uint8)).save(file)
+    found = guides.for_training(labels, ModelCard(title="Toy", taught=("part",)), ["part"], photographs.ids)
+    with pytest.raises(BadInput, match=r"\.png has 7 x 9 pixels, its photograph \d+ x \d+"):
+        batches(photographs, guides=found)[0]
+
+
+@pytest.mark.parametrize(
+    ("card", "sentence"),
+    [
+        (ModelCard(title="Toy"), "Toy learns from photographs alone"),
+        (ModelCard(title="Toy", taught=("parsing",)), "labels teach Toy its terms parsing, which are left out"),
+    ],
+)
+def test_guides_that_teach_nothing_are_refused(tmp_path, card, sentence):
+    with pytest.raises(BadInput, match=sentence):
+        guides.for_training(tmp_path, card, ["part"], ["a"])
 
 
 def test_another_seed_gives_other_crops_and_holes(photographs, batches):
