@@ -126,11 +126,9 @@ class ModelCard:
     """Variants that are the default's network used in another way: weights of one are weights of all."""
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Arguments of `model()` that a user may set for prediction (`--set`): name -> variant -> its own value (variant ""
-
     where there are none). Whole numbers are 1 or more."""
     guide: str = ""
     """What `predict` takes beside image and mask where a user gives it (`--guides`): `edges`, `landmarks` or `labels`.
-
     Without it the model's own network makes it from the masked image."""
     classes: int = 0
     """Number of classes of a guide of labels."""
@@ -376,10 +374,7 @@ class TrainingSpec:
         str | None,
         Option("Start from these weights: a name with a tag, as `ce@starter`, or a file.", flag="--from", path=True),
     ] = None
-    guides: Annotated[
-        str | None,
-        Option("Folder of IMAGE.png: labels of the photographs, for models that learn from them.", path=True),
-    ] = None
+    guides: Annotated[str | None, Option("Folder of IMAGE.png: labels of photographs to learn from.", path=True)] = None
     validate: Annotated[str, Option("Frozen masks for validation: SET/BUCKET, as freeform-256/20-40.")] = ""
 
 
