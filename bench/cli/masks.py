@@ -138,8 +138,10 @@ SHOWN = 10
 @app.command("import")
 def import_set(
     name: Annotated[str, typer.Argument(help="Name of the new set; its id is NAME-SIZE.")],
-    source: Annotated[Path, typer.Argument(help="A folder of mask images, or a COCO-style JSON file.")],
-    kind: Annotated[str, typer.Option(help="folder, nvidia (the 12,000 test masks) or coco.")] = "folder",
+    source: Annotated[Path, typer.Argument(help="A folder of mask images, or a JSON file: COCO-style, or BrushNet's.")],
+    kind: Annotated[
+        str, typer.Option(help="folder, nvidia (the 12,000 test masks), coco, brushnet (mapping_file.json).")
+    ] = "folder",
     size: Annotated[
         int | None,
         typer.Option(help="Cut the centred square and take the pixel under each centre; never interpolated."),

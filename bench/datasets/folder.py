@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
 
-from bench import images
+from bench import documents, images
 from bench.contracts import Dataset
 from bench.datasets import image_ids
 from bench.errors import BadInput
@@ -21,6 +21,9 @@ class Folder(Dataset):
     Hidden files and directories are skipped, directories behind symbolic links are entered unless they lead back
     upwards. Two files that differ in the suffix alone are `BadInput`, and so is a directory without photographs.
     """
+
+    captions: Path | None = None
+    """JSON file of what the photographs show: {...: {"image": PATH, "caption": TEXT}}."""
 
     def __init__(self, root: Path, name: str = "folder", suffixes: tuple[str, ...] = image_ids.SUFFIXES) -> None:
         self.root, self.name = root, name
@@ -52,6 +55,22 @@ class Folder(Dataset):
         """Decode one photograph to 8-bit RGB, upright."""
         path = self.path(image_id)
         return images.decode(path, str(path))
+
+    def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """What `captions` says of these images; raises `BadInput` where it is no such file."""
+        if self.captions is None:
+            return {}
+        held = documents.from_json(self.captions, "the file of captions").data
+        try:
+            found = {_below(item["image"], self.root.name): str(item["caption"]) for item in held.values()}
+        except (KeyError, TypeError, AttributeError) as fault:
+            raise BadInput(f"{self.captions} holds no image and caption for each of its entries.") from fault
+        return {image_id: found[image_id] for image_id in ids if image_id in found}
+
+
+def _below(path: str, folder: str) -> str:
+    """The id of a photograph by its path in a list, which begins with the folder or below it."""
+    return image_ids.without_suffix(path.removeprefix(f"{folder}/"))
 
 
 def _walk(root: Path) -> Iterator[str]:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from bench import digest, documents
 from bench.contracts import Dataset
@@ -22,6 +23,9 @@ from bench.datasets import image_ids
 from bench.disk import write_text
 from bench.errors import BadInput, UnknownName
 from bench.types import DOMAINS
+
+if TYPE_CHECKING:
+    from bench.datasets.folder import Folder
 
 SEE = "bench datasets list"
 LIST_BYTES = 1 << 29
@@ -59,6 +63,8 @@ class Layout:
     first: str = ""
     last: str = ""
     """Only files whose names without suffix lie between these, both included."""
+    texts: str = ""
+    """JSON file below the root with a text for each photograph: {...: {"image": PATH, "caption": TEXT}}."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +194,7 @@ def _demo(root: str | None) -> Dataset:
     return _folder(demo.FOLDER, "demo")
 
 
-def _folder(root: Path, name: str = "folder", suffixes: tuple[str, ...] = image_ids.SUFFIXES) -> Dataset:
+def _folder(root: Path, name: str = "folder", suffixes: tuple[str, ...] = image_ids.SUFFIXES) -> Folder:
     from bench.datasets.folder import Folder
 
     return Folder(root, name, suffixes)
@@ -231,6 +237,8 @@ def _official(entry: DatasetEntry, root: Path, split: str | None) -> Dataset:
     if layout.listing:
         listing = base / layout.listing
         return _narrow(dataset, list(_listed(listing, layout.value)), str(listing))
+    if layout.texts:
+        dataset.captions = base / layout.texts
     return dataset
 
 

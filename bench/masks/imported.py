@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bench import digest, paths
 from bench.errors import BadInput, UnknownName
-from bench.masks import coco, frozen, ratio, writing
+from bench.masks import brushnet, coco, frozen, ratio, writing
 from bench.masks.registry import families
 from bench.progress import track
 from bench.types import Bucket
@@ -24,7 +24,7 @@ from bench.types import Bucket
 Mask = npt.NDArray[np.bool_]
 Named = tuple[str, Mask]
 
-KINDS = ("folder", "nvidia", "coco")
+KINDS = ("folder", "nvidia", "coco", "brushnet")
 SUFFIXES = {".png", ".bmp", ".gif", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".pgm"}
 FINE_STRATA = tuple(Bucket(Fraction(k, 20), Fraction(k + 1, 20)) for k in range(20))
 NVIDIA_PX = 512
@@ -66,6 +66,9 @@ def bring(
     if kind == "coco":
         masks, left_out = _objects(source, size_px)
         about["left_out"] = left_out
+    elif kind == "brushnet":
+        masks = [(label, fit(whole, size_px)) for label, whole in brushnet.masks(source)]
+        masks = [(label, mask) for label, mask in masks if mask.any() and not mask.all()]
     else:
         files = _files(source)
         masks = [(file.name, _file(file, threshold, invert, size_px)) for file in _watched(files, f"reading {name}")]

@@ -29,7 +29,7 @@ PAPERS = {
     "oxford-buildings",
     "paris-streetview",
     "imagenet",
-} | {*("cmp-facade", "dtd", "svhn", "cityscapes", "helen")}
+} | {*("cmp-facade", "dtd", "svhn", "cityscapes", "helen"), *("brushbench", "editbench", "misato")}
 # Gao, Generative adversarial network based image inpainting, Table 3: type, year, number, resolution.
 SURVEY = {
     "cmp-facade": ("Architecture", "2013", "606", ""),
@@ -417,3 +417,19 @@ def test_a_known_data_set_is_not_said_to_show_something_else():
 def test_a_domain_that_nobody_knows_is_refused_with_the_nearest():
     with pytest.raises(UnknownName, match=r"No domain 'face'\. Did you mean: faces"):
         dataset_registry.domain("folder", "face")
+
+
+def test_a_set_of_newer_papers_brings_its_texts(put):
+    root = put("BrushBench/images/0.png", "BrushBench/images/deep/1.png")
+    entries = {"a": {"image": "images/0.png", "caption": "a cat"}, "b": {"image": "deep/1.png", "caption": "a dog"}}
+    (root / "BrushBench" / "mapping_file.json").write_text(json.dumps(entries))
+    dataset = dataset_registry.open_dataset("brushbench", str(root))
+    assert dataset.texts(dataset.ids) == {"0": "a cat", "deep/1": "a dog"}
+    (root / "BrushBench" / "mapping_file.json").write_text('{"a": {"image": "images/0.png"}}')
+    with pytest.raises(BadInput, match="holds no image and caption"):
+        dataset.texts(dataset.ids)
+
+
+def test_misato_has_a_folder_of_each_size(put):
+    root = put("512/image/0000.png", "512/mask/0000.png")
+    assert ids("misato", root / "512", "512") == ["0000"]

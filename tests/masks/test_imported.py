@@ -327,3 +327,26 @@ def test_a_file_that_is_not_coco_is_named(tmp_path, home, text):
     path.write_text(text)
     with pytest.raises(BadInput, match=r"x\.json"):
         imported.bring("coco", "objects", path, 16)
+
+
+def test_run_lengths_of_brushnet_are_frozen_with_their_pictures_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    file = tmp_path / "mapping_file.json"
+    file.write_text(json.dumps({"a": {"image": "images/0.png", "inpainting_mask": [1, 512 * 100, 512 * 511 + 1, 512]}}))
+    held = imported.bring("brushnet", "brush", file, None)
+    (stratum,) = held.manifest["strata"].values()
+    mask = frozen.load("brush-512").pool(ratio.buckets("none")[0]).masks([0])[0]
+    assert stratum["sources"] == ["images/0.png"]
+    assert (mask[:100].all(), mask[511].all(), int(mask.sum())) == (True, True, 512 * 101)
+
+
+def test_run_lengths_that_leave_the_picture_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    file = tmp_path / "mapping_file.json"
+    for runs, sentence in (
+        ([512 * 512, 2], "leaves its 512 x 512 pixels"),
+        ([1], "has no image or no inpainting_mask"),
+    ):
+        file.write_text(json.dumps({"a": {"image": "0.png", "inpainting_mask": runs}}))
+        with pytest.raises(BadInput, match=sentence):
+            imported.bring("brushnet", "brush", file, None)
