@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -156,6 +157,11 @@ def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
     if any(name.startswith("generator.") for name in state):
         state = {name: tensor for name, tensor in state.items() if name.startswith("generator.")}
     return {_our_name(name): tensor for name, tensor in state.items()}
+
+
+def variants_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Whose code writes such names; the authors' are ours too, which may hold either's numbers."""
+    return ("mmagic",) if any(re.search(r"(^|\.)encoder\.encoder\.\d\.conv\.", name) for name in names) else ()
 
 
 def _our_name(name: str) -> str:

@@ -268,13 +268,14 @@ def model(variant: str = "paper", *, width: int = 64, sketches: str = "hed") -> 
 
 
 def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
-    """What the authors' code writes, and HED's file, by part -> ours."""
+    """What the authors' code writes, and HED's file, by part -> ours; HED's means where its file lacks them."""
     generators = {
         f"{part}.{spectral.parametrised(name.removeprefix('module.'))}": tensor
         for part in ("sketch", "inpaint")
         for name, tensor in checkpoint[part].get("generator", checkpoint[part]).items()
     }
-    return generators | {f"hed.{name}": tensor for name, tensor in hed.convert(checkpoint["hed"]).items()}
+    given = {"mean": checkpoint["mean"]} if "mean" in checkpoint else {}
+    return generators | {f"hed.{name}": tensor for name, tensor in hed.convert(checkpoint["hed"] | given).items()}
 
 
 class Training(base.Training):

@@ -62,6 +62,7 @@ CARD = ModelCard(
         "published": "The authors' network.",
         "nearestx2": "For 512 x 512 and more: the coarse stage sees every second pixel, its answer is doubled.",
     },
+    by_variant={"nearestx2": {"size_px": 512}},
     parameters={"published": 4_052_478, "nearestx2": 4_052_478},
     files={"places2": "latest_net_G.pth", "objrmv": "latest_net_G.pth", "places2-512": "model_near512.pth"},
     built_as={"places2-512": "nearestx2"},

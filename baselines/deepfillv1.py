@@ -188,10 +188,8 @@ def model(variant: str = "", *, width: int = 32) -> DeepFillV1:
 
 
 def variants_of(names: Iterable[str]) -> tuple[str, ...]:
-    """Whose code writes such names."""
-    if written_by_mmagic(names):
-        return ("mmagic",)
-    return ("authors",) if any("coarse_generator." in name for name in names) else ()
+    """Whose code writes such names; ours, which are those of the authors' converted file, may hold either's numbers."""
+    return ("mmagic",) if written_by_mmagic(names) else ()
 
 
 def convert(state: dict, tag: str) -> dict:

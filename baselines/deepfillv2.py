@@ -182,10 +182,8 @@ def model(variant: str = "", *, width: int = 24) -> DeepFillV2:
 
 
 def variants_of(names: Iterable[str]) -> tuple[str, ...]:
-    """Whose code writes such names."""
-    if written_by_mmagic(names):
-        return ("mmagic",)
-    return ("authors",) if any("allconv17." in name for name in names) else ()
+    """Whose code writes such names; ours are those of the authors' converted file, and shapes tell the two apart."""
+    return ("mmagic",) if written_by_mmagic(names) else ()
 
 
 def convert(state: dict, tag: str) -> dict:

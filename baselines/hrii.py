@@ -52,6 +52,7 @@ CARD = ModelCard(
     },
     same_weights=("guided", "quick"),
     settings={"rounds": {"plain": 4, "guided": 4, "quick": 1}},
+    by_variant={"guided": {"size_px": 512}},
     parameters={"plain": 4_701_235, "guided": 4_701_235, "quick": 4_701_235},
 )
 

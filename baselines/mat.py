@@ -54,6 +54,7 @@ CARD = ModelCard(
         "512": "For 512 x 512: Places, FFHQ and CelebA-HQ.",
         "256": "For 256 x 256, one size less: CelebA-HQ.",
     },
+    by_variant={"256": {"size_px": 256, "multiple": 256}},
     parameters={"512": 61_562_507, "256": 59_779_825},
     checkpoints={
         "places2": "Places_512_FullData_G.pth, release add_mat of Sanster/models (8 million pictures of Places)",

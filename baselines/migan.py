@@ -49,6 +49,7 @@ CARD = ModelCard(
     limits="Made for its own size alone; noise maps belong to the weights; no diversity.",
     aliases=("MIGAN", "Sargsyan et al."),
     variants={"256": "For 256 x 256.", "512": "For 512 x 512, one size more."},
+    by_variant={"512": {"size_px": 512, "multiple": 128}},
     parameters={"256": 5_865_505, "512": 5_893_158},
     checkpoints={
         "places2": "migan_256_places2.pt, Google Drive folder linked from the authors' README",

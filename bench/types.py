@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -124,6 +124,8 @@ class ModelCard:
     """Name -> one sentence; the first is the default. Empty: one form only."""
     same_weights: tuple[str, ...] = ()
     """Variants that are the default's network used in another way: weights of one are weights of all."""
+    by_variant: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Variant -> fields of this card in which it differs: another size, files of other networks; see `of`."""
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Arguments of `model()` that a user may set for prediction (`--set`): name -> variant -> its own value (variant ""
     where there are none). Whole numbers are 1 or more."""
@@ -154,6 +156,10 @@ class ModelCard:
     """True: `predict` takes `prompts`, a text per image, where a run has any (`--prompts`)."""
     version: int = 1
     """Raised by every change that moves the model's numbers."""
+
+    def of(self, variant: str) -> ModelCard:
+        """The card as it is for a variant, "" being the default."""
+        return replace(self, **self.by_variant.get(variant or next(iter(self.variants), ""), {}))
 
 
 @dataclass(frozen=True)

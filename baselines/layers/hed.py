@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench import downloads
+from bench.errors import BadInput
 
 STAGES = (("One", 2, 64), ("Two", 2, 128), ("Thr", 3, 256), ("Fou", 3, 512), ("Fiv", 3, 512))
 """Name in the published file, convolutions, channels: the trunk of VGG-16."""
@@ -33,7 +34,7 @@ class HED(nn.Module):
             self.add_module(f"netScore{name}", nn.Conv2d(width, 1, 1))
         self.netCombine = nn.Sequential(nn.Conv2d(len(STAGES), 1, 1), nn.Sigmoid())
         self.mean: Tensor
-        self.register_buffer("mean", torch.tensor(MEAN_BGR).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(MEAN_BGR).view(3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """The fused map; channels are turned to BGR in here."""
@@ -46,8 +47,20 @@ class HED(nn.Module):
 
 
 def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The published file calls `moduleVggOne` what today's port calls `netVggOne`."""
-    return {name.replace("module", "net", 1): tensor for name, tensor in state.items()}
+    """The published file calls `moduleVggOne` what today's port calls `netVggOne`, and knows its means by its code.
+
+    Raises `BadInput` that asks for the means of other weights that hold none.
+    """
+    found = {name.replace("module", "net", 1): tensor for name, tensor in state.items()}
+    if "mean" not in found and any(name.startswith("module") for name in state):
+        found["mean"] = torch.tensor(MEAN_BGR)
+    if "mean" not in found and any(name.startswith("net") for name in state):
+        means = ",".join(map(str, MEAN_BGR))
+        raise BadInput(
+            "The weights of HED do not hold the mean colour that is taken off its input: add --number mean=B,G,R in "
+            f"0..255 (mean={means} for all that comes of sniklaus/pytorch-hed)."
+        )
+    return found | ({"mean": found["mean"].reshape(3, 1, 1)} if "mean" in found else {})
 
 
 def published() -> dict[str, Tensor]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from bench.types import ModelCard
 
 SAID_BY_A_MAP = (LookupError, TypeError, AttributeError, ValueError, RuntimeError, ArithmeticError, StopIteration)
 """What a map of names raises on a file that it was not made for."""
+ALWAYS = ("variant",)
+"""What stands in a record also where it is empty."""
 ALIKE = 0.9
 """A checkpoint that holds this share of a model's names is called that model's: variants differ in a few."""
 
@@ -43,7 +45,8 @@ def import_checkpoint(
     is which, or by part; or a folder or an archive in which they lie. The model's file brings the key map:
     `convert(checkpoint, tag) -> state`, in the names of the model's own state dict; it is given what one file holds,
     or a dict of these by part. Without one the names must agree already. `variant`: where none is named, the card's for
-    this tag, else the one that the file's names tell (`variants_of(names)` of the model's file), else the default.
+    this tag, else the one that the file's names tell (`variants_of(names)` of the model's file), else the one whose
+    names and shapes agree; where several do, `BadInput` asks for it.
     `part` names one of several networks in a file that fit. `numbers`: what the files lack of the
     weights' own normalisation, by the names that the map asks for (`mean`). `origin` is added to the record.
     Raises `BadInput` for files of another model (which is named where it is one of the house's) or variant, damaged
@@ -62,25 +65,27 @@ def import_checkpoint(
             taken = importer.by_part(found, dict(zip(files, found, strict=True)))
         else:
             chosen = found == given
-            taken = importer.of_files(found if chosen else _called_so(card, tag, found), chosen=chosen)
-        dtypes = stored_dtypes(importer.model, taken.state)
-        importer.model.load_state_dict(taken.state, strict=True)
-        noted = {**(origin or {}), **_noted(importer, taken), **({"stored_as": dtypes} if dtypes else {})}
-    return weights.save(place, importer.model.state_dict(), noted)
+            called = card.of(importer.asked)
+            taken = importer.of_files(found if chosen else _called_so(called, tag, found), chosen=chosen)
+        model = sources.build(member, taken.variant)
+        dtypes = stored_dtypes(model, taken.state)
+        model.load_state_dict(taken.state, strict=True)
+        noted = {**(origin or {}), "model": model_id, **_noted(model, card.of(taken.variant), taken)}
+        noted |= {"numbers": ", ".join(importer.given), "stored_as": dtypes}
+    return weights.save(place, model.state_dict(), {key: said for key, said in noted.items() if said or key in ALWAYS})
 
 
-def _noted(importer: _Importer, taken: _Taken) -> dict[str, str]:
+def _noted(model: torch.nn.Module, card: ModelCard, taken: _Taken) -> dict[str, str]:
     """What the record says of where weights come from; raises as the forward pass does."""
-    origin = {
-        "model": importer.member.id,
-        "variant": importer.variant,
+    return {
+        "variant": taken.variant,
         "kind": "official",
         "source": ", ".join(file.name for file in taken.files),
         "source_sha256": ", ".join(digest.of_file(file) for file in taken.files),
-        "output_sha256": forward_digest(importer.model, importer.card, taken.files[0]),
+        "output_sha256": forward_digest(model, card, taken.files[0]),
+        "unwrapped": taken.wrappers,
+        "left": ", ".join(taken.left),
     }
-    said = {"numbers": ", ".join(importer.given), "unwrapped": taken.wrappers, "left": ", ".join(taken.left)}
-    return origin | {key: sentence for key, sentence in said.items() if sentence}
 
 
 def _called_so(card: ModelCard, tag: str, found: list[Path]) -> list[Path]:
@@ -123,6 +128,7 @@ class _Taken:
     files: list[Path]
     wrappers: str
     left: list[str]
+    variant: str = ""
 
 
 class _Importer:
@@ -137,7 +143,7 @@ class _Importer:
         part: str,
         numbers: Mapping[str, Sequence[float]],
     ) -> None:
-        self.member, self.card, self.tag, self.part = member, card, tag, part
+        self.member, self.whole, self.tag, self.part = member, card, tag, part
         self.given = [f"{name}={','.join(map(str, values))}" for name, values in numbers.items()]
         self.numbers = {name: torch.tensor(list(values), dtype=torch.float32) for name, values in numbers.items()}
         self.asked = sources.form(member, variant) if variant else card.built_as.get(tag, "")
@@ -147,27 +153,35 @@ class _Importer:
         self._become(self.asked)
 
     def _become(self, variant: str) -> None:
+        """Try a variant: its names and shapes, without room for its numbers."""
         self.variant, self.name = variant, f"{self.member.id}:{variant}" if variant else self.member.id
-        self.model = sources.build(self.member, variant)
+        self.card = self.whole.of(variant)
+        with torch.device("meta"):
+            self.model = sources.build(self.member, variant)
 
     def of_files(self, files: Sequence[Path], *, chosen: bool) -> _Taken:
         """The model's state from files in any order, `chosen` by the user or found; `BadInput` where nothing fits."""
         if len(files) == 1:
             return self._of_one(files[0])
-        if not self.card.parts and chosen:
+        if any(self.whole.of(variant).parts for variant in (self.asked, *self.whole.variants)):
+            return self.by_part(files)
+        if chosen:
             raise BadInput(f"{self.name} takes one file, not {len(files)}.")
-        if not self.card.parts:
-            return self._of_the_one_that_fits(files)
-        return self.by_part(files, *self._assignments(files))
+        return self._of_the_one_that_fits(files)
 
-    def by_part(self, files: Sequence[Path], *orders: Mapping[str, Path]) -> _Taken:
-        """The model's state from files by part; the first order that fits."""
-        if wrong := [part for part in orders[0] if part not in self.card.parts]:
+    def by_part(self, files: Sequence[Path], named: Mapping[str, Path] | None = None) -> _Taken:
+        """The model's state from files by part, as named or in the first order that fits."""
+        contents = {file: checkpoints.read(file) for file in files}
+        listed = ", ".join(map(str, contents))
+        meant = self._meant([name for content in contents.values() for name in checkpoints.names(content)], listed)
+        return self._in_the_one_variant(meant, listed, lambda: self._of_parts(contents, named))
+
+    def _of_parts(self, contents: Mapping[Path, Mapping[str, Any]], named: Mapping[str, Path] | None) -> _Taken:
+        if wrong := [part for part in named or () if part not in self.card.parts]:
             known = ", ".join(self.card.parts) or "none"
             raise BadInput(f"{self.name} has no part '{wrong[0]}'. There are: {known}.")
-        contents = {file: checkpoints.read(file) for file in files}
         faults = []
-        for order in orders:
+        for order in [named] if named else self._assignments(list(contents)):
             found = self._attempt({part: checkpoints.plain(contents[file]) for part, file in order.items()})
             if not isinstance(found, str):
                 left = [said for content in contents.values() for said in checkpoints.left(content, found)]
@@ -178,9 +192,48 @@ class _Importer:
 
     def _of_one(self, file: Path) -> _Taken:
         found = checkpoints.read(file)
-        self._follow(found, file)
-        state, wrappers = self._fitted(found, file)
-        return _Taken(state, [file], wrappers, checkpoints.left(found, state))
+        try:
+            meant = self._meant(checkpoints.names(found), str(file))
+            return self._in_the_one_variant(meant, str(file), lambda: self._fitted(found, file))
+        except Misfit as fault:
+            raise BadInput(f"{file} does not fit the model '{self.name}': {fault}.{self._advice(found)}") from None
+
+    def _meant(self, names: Sequence[str], listed: str) -> list[str]:
+        """The variants that files may belong to: what was asked for, what their names or tag tell, else all.
+
+        `BadInput` where the names tell another than was asked for.
+        """
+        told = self.variants_of(names) if self.variants_of else ()
+        if told and self.asked and self.asked not in told:
+            raise BadInput(
+                f"{listed} was written by the code of {self.member.id}:{told[0]}, not of {self.name}: import it there, "
+                f"bench models import {self.member.id}:{told[0]}."
+            )
+        default = sources.form(self.member, "")
+        if self.asked or default in told or (not told and self.tag in self.whole.checkpoints):
+            return [self.asked]
+        if told:
+            return [told[0]]
+        return ["", *(one for one in self.whole.variants if one not in (default, *self.whole.same_weights))]
+
+    def _in_the_one_variant(self, meant: Sequence[str], listed: str, attempt: Callable[[], _Taken]) -> _Taken:
+        """What an attempt gives in the one variant that it fits; raises the first variant's fault where none does."""
+        fitting, faults = {}, []
+        for variant in reversed(meant):  # so that the first is the one of which is spoken
+            self._become(variant)
+            try:
+                fitting[variant] = replace(attempt(), variant=variant)
+            except (BadInput, Misfit) as fault:
+                faults.append(fault)
+        if len(fitting) > 1:
+            ways = [f"{self.member.id}:{variant or sources.form(self.member, '')}" for variant in reversed(fitting)]
+            raise BadInput(
+                f"{listed} fits {' and '.join(ways)}, which are different networks of the same names, and does not "
+                f"tell which: name it, bench models import {ways[0]} or {ways[1]}."
+            )
+        if not fitting:
+            raise faults[-1]
+        return next(iter(fitting.values()))
 
     def _of_the_one_that_fits(self, files: Sequence[Path]) -> _Taken:
         """Of the files of a folder the one that holds this model."""
@@ -197,18 +250,6 @@ class _Importer:
             raise BadInput(f"Several files fit '{self.name}': name one of {choices}.")
         raise BadInput(f"None of {len(files)} files fits '{self.name}'. The first: {faults[0]}")
 
-    def _follow(self, found: Mapping[str, Any], file: Path) -> None:
-        """Become the variant whose code wrote a file, where its names tell; `BadInput` where another was asked for."""
-        told = self.variants_of(checkpoints.names(found)) if self.variants_of else ()
-        if not told or (self.variant or sources.form(self.member, "")) in told:
-            return
-        if self.asked:
-            raise BadInput(
-                f"{file} was written by the code of {self.member.id}:{told[0]}, not of {self.name}: import it there, "
-                f"bench models import {self.member.id}:{told[0]}."
-            )
-        self._become(told[0])
-
     def _assignments(self, files: Sequence[Path]) -> list[dict[str, Path]]:
         """Which file may be which part: by the files' names first, then in every order."""
         parts = list(self.card.parts)
@@ -223,15 +264,14 @@ class _Importer:
         """How many files are not called as their part is."""
         return sum(not fnmatch.fnmatch(file.name, self.card.parts[part]) for part, file in parts.items())
 
-    def _fitted(self, found: Mapping[str, Any], file: Path) -> tuple[State, str]:
+    def _fitted(self, found: Mapping[str, Any], file: Path) -> _Taken:
         try:
-            return checkpoints.unwrapped(found, self._attempt, self.part)
+            state, wrappers = checkpoints.unwrapped(found, self._attempt, self.part)
         except Several as fault:
             choices = ", ".join(f"--part '{path}'" for path in fault.args[0])
             said = f"{file} holds several networks that fit '{self.name}': choose one of {printable(choices)}."
             raise BadInput(said) from None
-        except Misfit as fault:
-            raise BadInput(f"{file} does not fit the model '{self.name}': {fault}.{self._advice(found)}") from None
+        return _Taken(state, [file], wrappers, checkpoints.left(found, state))
 
     def _attempt(self, found: Mapping[str, Any]) -> State | str:
         if wrong := checkpoints.misnamed(found):

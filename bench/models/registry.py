@@ -251,7 +251,8 @@ def _resolve(member: sources.Member, card: ModelCard, variant: str, tag: str) ->
     file, reason = None, ""
     if card.kind == "learned" and tag != UNTRAINED:
         tag, file, reason = _pick(member.id, card, variant, tag)
-    return ModelRef(f"{label}@{tag}" if tag else label, member.id, variant, tag, member, card, file, reason=reason)
+    name = f"{label}@{tag}" if tag else label
+    return ModelRef(name, member.id, variant, tag, member, card.of(variant), file, reason=reason)
 
 
 def _another_variant(ref: ModelRef) -> ModelRef:
@@ -311,7 +312,7 @@ def import_line(name: str, card: ModelCard, tag: str) -> str:
     """What to type to take over the weights of a tag, once their files are in the working folder."""
     model_id, _, variant = name.partition(":")
     variant = variant or card.built_as.get(tag, "" if tag in card.checkpoints else card.built_as.get("", ""))
-    files = " ".join(card.parts.values()) or shlex.quote(card.files.get(tag, "FILE"))
+    files = " ".join(card.of(variant).parts.values()) or shlex.quote(card.files.get(tag, "FILE"))
     numbers = f" --number {card.numbers[tag]}" if tag in card.numbers else ""
     return f"bench models import {model_id}{f':{variant}' if variant else ''} {files} --tag {tag}{numbers}"
 
@@ -335,7 +336,7 @@ def _from_file(name: str) -> ModelRef:
         variant = word or _default(card)
         label = _label(member.id, card, variant)
         reason = "" if tag or card.kind != "learned" else f"{label} has no weights: name them, {place}@FILE."
-        return ModelRef(label + shown, member.id, variant, shown[1:], member, card, file, reason=reason)
+        return ModelRef(label + shown, member.id, variant, shown[1:], member, card.of(variant), file, reason=reason)
     if not word:
         raise BadInput(f"{member.file} holds no CARD: name the class as well, {path}.py:Class.")
     if word not in (there := sources.classes(member.file)) and there:

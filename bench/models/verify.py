@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
@@ -58,6 +58,9 @@ def card_fault(card: ModelCard) -> str | None:
     for setting, values in card.settings.items():
         if set(values) != forms:
             return f"the card's setting {setting} has values for {sorted(values)}, but the variants are {sorted(forms)}"
+    known = {field.name for field in fields(ModelCard)}
+    if strange := [name for name, own in card.by_variant.items() if name not in forms or not own.keys() <= known]:
+        return f"the card's by_variant names {strange[0]}, which is no variant, or fields that no card has"
     if card.parameters and set(card.parameters) != forms:
         return f"the card counts parameters for {sorted(card.parameters)}, but the variants are {sorted(forms)}"
     return None

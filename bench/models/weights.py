@@ -8,6 +8,7 @@ and in `BENCH_HOME/weights` (imported or trained here). The record is a flat JSO
 - imported files: `source` (names), `source_sha256`, `output_sha256` (of a forward pass on the stored input),
   `url` and `digest_from` (fetched ones), `unwrapped` (what stood around the tensors), `left` (what else the files
   hold), `numbers` (of their normalisation, which they lack), `stored_as` (number types that became the model's own);
+- `normalisation`: means and deviations among the tensors, of files and of the user alike;
 - trained ones: whatever the trainer wants to keep of data, steps and recipe.
 """
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 State = dict[str, "torch.Tensor"]
+NORMALISATION, CHANNELS = ("mean", "std"), 4
+"""How buffers are called that hold the normalisation of a network's input, and how many numbers they have at most."""
 RESERVED = ("untrained", "trained", "starter")
 """Tags that imported weights cannot take."""
 
@@ -103,6 +106,8 @@ def save(path: Path, state: State, card: Mapping[str, Any]) -> dict[str, Any]:
     from safetensors.torch import save as save_bytes
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    if told := normalisation(state):
+        card = {**card, "normalisation": told}
     with whole_file(path) as draft:
         # safetensors' own writer leaves files that their owner alone can read
         draft.write_bytes(save_bytes({key: value.detach().cpu().contiguous().clone() for key, value in state.items()}))
@@ -110,6 +115,13 @@ def save(path: Path, state: State, card: Mapping[str, Any]) -> dict[str, Any]:
         record = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
     write_text(path.with_suffix(".json"), record)
     return written
+
+
+def normalisation(state: State) -> str:
+    """Means and deviations that travel with weights, as their record says them: `hed.mean=104,116.7,122.7`."""
+    kept = {name: value for name, value in state.items() if name.rpartition(".")[2] in NORMALISATION}
+    few = {name: value.flatten().tolist() for name, value in kept.items() if value.numel() <= CHANNELS}
+    return "; ".join(f"{name}={','.join(f'{number:.9g}' for number in numbers)}" for name, numbers in few.items())
 
 
 def misfit(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> str:

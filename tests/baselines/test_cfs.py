@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import _SpectralNorm
 
 from baselines import cfs
+from baselines.layers import hed
 from bench.errors import BadInput, Unavailable
 from bench.training.base import Batch
 
@@ -26,7 +27,7 @@ def small(fill):
             if name.endswith("_u"):
                 vector.mul_(0.15 if name.startswith("inpaint") else 0.75)
         if network.hed is not None:
-            fill(network.hed, gain=0.8)
+            fill(network.hed, gain=0.8).mean.copy_(hed.HED().mean)
         return network
 
     return make

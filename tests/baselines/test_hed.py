@@ -7,18 +7,30 @@ import torch
 
 from baselines.layers import hed
 from bench import digest, downloads
-from bench.errors import Unavailable
+from bench.errors import BadInput, Unavailable
 
 
 @pytest.fixture(scope="module")
 def network(figures, fill):
-    return fill(hed.HED(), figures("hed")[0]["gain"])
+    filled = fill(hed.HED(), figures("hed")[0]["gain"])
+    filled.mean.copy_(hed.HED().mean)
+    return filled
 
 
 def test_names_and_shapes_are_those_of_the_port(network, figures):
     state = network.state_dict()
     listed = {name: tuple(shape) for name, shape in figures("hed")[0]["state_dict"]["net"]}
-    assert {name: tuple(tensor.shape) for name, tensor in state.items()} == listed
+    assert {name: tuple(tensor.shape) for name, tensor in state.items()} == listed | {"mean": (3, 1, 1)}
+
+
+def test_the_published_files_means_are_known_and_those_of_others_are_asked_for(network):
+    state = {name: tensor for name, tensor in network.state_dict().items() if name != "mean"}
+    published = {name.replace("net", "module", 1): tensor for name, tensor in state.items()}
+    assert hed.convert(published)["mean"].flatten().tolist() == pytest.approx(hed.MEAN_BGR)
+    with pytest.raises(BadInput, match=r"add --number mean=B,G,R in 0\.\.255"):
+        hed.convert(state)
+    given = hed.convert(state | {"mean": torch.tensor([1.0, 2, 3])})["mean"]
+    assert given.flatten().tolist() == [1, 2, 3]
     assert sum(p.numel() for p in network.parameters()) == 14_716_171
 
 

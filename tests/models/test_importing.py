@@ -407,6 +407,35 @@ def test_a_file_goes_to_the_variant_whose_code_wrote_it(install, bare_text, tmp_
         importing.import_checkpoint("bare", tmp_path / "x.pth", "other", variant="plain")
 
 
+@pytest.fixture
+def twins(install, bare_text):
+    """A model whose variants are two networks of the same names and shapes."""
+    text = bare_text.replace('2 if variant == "deep" else 1', "1")
+    install("toymodels2", {"bare.py": text, "twin.py": text.replace("aliases", 'same_weights=("deep",), aliases')})
+
+
+def test_what_fits_several_variants_is_asked_for(twins, tmp_path):
+    torch.save({"first.weight": torch.zeros(3, 4, 3, 3), "first.bias": torch.zeros(3)}, tmp_path / "x.pth")
+    with pytest.raises(BadInput, match=r"x\.pth fits bare:plain and bare:deep, .* bench models import bare:plain or"):
+        importing.import_checkpoint("bare", tmp_path / "x.pth")
+    assert importing.import_checkpoint("bare", tmp_path / "x.pth", variant="deep")["variant"] == "deep"
+    assert (
+        importing.import_checkpoint("bare", tmp_path / "x.pth", "places2")["variant"] == ""
+    )  # the card knows this tag
+    assert importing.import_checkpoint("twin", tmp_path / "x.pth")["variant"] == ""  # one network, used in two ways
+
+
+def test_what_fits_one_variant_by_its_shapes_goes_there(bare, tmp_path):
+    state = {"first.weight": torch.zeros(3, 4, 3, 3), "first.bias": torch.zeros(3)}
+    torch.save(state | {"second.weight": torch.zeros(3, 3, 3, 3), "second.bias": torch.zeros(3)}, tmp_path / "x.pth")
+    assert importing.import_checkpoint("bare", tmp_path / "x.pth")["variant"] == "deep"
+
+
+def test_means_and_deviations_stand_in_the_record(tmp_path):
+    state = {"hed.mean": torch.tensor([104.5, 116, 122]).view(3, 1, 1), "std": torch.ones(1), "mean": torch.ones(99)}
+    assert weights.save(tmp_path / "x.safetensors", state, {})["normalisation"] == "hed.mean=104.5,116,122; std=1"
+
+
 # Imports that end before they are done
 
 
@@ -470,6 +499,7 @@ def test_a_file_that_may_not_be_read_is_named(theirs, bench, monkeypatch):
 
 # Several files
 
+VARIANTS = 'variants={"plain": "one layer", "deep": "two layers"}, parameters={"plain": 111, "deep": 195},'
 PARTS = 'multiple=4, parts={"first": "net_A.pth", "second": "net_B.pth"},'
 MAP = """
     def convert(checkpoint, tag):
@@ -480,7 +510,7 @@ MAP = """
 @pytest.fixture
 def pair(install, bare_text, tmp_path):
     """A model of two networks, and the authors' file of each, wrapped in their way."""
-    text = bare_text.replace("multiple=4,", PARTS).replace('2 if variant == "deep" else 1', "2")
+    text = bare_text.replace("multiple=4,", PARTS).replace('2 if variant == "deep" else 1', "2").replace(VARIANTS, "")
     install("toymodels2", {"pair.py": text + MAP})
     first = {"weight": torch.full((3, 4, 3, 3), 0.25), "bias": torch.zeros(3)}
     second = {"weight": torch.full((3, 3, 3, 3), 0.5), "bias": torch.zeros(3)}
@@ -503,6 +533,24 @@ def test_files_may_be_given_by_part(pair):
     importing.import_checkpoint("pair", {"second": pair[1], "first": pair[0]})
     with pytest.raises(BadInput, match=r"pair has no part .third.\. There are: first, second"):
         importing.import_checkpoint("pair", {"third": pair[1], "first": pair[0]}, "other")
+
+
+def test_which_file_holds_which_network_may_differ_by_variant(install, bare_text, tmp_path):
+    """The default is one network in one file, the other two in two."""
+    own = 'by_variant={"deep": {"parts": {"first": "net_A.pth", "second": "net_B.pth"}}}, multiple=4,'
+    text = bare_text.replace("multiple=4,", own)
+    text += MAP.replace("return {", "return dict(checkpoint) if 'first' not in checkpoint else {")
+    install("toymodels2", {"pair.py": text})
+    first = {"weight": torch.full((3, 4, 3, 3), 0.25), "bias": torch.zeros(3)}
+    second = {"weight": torch.full((3, 3, 3, 3), 0.5), "bias": torch.zeros(3)}
+    torch.save(first, tmp_path / "net_A.pth")
+    torch.save(second, tmp_path / "net_B.pth")
+    torch.save({f"first.{name}": value for name, value in first.items()}, tmp_path / "one.pth")
+    files = [tmp_path / "net_B.pth", tmp_path / "net_A.pth"]
+    assert importing.import_checkpoint("pair", files)["variant"] == "deep"
+    assert importing.import_checkpoint("pair", files, "named", variant="deep")["source"] == "net_B.pth, net_A.pth"
+    assert importing.import_checkpoint("pair", tmp_path / "one.pth", "one")["variant"] == ""
+    assert "net_A.pth net_B.pth" in model_registry.import_line("pair:deep", model_registry.cards()["pair"], "TAG")
 
 
 def test_a_missing_file_of_several_is_named(pair):
