@@ -32,6 +32,7 @@ CARD = ModelCard(
     code="rlct1/gin@cfcef5d",
     licence="BSD-2-Clause (code; some of its files are headed CC BY-NC-SA 4.0)",
     size_px=256,
+    larger="from 384 px a side as interleaved sub-images of 256 x 256, each of which shows the whole picture",
     multiple=16,
     families=("deepgin-rectangular", "cellular", "deepgin-freeform"),
     data=("ade20k",),

@@ -103,6 +103,8 @@ class ModelCard:
     """Largest side that the network can take; 0: no bound. Larger images are refused in a sentence."""
     square: bool = False
     """True: height and width must be equal; the harness pads the shorter side and crops back."""
+    larger: str = ""
+    """How it fills pictures larger than its size by itself, as its paper does, in a clause: no tiles are then cut."""
     families: tuple[str, ...] = ()
     """Mask families that the published weights were trained on."""
     data: tuple[str, ...] = ()

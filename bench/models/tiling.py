@@ -19,8 +19,11 @@ STEP = 0x9E3779B97F4A7C15
 
 
 def tiled(model: Model, card: ModelCard, tiling: str) -> tuple[Model, ModelCard]:
-    """A model that takes any size, and its card; both as they are without tiling or for networks of any size."""
-    if not tiling or not card.size_px:
+    """A model that takes any size, and its card; both as they are without tiling, for networks of any size, and for
+
+    those that fill larger pictures in their paper's own way.
+    """
+    if not tiling or not card.size_px or card.larger:
         return model, card
     return Tiled(model, card), replace(card, multiple=1, minimum_px=1, largest_px=0, square=False)
 
@@ -29,8 +32,8 @@ class Tiled(torch.nn.Module):
     """Cuts pictures into tiles of the card's size, lets the model fill each, and blends them linearly where they meet.
 
     A picture that fits into one tile is given to the model as it is. Each tile sees its own known pixels alone: a hole
-    that covers a whole tile is filled without context, which is not scaled. Tiles go one after the other; memory
-    is that of one tile and two pictures.
+    that covers a whole tile is filled without context; no network of these scales its own (see `ModelCard.larger`).
+    Tiles go one after the other; memory is that of one tile and two pictures.
     """
 
     def __init__(self, model: Any, card: ModelCard) -> None:

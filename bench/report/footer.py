@@ -90,6 +90,9 @@ def cautions(run: Run) -> Iterator[str]:
             "Networks with a size of their own filled larger pictures in tiles of it, which share a quarter and are "
             f"blended (tiling {made.settings.tiling})."
         )
+    for name, one in made.models.items():
+        if one.larger:
+            yield f"{name} fills larger pictures by itself: {one.larger}."
 
 
 def _outside(made: Record) -> Iterator[str]:

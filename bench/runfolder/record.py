@@ -80,6 +80,8 @@ class ModelRecord:
     """Digest of the texts that it was given; empty for none."""
     domain: str = ""
     """What it was made for; empty: any picture."""
+    larger: str = ""
+    """How it filled pictures larger than its size by itself, in a run that asked for tiles; empty: in tiles."""
     reason: str = ""
     """Why it could not run here, or how it is contaminated."""
     contaminated: bool = False

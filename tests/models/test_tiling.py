@@ -1,11 +1,13 @@
 """Tiles: pictures larger than a network's own size."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from bench.models import predict, tiling
+from bench.models import registry as model_registry
 from bench.types import ModelCard
 
 CARD = ModelCard(title="Toy", size_px=32, multiple=32, largest_px=32, square=True)
@@ -77,6 +79,24 @@ def test_a_network_of_any_size_is_left_alone():
     toy, card = Toy(), ModelCard(title="Any")
     assert tiling.tiled(toy, card, "native") == (toy, card)
     assert tiling.tiled(toy, CARD, "") == (toy, CARD)
+
+
+def test_a_network_that_fills_larger_pictures_by_itself_is_given_them_whole():
+    toy = Toy()
+    card = replace(CARD, larger="as sub-images", square=False, largest_px=0)
+    filled(toy, 64, 96, card)
+    assert toy.seen == [(2, 3, 64, 96)]
+
+
+@pytest.mark.parametrize("ref", model_registry.choose(["all", "crfill:nearestx2", "hrii:guided", "migan:512", "mat:256"]))
+def test_a_tile_has_the_size_that_the_variant_was_made_for(ref):
+    """Whoever has a size can be fed with it: tiles are padded no further."""
+    card = ref.card
+    assert card.size_px % card.multiple == 0
+    assert not card.size_px or card.minimum_px <= card.size_px
+    assert not card.largest_px or card.size_px <= card.largest_px
+    if ref.variant.isdigit():
+        assert card.size_px == int(ref.variant)
 
 
 RUN = ("--dataset", "demo", "--limit", 1, "--masks", "freeform", "--buckets", "20-30", "--metrics", "psnr")
