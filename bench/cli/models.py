@@ -106,7 +106,8 @@ def _sheet(ref: ModelRef, records: dict[str, WeightsRecord]) -> list[str]:
         "code": card.code,
         "licence": card.licence,
         "size": _size(card),
-        "larger": card.larger or (f"in tiles of {card.size_px} px by bench run --tiling native" if card.size_px else ""),
+        "larger": card.larger
+        or (f"in tiles of {card.size_px} px by bench run --tiling native" if card.size_px else ""),
         "masks": ", ".join(card.families),
         "trained on": ", ".join(card.data),
         "made for": card.domain,

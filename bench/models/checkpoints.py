@@ -21,8 +21,10 @@ from bench.models.weights import State
 
 DEPTH, ENTRIES = 32, 1_000_000
 """A checkpoint nests no deeper, and has no more names in all."""
-STATES = ("state_dict", "model", "generator", "G", "G_ema", "netG", "params", "params_ema")
-"""Names under which files keep a state; maps of names open these."""
+STATES = ("params_ema", "G_ema", "state_dict", "generator", "netG", "G", "model", "params")
+"""Names under which files keep a state, averaged ones first; they stand before the names of tensors too."""
+BESIDE = ("netD.", "D.", "discriminator.", "disc.")
+"""How names of critics begin, which stand beside a generator's."""
 LEVELS = 3
 """So many wrappers are looked into, one within another."""
 GROUPS = 12
@@ -212,12 +214,19 @@ def _inside(one: Candidate) -> Iterator[Candidate]:
 
 
 def plain(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A checkpoint without the wrappers that leave no choice: one mapping in it, or `module.` before every name."""
-    inner = [value for value in found.values() if isinstance(value, Mapping) and value]
-    if len(inner) == 1 and not any(isinstance(value, torch.Tensor) for value in found.values()):
-        return plain(inner[0])
-    if found and all(isinstance(name, str) and name.startswith("module.") for name in found):
-        return {name.removeprefix("module."): value for name, value in found.items()}
+    """A checkpoint without the wrappers that leave no choice.
+
+    These are the one mapping in it, or the one that is called as files call a state, averaged weights before others;
+    `module.` and the like before every name, or before every name but a critic's.
+    """
+    inner = {name: value for name, value in found.items() if isinstance(value, Mapping) and value}
+    if inner and not any(isinstance(value, torch.Tensor) for value in found.values()):
+        called = [name for name in STATES if name in inner] or list(inner)
+        return plain(inner[called[0]]) if called[0] in STATES or len(inner) == 1 else found
+    for start in (f"{word}." for word in ("module", *STATES)):
+        behind = {name.removeprefix(start): value for name, value in found.items() if str(name).startswith(start)}
+        if behind and all(str(name).startswith((start, *BESIDE)) for name in found):
+            return plain(behind)
     return found
 
 
@@ -267,8 +276,15 @@ def _groups(found: Mapping[Any, Any], depth: int = 0) -> Iterator[tuple[str, lis
 
 def fit(model: torch.nn.Module, file: Path, name: str) -> None:
     """Load a foreign file's tensors, wrappers taken off, into a model of the same names; `BadInput` where none fit."""
+
+    def attempt(content: Mapping[str, Any]) -> State | str:
+        for name in model.state_dict().keys() & content.keys():
+            if not isinstance(content[name], torch.Tensor) or storage_of(content[name]) is None:
+                return f"'{name}' is no tensor of plain numbers"
+        return weights.misfit(model, content) or dict(content)
+
     try:
-        state, _ = unwrapped(read(file), lambda content: weights.misfit(model, content) or dict(content))
+        state, _ = unwrapped(read(file), attempt)
     except Several as fault:
         raise BadInput(
             f"{file} holds several sets of tensors that fit '{name}': {', '.join(fault.args[0])}. Save one alone."

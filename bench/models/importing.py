@@ -182,7 +182,9 @@ class _Importer:
             raise BadInput(f"{self.name} has no part '{wrong[0]}'. There are: {known}.")
         faults = []
         for order in [named] if named else self._assignments(list(contents)):
-            found = self._attempt({part: checkpoints.plain(contents[file]) for part, file in order.items()})
+            whole = {part: contents[file] for part, file in order.items()}
+            found = self._attempt({part: checkpoints.plain(content) for part, content in whole.items()})
+            found = self._attempt(whole) if isinstance(found, str) else found
             if not isinstance(found, str):
                 left = [said for content in contents.values() for said in checkpoints.left(content, found)]
                 return _Taken(found, list(contents), "", left)
@@ -286,6 +288,8 @@ class _Importer:
         for name, value in state.items():
             if not isinstance(value, torch.Tensor):
                 return f"'{printable(str(name))}' is no tensor but {type(value).__name__}"
+            if checkpoints.storage_of(value) is None:
+                return f"'{name}' holds no plain numbers (it is sparse, or a shape alone)"
         if differs := weights.misfit(self.model, state):
             return differs
         if unused := checkpoints.left(self.numbers, state):

@@ -134,8 +134,6 @@ def misfit(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> str:
             return f"'{key}' is {tuple(state[key].shape)} instead of {tuple(value.shape)}"
         if value.is_floating_point() and not state[key].is_floating_point():
             return f"'{key}' holds {state[key].dtype} instead of {value.dtype} (quantised or damaged)"
-        if state[key].is_sparse or (state[key].is_meta and not value.is_meta):
-            return f"'{key}' holds no plain numbers (it is sparse, or a shape alone)"
     return next((f"it holds '{printable(key)}', which the model does not know" for key in state if key not in own), "")
 
 

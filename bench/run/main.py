@@ -303,7 +303,8 @@ def describe(
 ) -> None:
     """Write the record. What an earlier start found of models and photographs stands until this one has found it."""
     old = before.models if before and not measured else {}
-    models = {ref.name: _model_record(ref, (measured or {}).get(ref.name, {})) for ref in (*job.models, *job.absent)}
+    refs = (*job.models, *job.absent)
+    models = {ref.name: _model_record(ref, job.spec.tiling, (measured or {}).get(ref.name, {})) for ref in refs}
     found = Record(
         name=root.name,
         spec=job.spec,
@@ -325,11 +326,11 @@ def describe(
     record.write(root, found, job.ids)
 
 
-def _model_record(ref: ModelRef, measured: dict[str, Any]) -> ModelRecord:
+def _model_record(ref: ModelRef, tiling: str, measured: dict[str, Any]) -> ModelRecord:
     return ModelRecord(
         **{"title": ref.card.title, "kind": ref.card.kind, "weights": ref.weights, "digest": ref.digest}
         | {"settings": dict(ref.settings) or None, "domain": ref.card.domain, "guides": ref.guides}
         | {"prompts": ref.prompts}
-        | {"reason": ref.reason}
+        | {"reason": ref.reason, "larger": ref.card.larger if tiling else ""}
         | measured
     )

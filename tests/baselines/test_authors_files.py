@@ -317,18 +317,29 @@ def test_a_model_that_reads_another_network_names_it_where_it_is_missing(typed):
 
 def test_every_model_and_variant_with_published_weights_has_a_layout_here():
     sets = [one for model_id in model_registry.cards() for one in fetching.published(model_id)]
-    laid_out = {one.label for one in sets if f"{one.model_id}@{one.tag}" in LAYOUTS}
-    same_names_other_size = {"lama:fourier", "migan:512"}
-    assert {one.label for one in sets} - laid_out == {"hr:centre", *same_names_other_size}
+    laid_out = {one.label for one in sets if f"{one.model_id}@{one.tag}" in (*LAYOUTS, *OTHER_SIZES)}
+    assert {one.label for one in sets} - laid_out == {"hr:centre"}  # its fault is tested above
 
 
-WRAPPED = [
+OTHER_SIZES = {"lama@places2": "generator.", "migan@places2-512": ""}
+"""Weights of the same code as a layout's, in another size; how the authors' names begin."""
+PARTED = ("cfs@TAG", "edgeconnect@places2", "picnet@celeba-random")
+"""Weights of several files, each a state dict of PyTorch's."""
+ARRAYS = ("ce@paris", "degan@celeba-hq", "dgm@celeba", "gfc@celeba", "glcic@places2", "gmcnn@places2")
+"""Weights that other programs write, under no wrapper of PyTorch's."""
+UNPUBLISHED = tuple(
     name
-    for name in LAYOUTS
-    if name.partition("@")[0] not in {"cfs", "edgeconnect", "picnet", "degan", "dgm", "gfc"}
-    and name not in {"ce@paris", "glcic@places2", "gmcnn@places2"}
-]
+    for name, card in model_registry.cards().items()
+    if card.kind == "learned" and not fetching.published(name) and f"{name}@TAG" not in PARTED
+)
+"""Models of which nobody published weights: their files have our names."""
+WRAPPED = (*(name for name in LAYOUTS if name not in (*PARTED, *ARRAYS)), *OTHER_SIZES, *UNPUBLISHED)
 """Weights that are one state dict of PyTorch's."""
+
+
+def test_every_learned_model_is_imported_here():
+    learned = {name for name, card in model_registry.cards().items() if card.kind == "learned"}
+    assert {name.partition("@")[0] for name in (*WRAPPED, *PARTED, *ARRAYS)} == learned - {"hr"}
 
 
 def inmost(content, change):
@@ -350,23 +361,48 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.parametrize("name", WRAPPED)
-def test_every_wrapper_comes_off_every_models_file(name, shapes_alone, shapes):
+def converted(name, found, network):
+    """A state of the network's names and shapes out of a checkpoint; why not, where it does not fit."""
     model_id, _, tag = name.partition("@")
-    (content,) = shapes_alone[name]().values()
-    module = sources.load(sources.members()[model_id])
-    network = shapes(model_id, model_registry.cards()[model_id].built_as.get(tag, ""))
+    convert = getattr(sources.load(sources.members()[model_id]), "convert", lambda state, _: state)
+    try:
+        state = convert(dict(found) | {"mean": torch.ones(3)} if model_id == "glcic" else dict(found), tag)
+    except (KeyError, AttributeError, TypeError, ValueError, RuntimeError) as fault:
+        return repr(fault)
+    return weights.misfit(network, state) or state
 
-    def attempt(found):
-        try:
-            state = module.convert(dict(found) | {"mean": torch.ones(3)} if model_id == "glcic" else dict(found), tag)
-        except (KeyError, AttributeError, TypeError, ValueError, RuntimeError) as fault:
-            return repr(fault)
-        return weights.misfit(network, state) or state
 
+@pytest.fixture
+def network(shapes):
+    """`network(name)`: what weights `MODEL@TAG` belong to, without numbers."""
+
+    def built(name):
+        model_id, _, tag = name.partition("@")
+        card = model_registry.cards()[model_id]
+        return shapes(model_id, card.built_as.get(tag, card.built_as.get("", "") if tag == "TAG" else ""))
+
+    return built
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_every_wrapper_comes_off_every_models_file(name, shapes_alone, network):
+    built = network(name)
+    own = built.state_dict()
+    content = prefixed(OTHER_SIZES.get(name, ""), own)
+    if name in LAYOUTS:
+        (content,) = shapes_alone[name]().values()
     for wrap in WRAPPERS.values():
-        state, _ = checkpoints.unwrapped(wrap(content), attempt)
-        assert state.keys() == network.state_dict().keys()
+        state, _ = checkpoints.unwrapped(wrap(content), lambda found: converted(name, found, built))
+        assert state.keys() == own.keys()
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("name", PARTED)
+def test_every_wrapper_comes_off_every_file_of_several(name, wrapper, shapes_alone, network):
+    parts = model_registry.cards()[name.partition("@")[0]].parts
+    contents = [checkpoints.plain(WRAPPERS[wrapper](content)) for content in shapes_alone[name]().values()]
+    state = converted(name, dict(zip(parts, contents, strict=True)), network(name))
+    assert not isinstance(state, str), state
 
 
 NARROW = {"glcic": glcic.model(width=4).completion, "pconv": pconv.model(width=4)}

@@ -88,7 +88,9 @@ def test_a_network_that_fills_larger_pictures_by_itself_is_given_them_whole():
     assert toy.seen == [(2, 3, 64, 96)]
 
 
-@pytest.mark.parametrize("ref", model_registry.choose(["all", "crfill:nearestx2", "hrii:guided", "migan:512", "mat:256"]))
+@pytest.mark.parametrize(
+    "ref", model_registry.choose(["all", "crfill:nearestx2", "hrii:guided", "migan:512", "mat:256"])
+)
 def test_a_tile_has_the_size_that_the_variant_was_made_for(ref):
     """Whoever has a size can be fed with it: tiles are padded no further."""
     card = ref.card
@@ -117,6 +119,15 @@ def test_tiling_stands_in_what_decides_a_number_and_below_the_table(bench, tmp_p
     assert digests == ["", "native"]
     assert "in tiles of it, which share a quarter and are blended" in bench("report", tmp_path / "run2")[1]
     assert "in tiles of it" not in bench("report", tmp_path / "run0")[1]
+
+
+@pytest.mark.slow
+def test_a_model_that_fills_larger_pictures_by_itself_stands_below_the_table_of_a_tiled_run(bench, tmp_path):
+    text = "from bench.types import ModelCard\nCARD = ModelCard(title='T', kind='classical', larger='as it likes')\n"
+    text += "class T:\n    def predict(self, images, masks):\n        return images\n"
+    (tmp_path / "t.py").write_text(text + "def model(variant=''):\n    return T()\n")
+    assert bench("run", "--models", tmp_path / "t.py", *RUN, "--tiling", "native", "--out", tmp_path / "run")[0] == 0
+    assert "fills larger pictures by itself: as it likes." in bench("report", tmp_path / "run")[1]
 
 
 def test_a_tiling_that_there_is_not_is_refused(bench):
