@@ -132,8 +132,7 @@ class ModelCard:
     """Arguments of `model()` that a user may set for prediction (`--set`): name -> variant -> its own value (variant ""
     where there are none). Whole numbers are 1 or more."""
     guide: str = ""
-    """What `predict` takes beside image and mask where a user gives it (`--guides`): `edges`, `landmarks` or `labels`.
-    Without it the model's own network makes it from the masked image."""
+    """What `predict` takes of a user (`--guides`): `edges`, `landmarks` or `labels`; else its own network makes it."""
     classes: int = 0
     """Number of classes of a guide of labels."""
     taught: tuple[str, ...] = ()
@@ -147,9 +146,7 @@ class ModelCard:
     files: dict[str, str] = field(default_factory=dict)
     """Name in `checkpoints` -> what the file to be imported is called; with `parts`, these are meant."""
     built_as: dict[str, str] = field(default_factory=dict)
-    """Name in `checkpoints` -> the variant that it belongs to, where that is not the default. "": the variant of what
-
-    the authors' code writes."""
+    """Name in `checkpoints` -> its variant, where that is not the default; "": of what the authors' code writes."""
     numbers: dict[str, str] = field(default_factory=dict)
     """Name in `checkpoints` -> numbers that its file lacks and the import asks for (`mean=R,G,B`)."""
     stochastic: bool = False

@@ -278,9 +278,9 @@ def fit(model: torch.nn.Module, file: Path, name: str) -> None:
     """Load a foreign file's tensors, wrappers taken off, into a model of the same names; `BadInput` where none fit."""
 
     def attempt(content: Mapping[str, Any]) -> State | str:
-        for name in model.state_dict().keys() & content.keys():
-            if not isinstance(content[name], torch.Tensor) or storage_of(content[name]) is None:
-                return f"'{name}' is no tensor of plain numbers"
+        for key in model.state_dict().keys() & content.keys():
+            if not isinstance(content[key], torch.Tensor) or storage_of(content[key]) is None:
+                return f"'{key}' is no tensor of plain numbers"
         return weights.misfit(model, content) or dict(content)
 
     try:
