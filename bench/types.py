@@ -129,8 +129,7 @@ class ModelCard:
     by_variant: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Variant -> fields of this card in which it differs: another size, files of other networks; see `of`."""
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Arguments of `model()` that a user may set for prediction (`--set`): name -> variant -> its own value (variant ""
-    where there are none). Whole numbers are 1 or more."""
+    """Arguments of `model()` for `--set`: name -> variant ("" without any) -> its own value; whole numbers from 1."""
     guide: str = ""
     """What `predict` takes of a user (`--guides`): `edges`, `landmarks` or `labels`; else its own network makes it."""
     classes: int = 0

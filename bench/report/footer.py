@@ -85,14 +85,19 @@ def cautions(run: Run) -> Iterator[str]:
     yield from _outside(made)
     if made.settings.arithmetic:
         yield f"Networks computed by {made.settings.arithmetic}, which moves numbers; the rule is float32."
+    yield from _larger(made)
+
+
+def _larger(made: Record) -> Iterator[str]:
+    """How networks with a size of their own filled larger pictures."""
     if made.settings.tiling:
         yield (
             "Networks with a size of their own filled larger pictures in tiles of it, which share a quarter and are "
             f"blended (tiling {made.settings.tiling})."
         )
-    for name, one in made.models.items():
-        if one.larger:
-            yield f"{name} fills larger pictures by itself: {one.larger}."
+    for name, model in made.models.items():
+        if model.larger:
+            yield f"{name} fills larger pictures by itself: {model.larger}."
 
 
 def _outside(made: Record) -> Iterator[str]:
