@@ -1,6 +1,6 @@
 """Dual-path GAN: parallel reconstruction and generation paths of residual networks, for Places2.
 
-Paper: the dual-path residual GAN of 2021 whose Table I is `dualpath-table1`; the text at hand prints neither title nor
+Paper: the dual-path residual GAN, which states no year, whose Table I is `dualpath-table1`; the text at hand prints neither title nor
 authors, and no code or weights are public. Its two paths are those of Zheng, Cham, Cai, Pluralistic Image Completion,
 CVPR 2019, arXiv 1903.04227 (code: lyndonzheng/Pluralistic-Inpainting 034a7588957adff1edb027af44f48a35d1c949d3), which
 fills the gaps below and is called PICNet there.
@@ -50,7 +50,7 @@ CARD = ModelCard(
     title="Dual-path GAN",
     authors="not named in the text at hand",
     venue="venue not named",
-    year=2021,
+    year=0,
     paper="a dual-path residual GAN on Places2, the subject of the layout dualpath-table1",
     code="none published; its two paths follow lyndonzheng/Pluralistic-Inpainting@034a758",
     licence="none published",

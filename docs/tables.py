@@ -19,7 +19,7 @@ MEASURED = Path(__file__).parent / "measured"
 `bench run --models ce,glcic,deepfillv1,gmcnn,dualpath,deepgin --dataset demo --masks freeform,centre,deepgin-mix
 --buckets 0-100 --metrics psnr,ssim-wang,l1-deepgin --keep-images 0 --out docs/measured` (its parts need not stay)."""
 PAPERS = {
-    "dualpath": "Dual-path GAN (2021)",
+    "dualpath": "Dual-path GAN (the paper states no year)",
     "survey": "Survey of GAN-based image inpainting (2023)",
     "rnon": "RNON (2023)",
     "cfs": "CFS (2019)",

@@ -23,8 +23,10 @@ COUNTS = {
     ("rnon", "3"): 2 * 4 * 4 * 2,
     ("cfs", "1"): 4 * 2 * 5,
     ("cfs", "text"): 1,
+    ("rnon", "text"): 5,
     ("deepgin", "1"): 7 * 6,
     ("deepgin", "2"): 4 * 6 * 5,
+    ("deepgin", "text"): 7,
     ("edgeconnect", "1"): 4 * 4 * 4 - 4,
     ("pconv", "1"): 6 * 2 * 2,
     ("mmagic", "README"): 8 * 3,
@@ -45,6 +47,46 @@ COUNTS = {
     ("hed", "README"): 2,
 }
 """(File, table) -> numbers and phrases that the source prints."""
+
+
+SUMS = {
+    ("dualpath", "1"): 107.922,
+    ("rnon", "2"): 6049,
+    ("rnon", "3"): 722.7838,
+    ("cfs", "1"): 474.4935,
+    ("deepgin", "1"): 262_000_373.848,
+    ("deepgin", "2"): 2349.05,
+    ("survey", "3"): 15_538_111,
+}
+"""(File, table) of the five papers -> sum of the numbers, stored after all were read against the papers' lines."""
+
+
+@pytest.mark.parametrize("table", SUMS, ids=" ".join)
+def test_the_numbers_of_a_table_give_its_sum(table):
+    name, number = table
+    numbers = [line.number for line in published.read(name) if line.table == number]
+    assert math.fsum(value for value in numbers if not math.isnan(value)) == pytest.approx(SUMS[table], abs=1e-6)
+
+
+def printed(table, metric, **select):
+    (hit,) = [
+        line
+        for line in published.table(table)
+        if line.metric == metric and all(getattr(line, key) == value for key, value in select.items())
+    ]
+    return hit.number
+
+
+def test_deepgins_claims_in_words_are_differences_of_its_table():
+    gains = [printed("deepgin/1", "psnr", model=f"deepgin{name}") for name in (":std-sa", ":std-mssa", ":spd-mssa", "")]
+    claims = [line.number for line in published.table("deepgin/text")][:3]
+    assert [gains[1] - gains[0], gains[2] - gains[1], gains[3] - gains[2]] == pytest.approx(claims, abs=1e-9)
+
+
+def test_rnons_claim_of_ssim_is_not_that_of_its_table():
+    gap = [printed("rnon/3", "ssim", model=name, dataset="places2", bucket="1-25") for name in ("pconv", "rnon")]
+    assert gap[0] - gap[1] == pytest.approx(0.0037)
+    assert [line.number for line in published.table("rnon/text") if line.metric.startswith("ssim")] == [0.03]
 
 
 def test_every_number_of_every_table_is_there():

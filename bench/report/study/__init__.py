@@ -1,0 +1,1 @@
+"""User studies: a page of questions from kept pictures, and what its answers say."""

@@ -1,0 +1,161 @@
+"""A page that asks people: which of two pictures is better, or how good one is. It works from disk.
+
+OUT/page/index.html, questions.js, pictures/NNNN.png    what raters are given; no file tells a model's name
+OUT/key.json                                            which model is behind which picture: keep it to yourself
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import digest, documents, images
+from bench.disk import write_text
+from bench.errors import BadInput, UnknownName
+from bench.runfolder import pictures, record
+from bench.runfolder.names import MASK, MASKED, TRUTH
+from bench.runfolder.pictures import Kept, Pixels
+
+KINDS = {
+    "choice": "Which picture looks more natural?",
+    "rating": "How natural does this picture look? 1: bad, 5: like a photograph.",
+}
+NOISE = "noise"
+"""What stands against the truth in a check: the photograph with noise in its hole."""
+PAGE = Path(__file__).parent / "page.html"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing that a rater is asked."""
+
+    image: str
+    cell: str
+    """`freeform-256/10-20`."""
+    models: tuple[str, ...]
+    """Left and right, or the one that is rated; `truth` and `noise` in a check."""
+    files: tuple[str, ...] = ()
+    shown: str = ""
+    """The picture of the masked photograph that stands above."""
+
+    @property
+    def check(self) -> bool:
+        """Whether it only tells if a rater looks."""
+        return bool({TRUTH, NOISE} & set(self.models))
+
+
+@dataclass(frozen=True)
+class Key:
+    """What the person who asks keeps: which model is behind which picture."""
+
+    study: str
+    """Digest of all else, by which answers are known."""
+    kind: str
+    seed: int
+    questions: tuple[Question, ...] = field(default_factory=tuple)
+
+
+def write(
+    roots: Sequence[Path], out: Path, *, kind: str, questions: int, checks: int, seed: int, models: Sequence[str] = ()
+) -> Key:
+    """Draw the questions of a study from the pictures that runs kept, and write page and key.
+
+    questions: how many besides the `checks`; models: only these. The same runs, numbers and seed give the same study.
+    Raises `BadInput` for a folder that is there, for runs without pictures, and for fewer than two models of a choice.
+    """
+    if kind not in KINDS:
+        raise UnknownName("kind of study", [kind], KINDS, "bench study make --help")
+    if out.exists() and any(out.iterdir()):
+        raise BadInput(f"{out} is not empty. Give --out a new folder: answers belong to one study.")
+    kept = [one for root in roots for one in pictures.kept(root, record.read(root)) if one.models]
+    if not kept:
+        raise BadInput("The runs kept no pictures. Measure with --keep-images 20 or more.")
+    chance = np.random.default_rng(seed)
+    asked = _draw(kept, kind, questions, models, chance) + _checks(kept, kind, checks, chance)
+    order = chance.permutation(len(asked))
+    made = []
+    for place, number in enumerate(order):
+        one, names = asked[number]
+        made.append(_written(place, one, names, out))
+    plain = {"kind": kind, "seed": seed, "questions": [asdict(one) for one in made]}
+    key = Key(digest.of_settings(plain)[:16], kind, seed, tuple(made))
+    write_text(out / "key.json", json.dumps(asdict(key), indent=1, ensure_ascii=False) + "\n")
+    told = {"study": key.study, "kind": kind, "text": KINDS[kind], "questions": [_told(one) for one in made]}
+    write_text(out / "page" / "questions.js", f"const STUDY = {json.dumps(told)};\n")
+    shutil.copyfile(PAGE, out / "page" / "index.html")
+    return key
+
+
+def read(path: Path) -> Key:
+    """The key of a study; raises `BadInput` naming line and field."""
+    return documents.from_json(path, "the study's key").into(Key)
+
+
+def _told(question: Question) -> dict[str, Any]:
+    return {"files": question.files, "shown": question.shown}
+
+
+def _draw(
+    kept: Sequence[Kept], kind: str, count: int, models: Sequence[str], chance: np.random.Generator
+) -> list[tuple[Kept, tuple[str, ...]]]:
+    """Questions that meet models, pairs and pictures as evenly as their number allows."""
+    wanted = [name for name in _models(kept) if not models or name in models]
+    if unknown := sorted(set(models) - set(_models(kept))):
+        raise UnknownName("model with kept pictures", unknown, _models(kept), "bench study make --help")
+    each = 2 if kind == "choice" else 1
+    groups = list(combinations(wanted, each))
+    if not groups:
+        raise BadInput(f"A choice needs pictures of two models or more; there is {', '.join(wanted) or 'none'}.")
+    found = []
+    for group in groups:
+        places = [one for one in kept if set(group) <= set(one.models)]
+        found.append([(one, group) for one in (places[number] for number in chance.permutation(len(places)))])
+    turns = [question for turn in range(max(map(len, found))) for group in found for question in group[turn : turn + 1]]
+    if len(turns) < count:
+        raise BadInput(f"--questions {count}: the kept pictures give {len(turns)}. Ask fewer, or keep more pictures.")
+    return [(one, tuple(chance.permutation(group).tolist())) for one, group in turns[:count]]
+
+
+def _models(kept: Sequence[Kept]) -> list[str]:
+    return list(dict.fromkeys(name for one in kept for name in one.models))
+
+
+def _checks(
+    kept: Sequence[Kept], kind: str, count: int, chance: np.random.Generator
+) -> list[tuple[Kept, tuple[str, ...]]]:
+    places = [kept[int(number)] for number in chance.integers(len(kept), size=count)]
+    if kind == "choice":
+        return [(one, tuple(chance.permutation([TRUTH, NOISE]).tolist())) for one in places]
+    return [(one, (what,)) for one in places for what in (TRUTH, NOISE)]
+
+
+def _written(place: int, kept: Kept, models: tuple[str, ...], out: Path) -> Question:
+    """Write a question's pictures under numbers that say nothing."""
+    files = []
+    for letter, name in zip("ab", models, strict=False):
+        files.append(f"pictures/{place:04d}{letter}.png")
+        _save(out / "page" / files[-1], _picture(kept, name, place))
+    shown = f"pictures/{place:04d}m.png"
+    _save(out / "page" / shown, kept.given(MASKED))
+    return Question(kept.image, f"{kept.mask_set}/{kept.bucket}", models, tuple(files), shown)
+
+
+def _picture(kept: Kept, name: str, place: int) -> Pixels:
+    if name == TRUTH:
+        return kept.given(TRUTH)
+    if name == NOISE:
+        truth, hole = kept.given(TRUTH), kept.given(MASK) > 127
+        return np.where(hole, np.random.default_rng(place).integers(0, 256, truth.shape, np.uint8), truth)
+    return kept.made(name)
+
+
+def _save(path: Path, pixels: Pixels) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(images.encode_png(pixels))
