@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,9 @@ WIDTHS_MM = {"column": 84.0, "page": 174.0}
 """One of two columns, and the whole page, as most proceedings set them."""
 SUFFIXES = (".pdf", ".png")
 PNG_DPI = 300
-MARKERS = "osD^vPX*"
+COLOURS = 8
+"""Lines and dots with a colour and a name; further ones are grey."""
+LABEL_PT = 7
 STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.linewidth": 0.6,
@@ -85,9 +86,7 @@ def _millimetres(width: str) -> float:
 def _save(figure: Figure, out: Path) -> None:
     stamps: dict[str, Any] = {"CreationDate": None} if out.suffix == ".pdf" else {"Software": None}
     with whole_file(out) as beside:
-        figure.savefig(
-            beside, format=out.suffix[1:], dpi=PNG_DPI, bbox_inches="tight", pad_inches=0.02, metadata=stamps
-        )
+        figure.savefig(beside, format=out.suffix[1:], dpi=PNG_DPI, metadata=stamps)
 
 
 def _sheet(width: float, height: float, pad: float = 0.04) -> Figure:
@@ -143,13 +142,18 @@ def curves(run: Run, choice: Choice, width: float) -> Figure:
     _all_drawn(run, table, [model for model, _ in lines], choice, f"{title} on {mask_set}")
     figure = _sheet(width, width * 0.75)
     axes = figure.add_subplot()
-    for (model, points), marker in zip(lines, cycle(MARKERS), strict=False):
+    for place, (model, points) in reversed(list(enumerate(lines))):
         ratios = [point.ratio for point in points]
-        (line,) = axes.plot(ratios, [point.value for point in points], marker=marker, label=model)
-        low, high = [point.low for point in points], [point.high for point in points]
-        axes.fill_between(ratios, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+        colour, shown = _colour(place), place < COLOURS
+        axes.plot(
+            ratios, [p.value for p in points], color=colour, marker="o" if shown else "", label=model, zorder=2 + shown
+        )
+        if shown:
+            low, high = [point.low for point in points], [point.high for point in points]
+            axes.fill_between(ratios, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="mask ratio (%)", ylabel=title)
-    return _finished(figure, axes)
+    ends = [(model, points[-1].ratio, points[-1].value) for model, points in lines[:COLOURS]]
+    return _named(figure, axes, ends)
 
 
 def costs(run: Run, choice: Choice, width: float) -> Figure:
@@ -161,16 +165,41 @@ def costs(run: Run, choice: Choice, width: float) -> Figure:
     _all_drawn(run, table, [one.model for one in found], choice, f"speed, or no {title} in some bucket,")
     figure = _sheet(width, width * 0.75)
     axes = figure.add_subplot()
-    for one, marker in zip(found, cycle(MARKERS), strict=False):
-        axes.plot(one.seconds, one.value, marker=marker, linestyle="none", markersize=5, label=one.model)
+    for place, one in reversed(list(enumerate(found))):
+        axes.plot(
+            one.seconds, one.value, marker="o", linestyle="none", markersize=4, color=_colour(place), label=one.model
+        )
     axes.set(xscale="log", xlabel="seconds an image", ylabel=f"{title}, mean of all ratios")
-    return _finished(figure, axes)
+    return _named(figure, axes, [(one.model, one.seconds, one.value) for one in found[:COLOURS]])
 
 
-def _finished(figure: Figure, axes: Any) -> Figure:
+def _colour(place: int) -> str:
+    """A colour of its own for the first models, which stand best first; grey for the others."""
+    return f"C{place}" if place < COLOURS else "0.75"
+
+
+def _named(figure: Figure, axes: Any, ends: Sequence[tuple[str, float, float]]) -> Figure:
+    """Names beside the ends of lines, or points; moved apart until none covers another."""
     axes.grid(linewidth=0.3, alpha=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.draw_without_rendering()
+    line = figure.dpi * LABEL_PT * 1.15 / 72
+    below = -math.inf
+    for place, (name, x, y) in sorted(enumerate(ends), key=lambda one: one[1][2]):
+        at = axes.transData.transform((x, y))
+        height = max(at[1], below + line)
+        below = height
+        offset = (6, (height - at[1]) * 72 / figure.dpi)
+        axes.annotate(
+            name,
+            (x, y),
+            offset,
+            textcoords="offset points",
+            color=_colour(place),
+            fontsize=LABEL_PT,
+            va="center",
+            annotation_clip=False,
+        )
     return figure
 
 

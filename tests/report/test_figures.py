@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -65,7 +67,7 @@ def test_a_model_without_a_number_in_every_bucket_has_no_place_among_the_costs(t
 
     run = results.load(make_run(tmp_path / "run", edit=one_missing))
     drawn = figures.costs(run, Choice("psnr", "freeform"), 3.0).axes[0]
-    assert [line.get_label() for line in drawn.get_lines()] == ["deepgin", "telea"]
+    assert [line.get_label() for line in drawn.get_lines()] == ["telea", "deepgin"]
 
 
 def test_a_grid_has_the_pictures_that_were_asked_for(measured):
@@ -118,3 +120,21 @@ def test_what_cannot_be_drawn_is_said_and_nothing_is_left(measured, tmp_path, ki
 def test_costs_need_a_measured_speed(run, tmp_path):
     with pytest.raises(BadInput, match="measured speed"):
         figures.draw(run, "costs", tmp_path / "a.pdf", Choice())
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "points"), [("curves", "column", 84 / 25.4 * 72), ("costs", "100", 100 / 25.4 * 72)]
+)
+def test_a_figure_is_as_wide_as_was_asked(measured, tmp_path, kind, width, points):
+    out = figures.draw(measured, kind, tmp_path / "figure.pdf", Choice("psnr", "freeform"), width=width)
+    box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+)", out.read_bytes())
+    assert float(box[1]) == pytest.approx(points, abs=0.5 / 25.4 * 72)
+
+
+def test_eight_lines_have_a_colour_and_a_name_and_the_others_are_grey(tmp_path, make_run):
+    run = results.load(make_run(tmp_path / "run", models=tuple(f"model {place}" for place in range(11))))
+    drawn = figures.curves(run, Choice("psnr", "freeform"), 3.3).axes[0]
+    best = [f"model {place}" for place in range(3, 11)]
+    assert sorted(text.get_text() for text in drawn.texts) == sorted(best)
+    grey = [line.get_label() for line in drawn.get_lines() if line.get_color() == "0.75"]
+    assert sorted(grey) == ["model 0", "model 1", "model 2"]
