@@ -2,8 +2,8 @@
 
 Paper: the dual-path residual GAN whose Table I is `dualpath-table1`; the text at hand prints neither title nor authors
 nor a year, and no code or weights are public. Its two paths are those of Zheng, Cham, Cai, Pluralistic Image
-Completion, CVPR 2019, arXiv 1903.04227 (code: lyndonzheng/Pluralistic-Inpainting 034a7588957adff1edb027af44f48a35d1c949d3), which
-fills the gaps below and is called PICNet there.
+Completion, CVPR 2019, arXiv 1903.04227 (code: lyndonzheng/Pluralistic-Inpainting
+034a7588957adff1edb027af44f48a35d1c949d3), which fills the gaps below and is called PICNet there.
 
 How the text is read, where it is silent or cannot be meant:
 

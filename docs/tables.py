@@ -10,14 +10,15 @@ from pathlib import Path
 
 from bench.disk import write_text
 from bench.errors import BenchError
-from bench.report import fill, layout
+from bench.report import fill, layout, needs
 from bench.report.formats import markdown
 
 PAGE = Path(__file__).with_suffix(".md")
 MEASURED = Path(__file__).parent / "measured"
-"""A run of the demo's photographs under the masks of those tables that ask for no data set that is not here:
-`bench run --models ce,glcic,deepfillv1,gmcnn,dualpath,deepgin --dataset demo --masks freeform,centre,deepgin-mix
---buckets 0-100 --metrics psnr,ssim-wang,l1-deepgin --keep-images 0 --out docs/measured` (its parts need not stay)."""
+"""LAYOUT/RUN: what `bench reproduce LAYOUT` left of photographs of BSDS500's test part in official folders (cut to
+CelebA's 178 x 218 there); parts and pictures need not stay. `demo` serves the tables that have no run of their own: `bench
+run --models ce,glcic,deepfillv1,gmcnn,dualpath,deepgin --dataset demo --masks freeform,centre,deepgin-mix --buckets
+0-100 --metrics psnr,ssim-wang,l1-deepgin --keep-images 0`."""
 PAPERS = {
     "dualpath": "Dual-path GAN (the paper states no year)",
     "survey": "Survey of GAN-based image inpainting (2023)",
@@ -25,39 +26,53 @@ PAPERS = {
     "cfs": "CFS (2019)",
     "deepgin": "DeepGIN (2020)",
 }
+CAPTION = "*Ours: photographs of BSDS500 put into the official folders; the paper's are others.*\n\n"
 HEAD = """# The papers' tables
 
 Written by `python docs/tables.py` (`make docs`) from `reports/layouts` and `reports/published`; a test fails when this
-page is stale. Printed numbers stand to the digit as the paper prints them, bold where it prints bold. Where a table
-asks for no data set that is not here, ours stand above the printed ones: the starter weights of this project, narrow
-networks trained for ten to thirty minutes on a core, on the demo's 28 photographs. They show what the command prints,
-not how good the papers' models are. `bench report RUN --layout NAME` prints each table with the numbers of your own
-run; tables without numbers show what this project's own cards say.
+page is stale. Printed numbers stand to the digit as the paper prints them, bold where it prints bold. Ours stand above
+them: the starter weights of this project, narrow networks trained for ten to thirty minutes on a core, on a few
+photographs of BSDS500 that were put into the official folders of the data sets that a table names (`places2`, `celeba`,
+...: the names below are the folders', the photographs are not). So a difference is no verdict on anybody; the tables
+show what the command prints. DeepGIN's stand on the demo's photographs instead where the runs are not there. `bench
+reproduce NAME --root DATASET=DIR` fills a table with your own copies; tables without numbers show what this project's
+own cards say.
 """
 
 
-def page(runs: list[Path]) -> str:
-    """The whole page; `runs` give the measured side."""
+def page(measured: Path | None) -> str:
+    """The whole page; the folders of runs in `measured` give our side."""
     parts = [HEAD]
     for paper, title in PAPERS.items():
         parts.append(f"## {title}\n")
-        parts += [section(name, runs) for name in layout.names() if name.startswith(f"{paper}-")]
+        names = [name for name in layout.names() if name.startswith(f"{paper}-")]
+        parts += [section(name, runs(measured, name) if measured else []) for name in names]
     return "\n".join(parts)
 
 
-def section(name: str, runs: list[Path]) -> str:
+def runs(measured: Path, name: str) -> list[Path]:
+    """The runs of a layout, or that of the demo."""
+    own = sorted(path.parent for path in measured.glob(f"{name}/*/run.json"))
+    return own or [measured / "demo"]
+
+
+def section(name: str, measured: list[Path]) -> str:
     """One table with the command that prints it."""
     source = layout.load(name).source
     if source == "run":
-        report = fill.report(runs, name)
+        report = fill.report(measured, name)
     else:
         report = fill.report([], name, "only" if source == "print" else "beside")
-    command = f"bench report {'RUN ' if source == 'run' else ''}--layout {name}"
-    return f"### {name}\n\n`{command}`\n\n{markdown.render(report)}"
+    command = f"bench report --layout {name}"
+    if source == "run":
+        roots = dict.fromkeys(f" --root {need.dataset}=DIR" for need in needs.runs(layout.load(name)))
+        command = f"bench reproduce {name}{''.join(roots)}"
+    own = source == "run" and any(run.parent.name == name for run in measured)
+    return f"### {name}\n\n`{command}`\n\n{CAPTION if own else ''}{markdown.render(report)}"
 
 
 if __name__ == "__main__":
     try:
-        write_text(PAGE, page([MEASURED]))
+        write_text(PAGE, page(MEASURED))
     except BenchError as fault:
         sys.exit(f"error: {fault}")
