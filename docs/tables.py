@@ -15,10 +15,11 @@ from bench.report.formats import markdown
 
 PAGE = Path(__file__).with_suffix(".md")
 MEASURED = Path(__file__).parent / "measured"
-"""LAYOUT/RUN: what `bench reproduce LAYOUT` left of photographs of BSDS500's test part in official folders (cut to
-CelebA's 178 x 218 there); parts and pictures need not stay. `demo` serves the tables that have no run of their own: `bench
-run --models ce,glcic,deepfillv1,gmcnn,dualpath,deepgin --dataset demo --masks freeform,centre,deepgin-mix --buckets
-0-100 --metrics psnr,ssim-wang,l1-deepgin --keep-images 0`."""
+"""LAYOUT/RUN: what `bench reproduce LAYOUT` left of photographs of BSDS500's test part in official folders.
+
+They are cut to CelebA's 178 x 218 in its folder; parts and pictures need not stay. `demo` serves the tables that have no
+run of their own: `bench run --models ce,glcic,deepfillv1,gmcnn,dualpath,deepgin --dataset demo --masks
+freeform,centre,deepgin-mix --buckets 0-100 --metrics psnr,ssim-wang,l1-deepgin --keep-images 0`."""
 PAPERS = {
     "dualpath": "Dual-path GAN (the paper states no year)",
     "survey": "Survey of GAN-based image inpainting (2023)",
