@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,7 +122,8 @@ def photographs(root: Path, size: int, count: int) -> Path:
     return root
 
 
-def lines(models: Sequence[str], workers: int, scratch: Path) -> list[Line]:
+def lines(models: Sequence[str], workers: int, scratch: Path) -> Iterator[list[Line]]:
+    """All that is known, after every run."""
     found = []
     for size, (protocol, limit) in SIZES.items():
         root = str(photographs(scratch / str(size), size, limit))
@@ -138,7 +139,7 @@ def lines(models: Sequence[str], workers: int, scratch: Path) -> list[Line]:
                 told = f"{model:12} {size} px   {field:18} foretold {plan[field]:8.1f}   taken {real[field]:8.1f}"
                 load = f"   (load {os.getloadavg()[0]:.1f})" if field == "seconds" else ""
                 print(f"{told}   {found[-1].ratio:.2f}{'' if found[-1].held else '   OFF'}{load}", flush=True)
-    return found
+            yield found
 
 
 def page(found: Sequence[Line]) -> str:
@@ -158,12 +159,17 @@ def main() -> int:
     parser.add_argument("--docs", action="store_true", help="write the table into docs/run.md")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        found = lines(given.models.split(","), given.workers, Path(scratch))
-    if given.docs:
-        text = PAGE.read_text(encoding="utf-8")
-        head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
-        PAGE.write_text(f"{head}{BEGIN}\n\n{page(found)}\n\n{END}{tail}", encoding="utf-8")
+        for found in lines(given.models.split(","), given.workers, Path(scratch)):
+            if given.docs:
+                write(found)
     return int(not all(one.held for one in found))
+
+
+def write(found: Sequence[Line]) -> None:
+    """Put the table into its place."""
+    text = PAGE.read_text(encoding="utf-8")
+    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
+    PAGE.write_text(f"{head}{BEGIN}\n\n{page(found)}\n\n{END}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

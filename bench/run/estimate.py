@@ -28,7 +28,7 @@ RECORD_BYTES, MODEL_BYTES, SCORE_BYTES = 12_000, 1_200, 40
 """Of the record and the summary: themselves, a model's entry, a number with its interval."""
 IMAGE_BYTES, PICTURE_BYTES = 50, 90
 """Of a photograph in its part; of a picture's name and digest in a part."""
-PLAYED = 3000
+PLAYED = 100_000
 """Parts that are handed out one by one as the supervisor would; the times of more are added up."""
 START_S = 1.0
 """Until the command line is read."""

@@ -5,6 +5,7 @@ A part holds about a minute of work, by the speed that the model has shown, so t
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Collection, Iterable
 
 from bench.run.plan import Task
@@ -22,12 +23,14 @@ class Schedule:
         """Ranges are cut where a model is slow: at multiples of `batch` images until its own batch is known."""
         self.batch = batch
         self._left: dict[Span, list[str]] = {(task.start, task.stop): list(task.keys) for task in tasks}
+        self._order = sorted(self._left)
+        self._count = sum(map(len, self._left.values()))
         self._pace: dict[str, float] = {}
         self._batch: dict[str, int] = {}
 
     def __len__(self) -> int:
         """How many parts, as far as it can be foreseen."""
-        return sum(map(len, self._left.values()))
+        return self._count
 
     def measured(self, task: Task, seconds: float, batch: int = 0) -> None:
         """So long the one key of a task took, and so many images it sees at once; 0: that is not known."""
@@ -40,31 +43,44 @@ class Schedule:
 
         Its own; else the first that nobody has; else those on which most is left. None where nothing is left.
         """
-        pieces = {self._piece(span): span for span in reversed(self._left)}
-        if last in pieces:
+        if last and any(self._piece(span) == last for span in self._at(last[0])):
             return last
-        free = [piece for piece in reversed(pieces) if piece not in others]
-        return free[0] if free else max(pieces, key=lambda piece: len(self._left[pieces[piece]]), default=None)
+        shared: dict[Span, int] = {}
+        for span in self._order:
+            piece = self._piece(span)
+            if piece not in others:
+                return piece
+            shared.setdefault(piece, len(self._left[span]))
+        return max(shared, key=shared.__getitem__, default=None)
 
     def take(self, piece: Span) -> Task:
         """One part of the photographs that `span` gave, no longer left: the photographs' own first, then models."""
-        span = next(span for span in self._left if self._piece(span) == piece)
+        span = next(span for span in self._at(piece[0]) if self._piece(span) == piece)
         key = self._left[span].pop(0)
+        self._count -= 1
         if not self._left[span]:
             del self._left[span]
+            del self._order[bisect.bisect_left(self._order, span)]
         if piece != span:
             self._put((piece[1], span[1]), key)
         return Task(*piece, (key,))
+
+    def _at(self, start: int) -> list[Span]:
+        """The ranges that begin at an image."""
+        low, high = (bisect.bisect_left(self._order, (one, 0)) for one in (start, start + 1))
+        return self._order[low:high]
 
     def give_back(self, task: Task) -> None:
         """A part that was not made after all."""
         self._put((task.start, task.stop), task.keys[0], first=True)
 
     def _put(self, span: Span, key: str, *, first: bool = False) -> None:
+        if span not in self._left:
+            bisect.insort(self._order, span)
         keys = self._left.setdefault(span, [])
         keys.insert(0 if first else len(keys), key)
         keys.sort(key=lambda key: key != TRUTH)
-        self._left = dict(sorted(self._left.items()))
+        self._count += 1
 
     def _piece(self, span: Span) -> Span:
         """The range of the next part of these photographs: all of them, or the first few."""

@@ -1,5 +1,7 @@
 """Who gets which part: nothing twice, nothing left out, photographs kept, slow models in small parts."""
 
+import time
+
 from bench.run.plan import Task
 from bench.run.schedule import Schedule
 
@@ -66,3 +68,13 @@ def test_what_was_not_made_is_left_again():
     assert len(schedule) == 0
     schedule.give_back(task)
     assert schedule.take(schedule.span(None, ())) == task
+
+
+def test_handing_out_a_part_takes_as_long_in_a_large_run_as_in_a_small_one():
+    def each(count):
+        schedule = Schedule([Task(start, start + 8, ("truth", "a")) for start in range(0, 8 * count, 8)], 8)
+        begin = time.process_time()
+        done(schedule)
+        return (time.process_time() - begin) / count
+
+    assert each(10_000) < 5 * each(500)
