@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with `~` written out; `~nobody` stays as it is, where `Path.expanduser` raises."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def shipped(folder: str) -> Path:
     """A data folder of the project (`masksets`, `reports`): inside the installed package, else in the source tree."""
     installed = Path(__file__).parent / "data" / folder

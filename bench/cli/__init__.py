@@ -22,7 +22,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from bench.errors import BenchError, printable_lines
+from bench.errors import BenchError, printable
 
 STOPPED = 130
 """Exit status of a command that Ctrl-C ended."""
@@ -132,7 +132,7 @@ def _refused(fault: Exception) -> int:
         return 0
     sentence = _wrong_option(fault) if isinstance(fault, click.ClickException) else str(fault)
     sentence = _wrong_file(fault) if isinstance(fault, OSError) else sentence
-    print("error:", printable_lines(sentence), file=sys.stderr)
+    print("error:", printable(sentence), file=sys.stderr)
     return 2
 
 

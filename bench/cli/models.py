@@ -15,6 +15,7 @@ import typer
 
 from bench.cli import _options as options
 from bench.cli._fields import finite
+from bench.paths import expanded
 from bench.types import Execution
 
 if TYPE_CHECKING:
@@ -280,8 +281,8 @@ def _given(files: list[str], card: ModelCard) -> list[Path] | dict[str, Path]:
     """Files as paths, by network where every one says its own."""
     named = [word.partition("=") for word in files]
     if all(part in card.parts for part, _, _ in named):
-        return {part: Path(file).expanduser() for part, _, file in named}
-    return [Path(file).expanduser() for file in files]
+        return {part: expanded(file) for part, _, file in named}
+    return [expanded(file) for file in files]
 
 
 @app.command()

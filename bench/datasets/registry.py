@@ -22,6 +22,7 @@ from bench.contracts import Dataset
 from bench.datasets import image_ids
 from bench.disk import write_text
 from bench.errors import BadInput, UnknownName
+from bench.paths import expanded
 from bench.types import DOMAINS
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def _hub(name: str, root: str | None, split: str | None) -> Dataset:
 
 
 def _place(root: str) -> Path:
-    place = Path(root).expanduser().absolute()
+    place = expanded(root).absolute()
     if not place.exists():
         raise BadInput(f"--root {root} does not exist.")
     return place

@@ -174,8 +174,8 @@ def _store() -> Path:
 
 def _torch_hub() -> Path:
     """Torch's own rule, without importing torch."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return Path(os.environ.get("TORCH_HOME") or cache / "torch").expanduser() / "hub" / "checkpoints"
+    cache = paths.expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return paths.expanded(os.environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints"
 
 
 def _check(path: Path, wanted: Download) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bench import digest
 from bench.errors import BadInput, Unavailable, UnknownName
 from bench.models.adapters import Adapter
+from bench.paths import expanded
 from bench.types import ModelCard
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def named(name: str) -> Pipeline:
 
 def folder(text: str, wanted: str) -> tuple[Path, str]:
     """The folder of `PATH-or-REPO[@REVISION]` and its revision ("" for a path), which must hold a file `wanted`."""
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.is_dir():
         place, commit = path.resolve(), ""
     elif text.startswith((os.sep, ".", "~")) or text.count("/") != 1:

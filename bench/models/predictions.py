@@ -19,6 +19,7 @@ from PIL import Image
 
 from bench import digest, images
 from bench.errors import BadInput, UnknownName
+from bench.paths import expanded
 
 LOSSLESS = "png"
 SUFFIXES = (LOSSLESS, "bmp", "tif", "tiff", "webp", "jpg", "jpeg")
@@ -102,7 +103,7 @@ class Folder:
 
 def named(name: str) -> Folder:
     """The folder that a name `path/to/pictures[@jpg]` stands for; `BadInput` where there is none."""
-    place, suffix = Path(name).expanduser(), ""
+    place, suffix = expanded(name), ""
     if not place.is_dir() and "@" in place.name:
         bare, _, suffix = place.name.rpartition("@")
         place = place.with_name(bare)

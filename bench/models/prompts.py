@@ -12,6 +12,7 @@ from bench.contracts import Dataset
 from bench.errors import BadInput
 from bench.models.diffusion import one_line
 from bench.models.registry import ModelRef
+from bench.paths import expanded
 
 OWN = "dataset"
 """In place of a file: the data set's own texts."""
@@ -34,7 +35,7 @@ def read(source: str, refs: Sequence[ModelRef], dataset: Dataset, ids: Sequence[
     """
     if not any(ref.card.prompts for ref in refs):
         raise BadInput(f"--prompts {source}: none of the models takes prompts. Leave it out, or choose one that does.")
-    found = _of_dataset(dataset, ids) if source == OWN else _of_file(Path(source).expanduser())
+    found = _of_dataset(dataset, ids) if source == OWN else _of_file(expanded(source))
     if missing := [image_id for image_id in ids if image_id not in found]:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
         raise BadInput(f"--prompts {source} has no text for {', '.join(missing[:SHOWN])}{more}. Each image needs one.")

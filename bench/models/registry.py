@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bench import digest
 from bench.errors import BadInput, UnknownName
 from bench.models import sources, weights
+from bench.paths import expanded
 from bench.types import ModelCard
 
 if TYPE_CHECKING:
@@ -328,7 +329,7 @@ def _from_file(name: str) -> ModelRef:
     path, _, word = place.partition(".py:") if ".py:" in place else (place.removesuffix(".py"), "", "")
     member = sources.by_path(Path(f"{path}.py"))
     card = sources.card_in(member.file)
-    file = Path(tag).expanduser() if tag and tag != UNTRAINED else None
+    file = expanded(tag) if tag and tag != UNTRAINED else None
     if file and not file.is_file():
         raise BadInput(f"{name}: the weights file {file} does not exist.")
     shown = f"@{file.stem}" if file else f"@{tag}" if tag else ""

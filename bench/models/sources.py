@@ -19,6 +19,7 @@ from typing import Any
 
 from bench import digest, plugins
 from bench.errors import BadInput, BenchError, ContractBroken, Unavailable, UnknownName
+from bench.paths import expanded
 from bench.types import ModelCard
 
 GROUP = "bench.models"
@@ -103,7 +104,7 @@ def classes(path: Path) -> list[str]:
 
 def by_path(path: Path) -> Member:
     """A model's file that is not registered; its id is the file's name with suffix (`mine.py`)."""
-    path = path.expanduser().resolve()
+    path = expanded(path).resolve()
     if not path.is_file():
         raise BadInput(f"{path} does not exist: a model's file is named as path/to/file.py or path/to/file.py:Class.")
     return Member(path.name, path, f"bench_plugin_{path.stem}_{digest.of_file(path)[:12]}")

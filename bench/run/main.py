@@ -15,6 +15,7 @@ from bench.disk import locked, sweep
 from bench.errors import BadInput, NotComparable
 from bench.metrics import registry as metric_registry
 from bench.models.registry import ModelRef
+from bench.paths import expanded
 from bench.progress import Ticker, track
 from bench.run import estimate, executors, export, machine, plan, processes, provenance, shares
 from bench.run.faults import Faults
@@ -65,7 +66,7 @@ def run(
     if manifest:
         job = export.pinned_to(job, manifest)
     export.check(job)
-    root = (out or default_folder(job)).expanduser().absolute()
+    root = expanded(out or default_folder(job)).absolute()
     with ExitStack() as held:
         before, execution = _begin(job, root, execution, held)
         faults: Faults = {}
@@ -115,7 +116,7 @@ def collect(root: Path, *, any_count: bool = False) -> Outcome:
 
     Raises `BadInput` where a share is still at work, or `root` is no run.
     """
-    root = root.expanduser().absolute()
+    root = expanded(root).absolute()
     processes.start_server()
     before = record.read(root)
     job = resolve(before.spec)

@@ -19,6 +19,7 @@ from bench.models import settings as model_settings
 from bench.models.guides import Guides
 from bench.models.prompts import Prompts
 from bench.models.registry import ModelRef
+from bench.paths import expanded
 from bench.protocols import registry as protocols
 from bench.runfolder.record import DatasetSettings, MaskSetRecord, Settings, model_key
 from bench.types import PRECISIONS, TILINGS, Bucket, Cell, Protocol, RunSpec, options
@@ -152,9 +153,7 @@ def _job(
         opened[cell.mask_set].check(cell.bucket)
     guides = None
     if spec.guides:
-        guides = model_guides.look_through(
-            Path(spec.guides).expanduser(), models, ids, protocol.preparation.size_px or 0
-        )
+        guides = model_guides.look_through(expanded(spec.guides), models, ids, protocol.preparation.size_px or 0)
         models = model_guides.given(models, guides)
     prompts = model_prompts.read(spec.prompts, models, dataset, ids) if spec.prompts else None
     models = model_prompts.given(models, prompts) if prompts else models

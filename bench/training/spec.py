@@ -12,6 +12,7 @@ from bench.errors import BadInput, UnknownName
 from bench.models import guides, sources
 from bench.models import registry as model_registry
 from bench.models.guides import Guides
+from bench.paths import expanded
 from bench.training import recipe as recipes
 from bench.training.job import TrainingJob
 from bench.training.recipe import Recipe
@@ -69,7 +70,7 @@ def _guides(folder: str, card: ModelCard, recipe: Recipe, photographs: Dataset) 
 
 def _start(name: str, model: str) -> Path:
     """The file of the weights to start from."""
-    file = Path(name).expanduser()
+    file = expanded(name)
     if file.suffix == ".safetensors":
         if not file.is_file():
             raise BadInput(f"--from {name}: there is no such file.")
