@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from bench.models.contract import Finding
     from bench.models.fetching import Published
     from bench.models.registry import ModelRef
-    from bench.models.weights import WeightsRecord
     from bench.types import ModelCard
 
 app = typer.Typer()
@@ -73,7 +72,7 @@ def show(name: Name, as_json: options.Json = False) -> None:
     Example: bench models show pconv
     """
     from bench.models import registry as model_registry
-    from bench.models import weights
+    from bench.models import sheet, weights
 
     for ref in {ref.id: ref for ref in model_registry.choose([name])}.values():
         records = {tag: weights.record(path) for tag, path in weights.find(ref.id).items()}
@@ -81,85 +80,7 @@ def show(name: Name, as_json: options.Json = False) -> None:
             facts = {tag: known.facts for tag, known in records.items()}
             print(json.dumps({"id": ref.id, **dataclasses.asdict(ref.card), "weights": facts}, indent=1))
         else:
-            print("\n".join(_sheet(ref, records)))
-
-
-def _guides(card: ModelCard) -> Iterator[str]:
-    """What a user may give beside images, in use and in training."""
-    if card.guide:
-        from bench.models.guides import KINDS
-
-        yield f"{'guide':12} {card.guide}, {KINDS[card.guide]}; bench run --guides FOLDER of IMAGE.png"
-    if card.taught:
-        yield f"{'taught by':12} photographs, and labels 0 to {card.classes - 1} of them; bench train --guides FOLDER"
-
-
-def _sheet(ref: ModelRef, records: dict[str, WeightsRecord]) -> list[str]:
-    from bench.models import registry as model_registry
-
-    card = ref.card
-    fields = {
-        "model": f"{ref.id} ({card.title}, {card.kind})",
-        "also called": ", ".join(card.aliases),
-        "authors": card.authors,
-        "published": f"{card.venue} {card.year or ''}".strip(),
-        "paper": card.paper,
-        "code": card.code,
-        "licence": card.licence,
-        "size": _size(card),
-        "larger": card.larger
-        or (f"in tiles of {card.size_px} px by bench run --tiling native" if card.size_px else ""),
-        "masks": ", ".join(card.families),
-        "trained on": ", ".join(card.data),
-        "made for": card.domain,
-        "evidence": card.evidence,
-        "form": card.form,
-        "losses": card.losses,
-        "strengths": card.strengths,
-        "limits": card.limits,
-        "tables": ", ".join(card.tables),
-        "file": str(ref.member.file),
-    }
-    lines = [f"{key:12} {value}" for key, value in fields.items() if value]
-    for variant, count in card.parameters.items():
-        lines.append(f"{'parameters':12} {count:,}" + (f"  :{variant}  {card.variants[variant]}" if variant else ""))
-    lines += _guides(card)
-    for setting, values in card.settings.items():
-        own = ", ".join(f":{variant} {value}" if variant else str(value) for variant, value in values.items())
-        lines.append(f"{'setting':12} {setting}, by itself {own}; bench run --set {ref.id}.{setting}=VALUE")
-    for tag, known in records.items():
-        made = known.source or known.recipe.get("name", "")
-        lines.append(f"{'weights here':12} {ref.id}@{tag}  {known.kind}, {made}, sha256 {known.sha256[:12]}")
-    lines += [f"{'authors file':12} {line}" for line in _published(ref)]
-    if card.parts and not card.checkpoints:
-        line = model_registry.import_line(ref.id, card, "TAG")
-        lines.append(f"{'other files':12} what the authors' code writes; then type: {line}")
-    return [*lines, f"{'missing':12} {ref.reason}"] if ref.reason else lines
-
-
-def _published(ref: ModelRef) -> list[str]:
-    """A line for every published set of weights: where it is, and what to type."""
-    from bench.models import fetching
-    from bench.models import registry as model_registry
-
-    lines = []
-    for one in fetching.published(ref.id):
-        place = ref.card.checkpoints.get(one.tag) or (one.download.url if one.download else "")
-        by_file = model_registry.import_line(ref.id, ref.card, one.tag)
-        fetch = f"bench models fetch {ref.id}@{one.tag}"
-        lines.append(f"{place}; then type: {by_file}" + (f"; or all at once: {fetch}" if one.fetchable else ""))
-    return lines
-
-
-def _size(card: ModelCard) -> str:
-    needs = {
-        f"sides in multiples of {card.multiple}": card.multiple > 1,
-        f"at least {card.minimum_px}": card.minimum_px > 1,
-        f"at most {card.largest_px}": card.largest_px > 0,
-        "square": card.square,
-    }
-    native = f"{card.size_px} x {card.size_px} pixels" if card.size_px else "any"
-    return ", ".join([native, *(need for need, holds in needs.items() if holds)])
+            print("\n".join(sheet.lines(ref, records)))
 
 
 @app.command("import")
