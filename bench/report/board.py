@@ -7,13 +7,15 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import jinja2
 import pyarrow as pa
 
 from bench.errors import BadInput
 from bench.report import page as pages
-from bench.report import submission
+from bench.report import results, submission, summary
+from bench.report.formats import html
 from bench.report.page import build
 from bench.report.results import Run
 from bench.runfolder import record, tables
@@ -71,21 +73,36 @@ def _group(run: Run) -> str:
 
 
 def _part(name: str, runs: dict[str, Run], scratch: Path, out: Path) -> dict[str, Any]:
+    """The page of one group, and what the board says of it: a row for each model and submission, best first."""
     root = scratch / f"board-{name}"
     joined = join(runs, root)
-    build.write(root, out / root.name)
+    origins = _origins(joined, runs)
+    build.write(root, out / root.name, about={model: {"Submission": archive} for model, archive in origins.items()})
+    (table,) = summary.report(results.load(root)).tables
     rows = [
         {
-            "archive": archive,
-            "models": ", ".join(run.models),
-            "version": run.record.versions.get("inpainting-bench", ""),
-            "device": run.record.device,
-            "command": run.record.command,
+            "model": row.heads[0],
+            "archive": origins[model],
+            "version": runs[origins[model]].record.versions.get("inpainting-bench", ""),
+            "cells": [html.inline(cell, table.joint) for cell in row.cells],
+            "page": f"{root.name}/index.html#{urlencode({'group': 'some', 'models': model, 'pins': model})}",
         }
-        for archive, run in runs.items()
+        for row in table.rows
+        for model in [dict(row.cells[0].values[0].keys)["model"]]
     ]
+    commands = {archive: f"{run.record.command} on {run.record.device}" for archive, run in runs.items()}
     facts = {"dataset": joined.spec.dataset, "images": joined.images, "protocol": joined.protocol.name}
-    return facts | {"path": f"{root.name}/index.html", "masks": ", ".join(joined.mask_sets), "rows": rows}
+    facts |= {"path": f"{root.name}/index.html", "masks": ", ".join(joined.mask_sets), "rows": rows}
+    return facts | {"heads": [column.head for column in table.columns], "commands": commands}
+
+
+def _origins(joined: Record, runs: dict[str, Run]) -> dict[str, str]:
+    """Model of a joined run -> the first submission that holds it."""
+    found: dict[str, str] = {}
+    for model in joined.models:
+        named = next((archive for archive in runs if model.endswith(f" [{archive}]")), None)
+        found[model] = named or next(archive for archive, run in runs.items() if model in run.models)
+    return found
 
 
 def join(runs: dict[str, Run], root: Path) -> Record:

@@ -29,7 +29,7 @@ def _table(run: Run, selection: Selection) -> Table:
     rows = []
     for name in filler.models(""):
         place = run.models.index(name)
-        values = [_value(filler, metric, held[metric], place) for metric in metrics]
+        values = [_value(filler, (name, metric), held[metric], place) for metric in metrics]
         cells = [TableCell((value,)) for value in (*values, *_facts(run, name))]
         rows.append(Row((filler.model(name),), tuple(cells)))
     count = len({key[1:3] for key in run.numbers})
@@ -42,17 +42,18 @@ def _column(filler: fill.Filler, metric: str) -> Column:
     return Column(f"{title} {unit}".strip())
 
 
-def _value(filler: fill.Filler, metric: str, view: views.Plain, place: int) -> Value:
+def _value(filler: fill.Filler, names: tuple[str, str], view: views.Plain, place: int) -> Value:
     number, low, high = (view[name][place] for name in ("value", "low", "high"))
+    keys = tuple(zip(("model", "metric"), names, strict=True))
     if number is None:
-        return Value(EMPTY, reason="it lacks a number in some cell")
-    digits = filler.cells.decimals(metric)
+        return Value(EMPTY, keys=keys, reason="it lacks a number in some cell")
+    digits = filler.cells.decimals(names[1])
     spread = "" if low is None or high is None else f"{max(number - low, high - number):.{digits}f}"
     return Value(
         f"{number:.{digits}f}".replace("-", MINUS),
         spread,
         bold=bool(view["tied"][place]),
-        keys=(("metric", metric),),
+        keys=keys,
         number=number,
         low=math.nan if low is None else low,
         high=math.nan if high is None else high,

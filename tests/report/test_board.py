@@ -184,6 +184,9 @@ def test_the_board_names_what_it_refuses_and_shows_the_rest(archive, theirs, tmp
     assert result.exit_code == 1
     page = (tmp_path / "board" / "index.html").read_text()
     assert "<b>broken.zip</b>: it is no archive that can be read" in page
+    rows = re.findall(r'<tr><td>(\d)</td><th scope="row"><a href="(board-[^"]+)">([^<]+)</a>', page)
+    assert [rank for rank, *_ in rows] == ["1", "2", "3"]
+    assert {"Telea", "Navier-Stokes"} <= {title for *_, title in rows}
     (inner,) = (tmp_path / "board").glob("board-*/data.js")
     assert all(f'"title":"{name}"' in inner.read_text() for name in ("Telea", "Navier-Stokes"))
 
