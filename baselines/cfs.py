@@ -409,7 +409,9 @@ PAPER = Recipe(
     "output; L1 over the share of the hole; features of all five layers of a critic are matched. The config weighs "
     "perceptual and style terms by 0.1 and 250: --set weights.perceptual=0.1 --set weights.style=250. Departures: the "
     "sketch shown to the network is made of the masked image, as at test; the irregular masks are not at hand, holes "
-    "are mmagic's.",
+    "are mmagic's; a critic steps before its network, which is judged by the new one, where the code works out both "
+    "losses before either step; adversarial terms weigh 0.1 as printed, for sketches the code has 1: --set "
+    "'weights.sketch adversarial=1'.",
     stages=(Stage("sketches", 300_000, SKETCH), Stage("colours", 300_000, COLOUR, frozen=("sketches",))),
     optimizers={
         "sketches": Optimizer(1e-4, settings=SLOW),

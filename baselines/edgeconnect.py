@@ -253,7 +253,9 @@ SLOW = {"betas": (0.0, 0.9)}
 PAPER = Recipe(
     note="config.yml.example of the authors' code, which holds the paper's weights: its models 1 to 4 in turn, up to "
     "two million steps each; rates fall to a tenth and a hundredth as in the paper. Departures: the irregular masks "
-    "are not at hand, holes are mmagic's; the critic of the edges goes on in the joint stage, as in the code.",
+    "are not at hand, holes are mmagic's; the critic of the edges goes on in the joint stage, as in the code. A critic "
+    "steps before its network, which is judged by the new one; the code works out both losses before either step. In "
+    "the joint stage edges step before colours; there, after.",
     stages=(
         Stage("edges", 2_000_000, EDGES),
         Stage("true edges", 2_000_000, COLOURS, weights={"predicted": 0.0}),

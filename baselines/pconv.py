@@ -222,7 +222,8 @@ def variation_of_area(images: Tensor, holes: Tensor, everywhere: losses.Everywhe
 
 PAPER = Recipe(
     note="The paper: 512 x 512, 8 levels, batch 6, then fine-tuning with the encoder's batch norms frozen. The numbers "
-    "of steps are naoto0804's. Departure: the paper's 55,116 training masks are not at hand; holes are mmagic's.",
+    "of steps are naoto0804's. Departure: the paper's 55,116 training masks are not at hand; holes are mmagic's. "
+    "Variation is taken over the hole's region, as printed; naoto0804's code takes it over the whole image.",
     stages=(
         Stage("initial", 500_000),
         Stage("fine-tuning", 500_000, lr={"generator": 5e-5}, frozen=("generator.encoder.*.bn",)),
