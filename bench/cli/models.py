@@ -272,15 +272,20 @@ def serve_check(
 
 def _against_print(ref: ModelRef, run: Path | None, *, as_json: bool) -> None:
     """How far a run is from what is printed of its model; without a run what to type, and status 1."""
-    from bench.report import results
+    from bench.report import footer, results
     from bench.report.analysis import printed
 
     lines = printed.lines_of(ref.id)
     if run is None:
         print("\n".join([*printed.ways(ref.name, lines), *([f"missing: {ref.reason}"] if ref.reason else [])]))
         raise typer.Exit(1)
-    found = printed.compare(results.load(run), ref.name, lines)
-    print(json.dumps([dataclasses.asdict(one) for one in found], indent=1) if as_json else printed.text(found))
+    measured = results.load(run)
+    found = printed.compare(measured, ref.name, lines)
+    if as_json:
+        print(json.dumps([dataclasses.asdict(one) for one in found], indent=1))
+        return
+    print(printed.text(found))
+    print("\n".join([f"measured on {measured.record.images} images of {measured.dataset}", *footer.cautions(measured)]))
 
 
 def _checks(ref: ModelRef, name: str, size: int, device: str) -> Iterator[Finding]:
