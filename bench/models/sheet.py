@@ -52,7 +52,7 @@ def lines(ref: ModelRef, records: Mapping[str, WeightsRecord]) -> list[str]:
         line = model_registry.import_line(ref.id, card, "TAG")
         shown.append(f"{'other files':12} what the authors' code writes; then type: {line}")
     if card.kind == "learned" and ref.attribute == "model":
-        lines.append(
+        shown.append(
             f"{'imported':12} from files in the working folder, or a folder or an archive named in their place; then: "
             f"bench run --models {ref.id}@TAG --dataset demo"
         )
