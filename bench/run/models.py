@@ -14,7 +14,7 @@ from bench.models.served import Served
 from bench.run import provenance
 from bench.run.flops import Flops
 from bench.run.memory import Peak
-from bench.run.plan import BATCH, GPU_BATCH
+from bench.run.plan import BATCH, GPU_BATCH, shard_size
 from bench.run.spec import Job
 from bench.runfolder import batches
 from bench.runfolder.batches import Batch
@@ -83,7 +83,8 @@ class Models:
         """Give it the run's batch, or have it find one for the run: no larger than a shard or the run."""
         gpu = self.device.type == "cuda"
         most = self.execution.batch or (GPU_BATCH if gpu else BATCH)
-        predictor.most = min(most, self.execution.shard or most, len(self.job.ids))
+        shard = self.execution.shard or shard_size(self.job.protocol.preparation.size_px)
+        predictor.most = min(most, shard, len(self.job.ids))
         predictor.batch = predictor.most if self.execution.batch else 0
         predictor.exact = self.execution.exact or not gpu
         folder, device = self.parts.of(self.job.key(name)), provenance.device(self.execution.device)

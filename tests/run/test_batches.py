@@ -66,3 +66,10 @@ def test_exact_is_refused_for_a_run_of_other_batches(measured, settled, spec):
     settled(2, exact=False)
     with pytest.raises(NotComparable, match="--exact"):
         run(spec, measured, Execution(exact=True))
+
+
+def test_photographs_of_their_own_sizes_come_one_at_a_time(toys, tmp_path):
+    """A batch that moves no bit at one size may at another, and there is nothing to fill it with."""
+    spec = RunSpec(toys("Smooth"), limit=2, protocol="deepgin-os@1", metrics=("psnr",), keep_images=0)
+    root = run(spec, tmp_path / "run").root
+    assert set(used(root)) == {1}
