@@ -17,11 +17,25 @@ if TYPE_CHECKING:
 def resolve(names: Sequence[str], size_px: int | None) -> list[str]:
     """Ids of the sets meant by ids, families, globs and `all` at a size; None: at each photograph's own.
 
-    Raises as `frozen.resolve` and `drawn.resolve` do.
+    A family of the house that is named and not there at this size is frozen into the user's folder. Raises as
+    `frozen.resolve` and `drawn.resolve` do.
     """
     from bench.masks import drawn, frozen
 
-    return frozen.resolve(names, size_px) if size_px else drawn.resolve(names)
+    if not size_px:
+        return drawn.resolve(names)
+    _freeze(names, size_px)
+    return frozen.resolve(names, size_px)
+
+
+def _freeze(names: Iterable[str], size_px: int) -> None:
+    """Draw the families among some names that can be frozen at a size and are not."""
+    from bench.masks import freezing, frozen
+
+    known = freezing.frozen_families()
+    for name in names:
+        if name in known and size_px in known[name].sizes and f"{name}-{size_px}" not in frozen.folders():
+            freezing.freeze(name, size_px)
 
 
 def load(set_id: str, size_px: int | None) -> MaskSet | DrawnSet:

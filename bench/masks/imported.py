@@ -85,7 +85,7 @@ def freeze(name: str, masks: Sequence[Named], about: Mapping[str, Any], *, force
         sizes = ", ".join(sorted(f"{width}x{height}" for height, width in shapes)[:5]) or "no masks"
         raise BadInput(f"The masks have {sizes} pixels; a set has square masks of one size. Give --size.")
     size_px = masks[0][1].shape[0]
-    family = NVIDIA_FAMILY if about["kind"] == "nvidia" else name
+    family = NVIDIA_FAMILY if about["kind"] == "nvidia" else _stood_in(name)
     strata: dict[Bucket, list[Named]] = {bucket: [] for bucket in FINE_STRATA}
     for label, mask in masks:
         bucket = ratio.bucket_of(int(mask.sum()), mask.size, FINE_STRATA)
@@ -101,6 +101,11 @@ def freeze(name: str, masks: Sequence[Named], about: Mapping[str, Any], *, force
         _refuse_taken(f"{name}-{size_px}")
     whole = {"id": f"{name}-{size_px}", "family": family, "version": 1, "imported": about}
     return writing.write(paths.home() / "masksets" / f"{name}-{size_px}", parts, size_px, facts, whole)
+
+
+def _stood_in(name: str) -> str:
+    """What a set counts as: the family that stands in for it, which its name begins with (`mat-small-authors`)."""
+    return next((one.name for one in families().values() if one.stands_in and name.startswith(f"{one.name}-")), name)
 
 
 def _refuse_taken(set_id: str) -> None:

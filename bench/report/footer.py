@@ -11,7 +11,7 @@ from bench.report import needs, selection
 from bench.report.layout import Layout
 from bench.report.results import Run
 from bench.report.table import DIFFERS, Table, Value
-from bench.runfolder.record import Record
+from bench.runfolder.record import ModelRecord, Record
 from bench.stats import MINIMUM_IMAGES
 from bench.types import Preparation
 
@@ -75,13 +75,7 @@ def cautions(run: Run) -> Iterator[str]:
         if model.contaminated:
             yield f"† {name}: {model.reason or 'its weights have seen this data set in training'}."
     for name, model in made.models.items():
-        if model.prompts:
-            yield f"{name} was given a text for each image: prompts {model.prompts[:SHORT]}."
-        if model.guides:
-            kind, digest = model.guides.split()
-            yield f"{name} was given {kind} by the user: guides {digest[:SHORT]}."
-        if model.settings:
-            yield f"{name} with {', '.join(f'{key}={value}' for key, value in model.settings.items())}."
+        yield from _given(name, model)
     yield from _outside(made)
     if made.settings.arithmetic:
         yield f"Networks computed by {made.settings.arithmetic}, which moves numbers; the rule is float32."
@@ -98,6 +92,17 @@ def _larger(made: Record) -> Iterator[str]:
     for name, model in made.models.items():
         if model.larger:
             yield f"{name} fills larger pictures by itself: {model.larger}."
+
+
+def _given(name: str, model: ModelRecord) -> Iterator[str]:
+    """What a user gave a model beside the images, and set of it."""
+    if model.prompts:
+        yield f"{name} was given a text for each image: prompts {model.prompts[:SHORT]}."
+    if model.guides:
+        kind, digest = model.guides.split()
+        yield f"{name} was given {kind} by the user: guides {digest[:SHORT]}."
+    if model.settings:
+        yield f"{name} with {', '.join(f'{key}={value}' for key, value in model.settings.items())}."
 
 
 def _outside(made: Record) -> Iterator[str]:

@@ -350,3 +350,14 @@ def test_run_lengths_that_leave_the_picture_are_told(tmp_path, monkeypatch):
         file.write_text(json.dumps({"a": {"image": "0.png", "inpainting_mask": runs}}))
         with pytest.raises(BadInput, match=sentence):
             imported.bring("brushnet", "brush", file, None)
+
+
+def test_masks_that_a_family_stands_in_for_are_taken_once_they_are_imported(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    square = np.zeros((256, 256), np.uint8)
+    square[:100] = 255
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(square).save(tmp_path / "masks" / "0.png")
+    assert frozen.resolve(["mat-small"], 256) == ["mat-small-256"]
+    imported.bring("folder", "mat-small-authors", tmp_path / "masks", None)
+    assert frozen.resolve(["mat-small"], 256) == ["mat-small-authors-256"]
