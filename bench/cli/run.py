@@ -131,7 +131,7 @@ def _print_plan(spec: RunSpec, execution: Execution, out: Path | None, *, as_jso
     rows = [("model", "done", "batch", "s an image", "left")]
     for row in found["models"]:
         known = row["seconds_per_image"] is not None and not row["fault"]
-        pace = (str(row["batch"]), f"{row['seconds_per_image']:.3f}") if known else ("", "")
+        pace = (str(row["batch"]), _seconds(row["seconds_per_image"])) if known else ("", "")
         left = "not known" if row["fault"] else progress.duration(row["left_s"])
         rows.append((row["model"], f"{row['done']}/{found['images']}", *pace, left))
     print("\n".join(align(rows, right={1, 2, 3})))
@@ -141,6 +141,10 @@ def _print_plan(spec: RunSpec, execution: Execution, out: Path | None, *, as_jso
     for row in found["models"]:
         if row["fault"]:
             print(f"fails: {row['model']}: {row['fault']}")
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}" if value < 1e6 else f"{value:.1e}"
 
 
 def _needs(found: dict[str, Any]) -> str:
