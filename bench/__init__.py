@@ -21,3 +21,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__ and name != "metrics":
         return getattr(importlib.import_module("bench.api"), name)
     raise AttributeError(f"module 'bench' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -16,12 +16,13 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import click
 import typer
 from typer.core import TyperGroup
 
+from bench import __version__
 from bench.errors import BenchError, printable
 
 STOPPED = 130
@@ -55,6 +56,20 @@ def _parameters(command: click.Command) -> Iterator[click.Parameter]:
         yield from _parameters(below)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"bench {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
 def build() -> typer.Typer:
     """Gather the files of this folder into one application."""
     root = typer.Typer(
@@ -67,6 +82,7 @@ def build() -> typer.Typer:
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    root.callback()(_root)
     for entry in sorted(pkgutil.iter_modules(__path__), key=lambda entry: entry.name):
         if entry.name.startswith("_"):
             continue

@@ -125,3 +125,10 @@ def test_a_full_disk_says_that_nothing_finished_is_lost(bench, monkeypatch):
     status, _, err = bench(*PRINTED, "x.tex")
     assert status == 2
     assert err == "error: cannot write x.tex: No space left on device. What was finished is kept.\n"
+
+
+def test_the_version_is_told(bench):
+    import bench as library
+
+    assert bench("--version") == (0, f"bench {library.__version__}\n", "")
+    assert {"evaluate", "load_model", "metrics", "__version__"} <= set(dir(library))
