@@ -30,7 +30,7 @@ def list_datasets(as_json: options.Json = False) -> None:
         print(json.dumps({name: dataclasses.asdict(entry) for name, entry in entries.items()}, indent=1))
         return
     rows: list[tuple[str, ...]] = [("name", "type", "year", "images", "splits; resolution")]
-    rows += [*dataset_registry.PLAIN.items(), *dataset_registry.HUB.items()]
+    rows += [*dataset_registry.PLAIN.items(), *dataset_registry.from_hub().items()]
     for name, entry in entries.items():
         splits = f"{', '.join(entry.splits)}; {entry.resolution}"
         rows.append((name, entry.type, str(entry.year), f"{entry.images:,}", splits))

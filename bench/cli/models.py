@@ -42,7 +42,7 @@ def list_models(as_json: options.Json = False) -> None:
     shown = ("id", "title", "year", "kind", "evidence")
     texts = [(*(str(row[name] or "") for name in shown), _weights(row)) for row in rows]
     print("\n".join(align(texts)))
-    print("\n".join(f"{name}  {what}" for name, what in model_registry.ELSEWHERE.items()))
+    print("\n".join(f"{name}  {what}" for name, what in model_registry.elsewhere().items()))
 
 
 def _weights(row: dict[str, Any]) -> str:

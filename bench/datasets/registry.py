@@ -7,6 +7,7 @@ digest of the id, so that it is the same on every machine and in every order.
 from __future__ import annotations
 
 import heapq
+import importlib.util
 import itertools
 import re
 from collections import Counter
@@ -116,6 +117,12 @@ def _entry(file: Path) -> DatasetEntry:
 def known() -> list[str]:
     """Every name that `open_dataset` takes."""
     return [*PLAIN, *HUB, *entries()]
+
+
+def from_hub() -> dict[str, str]:
+    """`HUB`, with what to type where the extra is missing here."""
+    missing = "" if importlib.util.find_spec("datasets") else "; missing here, type: pip install '.[hub]'"
+    return {name: what + missing for name, what in HUB.items()}
 
 
 def entry(name: str) -> DatasetEntry:

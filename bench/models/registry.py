@@ -39,6 +39,14 @@ ELSEWHERE = {
 """Names of models that nobody registers, by their form."""
 
 
+def elsewhere() -> dict[str, str]:
+    """`ELSEWHERE`, with what to type where a package is missing here."""
+    from bench.models import diffusion
+
+    missing = "" if diffusion.installed("diffusers") else f"; missing here, type: {diffusion.INSTALL}"
+    return {name: what + missing * name.startswith(diffusion.PREFIX) for name, what in ELSEWHERE.items()}
+
+
 @dataclass(frozen=True)
 class ModelRef:
     """A model with its weights, resolved but not loaded."""

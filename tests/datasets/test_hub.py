@@ -126,6 +126,7 @@ def test_without_the_library_the_line_to_type_is_told(monkeypatch):
     monkeypatch.setattr(hub.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(Unavailable, match=r"needs the package datasets.*pip install '\.\[hub\]'"):
         dataset_registry.open_dataset("hf:owner/name")
+    assert "missing here, type: pip install '.[hub]'" in dataset_registry.from_hub()["parquet"]
 
 
 def test_few_row_groups_are_held_in_memory(parquet):

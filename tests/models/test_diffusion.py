@@ -177,8 +177,9 @@ def test_kandinsky_asks_for_its_prior(pipelines):
         opening.open_model(model_registry.only(f"diffusers:{pipelines('kandinsky')}"))
 
 
-def test_without_diffusers_the_line_to_type_is_told(monkeypatch, tmp_path):
+def test_without_diffusers_the_line_to_type_is_told(monkeypatch, tmp_path, bench):
     monkeypatch.setattr(diffusion, "installed", lambda _: False)
+    assert "missing here, type: pip install '.[diffusers]'" in bench("models", "list")[1]
     with pytest.raises(Unavailable, match=r"needs the package diffusers.*pip install '\.\[diffusers\]'"):
         model_registry.only(f"diffusers:{tmp_path}")
 
