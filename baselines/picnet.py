@@ -436,8 +436,8 @@ ADAM = {"betas": (0.0, 0.999)}
 ALONE = {"adversarial": 0.0, "matching": 0.0}
 PAPER = Recipe(
     note="The authors' code for holes of all kinds: constant rates, a batch of 8, five million steps at most. "
-    "Departures: rectangles and strokes are the house's; spectral norms follow torch, one iteration a pass; each player "
-    "fills the batch anew, with noise of its own, where the code uses one pass for both.",
+    "Departures: rectangles and strokes are the house's; spectral norms follow torch, one iteration a pass; each "
+    "player fills the batch anew, with noise of its own, where the code uses one pass for both.",
     stages=(Stage("joint", 5_000_000, ("discriminator", "generator")),),
     optimizers={"generator": Optimizer(1e-4, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
     weights={
