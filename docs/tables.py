@@ -17,7 +17,7 @@ PAGE = Path(__file__).with_suffix(".md")
 MEASURED = Path(__file__).parent / "measured"
 """LAYOUT/RUN: what `bench reproduce LAYOUT` left of photographs of BSDS500's test part in official folders.
 
-They are cut to CelebA's 178 x 218 in its folder; parts and pictures need not stay. `demo` serves the tables that have no
+They are cut to 178 x 218 in CelebA's folder; parts and pictures need not stay. `demo` serves the tables that have no
 run of their own: `bench run --models ce,glcic,deepfillv1,gmcnn,dualpath,deepgin --dataset demo --masks
 freeform,centre,deepgin-mix --buckets 0-100 --metrics psnr,ssim-wang,l1-deepgin --keep-images 0`."""
 PAPERS = {
