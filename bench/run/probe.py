@@ -22,7 +22,8 @@ import torch
 from bench import images as pictures
 from bench import progress
 from bench.errors import ContractBroken
-from bench.models import contract, opening, tiling
+from bench.models import contract, opening, predict, tiling
+from bench.models.predict import Predictor
 from bench.models.registry import ModelRef
 from bench.progress import Ticker
 from bench.run import collect
@@ -187,9 +188,10 @@ class Look:
 
     def _cells(self, name: str) -> Pace:
         with _clock(self.worker.device) as opened:
-            self.worker.models.open(name)
+            found = self.worker.models.open(name)
             pictures_of = self._once(name, self.cells[0], self.shard(min(KEPT, self.count), range(KEPT)))
-        batch = max(1, self.worker.models.batch(name))
+        filled = isinstance(found, Predictor) and not predict.imagewise(found.model)
+        batch = self.worker.models.batch(name) if filled else 1  # other models take what there is
         shard, seconds = self.shard(min(self.count, max(4, batch))), list[float]()
         for cell in self.cells:
             if len(seconds) >= 3 and sum(seconds) > LOOK_S:
