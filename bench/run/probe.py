@@ -22,7 +22,7 @@ import torch
 from bench import images as pictures
 from bench import progress
 from bench.errors import ContractBroken
-from bench.models import contract, opening, predict, tiling
+from bench.models import calling, contract, opening, tiling
 from bench.models.predict import Predictor
 from bench.models.registry import ModelRef
 from bench.progress import Ticker
@@ -190,7 +190,7 @@ class Look:
         with _clock(self.worker.device) as opened:
             found = self.worker.models.open(name)
             pictures_of = self._once(name, self.cells[0], self.shard(min(KEPT, self.count), range(KEPT)))
-        filled = isinstance(found, Predictor) and not predict.imagewise(found.model)
+        filled = isinstance(found, Predictor) and not calling.imagewise(found.model)
         batch = self.worker.models.batch(name) if filled else 1  # other models take what there is
         shard, seconds = self.shard(min(self.count, max(4, batch))), list[float]()
         for cell in self.cells:
