@@ -161,7 +161,6 @@ class RePaint:
         self.title, self.settings, self.device, self.dtype = pipeline.card.title, settings, device, dtype
         options = {"local_files_only": True, "use_safetensors": True}
         self.unet: Any = UNet2DModel.from_pretrained(Path(pipeline.place) / "unet", dtype=dtype, **options).to(device)
-        whole(self.unet, pipeline.place)
         self.scheduler: Any = RePaintScheduler.from_config(pipeline.configs["scheduler"], eta=settings["eta"])
         self.scheduler.eta = settings["eta"]
 
@@ -190,7 +189,7 @@ def loaded(place: str, kind: str, dtype: torch.dtype) -> Any:
 
     maker = getattr(diffusers, kind)
     parts: dict[str, Any] = {
-        name: encoder(place, name, dtype) for name in TEXT_ENCODERS if (Path(place) / name).is_dir()
+        name: whole(made_by, Path(place) / name, dtype) for name, made_by in networks(Path(place)).items()
     }
     optional = maker.__init__.__annotations__
     for name in ("safety_checker", "image_encoder", "text_encoder_3", "tokenizer_3", "feature_extractor"):
@@ -201,32 +200,34 @@ def loaded(place: str, kind: str, dtype: torch.dtype) -> Any:
     if "add_watermarker" in optional:
         parts["add_watermarker"] = False
     pipe = maker.from_pretrained(place, dtype=dtype, local_files_only=True, use_safetensors=True, **parts)
-    for part in pipe.components.values():
-        if isinstance(part, torch.nn.Module):
-            whole(part, place)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
-def encoder(place: str, name: str, dtype: torch.dtype) -> Any:
-    """A text encoder by transformers, which would draw what its file lacks; `BadInput` instead."""
+def networks(place: Path) -> dict[str, Any]:
+    """Name -> class of the text encoders and of diffusers' own networks in a pipeline's folder."""
+    import diffusers
     import transformers
 
-    index = diffusion.read_json(Path(place) / "model_index.json")
-    options: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "use_safetensors": True}
-    made, told = getattr(transformers, index[name][1]).from_pretrained(
-        Path(place) / name, output_loading_info=True, **options
+    index = diffusion.read_json(place / "model_index.json")
+    named = {name: one for name, one in index.items() if isinstance(one, list) and (place / name).is_dir()}
+    libraries = {"diffusers": diffusers, "transformers": transformers}
+    made = {name: getattr(libraries.get(library), kind, None) for name, (library, kind) in named.items()}
+    return {
+        name: one
+        for name, one in made.items()
+        if name in TEXT_ENCODERS or (isinstance(one, type) and issubclass(one, diffusers.ModelMixin))
+    }
+
+
+def whole(kind: Any, place: Path, dtype: torch.dtype) -> Any:
+    """A network of which every tensor stands in a file: its library would draw the others; `BadInput` instead."""
+    made, told = kind.from_pretrained(
+        place, output_loading_info=True, dtype=dtype, local_files_only=True, use_safetensors=True
     )
     if missing := sorted(told["missing_keys"]):
-        raise BadInput(f"{Path(place) / name} lacks {len(missing)} of its tensors: {missing[0]}. Fetch it again.")
+        raise BadInput(f"{place} lacks {len(missing)} of its tensors: {missing[0]}. Fetch it again.")
     return made
-
-
-def whole(part: torch.nn.Module, place: str) -> None:
-    """Raise `BadInput` for a network of which a tensor stands in no file."""
-    absent = [name for name, tensor in part.state_dict().items() if tensor.is_meta]
-    if absent:
-        raise BadInput(f"{place}: {type(part).__name__} lacks {len(absent)} tensors: {absent[0]}. Fetch it again.")
 
 
 def remembered(encode: Callable[..., Any]) -> Callable[..., Any]:

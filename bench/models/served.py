@@ -130,7 +130,7 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                env={**more, **os.environ},
+                env={**os.environ, **more},
             )
         except OSError as fault:
             raise BadInput(f"{self.name}: the command cannot be started: {fault.strerror}.") from fault

@@ -283,7 +283,9 @@ def _shard(job: Job, execution: Execution, before: Record | None = None) -> int:
     size = job.protocol.preparation.size_px
     most = plan.shard_size(size)
     if not size and (execution.shard or most) > most:
-        raise BadInput(f"--shard {execution.shard}: {job.protocol.name} has images of several sizes, a part holds one.")
+        raise BadInput(
+            f"--shard-size {execution.shard}: {job.protocol.name} has images of several sizes, a part holds one."
+        )
     return execution.shard or plan.shared(
         len(job.ids), most, len(job.models), execution.workers, execution.batch or plan.BATCH
     )

@@ -394,7 +394,7 @@ def test_spgnet(size, fill):
 
 
 def hed_by_table(s, images):
-    x, sides = images.flip(1) * 255 - torch.tensor([104.00698793, 116.66876762, 122.67891434]).view(3, 1, 1), []
+    x, sides = images.flip(1) * 255 - s["mean"].view(3, 1, 1), []
     convolutions = {"One": (0, 2), "Two": (1, 3), "Thr": (1, 3, 5), "Fou": (1, 3, 5), "Fiv": (1, 3, 5)}
     for stage, places in convolutions.items():
         x = F.max_pool2d(x, 2) if sides else x

@@ -157,7 +157,7 @@ def test_a_tensor_that_is_in_no_file_is_told(part, pipelines, tmp_path):
     tensors = load_file(copy / f"{part}.safetensors")
     del tensors[min(tensors)]
     save_file(tensors, copy / f"{part}.safetensors", metadata={"format": "pt"})
-    with pytest.raises(BadInput, match=r"lacks 1 (of its )?tensors"):
+    with pytest.raises(BadInput, match="lacks 1 of its tensors"):
         opening.open_model(model_registry.only(f"diffusers:{copy}"))
 
 

@@ -299,9 +299,9 @@ def test_a_parameter_count_says_of_which_weights_it_is(tmp_path, make_run):
     assert notes[cells["SPDResBlk-MSSA-BP"].letters] == "of the starter weights that ran"
 
 
-def test_costs_that_a_run_does_not_hold_have_their_reason(run):
+def test_costs_that_a_run_does_not_hold_are_the_cards_and_say_so(run):
     (table,) = fill.report([run], "costs").tables
-    assert table.notes[0] == ("a", "the run does not say parameters of its models")
+    assert table.notes[0] == ("a", "of the published network, as its card counts; no weights of it ran")
 
 
 def test_runs_on_two_data_sets_get_a_table_each(tmp_path, make_run, run):
