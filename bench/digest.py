@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,11 @@ def of_lines(lines: Iterable[str]) -> str:
 def number(name: str) -> int:
     """A 64-bit number that stands for a name on every machine: which mask an image gets, which subset it falls into."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def subset(names: Sequence[str], count: int) -> list[str]:
+    """The `count` names with the smallest digests, sorted; all of them where there are fewer.
+
+    Whatever order they come in; a larger subset holds the smaller.
+    """
+    return sorted(heapq.nsmallest(count, names, key=number))

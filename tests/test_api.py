@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import bench
-from bench import Validation, evaluate, load_masks, load_model, metrics
+from bench import Validation, digest, evaluate, load_masks, load_model, metrics
 from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput, ContractBroken, Unavailable, UnknownName
 from bench.images import prepare
@@ -15,7 +15,7 @@ from bench.types import Preparation, RunSpec
 
 @pytest.fixture(scope="module")
 def ids():
-    return dataset_registry.subset(dataset_registry.open_dataset("demo").ids, 3)
+    return digest.subset(dataset_registry.open_dataset("demo").ids, 3)
 
 
 @pytest.fixture(scope="module")

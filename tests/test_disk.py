@@ -1,11 +1,6 @@
-import multiprocessing
-import os
-import time
-
 import pytest
 
-from bench import disk
-from bench.disk import locked, whole_file, write_text
+from bench.disk import whole_file, write_text
 from bench.errors import BadInput
 
 
@@ -20,44 +15,6 @@ def test_a_fault_while_writing_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def _hold(root, ready):
-    with locked(root):
-        ready.set()
-        time.sleep(60)
-
-
-@pytest.fixture
-def holder(tmp_path):
-    """A process that holds the folder until the test ends."""
-    context = multiprocessing.get_context("fork")
-    ready = context.Event()
-    process = context.Process(target=_hold, args=(tmp_path, ready))
-    process.start()
-    ready.wait(10)
-    yield process
-    process.kill()
-    process.join()
-
-
-def test_a_second_process_on_one_folder_is_refused_with_the_number_of_the_first(tmp_path, holder):
-    with pytest.raises(BadInput, match=str(holder.pid)), locked(tmp_path):
-        pass
-
-
-def test_the_lock_goes_with_a_killed_process(tmp_path, holder):
-    holder.kill()
-    holder.join()
-    with locked(tmp_path):
-        pass
-
-
 def test_a_text_for_a_folder_that_is_missing_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no folder"):
         write_text(tmp_path / "no" / "x", "")
-
-
-def test_who_holds_a_folder_is_known_to_others_and_to_nobody_afterwards(tmp_path):
-    assert disk.holder(tmp_path) is None
-    with locked(tmp_path):
-        assert disk.holder(tmp_path) == os.getpid()
-    assert disk.holder(tmp_path) is None

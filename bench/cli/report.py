@@ -90,7 +90,7 @@ def _report(
     from bench.errors import BadInput
     from bench.report import fill, results
     from bench.report import summary as summaries
-    from bench.report.selection import Selection
+    from bench.report.filters import Selection
 
     models, metrics, masks, buckets = (
         options.names(named[f"--{name}"]) for name in ("models", "metrics", "masks", "buckets")

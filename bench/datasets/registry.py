@@ -315,13 +315,6 @@ def _meanings(line: str, root: Path | None) -> Iterator[str]:
         yield image_ids.without_suffix(str(path))
 
 
-def subset(ids: Sequence[str], limit: int) -> list[str]:
-    """The `limit` ids with the smallest digests, sorted; all of them where there are fewer."""
-    if limit < 1:
-        raise BadInput(f"--limit {limit}: at least one image is needed.")
-    return sorted(heapq.nsmallest(limit, ids, key=digest.number))
-
-
 def draw_lists(ids: Sequence[str], counts: Mapping[str, int], seed: int) -> dict[str, list[str]]:
     """Disjoint lists of so many photographs each, by name: those with the smallest digests of `seed/id`, in turn.
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import partial
 
-from bench import images, progress
+from bench import digest, images, progress
 from bench.contracts import Dataset
 from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput
@@ -42,7 +42,7 @@ def verify(name: str, root: str | None, split: str | None = None, sample: int | 
     """Open a copy, decode all photographs (or the `sample` with the smallest digests) and compare the count."""
     dataset = dataset_registry.open_dataset(name, root, split)
     layout = dataset_registry.layout_of(name, root, split)
-    ids = dataset_registry.subset(dataset.ids, sample) if sample else list(dataset.ids)
+    ids = digest.subset(dataset.ids, sample) if sample else list(dataset.ids)
     sizes: list[tuple[int, int]] = []
     broken: dict[str, str] = {}
     with progress.track(f"{name}: decoding", len(ids)) as ticker:

@@ -10,11 +10,12 @@ import shutil
 from pathlib import Path
 
 from bench import paths, progress
-from bench.disk import waited_for, whole_file, write_text
+from bench.disk import whole_file, write_text
 from bench.downloads import transfer
 from bench.downloads.registry import Download, entry
 from bench.downloads.transfer import MIB, Offer
 from bench.errors import BadInput, Unavailable
+from bench.locks import waited_for
 
 WEB_PAGES = (b"<!doctype", b"<html", b"<?xml")
 """How an answer begins that is no file of weights."""

@@ -12,9 +12,9 @@ import torchvision
 from torch import nn
 
 from bench import digest, downloads
-from bench.batching import in_batches
 from bench.contracts import PairMetric
 from bench.errors import BadInput
+from bench.fixed_batches import in_batches
 from bench.metrics import precision
 from bench.metrics.pairs import check_output, check_truth
 from bench.types import MetricCard

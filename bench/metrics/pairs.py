@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import torch
 
-from bench.batching import in_batches
 from bench.contracts import PairMetric
 from bench.errors import BadInput
+from bench.fixed_batches import in_batches
 
 GREY = (2125, 7154, 721)
 """Weights of scikit-image's `rgb2gray`, in parts of their sum; EdgeConnect's script uses it."""

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 
-from bench.batching import in_batches
+from bench.fixed_batches import in_batches
 from bench.transfer import onto
 
 Array = Any

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from bench.errors import BadInput, printable
-from bench.models import containers, inert, kinds, torch7, weights
+from bench.models import archives, inert, kinds, torch7, weights
 from bench.models.weights import State
 
 DEPTH, ENTRIES = 32, 1_000_000
@@ -45,7 +45,7 @@ def read(file: Path) -> dict[str, Any]:
         raise BadInput(f"{file} {other}.")
     if kinds.is_safetensors(file):
         return dict(safetensors(file))
-    if kinds.is_numpy(containers.names(file)):
+    if kinds.is_numpy(archives.names(file)):
         return dict(_numpy(file))
     found = _json(file) if file.suffix == ".json" else torch7.read(file) if file.suffix == ".t7" else _torch(file)
     if not isinstance(found, Mapping):
@@ -74,7 +74,7 @@ def _unsound(found: Mapping[Any, Any]) -> str:
 def _broadened(tensor: torch.Tensor) -> bool:
     """Whether a tensor repeats what the file holds, beyond what an archive may inflate to."""
     size = tensor.numel() * tensor.element_size()
-    return size > containers.SPARE and (storage_of(tensor) is None or size > tensor.untyped_storage().nbytes())
+    return size > archives.SPARE and (storage_of(tensor) is None or size > tensor.untyped_storage().nbytes())
 
 
 def storage_of(tensor: torch.Tensor) -> int | None:
@@ -100,7 +100,7 @@ def _numpy(file: Path) -> State:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return {name.removesuffix(":0"): torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
-    except (ValueError, TypeError, MemoryError, EOFError, SyntaxError, *containers.DAMAGE) as fault:
+    except (ValueError, TypeError, MemoryError, EOFError, SyntaxError, *archives.DAMAGE) as fault:
         raise BadInput(f"{file} is damaged, or holds more than arrays of numbers: {_first_line(fault)}.") from fault
 
 
@@ -118,7 +118,7 @@ def _torch(file: Path) -> Any:
         with warnings.catch_warnings(action="ignore"):  # what torch thinks of a foreign pickle is no news to a user
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as fault:
-        if "Unsupported operand" in str(fault) and not containers.names(file):
+        if "Unsupported operand" in str(fault) and not archives.names(file):
             raise BadInput(f"{file} is damaged or no checkpoint: torch cannot read it as tensors.") from fault
         return _inert(file)
     except Exception as fault:  # a damaged file may raise anything

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import downloads, paths
-from bench.disk import waited_for
 from bench.downloads import MIB, Download
 from bench.errors import BadInput, Unavailable, UnknownName
+from bench.locks import waited_for
 from bench.models import registry, weights
 from bench.types import ModelCard
 

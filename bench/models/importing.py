@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from bench import digest
 from bench.errors import BadInput, BenchError, ContractBroken, printable
-from bench.models import checkpoints, containers, contract, predict, sources, weights
+from bench.models import archives, checkpoints, contract, predict, sources, weights
 from bench.models.checkpoints import Misfit, Several
 from bench.models.weights import State
 from bench.types import ModelCard
@@ -60,7 +60,7 @@ def import_checkpoint(
     place = _place(model_id, tag, force=force)
     given = list(files.values()) if isinstance(files, Mapping) else [files] if isinstance(files, Path) else list(files)
     importer = _Importer(member, card, tag, variant, part, numbers or {})
-    with containers.opened(given) as found:
+    with archives.opened(given) as found:
         if isinstance(files, Mapping):
             taken = importer.by_part(found, dict(zip(files, found, strict=True)))
         else:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from bench.models import containers
+from bench.models import archives
 
 SCRIPT = "__torch__."
 """How the names of a TorchScript program's own classes begin."""
@@ -44,7 +44,7 @@ DTYPES = {
 }
 DAMAGE = (
     *(pickle.UnpicklingError, LookupError, TypeError, AttributeError, ArithmeticError),
-    *(MemoryError, *containers.DAMAGE),
+    *(MemoryError, *archives.DAMAGE),
 )
 """What a damaged or made-up pickle may raise; recursion without end among them."""
 
@@ -127,7 +127,7 @@ def read(file: Path) -> Any:
     Raises `Refused` with the first class that is not stood for, or where the file is no zip; `ValueError` where it
     is damaged.
     """
-    names = containers.names(file)
+    names = archives.names(file)
     if not names:
         raise Refused(file.name)
     try:

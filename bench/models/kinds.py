@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.models import containers
+from bench.models import archives
 
 AGAIN = "get the file itself and import that"
 SAVE = "save its tensors under their names by torch.save or as safetensors, and import that"
@@ -46,8 +46,8 @@ def other(file: Path) -> str:
     start = head.lstrip().lower()
     if said := next((said for sign, said in HEADS.items() if start.startswith(sign)), ""):
         return said
-    if head.startswith(containers.ZIP):
-        names = containers.names(file)
+    if head.startswith(archives.ZIP):
+        names = archives.names(file)
         return _other_zip(file, names) if names else f"is cut short after {size:,} bytes: get it again"
     if said := SUFFIXES.get(file.suffix, SUFFIXES[".index"] if ".data-0" in file.name else ""):
         return said
@@ -69,7 +69,7 @@ def _other_pickle(head: bytes) -> str:
 
 def is_script(file: Path) -> bool:
     """Whether a file is a TorchScript program."""
-    return any(name.endswith("/constants.pkl") for name in containers.names(file))
+    return any(name.endswith("/constants.pkl") for name in archives.names(file))
 
 
 def is_numpy(names: Sequence[str]) -> bool:

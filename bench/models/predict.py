@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from bench import digest
 from bench import images as pictures
-from bench.batching import joined, slices
 from bench.contracts import Model
 from bench.errors import BadInput, ContractBroken
+from bench.fixed_batches import joined, slices
 from bench.models import batches
 from bench.models.calling import answers_later, begin, imagewise, takes_seeds
 from bench.models.predictions import Folder

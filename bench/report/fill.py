@@ -11,10 +11,10 @@ from pathlib import Path
 
 from bench.errors import BadInput
 from bench.report import footer, layout, published, results
+from bench.report.filters import Selection, measured
 from bench.report.layout import Axis, AxisEntry, Layout
-from bench.report.lookup import Lookup, Select
+from bench.report.picks import Lookup, Select
 from bench.report.results import Run
-from bench.report.selection import Selection, measured
 from bench.report.significance import Rival, highlight
 from bench.report.table import ARROWS, Column, Report, Row, Table, TableCell, Value
 

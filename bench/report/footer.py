@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from bench.errors import BadInput
-from bench.report import needs, selection
+from bench.report import filters, needs
 from bench.report.layout import Layout
 from bench.report.results import Run
 from bench.report.table import DIFFERS, Table, Value
@@ -38,7 +38,7 @@ def lines(
 
 def unmeasured(run: Run, *, long: bool = True) -> Iterator[str]:
     """Metrics of which a run has no number, and why; or, in one line, what gets them."""
-    found = selection.unmeasured(run)
+    found = filters.unmeasured(run)
     commands = {name: re.search("`(bench [^`]+)`", reason) for name, reason in found.items()}
     if found and not long and all(commands.values()):
         told = [f"{name} ({command[1]})" for name, command in commands.items() if command]

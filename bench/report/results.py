@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from bench.disk import holder
 from bench.errors import BadInput, NotComparable
+from bench.locks import holder
 from bench.report.rows import ModelRows, opened
 from bench.runfolder import record, tables
 from bench.runfolder.names import SUMMARY

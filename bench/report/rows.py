@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.runfolder import tables
-from bench.runfolder.names import RESULTS, Damaged
+from bench.runfolder.damage import Damaged
+from bench.runfolder.names import RESULTS
 
 Cell = tuple[str, str]
 """Mask set and bucket."""

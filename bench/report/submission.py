@@ -23,7 +23,8 @@ from bench.metrics import registry as metric_registry
 from bench.report import results
 from bench.report.results import Run
 from bench.runfolder import record, tables
-from bench.runfolder.names import IMAGES, PICTURES, RECORD, RESULTS, SUMMARY, Damaged, is_component
+from bench.runfolder.damage import Damaged
+from bench.runfolder.names import IMAGES, PICTURES, RECORD, RESULTS, SUMMARY, is_component
 from bench.runfolder.pictures import kept
 
 FORM = 1

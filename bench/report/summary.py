@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from bench.report import fill, footer, layout, views
-from bench.report.lookup import Lookup
+from bench.report.filters import Selection, measured
+from bench.report.picks import Lookup
 from bench.report.results import Run
-from bench.report.selection import Selection, measured
 from bench.report.table import EMPTY, MINUS, Column, Report, Row, Table, TableCell, Value
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from bench import digest
 from bench.contracts import Moments, Vectors
-from bench.datasets import registry as dataset_registry
 from bench.metrics import vectors
 from bench.run.spec import Job
 from bench.runfolder import folded
@@ -22,7 +22,7 @@ class Folding:
         """Images whose vectors are kept are drawn by digest: the same for all models, cells and runs."""
         self.places: np.ndarray | None = None
         if job.folds:
-            kept = set(dataset_registry.subset(job.ids, job.spec.keep_vectors))
+            kept = set(digest.subset(job.ids, job.spec.keep_vectors))
             self.places = np.array([place for place, name in enumerate(job.ids) if name in kept])
 
     def vectors(self, parts: Sequence[Part], extractor: str, cell: int) -> Vectors:

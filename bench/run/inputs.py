@@ -19,6 +19,7 @@ from bench.masks.drawn import DrawnSet
 from bench.masks.frozen import MaskSet
 from bench.models import contamination
 from bench.run.spec import Job
+from bench.runfolder.pictures import chosen
 from bench.types import Cell
 
 
@@ -68,9 +69,8 @@ class Inputs:
 
     @cached_property
     def kept(self) -> tuple[str, ...]:
-        """The images whose pictures are kept: those with the smallest digests, whatever the order of the work."""
-        count = self.job.spec.keep_images
-        return tuple(dataset_registry.subset(self.job.ids, count)) if count else ()
+        """The images whose pictures are kept."""
+        return chosen(self.job.ids, self.job.spec.keep_images)
 
     def photographs(self, start: int, stop: int) -> Photographs:
         """The prepared photographs of a half-open range of the run's images.

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench.disk import locked, sweep
+from bench.disk import sweep
 from bench.errors import BadInput, NotComparable
+from bench.locks import locked
 from bench.metrics import registry as metric_registry
 from bench.models.registry import ModelRef
 from bench.paths import expanded
@@ -23,7 +24,8 @@ from bench.run.gathered import Collected
 from bench.run.inputs import Inputs
 from bench.run.spec import Job, resolve
 from bench.runfolder import batches, guides, record, tables
-from bench.runfolder.names import IMAGES, RESULTS, SUMMARY, TRUTH, Damaged, component
+from bench.runfolder.damage import Damaged
+from bench.runfolder.names import IMAGES, RESULTS, SUMMARY, TRUTH, component
 from bench.runfolder.parts import Parts
 from bench.runfolder.record import ModelRecord, Record
 from bench.types import Execution, RunSpec

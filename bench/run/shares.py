@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.disk import holder, locked
 from bench.errors import BadInput, NotComparable
+from bench.locks import holder, locked
 from bench.run.plan import Task
 from bench.run.spec import Job
 from bench.runfolder.names import SHARES

@@ -127,6 +127,9 @@ def resolve(spec: RunSpec) -> Job:
         faults.append(str(UnknownName("precision", [spec.precision], PRECISIONS, "bench run --help")))
     if spec.tiling not in TILINGS:
         faults.append(str(UnknownName("tiling", [spec.tiling], TILINGS, "bench run --help")))
+    for name, option in options(RunSpec).items():
+        if option.least is not None and getattr(spec, name) is not None and getattr(spec, name) < option.least:
+            faults.append(f"--{name.replace('_', '-')} {getattr(spec, name)}: it must be {option.least} or more.")
     if dataset:
         attempt(dataset_registry.domain, spec.dataset, spec.domain)
     if protocol and not size and spec.guides:
@@ -145,7 +148,7 @@ def _job(
     sets: list[str],
     dataset: Any,
 ) -> Job:
-    ids = dataset_registry.subset(dataset.ids, spec.limit) if spec.limit is not None else list(dataset.ids)
+    ids = digest.subset(dataset.ids, spec.limit) if spec.limit is not None else list(dataset.ids)
     whole = ratio.buckets("none")
     opened = {name: masks.load(name, protocol.preparation.size_px) for name in sets}
     cells = [Cell(name, bucket) for name in sets for bucket in (buckets if opened[name].bucketed else whole)]

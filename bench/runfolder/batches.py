@@ -13,7 +13,8 @@ import msgspec
 
 from bench import digest
 from bench.disk import write_text
-from bench.runfolder.names import Damaged, component
+from bench.runfolder.damage import Damaged
+from bench.runfolder.names import component
 
 
 @dataclass(frozen=True)

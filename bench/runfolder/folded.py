@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bench import arrays
 from bench.errors import BadInput
-from bench.runfolder.names import Damaged
+from bench.runfolder.damage import Damaged
 from bench.runfolder.part import Floats, Part, Vectors, folded_name
 
 

@@ -19,7 +19,8 @@ from bench import digest
 from bench.digest import DIGITS
 from bench.disk import whole_file
 from bench.errors import BadInput
-from bench.runfolder.names import Damaged, component
+from bench.runfolder.damage import Damaged
+from bench.runfolder.names import component
 
 FORMAT = 1
 FACTS = b"bench"

@@ -18,7 +18,8 @@ from bench import digest
 from bench.digest import DIGITS
 from bench.errors import BadInput, NotComparable
 from bench.runfolder import batches, tables
-from bench.runfolder.names import PARTS, TRUTH, Damaged, component, listed
+from bench.runfolder.damage import Damaged
+from bench.runfolder.names import PARTS, TRUTH, component, listed
 from bench.runfolder.part import (
     FACTS,
     Bytes,

@@ -1,4 +1,4 @@
-"""The few pictures that a run keeps: where they lie, and reading them only as they were scored."""
+"""The few pictures that a run keeps: of which images, where they lie, and reading them only as they were scored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from bench.digest import DIGITS
 from bench.disk import whole_file
 from bench.errors import BadInput
 from bench.runfolder import tables
-from bench.runfolder.names import MASK, MASKED, MODELS, PICTURES, RESULTS, TRUTH, Damaged, component
+from bench.runfolder.damage import Damaged
+from bench.runfolder.names import MASK, MASKED, MODELS, PICTURES, RESULTS, TRUTH, component
 from bench.runfolder.record import Record
 
 SHOWN = (TRUTH, MASK, MASKED)
@@ -24,6 +25,11 @@ SHOWN = (TRUTH, MASK, MASKED)
 NAMES = ("model", "mask_set", "bucket", "image")
 
 Pixels = npt.NDArray[np.uint8]
+
+
+def chosen(names: Sequence[str], count: int) -> tuple[str, ...]:
+    """Which images of a run keep their pictures: those with the smallest digests, whatever the order of the work."""
+    return tuple(digest.subset(names, count))
 
 
 def shown(mask_set: str, bucket: str, image: str, what: str) -> str:

@@ -14,7 +14,8 @@ import msgspec
 from bench import digest
 from bench.disk import write_text
 from bench.errors import BadInput, NotComparable
-from bench.runfolder.names import IMAGES, PARTS, RECORD, Damaged, listed
+from bench.runfolder.damage import Damaged
+from bench.runfolder.names import IMAGES, PARTS, RECORD, listed
 from bench.types import MetricCard, Protocol, ProtocolSettings, RunSpec
 
 FORMAT = 3

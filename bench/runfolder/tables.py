@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from bench.disk import whole_file
 from bench.errors import BadInput
-from bench.runfolder.names import Damaged
+from bench.runfolder.damage import Damaged
 
 SEAL, TAIL = 32, 8
 """Bytes of the digest; of the footer's length and the magic word."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from bench import digest, progress
-from bench.disk import locked
 from bench.errors import BadInput
+from bench.locks import locked
 from bench.models import contamination, weights
 from bench.training import checkpoint, estimate, features
 from bench.training.job import TrainingJob, new_learner

@@ -26,6 +26,8 @@ NEEDED = {
     "bench score": {"--predictions": "FOLDER", "--out": "NEW", "": SMALL},
     "bench submit": {"run": "RUN", "--out": "NEW.zip"},
     "bench train": {"model": "ce", "": ("--recipe", "starter", "--steps", "1", "--plan", "--quiet")},
+    "bench study make": {"run": "RUN", "--out": "NEW"},
+    "bench study tally": {"study": "FOLDER", "files": "WRITTEN"},
     "bench datasets verify": {"name": "folder", "--root": "PHOTOGRAPHS"},
     "bench datasets split": {"name": "folder", "counts": "a=1", "--root": "PHOTOGRAPHS", "--out": "NEW"},
     "bench masks show": {"set_id": "freeform-256", "--out": "NEW.png"},

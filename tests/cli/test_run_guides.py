@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import load_model
+from bench import digest, load_model
 from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput
 
@@ -38,7 +38,7 @@ def sketch(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     """White guides for the two photographs of a small run."""
-    ids = dataset_registry.subset(dataset_registry.open_dataset("demo").ids, 2)
+    ids = digest.subset(dataset_registry.open_dataset("demo").ids, 2)
     for image_id in ids:
         (tmp_path / "guides" / image_id).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((256, 256), 255, np.uint8)).save(tmp_path / "guides" / f"{image_id}.png")
@@ -112,7 +112,7 @@ def test_guides_lost_while_a_run_is_under_way_end_it_by_name(bench, tmp_path, fo
     model = tmp_path / "spoiler.py"
     model.write_text(SPOILER)
     words = ["run", "--models", model, *SMALL, "--guides", folder, "--shard-size", 1, "--workers", workers]
-    second = dataset_registry.subset(dataset_registry.open_dataset("demo").ids, 2)[1]
+    second = digest.subset(dataset_registry.open_dataset("demo").ids, 2)[1]
     status, _, err = bench(*words, "--out", tmp_path / "run")
     assert status == 2
     assert f"{second}.png is missing while the run was under way" in err

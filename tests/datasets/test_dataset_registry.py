@@ -10,8 +10,6 @@ import tarfile
 import numpy as np
 import pytest
 import scipy.io
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from bench.datasets import image_ids
@@ -271,39 +269,6 @@ def test_a_list_with_an_id_too_many_is_refused(put):
 def test_a_folder_has_no_splits(put):
     with pytest.raises(BadInput, match=r"folder has no splits"):
         ids("folder", put("a.jpg"), "val")
-
-
-IDS = st.sets(st.integers(0, 999), min_size=1, max_size=40).map(lambda numbers: [f"photo/{n}" for n in numbers])
-
-
-@given(ids=IDS, limit=st.integers(1, 50), seed=st.randoms())
-def test_a_subset_does_not_depend_on_the_order(ids, limit, seed):
-    shuffled = seed.sample(ids, len(ids))
-    assert dataset_registry.subset(ids, limit) == dataset_registry.subset(shuffled, limit)
-
-
-@given(ids=IDS, limit=st.integers(1, 50))
-def test_a_subset_is_sorted_and_as_large_as_asked_for(ids, limit):
-    chosen = dataset_registry.subset(ids, limit)
-    assert chosen == sorted(set(chosen))
-    assert len(chosen) == min(limit, len(ids))
-
-
-@given(ids=IDS, limit=st.integers(1, 20))
-def test_a_larger_subset_holds_the_smaller(ids, limit):
-    assert set(dataset_registry.subset(ids, limit)) <= set(dataset_registry.subset(ids, limit + 1))
-
-
-def test_a_subset_is_frozen():
-    photographs = [f"Places365_val_{number:08}" for number in range(1, 36_501)]
-    chosen = dataset_registry.subset(photographs, 3)
-    # The three smallest lines of `seq -f 'Places365_val_%08.0f' 36500`, each through sha256sum.
-    assert chosen == ["Places365_val_00003660", "Places365_val_00004617", "Places365_val_00035310"]
-
-
-def test_a_subset_of_none_is_refused():
-    with pytest.raises(BadInput, match="at least one image"):
-        dataset_registry.subset(["a"], 0)
 
 
 def test_a_list_survives_writing_and_reading(tmp_path):

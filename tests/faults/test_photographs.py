@@ -95,7 +95,7 @@ def test_a_model_called_like_the_truth_overwrites_nothing(spec, go_on, photograp
 def test_a_report_of_a_run_at_work_names_the_process(copy, spec):
     import os
 
-    from bench.disk import locked
+    from bench.locks import locked
 
     (copy / "summary.parquet").unlink()
     with locked(copy), pytest.raises(BadInput, match=f"process {os.getpid()} is at work on it"):

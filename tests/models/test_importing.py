@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from bench import digest
 from bench.cli.models import app
 from bench.errors import BadInput, ContractBroken
-from bench.models import checkpoints, containers, importing, opening, weights
+from bench.models import archives, checkpoints, importing, opening, weights
 from bench.models import registry as model_registry
 
 pytestmark = pytest.mark.usefixtures("toymodels")
@@ -360,7 +360,7 @@ def test_arrays_of_a_tensorflow_graph_are_imported_by_their_names(bare, tmp_path
 
 def test_arrays_that_inflate_beyond_bounds_are_refused(bare, tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "x.npz", **{"first.weight": np.zeros((1000, 1000))})
-    monkeypatch.setattr(containers, "SPARE", 1000)
+    monkeypatch.setattr(archives, "SPARE", 1000)
     with pytest.raises(BadInput, match="inflates to over 20 times its size"):
         importing.import_checkpoint("bare", tmp_path / "x.npz")
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.errors import BadInput, NotComparable, UnknownName
 from bench.report import fill, results, summary
-from bench.report.selection import Selection
+from bench.report.filters import Selection
 from bench.report.table import EMPTY
 
 

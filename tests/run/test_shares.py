@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bench.disk import locked
 from bench.errors import BadInput, NotComparable
+from bench.locks import locked
 from bench.run import shares
 from bench.run.main import collect, run
 from bench.run.plan import Task

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bench.errors import BadInput, NotComparable
-from bench.runfolder.names import TRUTH, Damaged
+from bench.runfolder.damage import Damaged
+from bench.runfolder.names import TRUTH
 from bench.runfolder.parts import Parts
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.disk import locked
+from bench.locks import locked
 from bench.models import weights
 
 HOUSE = Path(__file__).parent.parent.parent

@@ -11,8 +11,8 @@ import torch
 from typer.testing import CliRunner
 
 from bench.cli import build
-from bench.disk import locked
 from bench.errors import BadInput, UnknownName
+from bench.locks import locked
 
 TINY = (
     "--set",

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.transforms.v2 import functional as transforms
 
-from bench import batching, downloads
+from bench import downloads, fixed_batches
 from bench.contracts import Extractor
 from bench.metrics import precision
 from bench.types import MetricCard
@@ -77,7 +77,7 @@ class DinoV2(Extractor):
     def extract(self, images: torch.Tensor) -> torch.Tensor:
         """Float32 [B, dimension]; images of any size."""
         with precision.full(self.device):
-            return batching.in_batches(self._vectors, BATCH.get(self.device.type, 8), images)
+            return fixed_batches.in_batches(self._vectors, BATCH.get(self.device.type, 8), images)
 
     def _vectors(self, images: torch.Tensor) -> torch.Tensor:
         small = transforms.resize(

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import inception_v3
 from torchvision.models.inception import BasicConv2d
 
-from bench import batching, downloads
+from bench import downloads, fixed_batches
 from bench.contracts import Extractor
 from bench.metrics import precision
 from bench.types import MetricCard
@@ -81,7 +81,7 @@ class Inception(Extractor):
     def extract(self, images: torch.Tensor) -> torch.Tensor:
         """Float32 [B, 2048]; images of any size."""
         with precision.full(self.device):
-            return batching.in_batches(self._vectors, BATCH.get(self.device.type, 16), images)
+            return fixed_batches.in_batches(self._vectors, BATCH.get(self.device.type, 16), images)
 
     def _vectors(self, images: torch.Tensor) -> torch.Tensor:
         x = images.to(self.device).float().div_(255)

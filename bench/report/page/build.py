@@ -16,8 +16,8 @@ import jinja2
 from bench.disk import write_text
 from bench.errors import BadInput
 from bench.report import fill, footer, layout, results, views
-from bench.report.lookup import Lookup
 from bench.report.page import gallery
+from bench.report.picks import Lookup
 from bench.report.results import Run
 from bench.runfolder.pictures import kept
 

@@ -14,7 +14,7 @@ from bench.errors import BadInput, Unavailable, UnknownName
 from bench.metrics import registry as metric_registry
 from bench.report.analysis import audit, audit_text
 from bench.runfolder import record
-from bench.runfolder.names import Damaged
+from bench.runfolder.damage import Damaged
 from bench.runfolder.pictures import kept
 
 MODELS = {"near": 8, "far@starter": 40}

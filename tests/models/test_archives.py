@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.errors import BadInput
-from bench.models import containers, importing, weights
+from bench.models import archives, importing, weights
 
 pytestmark = pytest.mark.usefixtures("toymodels")
 
@@ -68,7 +68,7 @@ def test_an_archive_with_names_that_lead_outside_is_refused(kind, name):
 
 
 def test_an_archive_that_inflates_beyond_bounds_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(containers, "SPARE", 1000)
+    monkeypatch.setattr(archives, "SPARE", 1000)
     for name in ("x.zip", "x.tar.gz"):
         with pytest.raises(BadInput, match="inflates to over 20 times its size"):
             importing.import_checkpoint("tiny", packed(tmp_path / name, {"x.pth": bytes(10**6)}))
@@ -104,14 +104,14 @@ def test_a_folder_of_files_that_do_not_fit_says_why(tmp_path):
 
 def test_a_name_in_a_compressed_archive_is_bounded_too(tmp_path, monkeypatch):
     """tarfile reads long names at one go, before anybody knows their size."""
-    monkeypatch.setattr(containers, "SPARE", 1000)
+    monkeypatch.setattr(archives, "SPARE", 1000)
     with pytest.raises(BadInput, match="inflates to over 20 times its size"):
         importing.import_checkpoint("tiny", packed(tmp_path / "x.tar.gz", {"n" * 10**6 + ".pth": b""}))
 
 
 @pytest.mark.parametrize("swollen", ["data.pkl", "constants.pkl", "data/0"])
 def test_a_zipped_checkpoint_that_inflates_beyond_bounds_is_refused_before_it_is_read(swollen, tmp_path, monkeypatch):
-    monkeypatch.setattr(containers, "SPARE", 1000)
+    monkeypatch.setattr(archives, "SPARE", 1000)
     files = {"x/data.pkl": b"", "x/version": b"3", f"x/{swollen}": bytes(10**6)}
     packed(tmp_path / "x.zip", files).rename(tmp_path / "x.pth")
     with pytest.raises(BadInput, match="inflates to over 20 times its size"):
