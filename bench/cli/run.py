@@ -74,6 +74,7 @@ def _execution(typed: Typed) -> Execution:
         raise BadInput("Give --device or --devices, not both.")
     devices = machine.choose_devices(typed.get("devices", ()))
     device = devices[0] if devices else machine.choose_device(typed.get("device", "auto"))
+    machine.check_threads(typed.get("threads", 0))
     workers = machine.workers(typed.get("workers"), device, devices)
     share = shares.parse(typed["share"]) if "share" in typed else None
     return Execution(**{**typed, "device": device, "devices": devices, "workers": workers, "share": share})

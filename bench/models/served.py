@@ -27,15 +27,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from bench import digest, serve
 from bench.errors import BadInput, ContractBroken
 from bench.models.adapters import Adapter
-from bench.progress import duration
+from bench.progress import Ticker, duration
 from bench.types import ModelCard
 
 if TYPE_CHECKING:
     import torch
 
 PREFIX = "serve:"
-HELLO_S = 120.0
+HELLO_S = 60.0
 """So long a command may take before it says who it is."""
+PATIENCE_S = 5.0
+"""After so long a user is told what is waited for."""
 SHOWN_LINES = 5
 """Of a command's log, in messages."""
 HANGS = 3
@@ -106,11 +108,14 @@ def named(name: str) -> Command:
 @functools.cache
 def _asked(words: tuple[str, ...]) -> Hello:
     process = Process(words, heard=False)
+    waiting = threading.Timer(PATIENCE_S, Ticker().say, [f"{process.name} has not said yet what it is: waiting."])
+    waiting.start()
     try:
         return process.hello(HELLO_S)
     except ContractBroken as fault:
         raise BadInput(str(fault)) from fault
     finally:
+        waiting.cancel()
         process.end()
 
 
@@ -172,6 +177,10 @@ class Process:
             raise BadInput(
                 f"{self.name} speaks version {header['v']} of the protocol, this bench version {serve.PROTOCOL}: copy "
                 f"{serve.__file__} anew beside its code."
+            )
+        if "needs" not in header:  # as of a program that sends back what it is sent
+            raise BadInput(
+                f"{self.name} does not say what it is. Copy {serve.__file__} beside its code; see docs/models.md."
             )
         known = {"multiple", "minimum_px", "largest_px", "square"}
         needs = {name: value for name, value in header.get("needs", {}).items() if name in known}

@@ -41,6 +41,8 @@ def write(folder: Path, out: Path) -> Board:
 
     Raises `BadInput` where the folder holds no archive. What is refused stands on the page with its reason.
     """
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is no folder: give the folder in which the submissions (*.zip) lie.")
     archives = sorted(folder.glob("*.zip"))
     if not archives:
         raise BadInput(f"{folder} holds no submission (*.zip). Make one with: bench submit RUN")

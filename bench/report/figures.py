@@ -110,6 +110,9 @@ def _table(run: Run, choice: Choice) -> tuple[str, Table, str]:
     titles = {_key(row, "metric"): row.banner for row in table.rows}
     wanted = _models(run, choice)
     rows = tuple(row for row in table.rows if not wanted or _key(row, "model") in wanted)
+    if metric not in titles:
+        reason = run.record.missing.get(metric, "every cell of it is empty")
+        raise BadInput(f"{run.root} holds no number of {metric}: {reason}")
     return mask_set, replace(table, rows=rows), titles[metric]
 
 

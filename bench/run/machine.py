@@ -19,6 +19,8 @@ WORKER_BYTES = 1.25 * (1 << 30)
 """What a worker takes beside its models' weights: libraries, a shard, what the metrics keep of it (perf/memory.py)."""
 LEAST_ROOM = 4 << 30
 """Bytes of address space that a worker may take beyond its start, however many there are."""
+MOST_THREADS = 256
+"""A run that another machine began may ask for as many here, however few cores there are."""
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
@@ -74,6 +76,12 @@ def workers(asked: int | None, device: str, devices: Sequence[str]) -> int:
             f"Use --workers {max(1, room)} or fewer."
         )
     return asked
+
+
+def check_threads(count: int) -> None:
+    """Raise `BadInput` for threads that no machine of this kind has use for."""
+    if count > (most := max(MOST_THREADS, 4 * cores())):
+        raise BadInput(f"--threads {count}: this machine has {cores()} cores. Use {most} or fewer.")
 
 
 def room(execution: Execution) -> int:

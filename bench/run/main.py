@@ -25,7 +25,7 @@ from bench.run.inputs import Inputs
 from bench.run.spec import Job, resolve
 from bench.runfolder import batches, guides, record, tables
 from bench.runfolder.damage import Damaged
-from bench.runfolder.names import IMAGES, RESULTS, SUMMARY, TRUTH, component
+from bench.runfolder.names import IMAGES, RESULTS, SUMMARY, TRUTH, component, listed
 from bench.runfolder.parts import Parts
 from bench.runfolder.record import ModelRecord, Record
 from bench.types import Execution, RunSpec
@@ -98,6 +98,7 @@ def _begin(job: Job, root: Path, execution: Execution, held: ExitStack) -> tuple
             shares.check_free(root)
             sweep(root)
         before = _enter(job, root)
+        _name_what_is_left_out(job, root, before)
         if job.guides:
             guides.check(root, before, job.guides.mark, job.guides.marks)
         if execution.exact:
@@ -111,6 +112,12 @@ def _begin(job: Job, root: Path, execution: Execution, held: ExitStack) -> tuple
         if job.guides:
             guides.write(root, job.guides.marks)
     return before, execution
+
+
+def _name_what_is_left_out(job: Job, root: Path, before: Record | None) -> None:
+    named = {ref.name for ref in (*job.models, *job.absent)}
+    if left := [name for name in (before.models if before else ()) if name not in named]:
+        Ticker().say(f"{listed(left)} measured in {root} before: name them too to have them in its tables.")
 
 
 def collect(root: Path, *, any_count: bool = False) -> Outcome:

@@ -134,6 +134,8 @@ def resolve(spec: RunSpec) -> Job:
         attempt(dataset_registry.domain, spec.dataset, spec.domain)
     if protocol and not size and spec.guides:
         faults.append(f"--guides: the protocol {protocol.name} scores photographs at their own sizes; guides have one.")
+    several = tuple(f"{name} has several " for name in spec.models)
+    faults += [ref.reason for ref in models or () if ref.reason.startswith(several)]
     if faults:
         raise BadInput(" ".join(faults))
     return _job(spec, protocol, models, metrics, buckets, sets, dataset)

@@ -173,3 +173,15 @@ sys.exit('torch' in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_threads_beyond_use_are_refused(bench, tmp_path):
+    status, _, err = bench("run", "--models", "mean", "--threads", 100_000, "--out", tmp_path / "run")
+    assert (status, "--threads 100000: this machine has" in err) == (2, True)
+
+
+def test_models_that_were_measured_before_and_are_not_named_are_told(bench, tmp_path):
+    out = ("--workers", 0, "--out", tmp_path / "run")
+    assert bench("run", "--models", "mean", *SMALL, *out)[0] == 0
+    status, _, err = bench("run", "--models", "telea", *SMALL, *out)
+    assert (status, "mean measured in" in err) == (0, True)

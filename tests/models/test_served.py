@@ -205,3 +205,8 @@ def test_a_served_model_is_padded_to_what_it_says_it_needs(tmp_path, folder):
     ref = model_registry.only(f"serve:{shlex.join([sys.executable, str(tmp_path / 'needs.py')])}")
     images, masks = torch.zeros(1, 3, 10, 12), torch.zeros(1, 1, 10, 12)
     assert predict.raw(opening.open_model(ref), ref.card, images, masks, [0]).shape == images.shape
+
+
+def test_a_program_that_sends_back_what_it_is_sent_is_no_model():
+    with pytest.raises(BadInput, match="cat does not say what it is"):
+        model_registry.only("serve:cat")
