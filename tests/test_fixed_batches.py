@@ -1,9 +1,10 @@
 """Networks see one batch size only."""
 
 import torch
-from bench.batching import in_batches
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bench.fixed_batches import in_batches
 
 
 @given(st.integers(1, 20), st.integers(1, 7))

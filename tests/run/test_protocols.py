@@ -120,5 +120,5 @@ def test_photographs_at_their_own_sizes_have_masks_of_these_sizes(home, copies, 
 
 def test_a_part_of_several_images_is_refused_where_each_has_its_own_size(home, copies, tmp_path):
     spec = RunSpec(("mean",), "ffhq", str(copies / "ffhq"), protocol="deepgin-os")
-    with pytest.raises(BadInput, match="--shard 2: deepgin-os@1 has images of several sizes"):
+    with pytest.raises(BadInput, match="--shard-size 2: deepgin-os@1 has images of several sizes"):
         run(spec, tmp_path / "run", Execution(shard=2))
