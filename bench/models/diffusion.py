@@ -32,12 +32,14 @@ INSTALL = "pip install '.[diffusers]'"
 DTYPES = ("float32", "float16", "bfloat16")
 FILLS = ("telea", "mean", "none")
 """What stands in the hole of the picture that a pipeline is given: many encode it, and black would be an object."""
+REPAINT = "RePaintPipeline"
+"""The one that samples pixels without a text."""
 VERSION = 1
 """Raised by every change here or in `sampling` that moves a number."""
 
 
 @dataclass(frozen=True)
-class Kind:
+class Traits:
     """What is known of a class of pipelines beyond its files; figures are the library's own defaults."""
 
     steps: int = 50
@@ -51,14 +53,14 @@ class Kind:
 
 
 INPAINTING = {
-    "StableDiffusionInpaintPipeline": Kind(),
-    "StableDiffusionXLInpaintPipeline": Kind(),
-    "StableDiffusion3InpaintPipeline": Kind(guidance=7.0, patch=2),
-    "FluxFillPipeline": Kind(guidance=30.0, patch=2, packed=True),
-    "FluxInpaintPipeline": Kind(guidance=7.0, patch=2),
-    "KandinskyV22InpaintPipeline": Kind(steps=100, guidance=4.0, patch=8, imagewise=True),
-    "KandinskyV22InpaintCombinedPipeline": Kind(steps=100, guidance=4.0, patch=8, imagewise=True),
-    "RePaintPipeline": Kind(steps=250),
+    "StableDiffusionInpaintPipeline": Traits(),
+    "StableDiffusionXLInpaintPipeline": Traits(),
+    "StableDiffusion3InpaintPipeline": Traits(guidance=7.0, patch=2),
+    "FluxFillPipeline": Traits(guidance=30.0, patch=2, packed=True),
+    "FluxInpaintPipeline": Traits(guidance=7.0, patch=2),
+    "KandinskyV22InpaintPipeline": Traits(steps=100, guidance=4.0, patch=8, imagewise=True),
+    "KandinskyV22InpaintCombinedPipeline": Traits(steps=100, guidance=4.0, patch=8, imagewise=True),
+    REPAINT: Traits(steps=250),
 }
 """Classes that are called here; others that diffusers opens for inpainting are called as Stable Diffusion is."""
 FAMILIES = {
@@ -70,8 +72,8 @@ FAMILIES = {
     "StableDiffusion3Img2ImgPipeline": "StableDiffusion3InpaintPipeline",
     "FluxPipeline": "FluxInpaintPipeline",
     "FluxImg2ImgPipeline": "FluxInpaintPipeline",
-    "DDPMPipeline": "RePaintPipeline",
-    "DDIMPipeline": "RePaintPipeline",
+    "DDPMPipeline": REPAINT,
+    "DDIMPipeline": REPAINT,
 }
 """The class of a folder -> the one that inpaints with its networks; RePaint samples unconditional ones of pixels."""
 
@@ -89,9 +91,9 @@ class Pipeline(Adapter):
     """Revision in the hub's cache; empty for a folder."""
 
     @property
-    def traits(self) -> Kind:
+    def traits(self) -> Traits:
         """What is known of its class."""
-        return INPAINTING.get(self.kind, Kind())
+        return INPAINTING.get(self.kind, Traits())
 
     @functools.cached_property
     def configs(self) -> dict[str, dict[str, Any]]:
@@ -117,7 +119,7 @@ class Pipeline(Adapter):
     def card(self) -> ModelCard:
         """What sizes it takes and what can be set of it."""
         levels = len(self.network.get("down_block_types", [0]))
-        pixels = self.kind == "RePaintPipeline"
+        pixels = self.kind == REPAINT
         multiple = (1 << levels - 1) if pixels else max(8, self.cell) * self.traits.patch
         side = self.network.get("sample_size") or 0
         cached = [part[8:].replace("--", "/") for part in Path(self.place).parts if part.startswith("models--")]
@@ -135,8 +137,8 @@ class Pipeline(Adapter):
         )
 
     def _settings(self) -> dict[str, Any]:
-        if self.kind == "RePaintPipeline":
-            return {"steps": 250, "jump_length": 10, "jump_n_sample": 10, "eta": 0.0, "dtype": "float32"}
+        if self.kind == REPAINT:
+            return {"steps": self.traits.steps, "jump_length": 10, "jump_n_sample": 10, "eta": 0.0, "dtype": "float32"}
         found: dict[str, Any] = {
             "prompt": "",
             "negative": "",
@@ -192,15 +194,18 @@ def named(name: str) -> Pipeline:
 
     Raises `Unavailable` where a library or the cached files are missing, `BadInput` for what is no inpainting pipeline.
     """
-    for library in LIBRARIES[:1]:
-        if not installed(library):
-            raise Unavailable(f"{name} needs the package {library}, which is not installed: {INSTALL}.")
+    _need("diffusers", name)
     place, commit = folder(name.removeprefix(PREFIX), "model_index.json")
     own = read_json(place / "model_index.json").get("_class_name", "")
     kind = _inpainting(own, name)
-    if kind != "RePaintPipeline" and not installed("transformers"):
-        raise Unavailable(f"{name} needs the package transformers, which is not installed: {INSTALL}.")
+    if kind != REPAINT:
+        _need("transformers", name)
     return Pipeline(str(place), kind, tuple(_digests(place)), commit)
+
+
+def _need(library: str, name: str) -> None:
+    if not installed(library):
+        raise Unavailable(f"{name} needs the package {library}, which is not installed: {INSTALL}.")
 
 
 def folder(text: str, wanted: str) -> tuple[Path, str]:

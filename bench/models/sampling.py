@@ -34,7 +34,7 @@ def opened(pipeline: Pipeline, device: torch.device | str, settings: Mapping[str
     os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
     _quiet()
     dtype = getattr(torch, settings["dtype"])
-    kind = RePaint if pipeline.kind == "RePaintPipeline" else Kandinsky if "Kandinsky" in pipeline.kind else Sampler
+    kind = RePaint if pipeline.kind == diffusion.REPAINT else Kandinsky if "Kandinsky" in pipeline.kind else Sampler
     try:
         with without_network():
             return kind(pipeline, torch.device(device), dtype, settings)
@@ -159,8 +159,7 @@ class RePaint:
         from diffusers import RePaintScheduler, UNet2DModel
 
         self.title, self.settings, self.device, self.dtype = pipeline.card.title, settings, device, dtype
-        options = {"local_files_only": True, "use_safetensors": True}
-        self.unet: Any = UNet2DModel.from_pretrained(Path(pipeline.place) / "unet", dtype=dtype, **options).to(device)
+        self.unet: Any = whole(UNet2DModel, Path(pipeline.place) / "unet", dtype).to(device)
         self.scheduler: Any = RePaintScheduler.from_config(pipeline.configs["scheduler"], eta=settings["eta"])
         self.scheduler.eta = settings["eta"]
 

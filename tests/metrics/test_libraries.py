@@ -95,7 +95,7 @@ def test_a_name_that_a_library_lacks_is_told_with_the_nearest():
 
 def test_a_library_that_is_not_here_says_what_to_type(monkeypatch):
     monkeypatch.setattr(libraries, "installed", lambda _: False)
-    with pytest.raises(Unavailable, match=r"piq, which is not installed: pip install piq"):
+    with pytest.raises(Unavailable, match=r"piq, which is not installed: pip install '.\[iqa\]'"):
         metric_registry.choose(["piq:a-name"])
 
 

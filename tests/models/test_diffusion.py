@@ -149,11 +149,19 @@ def test_a_folder_that_is_no_inpainting_pipeline_is_told(pipelines, tmp_path):
         model_registry.only(f"diffusers:{tmp_path}")
 
 
-@pytest.mark.parametrize("part", ["text_encoder/model", "unet/diffusion_pytorch_model"])
-def test_a_tensor_that_is_in_no_file_is_told(part, pipelines, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("sd", "text_encoder/model"),
+        ("sd", "unet/diffusion_pytorch_model"),
+        ("sd", "vae/diffusion_pytorch_model"),
+        ("ddpm", "unet/diffusion_pytorch_model"),
+    ],
+)
+def test_a_tensor_that_is_in_no_file_is_told(kind, part, pipelines, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    copy = shutil.copytree(pipelines("sd"), tmp_path / "copy")
+    copy = shutil.copytree(pipelines(kind), tmp_path / "copy")
     tensors = load_file(copy / f"{part}.safetensors")
     del tensors[min(tensors)]
     save_file(tensors, copy / f"{part}.safetensors", metadata={"format": "pt"})

@@ -34,7 +34,7 @@ def installed(library: str) -> bool:
 
 def missing(library: str) -> str:
     """What to do about a library that is not here."""
-    return f"{library}:NAME needs the package {library}, which is not installed: pip install {library}."
+    return f"{library}:NAME needs the package {library}, which is not installed: pip install '.[iqa]'."
 
 
 def cards(library: str) -> dict[str, MetricCard]:
