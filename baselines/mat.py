@@ -68,9 +68,9 @@ CARD = ModelCard(
 )
 
 GROUPS = ((8, 2, 1, True), (16, 3, 2, True), (16, 4, 2, False), (16, 3, 0.5, True), (8, 2, 0.5, True))
-"""Of the transformer's five groups: side of windows on a grid of 64, blocks, factor by which the map shrinks before,
+"""Of the transformer's five groups: side of windows on a grid of 64, blocks, factor by which the map shrinks before.
 
-whether every second block's windows are shifted (not where one window is the whole map).
+Last: whether every second block's windows are shifted (not where one window is the whole map).
 """
 HEADS = 6
 INVALID = -100.0

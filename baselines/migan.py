@@ -209,9 +209,9 @@ class MIGAN(nn.Module):
         self.encoder = Encoder(widths, tensors)
 
     def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Images [B, 3, H, W] in -1..1 and masks [B, 1, H, W] (1 = missing) -> the raw whole image, about -1..1, and
+        """Images [B, 3, H, W] in -1..1 and masks [B, 1, H, W] (1 = missing) -> the raw whole image, about -1..1.
 
-        what every size from 4 to H added to it.
+        With it comes what every size from 4 to H added to it.
         """
         return self.synthesis(*self.encoder(shown(images * (1 - masks), masks)))
 
@@ -226,9 +226,10 @@ def shown(images: Tensor, masks: Tensor) -> Tensor:
 
 
 def model(variant: str = "", *, size_px: int = 0, capacity: int = 32768, widest: int = 512, tensors: int = 0) -> MIGAN:
-    """Build without weights. `size_px` 0 takes the variant's; maps of side s have min(capacity / s, widest) channels;
+    """Build without weights.
 
-    `tensors`: of how many a kernel is learnt as the sum; 0 is what the released networks hold.
+    `size_px` 0 takes the variant's; maps of side s have min(capacity / s, widest) channels; `tensors`: of how many a
+    kernel is learnt as the sum; 0 is what the released networks hold.
     """
     return MIGAN(size_px or int(variant or "256"), capacity, widest, tensors)
 

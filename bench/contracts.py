@@ -34,8 +34,9 @@ class Dataset(ABC):
 
 
 class Model(Protocol):
-    """An inpainting system. A file `baselines/NAME.py` holds `CARD` (a `ModelCard` literal) and
+    """An inpainting system.
 
+    A file `baselines/NAME.py` holds `CARD` (a `ModelCard` literal) and
     `def model(variant: str = "", **settings) -> Model`, which builds it without weights; it is called with a variant of
     the card, never with another. Learned models are
     `torch.nn.Module`s whose state dict is what their weights hold.
@@ -60,9 +61,10 @@ class Model(Protocol):
 
 
 class PairMetric(ABC):
-    """One number per image, from truth and output. A file `bench/metrics/NAME.py` holds `CARDS`, a dict literal from
+    """One number per image, from truth and output.
 
-    variant name to `MetricCard`, and `def metric(name: str, device) -> PairMetric`.
+    A file `bench/metrics/NAME.py` holds `CARDS`, a dict literal from variant name to `MetricCard`, and `def
+    metric(name: str, device) -> PairMetric`.
     """
 
     @abstractmethod
@@ -89,9 +91,9 @@ class PairMetric(ABC):
 
 
 class Extractor(ABC):
-    """One feature vector per image. A file `bench/metrics/features/NAME.py` holds `CARD` (a `MetricCard`) and
+    """One feature vector per image.
 
-    `def extractor(device) -> Extractor`.
+    A file `bench/metrics/features/NAME.py` holds `CARD` (a `MetricCard`) and `def extractor(device) -> Extractor`.
     """
 
     dimension: int

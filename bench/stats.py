@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 MINIMUM_IMAGES = 10
-"""Below this count there is neither an interval nor a test: at 10 images the 95 % interval of a mean covers about 90 %,
+"""Below this count there is neither an interval nor a test.
 
-at 5 about 85 % (measured on normal data, `tests/test_stats.py`), and a paired test can hardly reject anything.
+At 10 images the 95 % interval of a mean covers about 90 %, at 5 about 85 % (measured on normal data,
+`tests/test_stats.py`), and a paired test can hardly reject anything.
 """
 
 SEED = 20240229

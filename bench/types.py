@@ -253,9 +253,7 @@ class Protocol:
     metrics: tuple[str, ...]
     """Metric variants, in table order."""
     origin: dict[str, str] = field(default_factory=dict)
-    """Field (`masks`, `preparation.crop`, `metrics.ssim-wang`) -> `paper`, `code`, `inferred` or `chosen`, a colon, and
-
-    the place or the reason."""
+    """Field (`masks`, `preparation.crop`) -> `paper`, `code`, `inferred` or `chosen`, a colon, the place or reason."""
     omitted: dict[str, str] = field(default_factory=dict)
     """Columns of the source that the harness does not compute -> why; never filled by another definition."""
     blocked: str = ""

@@ -1,6 +1,6 @@
-"""What `bench run --plan` foretells beside what the run then takes: time, processor time, disk, memory; status 1 where
+"""What `bench run --plan` foretells beside what the run then takes: time, processor time, disk, memory.
 
-one of them is off by more than 30 %.
+Ends with status 1 where one of them is off by more than 30 %.
 
 python perf/plan.py [--models mean,telea,pconv,glcic,dualpath] [--workers 1] [--docs]
 

@@ -137,3 +137,17 @@ def functions(text):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name, node.end_lineno - node.lineno + 1
+
+
+@pytest.mark.parametrize("path", files("bench", "baselines", "perf", "docs", "tests"), ids=name)
+def test_the_first_paragraph_of_a_docstring_is_a_whole_sentence(path):
+    """A blank line in the middle of one is what formatters leave of a first line that was too long."""
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+    broken = [
+        text.lineno for text in texts if "\n\n" in text.value and text.value.split("\n\n")[0].rstrip()[-1] not in ".:"
+    ]
+    assert broken == []

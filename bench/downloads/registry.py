@@ -24,9 +24,10 @@ class Download:
     url: str
     licence: str
     sha256: str = ""
-    """Digest in hexadecimal, or its first digits where the publisher states no more than these. Empty where nobody
+    """Digest in hexadecimal, or its first digits where the publisher states no more than these.
 
-    states any: a metric's network is then brought by the user, never fetched; of weights the first file is trusted.
+    Empty where nobody states any: a metric's network is then brought by the user, never fetched; of weights the first
+    file is trusted.
     """
     md5: str = ""
     """Where this is the only digest that anybody states."""

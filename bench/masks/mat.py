@@ -56,6 +56,8 @@ def _family(name: str, title: str, stands_in: str, **numbers: list[int]) -> Fami
     )
 
 
+_LARGE = {"halves": [0, 4], "wholes": [0, 2], "brushes": [0, 8]}
+
 FAMILIES = (
     _family(
         "mat-small",
@@ -69,16 +71,12 @@ FAMILIES = (
         "mat-large",
         "Up to six boxes, two of them of any size, and up to eight strokes.",
         "the pictures of MAT's authors for their large masks",
-        halves=[0, 4],
-        wholes=[0, 2],
-        brushes=[0, 8],
+        **_LARGE,
     ),
     _family(
         "comodgan",
         "Up to six boxes, two of them of any size, and up to eight strokes.",
         "",
-        halves=[0, 4],
-        wholes=[0, 2],
-        brushes=[0, 8],
+        **_LARGE,
     ),
 )

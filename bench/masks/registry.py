@@ -44,9 +44,10 @@ class Family:
     source: str
     """Whose distribution it is: paper, code, commit."""
     draw: Callable[..., Masks]
-    """`draw(stream, size_px, **parameters)` -> bool [N, size, size], True = missing; `own_size` families take
+    """`draw(stream, size_px, **parameters)` -> bool [N, size, size], True = missing.
 
-    (height, width) too."""
+    Families of `own_size` take (height, width) too.
+    """
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """The source's constants at 256 px."""
     larger: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)

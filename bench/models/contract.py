@@ -87,9 +87,10 @@ def trial(model: Model, card: ModelCard, size_px: int, device: torch.device | st
 
 
 def require(model: Model, card: ModelCard, size_px: int = 0, device: torch.device | str = "cpu") -> None:
-    """What every model must pass before its numbers count: `ContractBroken` where an answer is no image, does not
+    """What every model must pass before its numbers count.
 
-    repeat, or is not blind. The same rule for `bench run`, `evaluate` and `models verify`; four passes of one image.
+    Raises `ContractBroken` where an answer is no image, does not repeat, or is not blind. The same rule for `bench
+    run`, `evaluate` and `models verify`; four passes of one image.
     """
     given = trial(model, card, size_px, device, count=1)
     first = given.answer()

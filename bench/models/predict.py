@@ -152,9 +152,9 @@ class Predictor:
     def _settle(
         self, truth: torch.Tensor, masks: torch.Tensor, guides: torch.Tensor | None = None, *, instead: bool = False
     ) -> None:
-        """Fix the batch for all images: the quickest, or what was asked for as far as it fits and, if so wished, moves
+        """Fix the batch for all images: the quickest, or what was asked for.
 
-        no bit.
+        Either way it fits and, where `exact` says so, moves no bit.
         """
         if self.settled:
             return
@@ -314,10 +314,7 @@ def padded(model: Model, card: ModelCard, height: int, width: int) -> tuple[int,
 
 
 def built_multiple(model: Model, card: ModelCard) -> int:
-    """The multiple that a network's sides must have: its own `multiple`, where it was built with other levels, or the
-
-    card's.
-    """
+    """The multiple that a network's sides must have: its own `multiple`, where it has one, or the card's."""
     own = getattr(model, "multiple", None)
     return own if isinstance(own, int) and own > 0 else card.multiple
 

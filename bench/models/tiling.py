@@ -19,9 +19,10 @@ STEP = 0x9E3779B97F4A7C15
 
 
 def tiled(model: Model, card: ModelCard, tiling: str) -> tuple[Model, ModelCard]:
-    """A model that takes any size, and its card; both as they are without tiling, for networks of any size, and for
+    """A model that takes any size, and its card.
 
-    those that fill larger pictures in their paper's own way.
+    Both as they are without tiling, for networks of any size, and for those that fill larger pictures in their paper's
+    own way.
     """
     if not tiling or not card.size_px or card.larger:
         return model, card

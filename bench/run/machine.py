@@ -1,6 +1,6 @@
-"""What this machine has for a run: devices, cores, memory, and how many workers they carry. Imports torch only to look
+"""What this machine has for a run: devices, cores, memory, and how many workers they carry.
 
-at a GPU.
+Torch is imported only to look at a GPU.
 """
 
 from __future__ import annotations

@@ -106,12 +106,16 @@ def _begin(job: Job, root: Path, execution: Execution, held: ExitStack) -> tuple
         if share:
             shares.check_alike(root, share, job, execution.shard, before)
             execution = replace(execution, shard=_shard(job, replace(execution, workers=0), before))
-        threads = execution.threads or (before.threads if before else 0) or machine.threads(execution.workers)
-        execution = replace(execution, threads=threads)
+        execution = replace(execution, threads=_threads(execution, before))
         describe(job, root, execution, before)
         if job.guides:
             guides.write(root, job.guides.marks)
     return before, execution
+
+
+def _threads(execution: Execution, before: Record | None) -> int:
+    """As asked for, else as the run's first start took, else by the machine."""
+    return execution.threads or (before.threads if before else 0) or machine.threads(execution.workers)
 
 
 def _name_what_is_left_out(job: Job, root: Path, before: Record | None) -> None:
@@ -232,8 +236,7 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
     before = record.read_own(root, job.settings, job.ids) if root.exists() else None
     for _ in parts.inspect(_keys(job), aside=False):  # what is damaged is not there
         pass
-    threads = execution.threads or (before.threads if before else 0) or machine.threads(execution.workers)
-    execution = replace(execution, threads=threads, shard=_shard(job, execution, before))
+    execution = replace(execution, threads=_threads(execution, before), shard=_shard(job, execution, before))
     tasks = remaining(job, parts, execution)
     found = estimate.measured(job, tasks, execution, root, begun) if tasks else None
     rest = estimate.estimate(job, tasks, execution, found) if found else None
@@ -242,7 +245,7 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
         "images": len(job.ids),
         "shard": execution.shard,
         "workers": execution.workers,
-        "threads": threads,
+        "threads": execution.threads,
         "cells": [cell.label for cell in job.cells],
         "models": [_outlined(job, ref, tasks, found, rest) for ref in job.models],
         "left_s": rest.wall_s if rest else 0.0,

@@ -347,9 +347,10 @@ TABLES = {
     "spgnet": spgnet,
 }
 LOOKED_AT = {"deepfillv1": 128, "deepfillv2": 96, "hrii": 4 * 96}
-"""Channels of contextual attention (HRII's of all rounds), which the published code does by patches of 3 x 3 and 4 x 4,
+"""Channels of contextual attention, HRII's of all rounds.
 
-this house by less."""
+The published code does it by patches of 3 x 3 and 4 x 4, this house by less.
+"""
 
 
 @pytest.fixture(scope="session")

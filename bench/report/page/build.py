@@ -115,7 +115,7 @@ def _data(run: Run, about: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
         "ratios": [{"id": label, "middle": run.middles[label]} for label in run.buckets],
         "metrics": [_metric(run, name) for name in measured],
         "unmeasured": _unmeasured(run, measured),
-        "models": [_model(run, name) | {"about": dict(about.get(name, {}))} for name in run.models],
+        "models": [_model(run, name, title) | {"about": dict(about.get(name, {}))} for name, title in _titles(run)],
         "cells": {name: views.cells(run, name) for name in measured},
         "views": {name: views.views(run, name) for name in measured},
     }
@@ -132,8 +132,14 @@ def _unmeasured(run: Run, measured: list[str]) -> list[dict[str, str]]:
     return [{"metric": name, "reason": reason} for name, reason in (reasons | run.record.missing).items()]
 
 
-def _model(run: Run, name: str) -> dict[str, Any]:
-    title = fill.Filler(layout.load("general"), Lookup(layout.load("general"), (run,), (), "none")).model(name)
+def _titles(run: Run) -> Iterator[tuple[str, str]]:
+    """Models with their titles as tables have them."""
+    general = layout.load("general")
+    filler = fill.Filler(general, Lookup(general, (run,), (), "none"))
+    return ((name, filler.model(name)) for name in run.models)
+
+
+def _model(run: Run, name: str, title: str) -> dict[str, Any]:
     found = run.record.models.get(name)
     if found is None:
         return {"id": name, "title": title, "kind": ""}

@@ -1,6 +1,6 @@
-"""Where tasks are done: `local` (processes of this machine, or this one) and `ray`. All give the same tasks to the same
+"""Where tasks are done: `local` (processes of this machine, or this one) and `ray`.
 
-`Worker`.
+All give the same tasks to the same `Worker`.
 """
 
 from __future__ import annotations
