@@ -133,11 +133,12 @@ class Run:
 
 
 def load(root: Path) -> Run:
-    """Read a run folder; raises `BadInput` where it is none or has no results yet."""
+    """Read a run folder; raises `BadInput` where it is none or has no results yet, `Damaged` for a damaged file."""
     made = record.read(root)
     path = root / SUMMARY
     if not path.is_file():
         raise BadInput(_unfinished(root, made))
+    record.read_images(root, made)
     rows = tables.read(path, run=made.mark).to_pylist()
     ends = {row["bucket"]: (row["bucket_lo"], row["bucket_hi"], row["bucket"]) for row in rows}
     return Run(

@@ -42,7 +42,6 @@ def pack(root: Path, out: Path) -> int:
     The folder of the photographs is left out of the record. Raises `BadInput` for a run without results.
     """
     run = results.load(root)
-    record.read_images(root, run.record)
     pictures = [name for one in kept(root, run.record) for name in one.names()]
     held = {name: (root / name).read_bytes() for name in (*WHOLE, *pictures)}
     held[RECORD] = record.text(
@@ -69,7 +68,6 @@ def unpack(archive: Path, out: Path) -> Run:
         raise BadInput(f"it is no archive that can be read: {fault}") from fault
     try:
         run = results.load(out)
-        record.read_images(out, run.record)
         faults = [*_mask_sets(run), *_summary(run), *_pictures(run)]
     except Damaged as fault:
         raise BadInput(f"its {fault.path.relative_to(out)} is damaged: {fault.why}") from fault

@@ -27,7 +27,7 @@ def push(root: Path, url: str) -> int:
 
     Returns the number of files sent. Raises `BadInput` for what is no run, or a URL that cannot be used.
     """
-    record.read(root)
+    record.read_images(root, record.read(root))
     names, sent = _in_order(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()), 0
     with _reached(url) as (files, base), track(f"{len(names)} files to {url}", len(names)) as ticker:
         there = _sizes(files, base)
@@ -51,6 +51,7 @@ def pull(url: str, root: Path) -> int:
         there = _sizes(files, base)
         if RECORD not in there:
             raise BadInput(f"{url} holds no run: there is no {RECORD}.")
+        _settings(files.cat_file(f"{base}/{RECORD}"), url)
         if root.is_dir() and any(not path.name.startswith(".") for path in root.iterdir()):
             _check_same(files, base, there, root)
         return _fetch(files, base, there, root, url)
@@ -125,7 +126,15 @@ def _check_same(files: Any, base: str, there: dict[str, int], root: Path) -> Non
     """Raise `BadInput` where two places hold different runs."""
     if RECORD not in there:
         return
-    theirs = json.loads(files.cat_file(f"{base}/{RECORD}")).get("settings")
-    ours = json.loads((root / RECORD).read_bytes()).get("settings") if (root / RECORD).is_file() else None
+    theirs = _settings(files.cat_file(f"{base}/{RECORD}"), base)
+    ours = _settings((root / RECORD).read_bytes(), str(root)) if (root / RECORD).is_file() else None
     if theirs != ours:
         raise BadInput(f"{root} and {base} do not hold the same run: give another folder or URL.")
+
+
+def _settings(content: bytes, place: str) -> Any:
+    """The settings in a record; raises `BadInput` where it is none."""
+    try:
+        return json.loads(content)["settings"]
+    except (ValueError, LookupError, TypeError) as fault:
+        raise BadInput(f"The {RECORD} of {place} is damaged: it is no record of a run.") from fault

@@ -47,3 +47,15 @@ def test_results_in_the_place_of_a_part_are_named_and_the_part_is_made_again(ben
     status, _, said = bench("run", *MADE[:-1], "--workers", "0", "--limit", "2", "--out", one)
     assert (status, f"{part} is damaged: it is no part of a run" in said) == (0, True)
     assert (one / "results.parquet").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_list_of_images_that_was_emptied_is_named_by_readers_and_made_again(bench, runs):
+    one, _ = runs
+    before = (one / "images.txt").read_bytes()
+    (one / "images.txt").write_text("")
+    for words in (("report", one), ("report", one, "--summary"), ("compare", one, one)):
+        status, _, said = bench(*words)
+        assert (status, "images.txt is damaged" in said) == (2, True)
+    assert bench("run", *MADE, "--workers", "0", "--limit", "2", "--out", one)[0] == 0
+    assert (one / "images.txt").read_bytes() == before

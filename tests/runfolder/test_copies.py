@@ -122,3 +122,19 @@ def test_a_bucket_that_is_not_there_is_said_in_a_sentence(bucket, root, tmp_path
         copies.push(root, "s3://nowhere/run")
     with pytest.raises(BadInput, match="holds no run"):
         copies.pull("s3://nowhere/run", tmp_path / "back")
+
+
+def test_a_record_that_is_none_is_named_before_anything_is_fetched(root, url, tmp_path):
+    copies.push(root, url)
+    files, base = fsspec.core.url_to_fs(url)
+    files.pipe_file(f"{base}/run.json", b"junk")
+    with pytest.raises(BadInput, match=r"The run\.json of .* is damaged"):
+        copies.pull(url, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_run_whose_list_of_images_is_damaged_is_not_sent(root, url, tmp_path):
+    broken = shutil.copytree(root, tmp_path / "broken")
+    (broken / "images.txt").write_text("")
+    with pytest.raises(BadInput, match=r"images\.txt is damaged"):
+        copies.push(broken, url)
