@@ -78,12 +78,12 @@ def gmcnn(variant):
     return total + chain(3, (64, 32, last), (256, 256)) + chain(3, (192 + last, 16, 3), (256, 256))
 
 
-def edges(_):
+def edges(variant):
     def generator(before, after):
         ends = layer(7, before, 64, 256) + layer(7, 64, after, 256)
         return ends + 2 * chain(4, (64, 128, 256), (128, 64)) + 16 * layer(3, 256, 256, 64)
 
-    return generator(3, 1) + generator(4, 3)
+    return generator(3, 1) + generator(4, 3) + (hed() if variant == "hed" else 0)
 
 
 def deepfillv1(_):
@@ -146,10 +146,16 @@ def deepgin(variant):
     return total
 
 
-def rnon(_):
+def rnon(variant):
+    repair = unet(8) + layer(1, 3, 3, 256)
+    if variant == "repair":
+        return repair
+    if variant == "deconvolution":
+        widths = [64 * min(2**level, 8) for level in range(8)]
+        repair += sum(layer(4, width, width, SIDE_PX >> level) for level, width in enumerate(widths, start=1))
     blocks = 16 * (4 * layer(3, 32, 32, 256) + layer(3, 128, 32, 256))
     optimisation = layer(9, 3, 32, 256) + blocks + layer(3, 32, 32, 256) + layer(9, 32, 3, 256)
-    return unet(8) + layer(1, 3, 3, 256) + optimisation
+    return repair + optimisation
 
 
 def hed():
