@@ -47,6 +47,7 @@ CARD = ModelCard(
         "merged": "As in their training: predicted edges in the hole, Canny's outside.",
         "hed": "HED draws the edges in place of Canny, as the authors tried (CFS, section 1); all else as published.",
     },
+    same_weights=("merged",),
     by_variant={"hed": {"minimum_px": 16}},
     guide="edges",
     parameters={"published": 21_535_684, "merged": 21_535_684, "hed": 36_251_855},
