@@ -82,11 +82,13 @@ def disturbed(path, way, dice):
 
 @pytest.fixture
 def given(spec, folding, undisturbed, folded, tmp_path):
-    """For a kind of file: the spec of a run that has it, that run, and a copy of it."""
+    """For a kind of file: the spec of a run that has it, that run, and a copy of it, a new one each time."""
 
     def make(kind):
         asked, whole = (folding, folded) if "folded" in kind else (spec, undisturbed)
-        return asked, whole, shutil.copytree(whole, tmp_path / "run")
+        copy = tmp_path / "run"
+        shutil.rmtree(copy, ignore_errors=True)
+        return asked, whole, shutil.copytree(whole, copy)
 
     return make
 
@@ -96,9 +98,9 @@ def check(given, go_on, lasting, capsys):
     """Disturb a file of a kind; readers say so or see no difference, the next run names it and restores it."""
 
     def see(kind, way, dice, times=1):
-        asked, whole, copy = given(kind)
-        truthful = everything(whole)
         for _ in range(times):
+            asked, whole, copy = given(kind)
+            truthful = everything(whole)
             path = min(copy.glob(KINDS[kind]))
             disturbed(path, way, dice)
             try:
@@ -110,8 +112,6 @@ def check(given, go_on, lasting, capsys):
             assert path.name in capsys.readouterr().err
             assert lasting(copy) == lasting(whole)
             assert everything(copy)
-            for left in copy.rglob("*.damaged"):
-                left.unlink()
 
     return see
 
