@@ -15,6 +15,8 @@ from bench.errors import BadInput, UnknownName
 from bench.types import MetricCard, ModelCard
 
 CARD_TYPES = {"ModelCard": ModelCard, "MetricCard": MetricCard}
+SHOWN = 40
+"""So many letters of what stands where a card must are repeated to its writer."""
 
 
 def files(folder: Path) -> dict[str, Path]:
@@ -45,16 +47,15 @@ def cards(path: Path) -> dict[str, Any]:
 
 
 def _card(node: ast.expr, path: Path) -> Any:
+    must = f"{path}:{node.lineno}: a card must be {' or '.join(CARD_TYPES)} with literal keyword values only"
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in CARD_TYPES:
+        raise BadInput(f"{must}, not {ast.unparse(node)[:SHOWN]}.")
+    if node.args:
+        raise BadInput(f"{must}; {ast.unparse(node.args[0])[:SHOWN]} has no keyword.")
     try:
-        assert isinstance(node, ast.Call)
-        assert isinstance(node.func, ast.Name)
-        assert not node.args
         return CARD_TYPES[node.func.id](**{str(kw.arg): ast.literal_eval(kw.value) for kw in node.keywords})
-    except (AssertionError, KeyError, ValueError, TypeError) as fault:
-        kinds = " or ".join(CARD_TYPES)
-        raise BadInput(
-            f"{path}:{node.lineno}: a card must be {kinds} with literal keyword values only ({fault})."
-        ) from fault
+    except (ValueError, TypeError) as fault:
+        raise BadInput(f"{must} ({fault}).") from fault
 
 
 def load(path: Path, name: str) -> ModuleType:

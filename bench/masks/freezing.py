@@ -92,14 +92,22 @@ def freeze(name: str, size_px: int, again: bool = False, into: Path | None = Non
 
 
 def _met(family: Family, size_px: int, found: str) -> dict[str, str]:
-    """The digests known of a family, this one among them; raises `BadInput` where it is known as another."""
+    """The digests known of a family, this one among them, and of its sizes that are frozen on this machine.
+
+    Raises `BadInput` where this one is known as another.
+    """
     known = known_digests(family)
     if known.get(str(size_px), found) != found:
         raise BadInput(
             f"{family.name}-{size_px} came out with digest {found}, but the project knows {known[str(size_px)]}: this"
             " machine draws other bits, or the family changed and its version did not. Nothing was written."
         )
-    return {**known, str(size_px): found}
+    return {**_here(family), **known, str(size_px): found}
+
+
+def _here(family: Family) -> dict[str, str]:
+    own = [held for held in frozen.opened().values() if held.family == family.name]
+    return {str(held.size_px): held.digest for held in own if held.manifest.get("version") == family.version}
 
 
 def _about(family: Family) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Frozen mask sets: find them, read them, freeze them, verify them.
+"""Frozen mask sets: find them, read them, and which of their masks an image gets.
 
 A set is a folder: `manifest.json`, and one `.npz` for each stratum (or `all.npz`) with `streams` (uint8: one zlib
 stream a mask, one after another), `ends` (int64 [N], where each stream ends), `missing` (int32 [N], missing pixels) and

@@ -1,6 +1,7 @@
 """How many images a network sees at once: the quickest size, or the largest that changes no bit.
 
-Both ask a network for a few images, alone and together, and need no more of it than that.
+Both ask a network for a few images, alone and together, and need no more of it than that. A batch for which memory
+runs out in mid-run is halved in `predict`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a layout, runs and printed numbers to tables: every cell is picked, formatted, marked and explained."""
+"""From a layout, runs and printed numbers to tables: every cell is picked (`picks.py`), marked and explained."""
 
 from __future__ import annotations
 

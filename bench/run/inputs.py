@@ -1,4 +1,4 @@
-"""What a run is measured on: prepared photographs, masks, and which pictures are kept. Opened when first needed."""
+"""What a run is measured on: photographs, their masks (which: `masks/frozen`), and which pictures are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the files of a run are called, and what becomes of a damaged one."""
+"""What the files of a run are called."""
 
 from __future__ import annotations
 
