@@ -29,7 +29,7 @@ from bench.models import arithmetic, calling, contract, opening, predict
 from bench.models import registry as model_registry
 from bench.run.plan import Task
 from bench.run.spec import resolve
-from bench.run.worker import Begun, Outcome, Worker
+from bench.run.worker import Begun, CellOutcome, Worker
 from bench.runfolder.parts import Parts
 from bench.types import PRECISIONS, Execution, RunSpec
 
@@ -149,7 +149,7 @@ class Loop:
         self.shard = self.worker.shard(Task(0, len(self.job.ids), ()), photographs)
         self.pairs = len(self.job.ids) * len(self.job.cells)
 
-    def begin(self) -> list[Begun | Outcome]:
+    def begin(self) -> list[Begun | CellOutcome]:
         """All cells, none waited for; raises the fault of the first that failed."""
         begun = [self.worker.begin(self.name, cell, self.shard) for cell in self.job.cells]
         for fault in self.worker.log.faults.values():

@@ -1,6 +1,7 @@
 """The floors of the house hold: who may import whom, and who must do without torch."""
 
 import ast
+import collections
 import statistics
 import subprocess
 import sys
@@ -72,6 +73,17 @@ def test_nobody_imports_from_a_floor_above_or_a_room_beside(path):
             continue
         other = room(module)
         assert other == own or PER_FLOOR[other] < PER_FLOOR[own], f"{own} imports {module}"
+
+
+def test_a_class_has_a_name_of_its_own():
+    classes = [
+        (node.name, name(path))
+        for path in files("bench")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    counts = collections.Counter(own for own, _ in classes)
+    assert [each for each in classes if counts[each[0]] > 1] == []
 
 
 @pytest.mark.parametrize("path", files("bench"), ids=name)

@@ -34,7 +34,7 @@ GROUPS_HELD = 2
 METADATA = ("metadata.csv", "metadata.jsonl")
 
 
-class Place(NamedTuple):
+class PictureSource(NamedTuple):
     """What a name stands for."""
 
     root: Path
@@ -50,7 +50,7 @@ def opened(name: str, root: Path | None, split: str | None) -> Dataset:
     """
     if importlib.util.find_spec("datasets") is None:
         raise Unavailable(f"{name} needs the package datasets, which is not installed: pip install '.[hub]'.")
-    place = _located(name) if name.startswith(PREFIX) else Place(_given(name, root), "")
+    place = _located(name) if name.startswith(PREFIX) else PictureSource(_given(name, root), "")
     kind, splits = _resolved(place.root, "" if name.startswith(PREFIX) else name)
     chosen = split or next((one for one in PREFERRED if one in splits), next(iter(splits)))
     if chosen not in splits:
@@ -71,7 +71,7 @@ def _given(name: str, root: Path | None) -> Path:
     return root if root.is_dir() else root.parent
 
 
-def _located(name: str) -> Place:
+def _located(name: str) -> PictureSource:
     """The snapshot in the hub's cache of `hf:OWNER/NAME[@REVISION][#COLUMN]`; nothing is fetched."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -88,7 +88,7 @@ def _located(name: str) -> Place:
         ) from fault
     except HFValidationError as fault:
         raise BadInput(f"{name} is no name of a data set, which is {PREFIX}OWNER/NAME: {fault}.") from fault
-    return Place(Path(found), column)
+    return PictureSource(Path(found), column)
 
 
 def _resolved(root: Path, kind: str) -> tuple[str, Mapping[str, Sequence[str]]]:
@@ -113,7 +113,7 @@ def _resolved(root: Path, kind: str) -> tuple[str, Mapping[str, Sequence[str]]]:
     return type(builder).__module__.rpartition(".")[2], files
 
 
-class Row(NamedTuple):
+class ParquetRow(NamedTuple):
     """Where a picture's bytes stand."""
 
     file: Path
@@ -187,7 +187,7 @@ def _holds_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(inner) or pa.types.is_large_binary(inner))
 
 
-def _rows(file: Path, column: str, *, stored: bool) -> Iterator[tuple[str, Row]]:
+def _rows(file: Path, column: str, *, stored: bool) -> Iterator[tuple[str, ParquetRow]]:
     """Every picture of a file by id. stored: the paths in the column are the ids, "" where there is none."""
     whole = pq.ParquetFile(file)
     for group in range(whole.num_row_groups):
@@ -197,7 +197,7 @@ def _rows(file: Path, column: str, *, stored: bool) -> Iterator[tuple[str, Row]]
         first = _starts(file)[group]
         for row in range(count):
             own = image_ids.without_suffix(paths[row] or "") if stored and paths else ""
-            yield own if stored else f"{file.stem}:{first + row:08}", Row(file, group, row)
+            yield own if stored else f"{file.stem}:{first + row:08}", ParquetRow(file, group, row)
 
 
 @functools.cache

@@ -48,7 +48,7 @@ HUB = {
 
 
 @dataclass(frozen=True)
-class Layout:
+class OfficialLayout:
     """One split of a data set as its publishers, or the field, lay it out on disk."""
 
     split: str
@@ -87,7 +87,7 @@ class DatasetEntry:
     """How to obtain it."""
     preparation: str
     """How papers make their inputs from it."""
-    layouts: tuple[Layout, ...]
+    layouts: tuple[OfficialLayout, ...]
     """The first one's split is the default."""
     tables: tuple[str, ...] = ()
     """Paper tables that use it."""
@@ -145,7 +145,7 @@ def domain(name: str, said: str = "") -> str:
     return own or said
 
 
-def layout_of(name: str, root: str | None, split: str | None) -> Layout | None:
+def layout_of(name: str, root: str | None, split: str | None) -> OfficialLayout | None:
     """The official layout that `open_dataset` reads with these words; None where a copy has no official count."""
     if name not in entries() or not root or (split and split.endswith(".txt")):
         return None
@@ -250,7 +250,7 @@ def _official(entry: DatasetEntry, root: Path, split: str | None) -> Dataset:
     return dataset
 
 
-def _locate(entry: DatasetEntry, root: Path, split: str | None) -> tuple[Layout, Path]:
+def _locate(entry: DatasetEntry, root: Path, split: str | None) -> tuple[OfficialLayout, Path]:
     """The layout that is there, and the directory that its folder lies in."""
     wanted = split or next((layout.split for layout in entry.layouts if _tail(root, layout.folder)), entry.splits[0])
     layouts = [layout for layout in entry.layouts if wanted in (layout.split, layout.folder)]
@@ -271,7 +271,7 @@ def _tail(root: Path, folder: str) -> bool:
     return bool(parts) and root.parts[-len(parts) :] == parts
 
 
-def _base(root: Path, layout: Layout) -> Path | None:
+def _base(root: Path, layout: OfficialLayout) -> Path | None:
     """The directory above the layout's folder, where the root is that directory, the folder, or between the two."""
     parts = PurePosixPath(layout.folder).parts
     for depth in range(min(len(parts), len(root.parents)) + 1):

@@ -15,7 +15,7 @@ from bench.datasets import image_ids
 from bench.errors import BadInput
 
 
-class Member(NamedTuple):
+class TarMember(NamedTuple):
     """Where a photograph's bytes stand."""
 
     shard: Path
@@ -36,7 +36,7 @@ class Shards(Dataset):
     def __init__(self, root: Path, name: str = "shards", tars: Sequence[Path] = ()) -> None:
         """tars: those of them that are meant; all of the directory where none are named."""
         self.root, self.name = root, name
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, TarMember] = {}
         for shard in tars or _tars(root):
             for member in _index(shard):
                 self._add(member)
@@ -44,7 +44,7 @@ class Shards(Dataset):
             raise BadInput(f"No photographs in the tar files of {root} (wanted: {' '.join(image_ids.SUFFIXES)}).")
         self.ids: Sequence[str] = sorted(self._members)
 
-    def _add(self, member: Member) -> None:
+    def _add(self, member: TarMember) -> None:
         other = self._members.setdefault(member.name.rpartition(".")[0], member)
         if other is not member:
             raise BadInput(
@@ -72,7 +72,7 @@ def _tars(root: Path) -> list[Path]:
     return found
 
 
-def _index(shard: Path) -> Iterator[Member]:
+def _index(shard: Path) -> Iterator[TarMember]:
     """Walk the headers of an uncompressed tar."""
     try:
         with tarfile.open(shard, "r:") as archive:
@@ -80,7 +80,7 @@ def _index(shard: Path) -> Iterator[Member]:
                 archive.members = []  # type: ignore[attr-defined]  # keeps memory flat over millions of members
                 if entry.isfile() and image_ids.is_photograph(entry.name) and not _hidden(entry.name):
                     _check(entry, shard)
-                    yield Member(shard, entry.name, entry.offset_data, entry.size)
+                    yield TarMember(shard, entry.name, entry.offset_data, entry.size)
     except tarfile.TarError as fault:
         raise BadInput(f"{shard} is not a whole, uncompressed tar file: {fault}.") from fault
     except OSError as fault:

@@ -54,7 +54,7 @@ class Stratum:
 
 
 @dataclass(frozen=True)
-class Opened:
+class StratumFile:
     """One file of a set as it was read: the masks are still compressed."""
 
     path: Path
@@ -116,7 +116,7 @@ def touches(masks: Masks) -> npt.NDArray[np.bool_]:
 class Pool:
     """The masks of a set that lie in one bucket, in the order of the strata."""
 
-    strata: tuple[Opened, ...]
+    strata: tuple[StratumFile, ...]
     members: tuple[tuple[int, int], ...]
     """Of every mask: which stratum, which place in it."""
     size_px: int
@@ -165,7 +165,7 @@ class MaskSet:
 
     folder: Path
     manifest: Mapping[str, Any]
-    _opened: dict[str, Opened] = field(default_factory=dict, repr=False)
+    _opened: dict[str, StratumFile] = field(default_factory=dict, repr=False)
 
     @property
     def id(self) -> str:
@@ -202,7 +202,7 @@ class MaskSet:
         """Names of the strata, from small to large: `00-05`, ..., or `all`."""
         return tuple(self.manifest["strata"])
 
-    def open(self, names: Sequence[str]) -> tuple[Opened, ...]:
+    def open(self, names: Sequence[str]) -> tuple[StratumFile, ...]:
         """These strata; raises `BadInput` where a file is not what the manifest says."""
         for name in names:
             if name not in self._opened:
@@ -217,12 +217,12 @@ class MaskSet:
             raise BadInput(f"Mask set {self.id} has no mask in bucket {bucket.label}. See: bench masks stats {self.id}")
         return Pool(strata, members, self.size_px)
 
-    def _inside(self, opened: Opened, bucket: Bucket) -> list[int]:
+    def _inside(self, opened: StratumFile, bucket: Bucket) -> list[int]:
         total = self.size_px * self.size_px
         kept = zip(opened.missing.tolist(), opened.border.tolist(), strict=True)
         return [n for n, (missing, border) in enumerate(kept) if ratio.bucket_of(missing, total, (bucket,), border)]
 
-    def _read(self, name: str) -> Opened:
+    def _read(self, name: str) -> StratumFile:
         path, facts = self.folder / f"{name}.npz", self.manifest["strata"][name]
         try:
             digested = digest.of_file(path)
@@ -254,7 +254,7 @@ class MaskSet:
         return f"Restore it, or freeze it again: bench masks freeze {self.family} --size {self.size_px} --again"
 
 
-def _opened(path: Path, count: int, size_px: int) -> Opened:
+def _opened(path: Path, count: int, size_px: int) -> StratumFile:
     """A file of `count` masks; `ValueError`, or what unpacking raises, where it holds anything else."""
     content = path.read_bytes()
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -270,7 +270,7 @@ def _opened(path: Path, count: int, size_px: int) -> Opened:
     ):
         raise ValueError(path)
     pieces = [streams[start:end] for start, end in itertools.pairwise([0, *ends])]
-    return Opened(path, path.stem, size_px, pieces, missing, border)
+    return StratumFile(path, path.stem, size_px, pieces, missing, border)
 
 
 def _meets(name: str, bucket: Bucket) -> bool:

@@ -29,7 +29,7 @@ def save(held: frozen.MaskSet, out: Path) -> None:
     draw(rows).save(out, optimize=True)
 
 
-def _rows(part: frozen.Opened, rows: int) -> list[tuple[str, Masks]]:
+def _rows(part: frozen.StratumFile, rows: int) -> list[tuple[str, Masks]]:
     count = len(part.streams)
     places = np.unique(np.linspace(0, count - 1, rows * _COLUMNS).astype(int)).tolist()
     masks = frozen.unpack(part.bits(places), part.size_px)

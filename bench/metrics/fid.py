@@ -101,7 +101,7 @@ class Gaussian:
 
 
 @dataclass(frozen=True)
-class Sample:
+class NormalSample:
     """A set of vectors, and its normal distribution where there are more of them than dimensions."""
 
     vectors: Vectors
@@ -115,11 +115,11 @@ class Sample:
         return gaussian(rows) if len(rows) > rows.shape[1] else None
 
 
-class Compared(NamedTuple):
+class FrechetDistance(NamedTuple):
     """Two sets and how far they lie apart."""
 
-    truth: Sample
-    output: Sample
+    truth: NormalSample
+    output: NormalSample
     distance: float
 
 
@@ -133,22 +133,22 @@ class Frechet(SetMetric):
 
     from_moments = True
 
-    def statistics(self, vectors: Vectors) -> Sample:
+    def statistics(self, vectors: Vectors) -> NormalSample:
         """Mean and covariance."""
-        return Sample(vectors)
+        return NormalSample(vectors)
 
-    def compare(self, truth: Sample, output: Sample) -> Compared:
+    def compare(self, truth: NormalSample, output: NormalSample) -> FrechetDistance:
         """Float64 throughout; with N <= D exact by the N x N singular values of the centred vectors."""
         vectors.check("FID", truth.vectors, output.vectors)
         one, other = truth.gaussian, output.gaussian
         apart = between(one, other) if one and other else distance(truth.vectors.rows, output.vectors.rows)
-        return Compared(truth, output, apart)
+        return FrechetDistance(truth, output, apart)
 
-    def value(self, compared: Compared) -> float:
+    def value(self, compared: FrechetDistance) -> float:
         """What is rounding reads 0."""
         return _shown(compared.distance)
 
-    def resamples(self, compared: Compared) -> np.ndarray | None:
+    def resamples(self, compared: FrechetDistance) -> np.ndarray | None:
         """Bootstrap over images of the distance linearised in their weights, around the distance itself.
 
         A plain bootstrap would be biased upwards: a resample holds fewer distinct images, and FID falls with their
@@ -161,7 +161,7 @@ class Frechet(SetMetric):
         pull = influences(compared.truth, compared.output)
         return compared.distance + stats.draws(pull[None])[0] * (held / count) ** 0.5
 
-    def interval(self, compared: Compared, level: float = 0.95) -> tuple[float, float] | None:
+    def interval(self, compared: FrechetDistance, level: float = 0.95) -> tuple[float, float] | None:
         """Never below 0, where no distance lies."""
         found = super().interval(compared, level)
         return found and (max(found[0], 0.0), max(found[1], 0.0))
@@ -216,7 +216,7 @@ def between(one: Gaussian, other: Gaussian) -> float:
     return float((one.mean - other.mean).square().sum() + traces - 2 * _overlap(one, other))
 
 
-def influences(truth: Sample, output: Sample) -> np.ndarray:
+def influences(truth: NormalSample, output: NormalSample) -> np.ndarray:
     """The derivative of the distance with respect to each pair's weight, times N, centred: float64 [N].
 
     With U s V' the singular values of the centred vectors' product, the overlap's derivative is half the diagonals of

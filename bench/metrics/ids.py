@@ -52,7 +52,7 @@ ITERATIONS = 1000
 
 def metric(name: str, device: Any) -> SetMetric:
     """`p-ids` or `u-ids`."""
-    return Scores({"p-ids": paired, "u-ids": unpaired}[name])
+    return Discrimination({"p-ids": paired, "u-ids": unpaired}[name])
 
 
 class Decisions(NamedTuple):
@@ -65,7 +65,7 @@ class Decisions(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Scores(SetMetric):
+class Discrimination(SetMetric):
     """A share of images in per cent, under one classifier that both scores are read from."""
 
     fooled: Callable[[np.ndarray, np.ndarray], np.ndarray]

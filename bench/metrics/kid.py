@@ -61,7 +61,7 @@ def metric(name: str, device: Any) -> SetMetric:
 
 
 @dataclass(frozen=True)
-class Sample:
+class KernelSample:
     """A set of vectors, and the kernel's sum within it."""
 
     vectors: Vectors
@@ -77,35 +77,35 @@ class Sample:
         return _within(self.x)
 
 
-class Compared(NamedTuple):
+class KernelDistance(NamedTuple):
     """Truth and output, and their estimate."""
 
-    truth: Sample
-    output: Sample
+    truth: KernelSample
+    output: KernelSample
     estimate: float
 
 
 class Whole(SetMetric):
     """The estimate from every pair of images up to `LARGEST`, which no draw decides; above, from seeded subsets."""
 
-    def statistics(self, vectors: Vectors) -> Sample:
+    def statistics(self, vectors: Vectors) -> KernelSample:
         """The kernel's sum within the set."""
-        return Sample(vectors)
+        return KernelSample(vectors)
 
-    def compare(self, truth: Sample, output: Sample) -> Compared:
+    def compare(self, truth: KernelSample, output: KernelSample) -> KernelDistance:
         """The estimate, in float64."""
         x, y = truth.vectors.rows, output.vectors.rows
         vectors.check("KID", truth.vectors, output.vectors)
         _same_size(x, y)
         if truth.vectors.images > LARGEST:
-            return Compared(truth, output, float(np.mean(subset_values(x, y, SUBSETS, SUBSET_SIZE))))
-        return Compared(truth, output, _mmd2(truth.within, output.within, truth.x, output.x))
+            return KernelDistance(truth, output, float(np.mean(subset_values(x, y, SUBSETS, SUBSET_SIZE))))
+        return KernelDistance(truth, output, _mmd2(truth.within, output.within, truth.x, output.x))
 
-    def value(self, compared: Compared) -> float:
+    def value(self, compared: KernelDistance) -> float:
         """Negative values are legitimate, since the estimate is unbiased."""
         return compared.estimate
 
-    def resamples(self, compared: Compared) -> np.ndarray | None:
+    def resamples(self, compared: KernelDistance) -> np.ndarray | None:
         """Bootstrap over images (1,000 resamples). An image drawn twice is not compared with itself: no bias.
 
         Above `LARGEST` images the estimate is linearised in their weights.

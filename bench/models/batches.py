@@ -23,7 +23,7 @@ LOOK_S = 0.05
 """So long a size is looked at, on a GPU twice at least: the first call of a size also chooses kernels."""
 
 
-class Taken(NamedTuple):
+class Timed(NamedTuple):
     """What came of a batch, and the quickest call's seconds."""
 
     answers: torch.Tensor
@@ -64,7 +64,7 @@ def _same(together: torch.Tensor, rows: Sequence[int], singles: Sequence[torch.T
     return all(torch.equal(one, singles[row][0]) for one, row in zip(together, rows, strict=True))
 
 
-def _timed(made: Made, rows: Sequence[int]) -> Taken:
+def _timed(made: Made, rows: Sequence[int]) -> Timed:
     taken: list[float] = []
     while True:
         begin = time.perf_counter()
@@ -73,7 +73,7 @@ def _timed(made: Made, rows: Sequence[int]) -> Taken:
             torch.cuda.synchronize(answers.device)
         taken.append(time.perf_counter() - begin)
         if sum(taken) > LOOK_S and len(taken) > answers.is_cuda:
-            return Taken(answers, min(taken))
+            return Timed(answers, min(taken))
 
 
 def unless_out_of_memory(attempt: Callable[[], Result]) -> Result | None:

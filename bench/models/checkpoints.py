@@ -133,7 +133,7 @@ def _inert(file: Path) -> Any:
     """The tensors of a file that names classes, none of which is made."""
     try:
         return inert.read(file)
-    except inert.Refused as fault:
+    except inert.RefusedClass as fault:
         raise BadInput(
             f"{file} holds code besides tensors; it was refused and nothing in it was run. "
             "Save its state dict alone (torch.save(net.state_dict(), ...)) where you trust it, and import that."

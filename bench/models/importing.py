@@ -136,7 +136,7 @@ class _Importer:
 
     def __init__(
         self,
-        member: sources.Member,
+        member: sources.ModelFile,
         card: ModelCard,
         tag: str,
         variant: str,
@@ -320,7 +320,7 @@ def kin(found: Mapping[str, Any], but: str) -> list[str]:
     return [member.id for member in members if any(_names_agree(member, content) for content in contents)]
 
 
-def _names_agree(member: sources.Member, found: Mapping[str, Any]) -> bool:
+def _names_agree(member: sources.ModelFile, found: Mapping[str, Any]) -> bool:
     card = sources.card_in(member.file)
     if card is None or card.kind != "learned":
         return False
@@ -336,7 +336,7 @@ def _names_agree(member: sources.Member, found: Mapping[str, Any]) -> bool:
     return any(len(part & theirs) >= ALIKE * len(part) > 0 for part in parts)
 
 
-def own_names(member: sources.Member) -> set[str]:
+def own_names(member: sources.ModelFile) -> set[str]:
     """Names in a model's state dict: as weights at hand have them, which is quicker than building it."""
     for file in weights.find(member.id).values():
         with safe_open(file, framework="pt") as opened:

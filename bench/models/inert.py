@@ -49,7 +49,7 @@ DAMAGE = (
 """What a damaged or made-up pickle may raise; recursion without end among them."""
 
 
-class Refused(Exception):
+class RefusedClass(Exception):
     """The class in a file that is neither TorchScript's nor one of the libraries'."""
 
 
@@ -89,7 +89,7 @@ class _Reader(pickle.Unpickler):
             return lambda given, *_: given
         if whole.startswith((SCRIPT, *KEEPERS)):
             return type(whole, (Inert,), {})
-        raise Refused(whole)
+        raise RefusedClass(whole)
 
     def persistent_load(self, pid: Any) -> torch.Tensor:
         _, dtype, key, _, count = pid
@@ -124,12 +124,12 @@ BUILDERS: dict[str, Any] = {
 def read(file: Path) -> Any:
     """What a zipped file holds, as nested as it is; of a TorchScript program its objects (see `named`).
 
-    Raises `Refused` with the first class that is not stood for, or where the file is no zip; `ValueError` where it
+    Raises `RefusedClass` with the first class that is not stood for, or where the file is no zip; `ValueError` where it
     is damaged.
     """
     names = archives.names(file)
     if not names:
-        raise Refused(file.name)
+        raise RefusedClass(file.name)
     try:
         with zipfile.ZipFile(file) as archive:
             root = min(name for name in names if name.endswith("data.pkl")).removesuffix("data.pkl")

@@ -21,7 +21,7 @@ from bench.errors import BadInput, ContractBroken
 from bench.fixed_batches import joined, slices
 from bench.models import batches
 from bench.models.calling import answers_later, begin, imagewise, takes_seeds
-from bench.models.predictions import Folder
+from bench.models.predictions import PredictionFolder
 from bench.transfer import onto
 from bench.types import ModelCard, Protocol
 
@@ -34,7 +34,7 @@ RANGE_SLACK = 1e-3
 """Outputs may leave 0..1 by this much: a quarter of an 8-bit step."""
 
 
-class Stream(NamedTuple):
+class PendingOutputs(NamedTuple):
     """Pictures that a device may still be making: nobody has waited for it or looked at what they hold."""
 
     pictures: torch.Tensor
@@ -84,7 +84,7 @@ class Predictor:
 
     def stream(
         self, truth: torch.Tensor, masks: torch.Tensor, keys: Sequence[str], guides: torch.Tensor | None = None
-    ) -> Stream:
+    ) -> PendingOutputs:
         """What `outputs` gives, before anybody has waited for it.
 
         guides: uint8 [N, 1, H, W], for models that take them.
@@ -108,7 +108,7 @@ class Predictor:
         seeds: Sequence[int],
         guides: torch.Tensor | None = None,
         texts: Sequence[str] | None = None,
-    ) -> Stream:
+    ) -> PendingOutputs:
         parts = (truth, masks) if guides is None else (truth, masks, guides)
         self._settle(*parts)
         if imagewise(self.model):
@@ -122,7 +122,9 @@ class Predictor:
             self._settle(*parts, instead=True)
         return found
 
-    def _in_batches(self, size: int, seeds: Sequence[int], texts: Sequence[str] | None, *parts: torch.Tensor) -> Stream:
+    def _in_batches(
+        self, size: int, seeds: Sequence[int], texts: Sequence[str] | None, *parts: torch.Tensor
+    ) -> PendingOutputs:
         """parts: truth, masks, and guides where there are any. A model that answers later has one batch ahead."""
         made: list[torch.Tensor] = []
         extremes: list[torch.Tensor] = []
@@ -147,7 +149,7 @@ class Predictor:
             self.alive()
             collect()
         lows, highs = torch.stack(extremes, 1)
-        return Stream(joined(made), torch.stack([lows.amin(), highs.amax()]))
+        return PendingOutputs(joined(made), torch.stack([lows.amin(), highs.amax()]))
 
     def _settle(
         self, truth: torch.Tensor, masks: torch.Tensor, guides: torch.Tensor | None = None, *, instead: bool = False
@@ -178,18 +180,18 @@ class Predictor:
 class Predictions:
     """Finished pictures in place of a model; they take the same way from there."""
 
-    pictures: Folder
+    pictures: PredictionFolder
     protocol: Protocol
     cells: tuple[str, ...]
 
     def stream(
         self, truth: torch.Tensor, masks: torch.Tensor, keys: Sequence[str], guides: torch.Tensor | None = None
-    ) -> Stream:
+    ) -> PendingOutputs:
         """See `Predictor.stream`; raises `BadInput` for a picture that is missing, damaged, or of another size."""
         height, width = truth.shape[-2:]
         read = self.pictures.read([self.pictures.place(key, self.cells) for key in keys], (height, width))
         output = onto(torch.from_numpy(read).permute(0, 3, 1, 2).contiguous(), truth.device)
-        return Stream(composite(output, truth, masks, self.protocol), torch.zeros(2, device=truth.device))
+        return PendingOutputs(composite(output, truth, masks, self.protocol), torch.zeros(2, device=truth.device))
 
 
 def raw(
@@ -222,7 +224,7 @@ def answer(
     guides: torch.Tensor | None = None,
     prompts: Sequence[str] | None = None,
 ) -> Answer:
-    """See `raw`, before anybody has waited for the answer: its values are in the second tensor, `Stream.extremes`."""
+    """See `raw`, before anybody has waited for the answer: its values are in `PendingOutputs.extremes`."""
     return begun(model, card, images, masks, seeds, guides, prompts)()
 
 

@@ -28,7 +28,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Folder:
+class PredictionFolder:
     """The pictures of one model; `suffix` is what they end in."""
 
     root: Path
@@ -101,7 +101,7 @@ class Folder:
         return np.asarray(images.decode(self.file(name), str(self.file(name))))
 
 
-def named(name: str) -> Folder:
+def named(name: str) -> PredictionFolder:
     """The folder that a name `path/to/pictures[@jpg]` stands for; `BadInput` where there is none."""
     place, suffix = expanded(name), ""
     if not place.is_dir() and "@" in place.name:
@@ -111,7 +111,7 @@ def named(name: str) -> Folder:
         raise BadInput(f"{name} is neither a model nor a folder of predictions: no such folder.")
     if suffix and suffix not in SUFFIXES:
         raise UnknownName("kind of picture", [suffix], SUFFIXES, "bench score --help")
-    return Folder(place.resolve(), suffix or LOSSLESS)
+    return PredictionFolder(place.resolve(), suffix or LOSSLESS)
 
 
 def places(key: str, cells: Sequence[str]) -> list[str]:
@@ -127,7 +127,7 @@ def models(root: Path, keys: Sequence[str], cells: Sequence[str], suffix: str = 
     """The folders of single models: the root itself where it holds a picture that is asked for, else those in it."""
     if not root.is_dir():
         raise BadInput(f"{root} is not a folder.")
-    whole = Folder(root, suffix)
+    whole = PredictionFolder(root, suffix)
     if any(whole.place(key, cells) in whole.names for key in keys):
         return [root]
     inside = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))

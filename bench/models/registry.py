@@ -58,13 +58,13 @@ class ModelRef:
     """The variant's own name, also for the default; "" for a model with one form only."""
     weights: str
     """Tag of the weights; "" for none."""
-    member: sources.Member
+    member: sources.ModelFile
     card: ModelCard
     file: Path | None = None
     """The weights file."""
     attribute: str = "model"
     """What is called in the model's file."""
-    pictures: predictions.Folder | None = None
+    pictures: predictions.PredictionFolder | None = None
     """Predictions that stand in for the model."""
     adapter: Adapter | None = None
     """What stands for a model that is no file: a served command, a pipeline."""
@@ -170,7 +170,7 @@ def _adapted(name: str) -> ModelRef:
     from bench.models import diffusion, served
 
     known: Any = served.named(name) if name.startswith(served.PREFIX) else diffusion.named(name)
-    return ModelRef(name, name, "", "", sources.Member(name, Path(known.place), ""), known.card, adapter=known)
+    return ModelRef(name, name, "", "", sources.ModelFile(name, Path(known.place), ""), known.card, adapter=known)
 
 
 def _from_folder(name: str) -> ModelRef:
@@ -180,7 +180,7 @@ def _from_folder(name: str) -> ModelRef:
     card = ModelCard(title=found.root.name, kind="predictions")
     suffix = "" if found.suffix == predictions.LOSSLESS and not name.endswith(f"@{found.suffix}") else found.suffix
     label = f"{found.root.name}@{suffix}" if suffix else found.root.name
-    member = sources.Member(found.root.name, found.root, "")
+    member = sources.ModelFile(found.root.name, found.root, "")
     return ModelRef(label, found.root.name, "", suffix, member, card, pictures=found)
 
 
@@ -255,7 +255,7 @@ def _weights_variant(model_id: str, card: ModelCard, tag: str) -> str:
     return recorded or (card.built_as.get(tag, "") if tag else "")
 
 
-def _resolve(member: sources.Member, card: ModelCard, variant: str, tag: str) -> ModelRef:
+def _resolve(member: sources.ModelFile, card: ModelCard, variant: str, tag: str) -> ModelRef:
     label = _label(member.id, card, variant)
     file, reason = None, ""
     if card.kind == "learned" and tag != UNTRAINED:

@@ -107,7 +107,7 @@ def named(name: str) -> Command:
 
 @functools.cache
 def _asked(words: tuple[str, ...]) -> Hello:
-    process = Process(words, heard=False)
+    process = ServedProcess(words, heard=False)
     waiting = threading.Timer(PATIENCE_S, Ticker().say, [f"{process.name} has not said yet what it is: waiting."])
     waiting.start()
     try:
@@ -119,7 +119,7 @@ def _asked(words: tuple[str, ...]) -> Hello:
         process.end()
 
 
-class Process:
+class ServedProcess:
     """A running command: its two pipes, and a thread that takes in its log."""
 
     def __init__(self, words: Sequence[str], threads: int = 0, *, heard: bool = True) -> None:
@@ -273,7 +273,7 @@ class Served:
     """So long it may be silent over a batch; 0: for ever."""
     seconds: tuple[float, float] = (0.0, 0.0)
     """Wall and processor time that the model itself says its last batch took."""
-    _process: Process | None = None
+    _process: ServedProcess | None = None
     _hangs: int = 0
     _sent: int = field(default=0)
 
@@ -301,18 +301,18 @@ class Served:
             raise
         return lambda: self._answer(process, answer, images.device)
 
-    def _running(self) -> Process:
+    def _running(self) -> ServedProcess:
         import torch
 
         if self._hangs >= HANGS:
             raise ContractBroken(f"{PREFIX}{shlex.join(self.command.words)} is not asked again: it hung {HANGS} times")
         if self._process is None:
-            self._process = process = Process(self.command.words, torch.get_num_threads())
+            self._process = process = ServedProcess(self.command.words, torch.get_num_threads())
             if (found := process.hello(HELLO_S)) != self.command.hello:
                 raise ContractBroken(f"{process.name} is not what it was before the run: {found}, {self.command.hello}")
         return self._process
 
-    def _receive(self, process: Process, number: int, shape: list[int]) -> Any:
+    def _receive(self, process: ServedProcess, number: int, shape: list[int]) -> Any:
         line = process.channel.readline(serve.LONGEST_LINE)
         if not line:
             raise EOFError
@@ -327,7 +327,7 @@ class Served:
         self.seconds = tuple(header.get("seconds", self.seconds))
         return serve.read_array(process.channel, kind, found)
 
-    def _answer(self, process: Process, answer: Future[Any], device: torch.device) -> torch.Tensor:
+    def _answer(self, process: ServedProcess, answer: Future[Any], device: torch.device) -> torch.Tensor:
         import torch
 
         try:

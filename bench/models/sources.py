@@ -26,7 +26,7 @@ GROUP = "bench.models"
 
 
 @dataclass(frozen=True)
-class Member:
+class ModelFile:
     """One model's file. `module` is the name under which it is imported (`baselines.telea`)."""
 
     id: str
@@ -46,9 +46,9 @@ def _own_packages() -> frozenset[str]:
 
 
 @functools.cache
-def members() -> dict[str, Member]:
+def members() -> dict[str, ModelFile]:
     """Model id -> file, over all installed packages; nothing is imported. Two files of one name raise `BadInput`."""
-    found: dict[str, Member] = {}
+    found: dict[str, ModelFile] = {}
     for package in sorted({entry.value for entry in importlib.metadata.entry_points(group=GROUP)}):
         for member in _of_package(package):
             if member.id in found:
@@ -57,7 +57,7 @@ def members() -> dict[str, Member]:
     return dict(sorted(found.items()))
 
 
-def _of_package(package: str) -> Iterator[Member]:
+def _of_package(package: str) -> Iterator[ModelFile]:
     try:
         spec = importlib.util.find_spec(package)
     except ImportError:
@@ -66,9 +66,9 @@ def _of_package(package: str) -> Iterator[Member]:
         raise BadInput(f"The installed plug-in '{package}' ({GROUP}) cannot be found: reinstall or remove it.")
     for folder in spec.submodule_search_locations or ():
         for name, path in _files(Path(folder)):
-            yield Member(name, path, f"{package}.{name}")
+            yield ModelFile(name, path, f"{package}.{name}")
     if not spec.submodule_search_locations and spec.origin:
-        yield Member(package.rpartition(".")[2], Path(spec.origin), package)
+        yield ModelFile(package.rpartition(".")[2], Path(spec.origin), package)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -102,15 +102,15 @@ def classes(path: Path) -> list[str]:
     return made + [alias.asname or alias.name for alias in imported]
 
 
-def by_path(path: Path) -> Member:
+def by_path(path: Path) -> ModelFile:
     """A model's file that is not registered; its id is the file's name with suffix (`mine.py`)."""
     path = expanded(path).resolve()
     if not path.is_file():
         raise BadInput(f"{path} does not exist: a model's file is named as path/to/file.py or path/to/file.py:Class.")
-    return Member(path.name, path, f"bench_plugin_{path.stem}_{digest.of_file(path)[:12]}")
+    return ModelFile(path.name, path, f"bench_plugin_{path.stem}_{digest.of_file(path)[:12]}")
 
 
-def load(member: Member) -> ModuleType:
+def load(member: ModelFile) -> ModuleType:
     """Import a model's file. A library that is missing raises `Unavailable`, a fault in the file `ContractBroken`."""
     try:
         if not member.module.startswith("bench_plugin_"):
@@ -128,7 +128,7 @@ def load(member: Member) -> ModuleType:
         raise ContractBroken(f"{member.file} fails when it is imported: {type(fault).__name__}: {fault}") from fault
 
 
-def build(member: Member, variant: str = "", attribute: str = "model", **settings: Any) -> Any:
+def build(member: ModelFile, variant: str = "", attribute: str = "model", **settings: Any) -> Any:
     """A model without weights: `model(variant, **settings)` of its file, or `Class(**settings)`.
 
     The variant is one of the card's, the first of them where none is named; another raises `UnknownName`.
@@ -153,7 +153,7 @@ def build(member: Member, variant: str = "", attribute: str = "model", **setting
         raise ContractBroken(f"{member.file}: {what} fails: {type(fault).__name__}: {fault}") from fault
 
 
-def form(member: Member, variant: str) -> str:
+def form(member: ModelFile, variant: str) -> str:
     """The variant that a name stands for: one of the card's, the first of them where none is named; "" without any."""
     card = card_in(member.file)
     known = card.variants if card else {}
@@ -162,7 +162,7 @@ def form(member: Member, variant: str) -> str:
     return variant or next(iter(known), "")
 
 
-def fingerprint(member: Member) -> dict[str, Any]:
+def fingerprint(member: ModelFile) -> dict[str, Any]:
     """What decides a model's numbers beside its weights: digests of its sources and versions of its libraries.
 
     Sources are the model's file, what it imports from its own package, and `bench.models`; torch and NumPy are left
@@ -197,7 +197,7 @@ def _imports(name: str, file: Path) -> Iterator[str]:
             yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
 
 
-def _own_source(member: Member, imported: str) -> Path | None:
+def _own_source(member: ModelFile, imported: str) -> Path | None:
     """The file of a module of the model's own package, of `bench.models`, or beside a file given by path."""
     depth = member.module.count(".")
     if member.module.startswith("bench_plugin_"):

@@ -24,7 +24,7 @@ Select = dict[str, str]
 """What picks a number: a selector of `layout.SELECTORS` -> its value."""
 
 
-class Found(NamedTuple):
+class Picked(NamedTuple):
     """A measured number and where it stands."""
 
     number: Number
@@ -91,7 +91,7 @@ class Lookup:
         bare = text.lstrip("-+")
         return (text if sign or float(bare) else bare).replace("-", MINUS) + letter
 
-    def find(self, select: Select) -> Found:
+    def find(self, select: Select) -> Picked:
         """The number that a selection picks among the runs."""
         runs = [
             run
@@ -101,7 +101,7 @@ class Lookup:
         ]
         if not runs:
             wanted = ", ".join(f"{key} {select[key]}" for key in ("dataset", "protocol") if key in select)
-            return Found(Number(reason=f"no run with {wanted}"))
+            return Picked(Number(reason=f"no run with {wanted}"))
         variants = self.variants(select.get("metric", ""))
         found = []
         for run in runs:
@@ -139,25 +139,25 @@ class Lookup:
         return next((run.record.metrics[metric] for run in self.runs if metric in run.record.metrics), None)
 
 
-def _in_run(run: Run, select: Select) -> Found:
+def _in_run(run: Run, select: Select) -> Picked:
     """A selection's number within one run, or the reason why there is none."""
     metric = select.get("metric", "")
     model, fault = run.find_model(select.get("model", ""))
     if not fault and metric in FACTS:
         return _fact(run, model, metric)
     if metric == "parameters" and (count := cards.parameters(select.get("model", ""))):
-        return Found(Number(float(count), flag=CARDS_OWN), run, (select["model"], "", "", metric))
+        return Picked(Number(float(count), flag=CARDS_OWN), run, (select["model"], "", "", metric))
     masks, no_masks = run.find_masks(select.get("masks", ""))
     buckets = run.buckets_of(masks)
     bucket = select.get("bucket") or (buckets[0] if len(buckets) == 1 else "")
     key = (model, masks, bucket, metric)
     if key in run.numbers:
-        return Found(run.numbers[key], run, key)
+        return Picked(run.numbers[key], run, key)
     no_metric = "" if metric in run.metrics else f"the run has no metric {metric}"
-    return Found(Number(reason=fault or no_masks or no_metric or _no_bucket(run, masks, bucket)), run)
+    return Picked(Number(reason=fault or no_masks or no_metric or _no_bucket(run, masks, bucket)), run)
 
 
-def _fact(run: Run, model: str, name: str) -> Found:
+def _fact(run: Run, model: str, name: str) -> Picked:
     known = run.record.models.get(model)
     value = getattr(known, name, None)
     number = Number(reason=f"the run does not say {name} of its models")
@@ -166,7 +166,7 @@ def _fact(run: Run, model: str, name: str) -> Found:
         number = Number(float(value), flag=f"of the {known.weights} weights that ran" if narrow else "")
     elif name == "parameters" and (count := cards.parameters(model)):
         number = Number(float(count), flag=CARDS_OWN)
-    return Found(number, run, (model, "", "", name))
+    return Picked(number, run, (model, "", "", name))
 
 
 def _no_bucket(run: Run, masks: str, bucket: str) -> str:

@@ -18,7 +18,7 @@ from bench.runfolder.names import TRUTH
 from bench.types import Execution
 
 if TYPE_CHECKING:
-    from bench.run.probe import Found
+    from bench.run.probe import Rates
 
 COLLECT_S = 1.5
 """To start collecting, and to end."""
@@ -48,7 +48,7 @@ class Estimate:
     device_bytes: int
 
 
-def measured(job: Job, tasks: Sequence[Task], execution: Execution, root: Path, begun: float) -> Found:
+def measured(job: Job, tasks: Sequence[Task], execution: Execution, root: Path, begun: float) -> Rates:
     """Look at the models that have something left, in a process of its own where a run would.
 
     begun: when the command began, by `time.time`.
@@ -56,16 +56,16 @@ def measured(job: Job, tasks: Sequence[Task], execution: Execution, root: Path, 
     names = [ref.name for ref in job.models if any(job.key(ref.name) in task.keys for task in tasks)]
     count = max((task.stop - task.start for task in tasks), default=0)
     if execution.workers:
-        found: Found = processes.call("bench.run.probe:probe", job, execution, root, count, names, begun)
+        found: Rates = processes.call("bench.run.probe:probe", job, execution, root, count, names, begun)
         return found
     from bench.run import probe
 
     return probe.probe(job, execution, root, count, names, begun)
 
 
-def estimate(job: Job, tasks: Sequence[Task], execution: Execution, found: Found) -> Estimate:
+def estimate(job: Job, tasks: Sequence[Task], execution: Execution, found: Rates) -> Estimate:
     """Predict the rest of a run."""
-    costs, workers = Costs(job, found), max(1, execution.workers)
+    costs, workers = TaskCosts(job, found), max(1, execution.workers)
     makespan, work = played(tasks, costs, execution.batch or BATCH, workers)
     crowd = max(1.0, workers * execution.threads / machine.cores())
     collecting = COLLECT_S + len(job.models) * len(job.cells) * (found.collect_s + ROW_S * len(job.ids))
@@ -79,7 +79,7 @@ def estimate(job: Job, tasks: Sequence[Task], execution: Execution, found: Found
     )
 
 
-def played(tasks: Sequence[Task], costs: Costs, batch: int, workers: int) -> tuple[float, float]:
+def played(tasks: Sequence[Task], costs: TaskCosts, batch: int, workers: int) -> tuple[float, float]:
     """Hand out the tasks as the supervisor would: seconds until the last one is done, and of all workers together."""
     if sum(len(task.keys) for task in tasks) > PLAYED:
         work = sum(costs.seconds(task, key) for task in tasks for key in task.keys)
@@ -106,10 +106,10 @@ def played(tasks: Sequence[Task], costs: Costs, batch: int, workers: int) -> tup
     return last, work
 
 
-class Costs:
+class TaskCosts:
     """Seconds and bytes of tasks."""
 
-    def __init__(self, job: Job, found: Found) -> None:
+    def __init__(self, job: Job, found: Rates) -> None:
         self.job, self.found = job, found
         self.names = {job.key(name): name for name in found.models}
         kept = set(Inputs(job).kept)

@@ -31,7 +31,7 @@ from bench.runfolder.record import ModelRecord, Record
 from bench.types import Execution, RunSpec
 
 if TYPE_CHECKING:
-    from bench.run.probe import Found
+    from bench.run.probe import Rates
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
 
 
 def _outlined(
-    job: Job, ref: ModelRef, tasks: list[plan.Task], found: Found | None, rest: estimate.Estimate | None
+    job: Job, ref: ModelRef, tasks: list[plan.Task], found: Rates | None, rest: estimate.Estimate | None
 ) -> dict[str, Any]:
     """A model's line of a plan."""
     pace = found.models.get(ref.name) if found else None

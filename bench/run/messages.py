@@ -32,7 +32,7 @@ class Leave(NamedTuple):
 # To the supervisor
 
 
-class Opened(NamedTuple):
+class ModelOpened(NamedTuple):
     """The task's model is open, or has failed to; its first cell begins."""
 
 

@@ -17,7 +17,7 @@ from bench.run.memory import Peak
 from bench.run.plan import BATCH, GPU_BATCH, shard_size
 from bench.run.spec import Job
 from bench.runfolder import batches
-from bench.runfolder.batches import Batch
+from bench.runfolder.batches import SettledBatch
 from bench.runfolder.part import Costs
 from bench.runfolder.parts import Parts
 from bench.types import Execution
@@ -96,7 +96,7 @@ class Models:
             predictor.batch, predictor.exact, predictor.settled = stands.images, stands.exact, True
 
         def keep(found: int, instead: bool) -> int:
-            return batches.settle(folder, Batch(found, predictor.exact, device), instead=instead).images
+            return batches.settle(folder, SettledBatch(found, predictor.exact, device), instead=instead).images
 
         predictor.keep = keep
 

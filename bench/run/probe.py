@@ -69,7 +69,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Found:
+class Rates:
     """Rates of one worker."""
 
     models: dict[str, Pace] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class Limited(Ticker):
             raise Late(spent / done * total)
 
 
-def probe(job: Job, execution: Execution, root: Path, count: int, names: Sequence[str], begun: float) -> Found:
+def probe(job: Job, execution: Execution, root: Path, count: int, names: Sequence[str], begun: float) -> Rates:
     """Look at the models of these names, and at a part of `count` images. Writes nothing into the run folder `root`.
 
     begun: when the command began, by `time.time`. Raises `BenchError` where a photograph or a metric cannot be had.
@@ -211,12 +211,12 @@ class Look:
             raise ContractBroken(outcome.fault)
         return outcome.pictures
 
-    def found(self, paces: Mapping[str, Pace]) -> Found:
+    def found(self, paces: Mapping[str, Pace]) -> Rates:
         """All rates: those of models, and of one small part of the quickest."""
         known = {name: pace for name, pace in paces.items() if pace.pair_s < SLOW_S}
         few = self.photographs.pixels[:KEPT]
         shown = [len(pictures.encode_png(one)) for one in (*few, *self._masked(few))]
-        found = Found(
+        found = Rates(
             dict(paces),
             image_s=self.image_s,
             truth_s=self._vectors_s(),
@@ -241,7 +241,7 @@ class Look:
                 extractor.extract(few)
         return taken[0] / len(few)
 
-    def _part(self, found: Found, name: str) -> Found:
+    def _part(self, found: Rates, name: str) -> Rates:
         """Bytes and time of a part and of collecting it: of all its images, in as many cells as there is time for."""
         pair_s = max(found.models[name].pair_s, 1e-4)
         images = min(self.count, max(2, int(PART_S / pair_s)))

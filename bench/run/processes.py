@@ -154,8 +154,8 @@ def reason(code: int | None) -> str:
     return f"was killed by signal {-code} ({name})" + (", memory?" if -code == signal.SIGKILL else "")
 
 
-class Process:
-    """A worker as a process: a `Member` of the supervisor's."""
+class ProcessHandle:
+    """A worker as a process: a `WorkerHandle` of the supervisor's."""
 
     def __init__(self, job: Job, execution: Execution, parts: Parts, room: int) -> None:
         self.connection, theirs = CONTEXT.Pipe()

@@ -20,7 +20,7 @@ from bench.errors import BenchError
 from bench.progress import Ticker
 from bench.run.faults import FaultLog, Faults, portable, sentence
 from bench.run.inputs import Inputs, Photographs
-from bench.run.messages import Ahead, Alive, CellDone, Do, Done, Ended, Leave, Opened, Refused, Said
+from bench.run.messages import Ahead, Alive, CellDone, Do, Done, Ended, Leave, ModelOpened, Refused, Said
 from bench.run.plan import Task
 from bench.run.schedule import Span
 from bench.run.spec import Job
@@ -130,7 +130,7 @@ class Service:
         if len(known) < len(self.job.cells):
             with contextlib.suppress(BenchError):  # every cell will meet it again
                 self.worker.models.open(name)
-        self._tell(Opened())
+        self._tell(ModelOpened())
         self.worker.evaluate(task, photographs, self._advance)
         flush()
         faults = {place: portable(fault) for place, fault in self.worker.log.faults.items() if place not in known}

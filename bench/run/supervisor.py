@@ -19,7 +19,7 @@ from bench.errors import Unavailable
 from bench.progress import Ticker, duration
 from bench.run.attempts import Attempts
 from bench.run.faults import CellFailed, FaultLog, Faults
-from bench.run.messages import Ahead, Alive, CellDone, Do, Done, Ended, Leave, Opened, Refused, Said
+from bench.run.messages import Ahead, Alive, CellDone, Do, Done, Ended, Leave, ModelOpened, Refused, Said
 from bench.run.plan import BATCH, Task
 from bench.run.schedule import Schedule, Span
 from bench.run.spec import Job
@@ -35,7 +35,7 @@ STILLBORN = 3
 """So many workers in a row may end before they do anything."""
 
 
-class Member(Protocol):
+class WorkerHandle(Protocol):
     """A worker as its supervisor sees it."""
 
     connection: Connection
@@ -63,7 +63,7 @@ class Place:
     """Where a worker works; when it is lost, another takes the place."""
 
     number: int
-    member: Member | None = None
+    member: WorkerHandle | None = None
     task: Task | None = None
     span: Span | None = None
     """The photographs it has."""
@@ -87,7 +87,7 @@ class Supervisor:
         self,
         tasks: Sequence[Task],
         job: Job,
-        start: Callable[[int], Member],
+        start: Callable[[int], WorkerHandle],
         count: int,
         *,
         execution: Execution,
@@ -188,7 +188,7 @@ class Supervisor:
     def _take(self, place: Place, message: object) -> None:
         place.heard, place.begun, self.stillborn = time.monotonic(), True, 0
         match message:
-            case Opened():
+            case ModelOpened():
                 place.cells = 0
             case Alive(step):
                 place.step = step

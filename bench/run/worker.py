@@ -82,7 +82,7 @@ class Begun:
 
 
 @dataclass
-class Outcome:
+class CellOutcome:
     """What a model left on one cell of a shard; empty but for the fault where it failed."""
 
     digests: Sequence[bytes | None] = ()
@@ -243,10 +243,10 @@ class Worker:
             shard.masks[cell] = masks, onto(torch.from_numpy(masks.holes)[:, None], self.device)
         return shard.masks[cell]
 
-    def begin(self, name: str, cell: Cell, shard: Shard) -> Begun | Outcome:
+    def begin(self, name: str, cell: Cell, shard: Shard) -> Begun | CellOutcome:
         """Set a model to work on one cell, without waiting for the device; a fault that shows at once is an outcome."""
         if known := self.log.of(name, cell.label):
-            return Outcome(fault=sentence(known))
+            return CellOutcome(fault=sentence(known))
         (_, masks), keys = self._masks(cell, shard), [cell.key(image_id) for image_id in shard.ids]
         try:
             predictor, watch = self.models.open(name), Stopwatch(self.device)
@@ -265,13 +265,15 @@ class Worker:
             watch=watch if isinstance(predictor, Predictor) else None,
         )
 
-    def finish(self, name: str, shard: Shard, begun: Sequence[Begun | Outcome]) -> list[Outcome]:
+    def finish(self, name: str, shard: Shard, begun: Sequence[Begun | CellOutcome]) -> list[CellOutcome]:
         """Wait for what was begun: one copy brings the values of all cells."""
         values = [each.values for each in begun if isinstance(each, Begun)]
         read = iter(torch.stack(values).cpu().numpy() if values else ())
-        return [each if isinstance(each, Outcome) else self._outcome(name, shard, each, next(read)) for each in begun]
+        return [
+            each if isinstance(each, CellOutcome) else self._outcome(name, shard, each, next(read)) for each in begun
+        ]
 
-    def _outcome(self, name: str, shard: Shard, begun: Begun, values: np.ndarray) -> Outcome:
+    def _outcome(self, name: str, shard: Shard, begun: Begun, values: np.ndarray) -> CellOutcome:
         digests, files = begun.hashed.result()
         if fault := predict.values_fault(*values[:2].tolist()):
             return self._failed(name, begun.cell, ContractBroken(fault))
@@ -279,7 +281,7 @@ class Worker:
         saved: dict[str, str] = {}
         for place, content in files.items():
             saved |= save(self.parts.root, output(mask_set, bucket, shard.ids[place], name), content)
-        return Outcome(
+        return CellOutcome(
             digests,
             dict(zip(self.pair_metrics, values[2:].reshape(-1, len(digests)), strict=True)),
             {n: arriving.array() for n, arriving in begun.vectors.items()},
@@ -287,11 +289,11 @@ class Worker:
             begun.watch.seconds if begun.watch else None,
         )
 
-    def _failed(self, name: str, cell: Cell, fault: Exception) -> Outcome:
+    def _failed(self, name: str, cell: Cell, fault: Exception) -> CellOutcome:
         self.log.add(name, cell.label, fault)
         if self.execution.fail_fast:
             raise CellFailed(f"{name} failed on {cell.label}: {sentence(fault)}") from fault
-        return Outcome(fault=sentence(fault))
+        return CellOutcome(fault=sentence(fault))
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
@@ -305,7 +307,7 @@ class Worker:
         done.set_result(work())
         return done
 
-    def _write(self, name: str, shard: Shard, outcomes: list[Outcome]) -> None:
+    def _write(self, name: str, shard: Shard, outcomes: list[CellOutcome]) -> None:
         known = self.inputs.trained_on.get(name, frozenset())
         facts = self._facts(
             self.job.key(name),
@@ -334,7 +336,7 @@ class Worker:
         )
 
 
-def _rows(job: Job, name: str, shard: Shard, masks: list[Masks], outcomes: list[Outcome]) -> pa.Table:
+def _rows(job: Job, name: str, shard: Shard, masks: list[Masks], outcomes: list[CellOutcome]) -> pa.Table:
     """The rows of a part: image by image, in each the cells in their order."""
     count, cells = len(shard.ids), job.cells
     blank = np.full(count, math.nan)
@@ -363,7 +365,7 @@ def _digests(rows: np.ndarray) -> list[bytes]:
     return [bytes.fromhex(pictures.digest(row)[:32]) for row in rows]
 
 
-def _catch_up(begun: Sequence[Begun | Outcome]) -> None:
+def _catch_up(begun: Sequence[Begun | CellOutcome]) -> None:
     """Wait for the outputs of the cell that was begun `AHEAD` cells before; a GPU has the others to do."""
     if len(begun) > AHEAD and isinstance(earlier := begun[-1 - AHEAD], Begun):
         earlier.hashed.exception()

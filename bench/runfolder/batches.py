@@ -18,7 +18,7 @@ from bench.runfolder.names import component
 
 
 @dataclass(frozen=True)
-class Batch:
+class SettledBatch:
     """What was settled."""
 
     images: int
@@ -33,17 +33,17 @@ def file(folder: Path, device: str) -> Path:
     return folder / f"batch.{component(device)}.json"
 
 
-def standing(folder: Path) -> list[Batch]:
+def standing(folder: Path) -> list[SettledBatch]:
     """What was settled for a model, for each kind of device that worked on it; raises as `read`."""
     return [found for path in sorted(folder.glob("batch.*.json")) if (found := read(path))]
 
 
-def read(path: Path) -> Batch | None:
+def read(path: Path) -> SettledBatch | None:
     """What was settled; None where nothing was. Raises `Damaged` for a file that is not what was written."""
     try:
         plain = json.loads(path.read_bytes())
         stated = plain.pop("digest")
-        found = msgspec.convert(plain, Batch)
+        found = msgspec.convert(plain, SettledBatch)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, msgspec.ValidationError) as fault:
@@ -53,7 +53,7 @@ def read(path: Path) -> Batch | None:
     return found
 
 
-def settle(folder: Path, batch: Batch, *, instead: bool = False) -> Batch:
+def settle(folder: Path, batch: SettledBatch, *, instead: bool = False) -> SettledBatch:
     """Write what was found, unless somebody has settled it before; what stands from now on.
 
     instead: memory ran out for what stands, which this replaces if it is smaller.
@@ -67,6 +67,6 @@ def settle(folder: Path, batch: Batch, *, instead: bool = False) -> Batch:
     return read(path) or batch
 
 
-def _text(batch: Batch) -> str:
+def _text(batch: SettledBatch) -> str:
     plain = asdict(batch)
     return json.dumps({"digest": digest.of_settings(plain)} | plain, ensure_ascii=False) + "\n"

@@ -21,7 +21,7 @@ PROBE = 2
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TrainingEstimate:
     """What a whole training asks of one process: time and memory."""
 
     parameters: dict[str, int]
@@ -32,7 +32,7 @@ class Estimate:
     """Weights, gradients, moments, and what one turn keeps for its backward pass."""
 
 
-def measure(learner: Learner, sampler: MaskSampler, world: int) -> Estimate:
+def measure(learner: Learner, sampler: MaskSampler, world: int) -> TrainingEstimate:
     """Run each player once forwards and backwards. The learner is spent: its batch norms have seen noise."""
     recipe = learner.recipe
     copies = len(recipe.masks.families) if recipe.masks.mix == "each" else 1
@@ -55,14 +55,14 @@ def measure(learner: Learner, sampler: MaskSampler, world: int) -> Estimate:
     per_stage = {stage.name: sum(seconds[stage.name, player] for player in stage.turns) for stage in recipe.stages}
     counts = {name: sum(p.numel() for p in module.parameters()) for name, module in learner.players.items()}
     fixed = sum(item.numel() * item.element_size() for item in learner.training.state_dict().values())
-    return Estimate(
+    return TrainingEstimate(
         parameters=counts,
         seconds=sum(per_stage[stage.name] for _, stage, _ in rounds(recipe, 0)),
         memory_bytes=int(fixed + 12 * sum(counts.values()) + kept * share),
     )
 
 
-def check_memory(estimate: Estimate, device: torch.device, batch: int) -> None:
+def check_memory(estimate: TrainingEstimate, device: torch.device, batch: int) -> None:
     """Raise `BadInput` with advice where the estimate is above what is free."""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     if estimate.memory_bytes > free:

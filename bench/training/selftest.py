@@ -25,7 +25,7 @@ class _Nothing(Dataset):
         raise AssertionError(image_id)
 
 
-def training_fault(member: sources.Member) -> str | None:
+def training_fault(member: sources.ModelFile) -> str | None:
     """None if every player of the starter recipe takes its turns; else a sentence."""
     module = sources.load(member)
     if "starter" not in getattr(module, "RECIPES", {}):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def plan(job: TrainingJob, fabric: Fabric) -> estimate.Estimate:
+def plan(job: TrainingJob, fabric: Fabric) -> estimate.TrainingEstimate:
     """Time and memory of the whole training, from a learner of its own that is thrown away.
 
     A plan is a question: feature networks that are missing have drawn weights.

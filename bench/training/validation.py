@@ -28,7 +28,7 @@ PROTOCOL = "bench@1"
 
 
 @dataclass(frozen=True)
-class Validation:
+class ValidationSet:
     """The fixed photographs and masks that every validation of a training scores."""
 
     truth: torch.Tensor
@@ -64,7 +64,7 @@ class Validation:
             draft.write_bytes(pictures.encode_png(np.ascontiguousarray(grid)))
 
 
-def prepare(photographs: Dataset, ids: list[str], sampler: MaskSampler, *, frozen: str) -> Validation:
+def prepare(photographs: Dataset, ids: list[str], sampler: MaskSampler, *, frozen: str) -> ValidationSet:
     """Read the photographs (largest centred square, resized) and give each its mask.
 
     `frozen`: a frozen mask set with a bucket (`freeform-256/20-40`), which then also decides the size; empty: what the
@@ -74,7 +74,7 @@ def prepare(photographs: Dataset, ids: list[str], sampler: MaskSampler, *, froze
     masks = training_masks.frozen(frozen, chosen) if frozen else sampler.batch(0, range(len(chosen)))[: len(chosen)]
     preparation = Preparation(size_px=masks.shape[1], upscale=True)
     truth = np.stack([pictures.prepare(photographs.read(name), preparation, name) for name in chosen])
-    return Validation(
+    return ValidationSet(
         truth=torch.from_numpy(truth).permute(0, 3, 1, 2).contiguous(),
         masks=torch.from_numpy(masks)[:, None] > 0,
         source=frozen or "the recipe's own",

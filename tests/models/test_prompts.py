@@ -10,7 +10,7 @@ from bench.errors import BadInput
 from bench.models import prompts
 from bench.models.predict import Predictor
 from bench.models.registry import ModelRef
-from bench.models.sources import Member
+from bench.models.sources import ModelFile
 from bench.protocols import registry as protocol_registry
 from bench.types import ModelCard
 
@@ -29,7 +29,7 @@ class Told(Dataset):
 
 @pytest.fixture
 def taker(tmp_path):
-    return ModelRef("m", "m", "", "", Member("m", tmp_path, ""), ModelCard("M", prompts=True, stochastic=True))
+    return ModelRef("m", "m", "", "", ModelFile("m", tmp_path, ""), ModelCard("M", prompts=True, stochastic=True))
 
 
 @pytest.fixture

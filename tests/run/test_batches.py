@@ -6,7 +6,7 @@ import pytest
 from bench.errors import NotComparable
 from bench.run.main import run
 from bench.runfolder import batches, tables
-from bench.runfolder.batches import Batch
+from bench.runfolder.batches import SettledBatch
 from bench.runfolder.part import FACTS, Facts
 from bench.types import Execution, RunSpec
 
@@ -30,7 +30,7 @@ def settled(measured):
 
     def write(images, *, exact):
         path.unlink()
-        batches.settle(path.parent, Batch(images, exact, device))
+        batches.settle(path.parent, SettledBatch(images, exact, device))
 
     return write
 

@@ -6,11 +6,11 @@ import pytest
 
 from bench.run.estimate import estimate
 from bench.run.plan import Task, tasks
-from bench.run.probe import Found, Pace, spread
+from bench.run.probe import Pace, Rates, spread
 from bench.run.spec import resolve
 from bench.types import Execution, RunSpec
 
-RATES = Found(
+RATES = Rates(
     {"mean": Pace(open_s=1.0, pair_s=0.1, batch=1, picture_s=0.5, picture_bytes=1000)}, part_bytes=100, row_bytes=10
 )
 
@@ -44,20 +44,20 @@ def test_more_workers_than_cores_are_no_faster(job, left, monkeypatch):
 
 
 def test_batches_that_are_filled_up_take_the_time_of_full_ones(job):
-    filled = Found({"mean": Pace(pair_s=0.1, batch=8)})
+    filled = Rates({"mean": Pace(pair_s=0.1, batch=8)})
     left = [Task(0, 9, (job.key("mean"),))]
     assert estimate(job, left, Execution(), filled).models["mean"] == pytest.approx(16 * 2 * 0.1)
 
 
 def test_a_model_that_fails_has_no_time_and_costs_none(job, left):
-    failing = Found({"mean": Pace(fault="no such luck")})
+    failing = Rates({"mean": Pace(fault="no such luck")})
     found = estimate(job, left, Execution(), failing)
     assert math.isnan(found.models["mean"])
     assert math.isfinite(found.wall_s)
 
 
 def test_rows_stand_twice_on_the_disk_once_in_parts_once_in_results(job, left):
-    thin, thick = (estimate(job, left, Execution(), Found(RATES.models, row_bytes=size)) for size in (10, 20))
+    thin, thick = (estimate(job, left, Execution(), Rates(RATES.models, row_bytes=size)) for size in (10, 20))
     assert thick.disk_bytes - thin.disk_bytes == pytest.approx(2 * 10 * 2 * len(job.ids))
 
 

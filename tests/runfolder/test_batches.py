@@ -1,9 +1,9 @@
 """A batch is settled once: by whoever comes first, or anew where memory ran out."""
 
 from bench.runfolder import batches
-from bench.runfolder.batches import Batch
+from bench.runfolder.batches import SettledBatch
 
-LARGE, SMALL = Batch(8, exact=False, device="NVIDIA H200"), Batch(4, exact=False, device="NVIDIA H200")
+LARGE, SMALL = SettledBatch(8, exact=False, device="NVIDIA H200"), SettledBatch(4, exact=False, device="NVIDIA H200")
 
 
 def test_who_comes_first_settles_it_for_all(tmp_path):
@@ -19,7 +19,7 @@ def test_where_memory_ran_out_the_smaller_one_holds(tmp_path):
 
 
 def test_each_kind_of_device_has_its_own(tmp_path):
-    other = Batch(2, exact=True, device="x86_64 (Linux)")
+    other = SettledBatch(2, exact=True, device="x86_64 (Linux)")
     batches.settle(tmp_path, LARGE)
     assert batches.settle(tmp_path, other) == other
     assert len(batches.standing(tmp_path)) == 2

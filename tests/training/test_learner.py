@@ -207,7 +207,7 @@ def test_memory_that_ends_all_the_same_is_met_with_advice():
 
 
 def test_a_training_beyond_the_memory_is_refused_with_advice():
-    from bench.training.estimate import Estimate, check_memory
+    from bench.training.estimate import TrainingEstimate, check_memory
 
     with pytest.raises(BadInput, match="--set batch=8"):
-        check_memory(Estimate({}, 1.0, 1 << 60), torch.device("cpu"), 16)
+        check_memory(TrainingEstimate({}, 1.0, 1 << 60), torch.device("cpu"), 16)

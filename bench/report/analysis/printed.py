@@ -16,7 +16,7 @@ from bench.report.results import Run
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PrintedNumber:
     """A printed number and what was measured in its place."""
 
     paper: str
@@ -61,7 +61,7 @@ def _way(name: str, versions: Sequence[str], dataset: str) -> str:
     return f"bench run --models {name} --protocol {versions[0]} --dataset {dataset} --root DIR"
 
 
-def compare(run: Run, model: str, lines: Sequence[Printed]) -> list[Comparison]:
+def compare(run: Run, model: str, lines: Sequence[Printed]) -> list[PrintedNumber]:
     """Printed numbers of the run's data set, protocol and metric variants beside the run's.
 
     Raises `BadInput` where the run lacks the model, and where it was made under another protocol or on other data than
@@ -77,7 +77,7 @@ def compare(run: Run, model: str, lines: Sequence[Printed]) -> list[Comparison]:
             f"{', '.join(made)}. Numbers of other protocols or data are not held against each other."
         )
     found = [
-        Comparison(line.paper, line.table, line.masks, line.bucket, line.variant, line.number, measured)
+        PrintedNumber(line.paper, line.table, line.masks, line.bucket, line.variant, line.number, measured)
         for line in alike
         if line.variant in run.metrics and math.isfinite(measured := ranks.measured(run, model, line.variant, line))
     ]
@@ -87,7 +87,7 @@ def compare(run: Run, model: str, lines: Sequence[Printed]) -> list[Comparison]:
     return found
 
 
-def text(comparisons: Sequence[Comparison]) -> str:
+def text(comparisons: Sequence[PrintedNumber]) -> str:
     """All numbers, and within what they agree, by metric."""
     rows = [("paper", "table", "masks", "bucket", "metric", "printed", "measured", "difference")]
     for one in comparisons:

@@ -23,7 +23,7 @@ from bench.runfolder.record import Record
 from bench.types import SetDifference
 
 
-class Table(NamedTuple):
+class CellVectors(NamedTuple):
     """Feature vectors."""
 
     places: dict[str, int]
@@ -51,21 +51,21 @@ class Source:
     def _record(self) -> Record:
         return record.read(self.root)
 
-    def vectors(self, extractor: str, cell: str) -> list[Table]:
+    def vectors(self, extractor: str, cell: str) -> list[CellVectors]:
         """Those of the truth and those of the output; the latter without images where the run stored none."""
         keys = {TRUTH: 0, self._record.key(self.model): self._record.settings.cells.index(cell)}
         return [self._read(key, extractor, place) for key, place in keys.items()]
 
-    def _read(self, key: str, extractor: str, place: int) -> Table:
+    def _read(self, key: str, extractor: str, place: int) -> CellVectors:
         parts = list(Parts(self.root, self._record.settings.digest).read(key))
         parts = [part for part in parts if any(part.facts.vectors.get(extractor, ())[place : place + 1])]
         if not parts:
-            return Table({}, np.empty((0, 0), np.float32))
+            return CellVectors({}, np.empty((0, 0), np.float32))
         images = [image for part in parts for image in part.names]
         if found := folded.read(parts, extractor, place):
             held = [images[at] for at in found.places.tolist()]
-            return Table(_places(held), found.rows, Moments(int(found.images[0]), found.mean, found.covariance))
-        return Table(_places(images), np.concatenate([part.vectors(extractor, place) for part in parts]))
+            return CellVectors(_places(held), found.rows, Moments(int(found.images[0]), found.mean, found.covariance))
+        return CellVectors(_places(images), np.concatenate([part.vectors(extractor, place) for part in parts]))
 
     @property
     def images(self) -> str:

@@ -9,7 +9,7 @@ from bench.progress import Ticker
 from bench.run import machine, processes
 from bench.run.faults import Faults
 from bench.run.plan import Task
-from bench.run.processes import Process
+from bench.run.processes import ProcessHandle
 from bench.run.spec import Job
 from bench.run.supervisor import Supervisor
 from bench.runfolder import logs
@@ -26,9 +26,9 @@ def execute(tasks: Sequence[Task], job: Job, execution: Execution, parts: Parts,
     processes.start_server()
     room = machine.room(execution)
 
-    def start(number: int) -> Process:
+    def start(number: int) -> ProcessHandle:
         device = execution.devices[number] if execution.devices else execution.device
-        return Process(job, replace(execution, device=device), parts, room)
+        return ProcessHandle(job, replace(execution, device=device), parts, room)
 
     try:
         return Supervisor(tasks, job, start, execution.workers, execution=execution, ticker=ticker).run()

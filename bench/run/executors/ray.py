@@ -48,7 +48,7 @@ class Actor:
         if self.fault:
             return
         processes.start_server()
-        self.process = processes.Process(job, execution, parts, machine.room(execution))
+        self.process = processes.ProcessHandle(job, execution, parts, machine.room(execution))
 
     def post(self, message: object) -> None:
         """Something for the worker."""
@@ -82,7 +82,7 @@ def _unlike(parts: Parts, source: str) -> BenchError | None:
     return None
 
 
-class Member:
+class ActorHandle:
     """An actor as the supervisor sees it: two threads carry what is said."""
 
     def __init__(self, ray: Any, actor: Any) -> None:
@@ -139,8 +139,8 @@ def execute(tasks: Sequence[Task], job: Job, execution: Execution, parts: Parts,
     remote = ray.remote(num_gpus=min(1, gpus), num_cpus=1, max_concurrency=4, runtime_env={"env_vars": home})(Actor)
     own = replace(execution, device="cuda" if gpus else "cpu", workers=count)
 
-    def start(_: int) -> Member:
-        return Member(ray, remote.remote(job, own, parts, provenance.source()))
+    def start(_: int) -> ActorHandle:
+        return ActorHandle(ray, remote.remote(job, own, parts, provenance.source()))
 
     try:
         return Supervisor(tasks, job, start, count, execution=execution, ticker=ticker).run()
