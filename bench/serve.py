@@ -51,15 +51,15 @@ def serve(
     still the same. prepare: called once before the first picture (loads the network, say). The rest is what sizes the
     network takes: sides in multiples of, at least, at most (0: any), height equal to width; bench pads and crops.
     """
-    given, channel = _streams()
+    requests, answers = _streams()
     seeded = len(inspect.signature(predict).parameters) > 2
     needs = {"multiple": multiple, "minimum_px": minimum_px, "largest_px": largest_px, "square": square}
     hello = {"op": "hello", "name": name, "digest": _digest(weights), "seeds": seeded, "needs": needs}
     waiting = queue.Queue(1)  # type: queue.Queue[Any]
-    threading.Thread(target=_read_ahead, args=(given, waiting), daemon=True).start()
+    threading.Thread(target=_read_ahead, args=(requests, waiting), daemon=True).start()
     for asked, arrays in iter(waiting.get, None):
         if asked["op"] == "hello":
-            write(channel, hello)
+            write(answers, hello)
             continue
         if prepare is not None:
             prepare()
@@ -70,7 +70,7 @@ def serve(
         except Exception as fault:
             traceback.print_exc()
             header, answer = {"op": "error", "text": "%s: %s" % (type(fault).__name__, fault)}, []
-        write(channel, dict(header, id=asked["id"]), answer)
+        write(answers, dict(header, id=asked["id"]), answer)
 
 
 def write(stream: BinaryIO, header: Dict[str, Any], arrays: Sequence[Tuple[str, Any]] = ()) -> None:
@@ -127,11 +127,11 @@ def _bytes(array: Any) -> memoryview:
     return memoryview(array).cast("B")
 
 
-def _read_ahead(given: BinaryIO, waiting: "queue.Queue[Any]") -> None:
+def _read_ahead(requests: BinaryIO, waiting: "queue.Queue[Any]") -> None:
     """Take in the next batch while the last one is at work."""
     try:
         while True:
-            message = read(given)
+            message = read(requests)
             waiting.put(message)
             if message is None:
                 return
@@ -163,10 +163,10 @@ def _digest(weights: Sequence[str]) -> str:
 def _streams() -> Tuple[BinaryIO, BinaryIO]:
     """Standard input and output for messages alone; whatever prints from now on, prints to standard error."""
     sys.stdout.flush()
-    given, channel = os.dup(0), os.dup(1)
+    requests, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     os.close(nothing)
     sys.stdout = sys.stderr
-    return os.fdopen(given, "rb", 1 << 16), os.fdopen(channel, "wb", 0)
+    return os.fdopen(requests, "rb", 1 << 16), os.fdopen(answers, "wb", 0)

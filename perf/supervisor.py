@@ -49,19 +49,19 @@ class Idle:
 
     @property
     def waitables(self) -> Sequence[Connection]:
-        """See `supervisor.Member`."""
+        """See `supervisor.WorkerHandle`."""
         return (self.connection,)
 
     def ended(self) -> bool:
-        """See `supervisor.Member`."""
+        """See `supervisor.WorkerHandle`."""
         return False
 
     def reason(self) -> str:
-        """See `supervisor.Member`."""
+        """See `supervisor.WorkerHandle`."""
         return ""
 
     def kill(self) -> None:
-        """See `supervisor.Member`."""
+        """See `supervisor.WorkerHandle`."""
         self.connection.close()
 
 

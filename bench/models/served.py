@@ -107,7 +107,7 @@ def named(name: str) -> Command:
 
 @functools.cache
 def _asked(words: tuple[str, ...]) -> Hello:
-    process = ServedProcess(words, heard=False)
+    process = ServedProcess(words, echo=False)
     waiting = threading.Timer(PATIENCE_S, Ticker().say, [f"{process.name} has not said yet what it is: waiting."])
     waiting.start()
     try:
@@ -122,9 +122,9 @@ def _asked(words: tuple[str, ...]) -> Hello:
 class ServedProcess:
     """A running command: its two pipes, and a thread that takes in its log."""
 
-    def __init__(self, words: Sequence[str], threads: int = 0, *, heard: bool = True) -> None:
-        """threads: of one operation on a CPU; 0: as the environment says. heard: whether its log is printed too."""
-        self.words, self.heard = words, heard
+    def __init__(self, words: Sequence[str], threads: int = 0, *, echo: bool = True) -> None:
+        """threads: of one operation on a CPU; 0: as the environment says. echo: whether its log is printed too."""
+        self.words, self.echo = words, echo
         more = {"OMP_NUM_THREADS": str(threads)} if threads else {}
         if not shutil.which(words[0]):
             raise BadInput(f"{self.name}: there is no command {words[0]}.")
@@ -143,8 +143,8 @@ class ServedProcess:
             hard = resource.getrlimit(resource.RLIMIT_AS)[1]
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 resource.prlimit(self.popen.pid, resource.RLIMIT_AS, (hard, hard))
-        self.given = cast(Any, self.popen.stdin)
-        self.channel = io.BufferedReader(cast(Any, self.popen.stdout), 1 << 16)
+        self.requests = cast(Any, self.popen.stdin)
+        self.answers = io.BufferedReader(cast(Any, self.popen.stdout), 1 << 16)
         self.lines: deque[str] = deque(maxlen=SHOWN_LINES)
         self.log = threading.Thread(target=self._take_in, daemon=True)
         self.log.start()
@@ -164,14 +164,14 @@ class ServedProcess:
     def print(self, line: bytes) -> None:
         """Add a line to its log."""
         self.lines.append(line.decode("utf-8", "replace").rstrip())
-        if self.heard:
+        if self.echo:
             with contextlib.suppress(OSError):
                 os.write(2, line)
 
     def hello(self, limit_s: float) -> Hello:
         """Ask who it is; what it prints before it says so goes to the log."""
-        with self.spoken():
-            serve.write(self.given, {"op": "hello"})
+        with self.pipe_faults():
+            serve.write(self.requests, {"op": "hello"})
         header = self.within(limit_s, self.reader.submit(self._hello))
         if header["v"] != serve.PROTOCOL:
             raise BadInput(
@@ -188,7 +188,7 @@ class ServedProcess:
         return Hello(*found, tuple(sorted(needs.items())))
 
     def _hello(self) -> dict[str, Any]:
-        while line := self.channel.readline(serve.LONGEST_LINE):
+        while line := self.answers.readline(serve.LONGEST_LINE):
             try:
                 header = serve.parse(line)
             except ValueError:
@@ -200,14 +200,14 @@ class ServedProcess:
     def within(self, limit_s: float, answer: Future[Any]) -> Any:
         """What the command answers; raises `ContractBroken` with the last lines of its log where it does not."""
         try:
-            with self.spoken():
+            with self.pipe_faults():
                 return answer.result(limit_s or None)
         except TimeoutError as fault:
             self.kill()
             raise Silent(f"{self.name} said nothing for {duration(limit_s)}{self.tail()}") from fault
 
     @contextlib.contextmanager
-    def spoken(self) -> Any:
+    def pipe_faults(self) -> Any:
         """Faults of the pipes as what became of the command."""
         try:
             yield
@@ -294,8 +294,8 @@ class Served:
         arrays = [("images", images.cpu().numpy()), ("masks", masks.cpu().numpy().astype(np.uint8))]
         answer = process.reader.submit(self._receive, process, number, list(images.shape))
         try:
-            with process.spoken():
-                serve.write(process.given, {"op": "predict", "id": number, "seeds": list(seeds)}, arrays)
+            with process.pipe_faults():
+                serve.write(process.requests, {"op": "predict", "id": number, "seeds": list(seeds)}, arrays)
         except ContractBroken:
             self._process = None
             raise
@@ -313,7 +313,7 @@ class Served:
         return self._process
 
     def _receive(self, process: ServedProcess, number: int, shape: list[int]) -> Any:
-        line = process.channel.readline(serve.LONGEST_LINE)
+        line = process.answers.readline(serve.LONGEST_LINE)
         if not line:
             raise EOFError
         header = serve.parse(line)
@@ -325,7 +325,7 @@ class Served:
         if found != shape:
             raise ValueError(f"an answer of the shape {found} instead of {shape}")
         self.seconds = tuple(header.get("seconds", self.seconds))
-        return serve.read_array(process.channel, kind, found)
+        return serve.read_array(process.answers, kind, found)
 
     def _answer(self, process: ServedProcess, answer: Future[Any], device: torch.device) -> torch.Tensor:
         import torch

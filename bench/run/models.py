@@ -22,7 +22,7 @@ from bench.runfolder.part import Costs
 from bench.runfolder.parts import Parts
 from bench.types import Execution
 
-HEARD = 0.9
+SERVED_SHARE = 0.9
 """The share of a batch's time after which a served command is taken for dead."""
 
 
@@ -63,7 +63,7 @@ class Models:
         try:
             network = opening.open_model(ref, self.device)
             if isinstance(network, Served):  # told before the worker is taken for dead
-                network.limit_s = HEARD * self.execution.time_limit_s
+                network.limit_s = SERVED_SHARE * self.execution.time_limit_s
             model, card = tiling.tiled(network, ref.card, self.job.spec.tiling)
             contract.require(model, card, size, self.device)
             texts = self.job.prompts.texts if self.job.prompts and ref.prompts else {}

@@ -96,7 +96,7 @@ class Rates:
     """Processor seconds in a second of the clock."""
 
 
-class Late(BaseException):
+class OutOfTime(BaseException):
     """A model has not ended in time, and nothing in it may catch that; `seconds`: what an image takes by its steps."""
 
     def __init__(self, seconds: float) -> None:
@@ -104,7 +104,7 @@ class Late(BaseException):
         self.seconds = seconds
 
 
-class Limited(Ticker):
+class LimitedTicker(Ticker):
     """Ends a model that tells its steps when its time is over."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Limited(Ticker):
         """See `Ticker`."""
         spent = time.perf_counter() - self.begin
         if spent > LIMIT_S:
-            raise Late(spent / done * total)
+            raise OutOfTime(spent / done * total)
 
 
 def probe(job: Job, execution: Execution, root: Path, count: int, names: Sequence[str], begun: float) -> Rates:
@@ -129,17 +129,17 @@ def probe(job: Job, execution: Execution, root: Path, count: int, names: Sequenc
     start_s = time.time() - begun
     begin, worked = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as scratch:
-        look = Look(job, execution, Parts(root, job.digest), Path(scratch), count)
+        prober = Prober(job, execution, Parts(root, job.digest), Path(scratch), count)
         with progress.track("measuring", len(names)) as ticker:
             paces = {}
             for name in names:
-                paces[name] = look.pace(job.ref(name))
+                paces[name] = prober.pace(job.ref(name))
                 ticker.advance()
-        found = look.found(paces)
+        found = prober.found(paces)
     return replace(found, start_s=start_s, busy=(time.process_time() - worked) / (time.perf_counter() - begin))
 
 
-class Look:
+class Prober:
     """A worker with a folder of its own, which is gone afterwards."""
 
     def __init__(self, job: Job, execution: Execution, parts: Parts, scratch: Path, count: int) -> None:
@@ -171,7 +171,7 @@ class Look:
             if alone > SLOW_S:
                 return Pace(PASSES * alone, alone)
             return self._cells(ref.name)
-        except Late as late:
+        except OutOfTime as late:
             return Pace(PASSES * late.seconds, late.seconds)
         except Exception as fault:  # noqa: BLE001 - a stranger's code may raise anything
             return Pace(fault=sentence(fault))
@@ -182,7 +182,7 @@ class Look:
         network = opening.open_model(ref, device)
         model, card = tiling.tiled(network, ref.card, self.job.spec.tiling)
         given = contract.trial(model, card, self.job.protocol.preparation.size_px or 256, device, count=1)
-        with _clock(device) as taken, progress.told_to(Limited()):
+        with _clock(device) as taken, progress.told_to(LimitedTicker()):
             given.answer()
         return taken[0]
 

@@ -216,7 +216,7 @@ class Supervisor:
         self.schedule.measured(place.task, time.monotonic() - place.since, done.batch)
         name, place.task = self.attempts.model(place.task), None
         if done.bent:
-            self._say(f"{name} changed {_listed(done.bent)} of its process; other models go on in another one")
+            self._say(f"{name} changed {_joined(done.bent)} of its process; other models go on in another one")
             self._away(place)
 
     def _lost(self, place: Place, reason: str) -> None:
@@ -298,5 +298,5 @@ def _word(connection: Connection) -> object:
         return CLOSED
 
 
-def _listed(names: Sequence[str]) -> str:
+def _joined(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
