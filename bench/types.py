@@ -289,7 +289,9 @@ class RunSpec:
     metrics: Annotated[tuple[str, ...], Option("Metric variants, `all`, globs; the protocol's by default.")] = ()
     protocol: Annotated[str, Option("A name from `bench protocols list`.")] = "bench@1"
     limit: Annotated[int | None, Option("Only so many images, chosen by digest of their ids.", least=1)] = None
-    keep_images: Annotated[int, Option("Images of each cell whose pictures are kept for the report.", least=0)] = 4
+    keep_images: Annotated[
+        str | int, Option("Images of a cell whose pictures are kept: 12, worst:4, best:4, spread:6; or 8,worst:4.")
+    ] = 4
     keep_vectors: Annotated[
         int, Option("Images whose feature vectors are kept; of more, moments stand for the others.", least=2)
     ] = 10_000

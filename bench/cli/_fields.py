@@ -108,6 +108,8 @@ def _read(value: Any, option: Option, kind: type, name: str) -> Any:
         return tuple(value)
     if get_type_hints(kind)[name] == tuple[str, ...]:
         return _options.names(value)
+    if get_type_hints(kind)[name] == str | int and value.isdecimal():
+        return int(value)
     return str(value) if option.path else value
 
 

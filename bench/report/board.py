@@ -131,7 +131,12 @@ def join(runs: dict[str, Run], root: Path) -> Record:
     for name, joined in held.items():
         tables.write(root / name, joined[0].schema, joined, first.record.mark)
     pictures = dict.fromkeys(image for run in runs.values() for image in run.record.kept)
-    whole = replace(first.record, name=root.name, models=models, kept=tuple(pictures))
+    chosen = {
+        label: tuple(dict.fromkeys(image for run in runs.values() for image in run.record.chosen.get(label, ())))
+        for label in first.record.settings.cells
+    }
+    chosen = {label: images for label, images in chosen.items() if images}
+    whole = replace(first.record, name=root.name, models=models, kept=tuple(pictures), chosen=chosen)
     record.write(root, whole, record.read_images(first.root, first.record))
     return whole
 

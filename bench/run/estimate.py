@@ -69,8 +69,10 @@ def estimate(job: Job, tasks: Sequence[Task], execution: Execution, found: Rates
     makespan, work = played(tasks, costs, execution.batch or BATCH, workers)
     crowd = max(1.0, workers * execution.threads / machine.cores())
     collecting = COLLECT_S + len(job.models) * len(job.cells) * (found.collect_s + ROW_S * len(job.ids))
+    again = {name: costs.again(name) for name in found.models}
+    makespan, work = makespan + sum(again.values()) / workers, work + sum(again.values())
     return Estimate(
-        {name: costs.model(tasks, name) for name in found.models},
+        {name: costs.model(tasks, name) + again[name] for name in found.models},
         wall_s=START_S + found.start_s + makespan * crowd + collecting,
         processor_s=START_S + COLLECT_S + (found.start_s + work + collecting - COLLECT_S) * found.busy,
         disk_bytes=costs.disk(tasks),
@@ -129,6 +131,19 @@ class TaskCosts:
         whole = 0.0 if math.isnan(pace.pair_s) else filled * pace.pair_s
         return whole + self.pictures(task) * pace.picture_s + found.part_s
 
+    @property
+    def chosen(self) -> int:
+        """How many outputs of a model are kept for their scores, at most."""
+        return len(self.job.cells) * min(self.job.keep.scored, len(self.job.ids))
+
+    def again(self, name: str) -> float:
+        """Seconds in which a model makes the pictures that are chosen by score once more."""
+        pace = self.found.models[name]
+        if not self.chosen or math.isnan(pace.pair_s):
+            return 0.0
+        batches = -(-min(self.job.keep.scored, len(self.job.ids)) // pace.batch) * len(self.job.cells)
+        return pace.open_s + batches * pace.batch * pace.pair_s + self.chosen * pace.picture_s
+
     def open_s(self, key: str) -> float:
         """Until a worker has what a key names."""
         return 0.0 if key == TRUTH else self.found.models[self.names[key]].open_s
@@ -150,6 +165,7 @@ class TaskCosts:
         scores = len(job.models) * len(job.cells) * (len(job.pair_metrics) + len(job.set_metrics))
         total: float = RECORD_BYTES + MODEL_BYTES * len(job.models) + SCORE_BYTES * scores + sum(map(len, job.ids))
         total += found.row_bytes * len(job.ids) * len(job.cells) * len(job.models)
+        total += self.chosen * (found.shown_bytes + sum(pace.picture_bytes for pace in found.models.values()))
         for task in tasks:
             images, pictures = task.stop - task.start, self.pictures(task)
             rows = images * len(job.cells)

@@ -69,8 +69,8 @@ class Inputs:
 
     @cached_property
     def kept(self) -> tuple[str, ...]:
-        """The images whose pictures are kept."""
-        return chosen(self.job.ids, self.job.spec.keep_images)
+        """The images whose pictures are kept whatever is scored on them."""
+        return chosen(self.job.ids, self.job.keep.drawn)
 
     def photographs(self, start: int, stop: int) -> Photographs:
         """The prepared photographs of a half-open range of the run's images.

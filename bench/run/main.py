@@ -18,7 +18,7 @@ from bench.metrics import registry as metric_registry
 from bench.models.registry import ModelRef
 from bench.paths import expanded
 from bench.progress import Ticker, track
-from bench.run import estimate, executors, export, machine, plan, processes, provenance, shares
+from bench.run import again, estimate, executors, export, machine, plan, processes, provenance, shares
 from bench.run.faults import Faults
 from bench.run.gathered import Collected
 from bench.run.inputs import Inputs
@@ -208,7 +208,9 @@ def _collect(job: Job, root: Path, execution: Execution, before: Record | None, 
             "have another digest. Put the old files back, or give --out another folder."
         )
     collected = _collected(job, parts, execution, any_count=any_count)
-    describe(job, root, execution, before, photographs, collected.models)
+    chosen = again.choose(job, root, collected.summary)
+    again.make(job, execution, parts, chosen)
+    describe(job, root, execution, before, photographs, collected.models, chosen)
     return collected.summary
 
 
@@ -315,6 +317,7 @@ def describe(
     before: Record | None,
     photographs: str = "",
     measured: Mapping[str, dict[str, Any]] | None = None,
+    chosen: Mapping[str, tuple[str, ...]] | None = None,
 ) -> None:
     """Write the record. What an earlier start found of models and photographs stands until this one has found it."""
     old = before.models if before and not measured else {}
@@ -332,6 +335,7 @@ def describe(
         missing=job.missing,
         domain=job.domain,
         kept=Inputs(job).kept,
+        chosen=dict(chosen if chosen is not None else before.chosen if before else {}),
         threads=execution.threads,
         shares=execution.share[1] if execution.share else before.shares if before else 0,
         shard=(execution.shard or 0) if execution.share else before.shard if before else 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,8 @@ from bench.models.prompts import Prompts
 from bench.models.registry import ModelRef
 from bench.paths import expanded
 from bench.protocols import registry as protocols
+from bench.run import keep
+from bench.run.keep import Keep
 from bench.runfolder.record import DatasetSettings, MaskSetRecord, Settings, model_key
 from bench.types import PRECISIONS, TILINGS, Bucket, Cell, Protocol, RunSpec, options
 
@@ -49,6 +52,11 @@ class Job:
     """What the photographs show; "" where nobody knows."""
     expected: dict[str, str] = field(default_factory=dict)
     """Image -> digest that its prepared pixels must have, where a manifest says so."""
+
+    @cached_property
+    def keep(self) -> Keep:
+        """How many images of each cell keep their pictures."""
+        return keep.parse(self.spec.keep_images)
 
     @property
     def extractors(self) -> tuple[str, ...]:
@@ -123,6 +131,7 @@ def resolve(spec: RunSpec) -> Job:
     size = protocol.preparation.size_px if protocol else None
     sets = attempt(masks.resolve, spec.masks or protocol.masks, size) if protocol else []
     dataset = attempt(dataset_registry.open_dataset, spec.dataset, spec.root, spec.split)
+    attempt(_check_kept, spec.keep_images, metrics or ())
     if spec.precision not in PRECISIONS:
         faults.append(str(UnknownName("precision", [spec.precision], PRECISIONS, "bench run --help")))
     if spec.tiling not in TILINGS:
@@ -139,6 +148,12 @@ def resolve(spec: RunSpec) -> Job:
     if faults:
         raise BadInput(" ".join(faults))
     return _job(spec, protocol, models, metrics, buckets, sets, dataset)
+
+
+def _check_kept(asked: int | str, metrics: Sequence[str]) -> None:
+    """Raise `BadInput` where it cannot be said which pictures are to be kept."""
+    if keep.parse(asked).scored and metrics and not any(metric_registry.kind(name) == "pair" for name in metrics):
+        raise BadInput(f"--keep-images {asked}: none of the metrics scores single images; name one that does.")
 
 
 def _job(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ SHOWN = (TRUTH, MASK, MASKED)
 NAMES = ("model", "mask_set", "bucket", "image")
 
 Pixels = npt.NDArray[np.uint8]
+Place = tuple[str, str, str]
+"""Mask set, bucket, image."""
 
 
 def chosen(names: Sequence[str], count: int) -> tuple[str, ...]:
@@ -66,7 +68,7 @@ class Kept:
     """Model -> digest of its output, for those whose picture was kept."""
 
     @property
-    def place(self) -> tuple[str, str, str]:
+    def place(self) -> Place:
         """Mask set, bucket, image."""
         return self.mask_set, self.bucket, self.image
 
@@ -106,25 +108,41 @@ class Kept:
 
 def kept(root: Path, record: Record) -> list[Kept]:
     """What a run kept, cell by cell in the run's order, images by name; what has no picture is left out."""
-    cells = [label.rpartition("/") for label in record.settings.cells]
-    places = [(mask_set, bucket, image) for mask_set, _, bucket in cells for image in sorted(record.kept)]
-    there = [place for place in places if (root / shown(*place, TRUTH)).parent.is_dir()]
-    found: dict[tuple[str, str, str], Kept] = {}
-    for model, place, truth, mask, made in _rows(root, {image for *_, image in there}):
-        if place in there:
+    there = [place for place in places(record) if (root / shown(*place, TRUTH)).parent.is_dir()]
+    found = []
+    for one in scored(root, there, list(record.models)):
+        held = {name: made for name, made in one.models.items() if (root / output(*one.place, name)).exists()}
+        found.append(replace(one, models=held))
+    return found
+
+
+def places(record: Record) -> list[Place]:
+    """Of which images in which cells a run keeps pictures: cells in the run's order, images by name."""
+    cells = [(label, *label.rpartition("/")[::2]) for label in record.settings.cells]
+    names = {label: sorted({*record.kept, *record.chosen.get(label, ())}) for label, *_ in cells}
+    return [(mask_set, bucket, image) for label, mask_set, bucket in cells for image in names[label]]
+
+
+def scored(root: Path, wanted: Sequence[Place], models: Sequence[str]) -> list[Kept]:
+    """What was scored at some places, in their order: all outputs of these models, whether their pictures are there.
+
+    Places without results are left out, and outputs where a model failed.
+    """
+    found: dict[Place, Kept] = {}
+    asked = set(wanted)
+    for model, place, truth, mask, made in _rows(root, {image for *_, image in wanted}):
+        if place in asked:
             one = found.setdefault(place, Kept(root, *place, truth, mask))
-            if model in record.models and (root / output(*place, model)).exists():
+            if made is not None:
                 one.models[model] = made
-    order = list(record.models)
-    return [_ordered(found[place], order) for place in there if place in found]
+    return [
+        replace(one, models={name: one.models[name] for name in models if name in one.models})
+        for one in map(found.get, wanted)
+        if one
+    ]
 
 
-def _ordered(one: Kept, order: Sequence[str]) -> Kept:
-    models = {name: one.models[name] for name in order if name in one.models}
-    return Kept(one.root, *one.place, one.truth, one.mask, models)
-
-
-def _rows(root: Path, names: Iterable[str]) -> Iterator[tuple[str, tuple[str, str, str], bytes, bytes, bytes]]:
+def _rows(root: Path, names: Iterable[str]) -> Iterator[tuple[str, Place, bytes, bytes, bytes | None]]:
     """Model, place and digests of the rows of some images, a group of rows at a time."""
     wanted = pa.array(sorted(names), pa.string())
     if not len(wanted):

@@ -132,7 +132,9 @@ class Record:
     domain: str = ""
     """What the photographs show; empty where nobody knows."""
     kept: tuple[str, ...] = ()
-    """Images of which pictures are kept."""
+    """Images of which pictures are kept in all cells."""
+    chosen: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Cell -> images of which pictures are kept there because of what was scored on them."""
     photographs: str = ""
     """Digest over those of all prepared images; empty until the run is whole."""
     versions: dict[str, str] = field(default_factory=dict)
@@ -175,6 +177,8 @@ def model_key(name: str, model_digest: str) -> str:
 def text(record: Record) -> str:
     """What `run.json` holds: its own digest first."""
     plain = json.loads(msgspec.json.encode(record))
+    if not record.chosen:  # left out where it says nothing
+        del plain["chosen"]
     return json.dumps({"digest": digest.of_settings(plain)} | plain, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -1,6 +1,7 @@
 """What a plan foretells follows from rates: more images, cells, pictures and workers as they should."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -65,3 +66,10 @@ def test_every_beginning_of_the_cells_looked_at_is_spread_over_all():
     assert spread("abcdefgh") == list("ecgbdfha")
     assert spread("a") == ["a"]
     assert sorted(spread("abcdef")) == list("abcdef")
+
+
+def test_pictures_that_are_chosen_by_score_are_made_once_more(job, left):
+    asked = replace(job, spec=replace(job.spec, keep_images="worst:2,best:1"))
+    before, after = (estimate(one, left, Execution(), RATES) for one in (job, asked))
+    assert after.models["mean"] - before.models["mean"] == pytest.approx(1.0 + 2 * 3 * (0.1 + 0.5))
+    assert after.disk_bytes - before.disk_bytes == 2 * 3 * 1000

@@ -108,7 +108,6 @@ def _data(run: Run, about: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
         "name": made.name,
         "dataset": run.dataset,
         "images": made.images,
-        "kept": len(made.kept),
         "protocol": made.protocol.name,
         "command": made.command,
         "families": [{"id": name, "title": family} for name, family in run.families.items()],

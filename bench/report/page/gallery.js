@@ -73,7 +73,7 @@
     form.order.value = state.order;
     form.of.parentElement.hidden = ["apart", "run"].includes(state.order);
     chosen = ordered(data.shots.filter(shot => shot.masks === at.masks && shot.bucket === at.ratio), state.order, model);
-    by("kept").textContent = `${page.family(at.masks)}, holes of ${page.hole(at.ratio)}: pictures of ${new Set(data.shots.map(shot => shot.image)).size} of ${data.images} photographs were kept, ordered by ${page.metric().title}.`
+    by("kept").textContent = `${page.family(at.masks)}, holes of ${page.hole(at.ratio)}: pictures of ${chosen.length} of ${data.images} photographs were kept, ordered by ${page.metric().title}.`
       + (data.lossless ? "" : " They are compressed here; the run's folder holds them exactly.");
     list.replaceChildren();
     done = 0;

@@ -84,9 +84,10 @@ def within(found: Sequence[Kept], bound: int) -> tuple[list[Kept], Shrunk]:
         size = _expected(found, how)
         if size <= bound:
             return list(found), how
-    names = sorted({one.image for one in found})
-    few = names[: max(1, int(len(names) * bound / size))]
-    return [one for one in found if one.image in few], how
+    cells: dict[tuple[str, str], list[Kept]] = {}
+    for one in found:
+        cells.setdefault((one.mask_set, one.bucket), []).append(one)
+    return [one for held in cells.values() for one in held[: max(1, int(len(held) * bound / size))]], how
 
 
 def _expected(found: Sequence[Kept], how: Shrunk) -> float:
