@@ -226,7 +226,8 @@ def convert(checkpoint: dict[str, Tensor], tag: str) -> dict[str, Tensor]:
     for part in ("encoder_f", "encoder_l", "unet"):
         for place, name in enumerate(name for name in names if name.startswith(f"{part}.")):
             if f"{part}.{place}" not in checkpoint:
-                raise BadInput(f"The file lacks '{part}.{place}', which is {name}: see docs/models/degan.md.")
+                said = f"The file lacks '{part}.{place}', which is {name}: see docs/models/degan.md."
+                raise BadInput(said) if state else KeyError(said)
             array = checkpoint[f"{part}.{place}"]
             state[name] = array.permute(TURNED[array.dim()])
     return state

@@ -218,9 +218,10 @@ def convert(checkpoint: Mapping[str, Any], tag: str) -> dict[str, Tensor]:
     """
     state = checkpoint.get("state_dict", checkpoint)
     first = "model.1.ffc.convl2l.weight"
-    prefix = next((name.removesuffix(first) for name in state if name.endswith(first)), None)
-    if prefix is None:
-        raise KeyError(first)
+    prefixes = [name.removesuffix(first) for name in state if name.endswith(first)]
+    if len(prefixes) != 1:
+        raise KeyError(f"{first}, which stands there {len(prefixes)} times")
+    (prefix,) = prefixes
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(f"{prefix}model.")}
 
 

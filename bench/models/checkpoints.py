@@ -23,6 +23,8 @@ DEPTH, ENTRIES = 32, 1_000_000
 """A checkpoint nests no deeper, and has no more names in all."""
 STATES = ("params_ema", "G_ema", "state_dict", "generator", "netG", "G", "model", "params")
 """Names under which files keep a state, averaged ones first; they stand before the names of tensors too."""
+BEGINNINGS = ("module", *STATES)
+"""What may stand before every name of a state, `module.` of DataParallel first."""
 BESIDE = ("netD.", "D.", "discriminator.", "disc.")
 """How names of critics begin, which stand beside a generator's."""
 LEVELS = 3
@@ -150,14 +152,9 @@ class Candidate:
     """The wrappers around it: `state_dict`, `module.`, `state_dict model.`; empty for the whole."""
     content: Mapping[str, Any]
 
-    @property
-    def last(self) -> str:
-        """The innermost wrapper."""
-        return self.path.rpartition(" ")[2]
-
     def called(self, part: str) -> bool:
-        """Whether a name means this: its whole path or the innermost wrapper, with or without the dot."""
-        return part in (self.path, self.last, self.path.removesuffix("."), self.last.removesuffix("."))
+        """Whether a name means this: its whole path or one of the wrappers, with or without the dot."""
+        return any(part in (name, name.removesuffix(".")) for name in (self.path, *self.path.split()))
 
 
 Attempt = Callable[[Mapping[str, Any]], "State | str"]
@@ -169,11 +166,13 @@ def unwrapped(found: Mapping[str, Any], attempt: Attempt, part: str = "") -> tup
 
     Looked for is the outermost that fits: as it is, under a name (`state_dict`, `generator`, `params_ema`), or behind a
     common beginning of names (`module.`, `netG.`). `part` asks for one of them. Raises `Several` with the choices where
-    several fit, `Misfit` with the first fault where none does (half a sentence, for the caller to complete).
+    several fit, a network and its average among them, `Misfit` with the first fault where none does (half a sentence,
+    for the caller to complete).
     """
     level, fault = [Candidate("", found)], ""
     for _ in range(LEVELS + 1):
-        tried = [(one, attempt(one.content)) for one in level if not part or one.called(part)]
+        asked = [one for one in level if (one.called(part) if part else not _copied(one.content))]
+        tried = [(one, attempt(one.content)) for one in asked]
         fault = fault or next((result for _, result in tried if isinstance(result, str)), "")
         fitting = _chosen([(one, result) for one, result in tried if not isinstance(result, str)])
         if len(fitting) == 1:
@@ -182,6 +181,15 @@ def unwrapped(found: Mapping[str, Any], attempt: Attempt, part: str = "") -> tup
             raise Several([one.path for one, _ in fitting])
         level = [inner for one in level for inner in _inside(one)]
     raise Misfit(fault or f"it holds no '{part}'")
+
+
+def _copied(found: Mapping[str, Any]) -> bool:
+    """Whether a part of a checkpoint holds a network and a copy averaged over the training, `G` and `G_ema`.
+
+    A map of names would take the one that it knows; which is meant is the user's to say, but for the favourites.
+    """
+    words = {str(name).partition(".")[0] for name in found}
+    return any(f"{word}_ema" in words and FAVOURITES.get(f"{word}_ema") != word for word in words)
 
 
 class Misfit(Exception):
@@ -213,21 +221,47 @@ def _inside(one: Candidate) -> Iterator[Candidate]:
         yield from (Candidate(f"{one.path} {name}".strip(), content) for name, content in groups.items())
 
 
-def plain(found: Mapping[str, Any]) -> Mapping[str, Any]:
+def plain(found: Mapping[str, Any], part: str = "") -> Mapping[str, Any]:
     """A checkpoint without the wrappers that leave no choice.
 
-    These are the one mapping in it, or the one that is called as files call a state, averaged weights before others;
-    `module.` and the like before every name, or before every name but a critic's.
+    These are the one mapping in it, or the one that is called as files call a state; `module.` and the like before
+    every name, or before every name but a critic's. Where another holds the same names (a copy averaged over the
+    training), `part` says which is meant; `Several` where it does not.
     """
+    inner: Mapping[str, Mapping[str, Any]]
     inner = {name: value for name, value in found.items() if isinstance(value, Mapping) and value}
-    if inner and not any(isinstance(value, torch.Tensor) for value in found.values()):
-        called = [name for name in STATES if name in inner] or list(inner)
-        return plain(inner[called[0]]) if called[0] in STATES or len(inner) == 1 else found
-    for start in (f"{word}." for word in ("module", *STATES)):
-        behind = {name.removeprefix(start): value for name, value in found.items() if str(name).startswith(start)}
-        if behind and all(str(name).startswith((start, *BESIDE)) for name in found):
-            return plain(behind)
-    return found
+    if not inner or any(isinstance(value, torch.Tensor) for value in found.values()):
+        inner = _begun(found)
+    wanted = [part, *BEGINNINGS] if part else BEGINNINGS
+    called = [name for name in wanted if name in inner] or list(inner)
+    if not called or (called[0] not in wanted and len(inner) > 1):
+        return found
+    copies = [name for name, value in inner.items() if value.keys() == inner[called[0]].keys()]
+    copies = [name for name in copies if FAVOURITES.get(called[0]) != name]
+    if len(copies) > 1 and called[0] != part:
+        raise Several(copies)
+    return plain(inner[called[0]], part)
+
+
+def _begun(found: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """What stands behind the beginnings of all names: a state as files call it, its copies, critics; else nothing."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in found.items():
+        first, dot, rest = str(name).partition(".")
+        if not dot:
+            return {}
+        groups.setdefault(first, {})[rest] = value
+    state = next((groups[word] for word in BEGINNINGS if word in groups), {})
+    known = all(f"{word}." in BESIDE or content.keys() == state.keys() for word, content in groups.items())
+    return groups if known and state else {}
+
+
+def holds(found: Mapping[str, Any], part: str) -> bool:
+    """Whether a checkpoint has a part of this name, or names that begin so."""
+    return any(
+        part in (name, str(name).partition(".")[0]) or (isinstance(value, Mapping) and holds(value, part))
+        for name, value in found.items()
+    )
 
 
 def misnamed(found: Mapping[str, Any]) -> str:

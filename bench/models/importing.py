@@ -173,6 +173,8 @@ class _Importer:
         """The model's state from files by part, as named or in the first order that fits."""
         contents = {file: checkpoints.read(file) for file in files}
         listed = ", ".join(map(str, contents))
+        if self.part and not any(checkpoints.holds(content, self.part) for content in contents.values()):
+            raise BadInput(f"None of {listed} holds a part '{self.part}': leave --part out, or name one that is there.")
         meant = self._meant([name for content in contents.values() for name in checkpoints.names(content)], listed)
         return self._in_the_one_variant(meant, listed, lambda: self._of_parts(contents, named))
 
@@ -183,7 +185,7 @@ class _Importer:
         faults = []
         for order in [named] if named else self._assignments(list(contents)):
             whole = {part: contents[file] for part, file in order.items()}
-            found = self._attempt({part: checkpoints.plain(content) for part, content in whole.items()})
+            found = self._attempt({part: self._plain(file, contents[file]) for part, file in order.items()})
             found = self._attempt(whole) if isinstance(found, str) else found
             if not isinstance(found, str):
                 left = [said for content in contents.values() for said in checkpoints.left(content, found)]
@@ -191,6 +193,18 @@ class _Importer:
             faults.append(found)
         listed = ", ".join(map(str, contents))
         raise BadInput(f"{listed} do not fit the model '{self.name}' in any order: {faults[0]}.")
+
+    def _plain(self, file: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One of several files without its wrappers; `BadInput` with the choices where it holds copies."""
+        try:
+            return checkpoints.plain(content, self.part)
+        except Several as fault:
+            raise BadInput(self._choices(file, fault)) from None
+
+    def _choices(self, file: Path, fault: Several) -> str:
+        """The sentence that asks which of several networks in a file is meant."""
+        choices = ", ".join(f"--part '{path}'" for path in fault.args[0])
+        return f"{file} holds several networks that fit '{self.name}': choose one of {printable(choices)}."
 
     def _of_one(self, file: Path) -> _Taken:
         found = checkpoints.read(file)
@@ -270,9 +284,7 @@ class _Importer:
         try:
             state, wrappers = checkpoints.unwrapped(found, self._attempt, self.part)
         except Several as fault:
-            choices = ", ".join(f"--part '{path}'" for path in fault.args[0])
-            said = f"{file} holds several networks that fit '{self.name}': choose one of {printable(choices)}."
-            raise BadInput(said) from None
+            raise BadInput(self._choices(file, fault)) from None
         return _Taken(state, [file], wrappers, checkpoints.left(found, state))
 
     def _attempt(self, found: Mapping[str, Any]) -> State | str:
@@ -315,7 +327,11 @@ def stored_dtypes(model: torch.nn.Module, state: State) -> str:
 
 def kin(found: Mapping[str, Any], but: str) -> list[str]:
     """The other models on the shelves whose names, or those of one of whose parts, a checkpoint holds."""
-    contents = [one for one in (found, checkpoints.plain(found)) if not checkpoints.misnamed(one)]
+    try:
+        contents = [found, checkpoints.plain(found)]
+    except Several as fault:
+        contents = [found, checkpoints.plain(found, fault.args[0][0])]
+    contents = [one for one in contents if not checkpoints.misnamed(one)]
     members = [member for model_id, member in sources.members().items() if model_id != but]
     return [member.id for member in members if any(_names_agree(member, content) for content in contents)]
 

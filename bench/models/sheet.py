@@ -46,7 +46,10 @@ def lines(ref: ModelRef, records: Mapping[str, WeightsRecord]) -> list[str]:
         shown.append(f"{'setting':12} {setting}, by itself {own}; bench run --set {ref.id}.{setting}=VALUE")
     for tag, known in records.items():
         made = known.source or known.recipe.get("name", "")
-        shown.append(f"{'weights here':12} {ref.id}@{tag}  {known.kind}, {made}, sha256 {known.sha256[:12]}")
+        normalised = f", normalised by {known.facts['normalisation']}" if "normalisation" in known.facts else ""
+        shown.append(
+            f"{'weights here':12} {ref.id}@{tag}  {known.kind}, {made}, sha256 {known.sha256[:12]}{normalised}"
+        )
     shown += [f"{'authors file':12} {line}" for line in _published(ref)]
     if card.parts and not card.checkpoints:
         line = model_registry.import_line(ref.id, card, "TAG")
@@ -57,6 +60,12 @@ def lines(ref: ModelRef, records: Mapping[str, WeightsRecord]) -> list[str]:
             f"bench run --models {ref.id}@TAG --dataset demo"
         )
     return [*shown, f"{'missing':12} {ref.reason}"] if ref.reason else shown
+
+
+def _weights(known: WeightsRecord) -> str:
+    made = known.source or known.recipe.get("name", "")
+    normalised = f", normalised by {known.facts['normalisation']}" if "normalisation" in known.facts else ""
+    return f"{known.kind}, {made}, sha256 {known.sha256[:12]}{normalised}"
 
 
 def _guides(card: ModelCard) -> Iterator[str]:

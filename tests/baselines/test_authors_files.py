@@ -1,8 +1,11 @@
 """What `bench models show` tells to type imports the authors' files, laid out as they publish them, for every model."""
 
+import functools
 import re
 import shlex
 import struct
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -136,7 +139,7 @@ def tensorflow(figures, weight):
     arrays = {}
     for name, shape in facts["state_dict"]:
         tensor = weight(name, tuple(shape), facts["gain"])
-        arrays[f"{facts['tf_names'][name]}:0"] = (tensor.permute(2, 3, 1, 0) if tensor.dim() == 4 else tensor).numpy()
+        arrays[f"{facts['tf_names'][name]}:0"] = tensor.permute(2, 3, 1, 0) if tensor.dim() == 4 else tensor
     return arrays
 
 
@@ -147,10 +150,10 @@ def graph_of_dgm(fill):
     for name, tensor in fill(dgm.model()).state_dict().items():
         player, *inner, kind = name.split(".")
         if inner[0] == "norms" and kind in kinds:
-            arrays[f"{player}/{inner[1]}/{kinds[kind]}:0"] = tensor.numpy()
+            arrays[f"{player}/{inner[1]}/{kinds[kind]}:0"] = tensor
         elif inner[0] != "norms":
             turned = tensor.permute({1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}[tensor.dim()])
-            arrays[f"{player}/{inner[-1]}/{'biases' if kind == 'bias' else 'w'}:0"] = turned.numpy()
+            arrays[f"{player}/{inner[-1]}/{'biases' if kind == 'bias' else 'w'}:0"] = turned
     return arrays
 
 
@@ -162,12 +165,17 @@ def layouts(figures, weight, fill):
 
 @pytest.fixture(scope="module")
 def shapes_alone(figures):
-    """The same without numbers, for files that keep a state dict."""
+    """The same without numbers."""
 
     def empty(_, shape, __):
         return torch.empty(shape, device="meta")
 
-    return made_of(state_of(figures, empty), figures, empty, None)
+    def without_numbers(make):
+        with torch.device("meta"):
+            return make()
+
+    made = made_of(state_of(figures, empty), figures, empty, lambda network, *_: network)
+    return {name: functools.partial(without_numbers, make) for name, make in made.items()}
 
 
 def made_of(stored, figures, weight, fill):
@@ -263,7 +271,7 @@ def _write(path, content):
     elif path.suffix == ".t7":
         path.write_bytes(Torch7().bytes(content))
     elif path.suffix == ".npz":
-        np.savez(path, **content)
+        np.savez(path, **{name: tensor.numpy() for name, tensor in content.items()})
     elif path.suffix == ".safetensors":
         from safetensors.torch import save_file
 
@@ -325,21 +333,23 @@ OTHER_SIZES = {"lama@places2": "generator.", "migan@places2-512": ""}
 """Weights of the same code as a layout's, in another size; how the authors' names begin."""
 PARTED = ("cfs@TAG", "edgeconnect@places2", "picnet@celeba-random")
 """Weights of several files, each a state dict of PyTorch's."""
-ARRAYS = ("ce@paris", "degan@celeba-hq", "dgm@celeba", "gfc@celeba", "glcic@places2", "gmcnn@places2")
-"""Weights that other programs write, under no wrapper of PyTorch's."""
+ARRAYS = ("degan@celeba-hq", "dgm@celeba", "gfc@celeba", "gmcnn@places2")
+"""Weights that other programs write, arrays by name."""
+TABLES = ("ce@paris", "glcic@places2")
+"""Weights that Torch7 wrote: tables of layers by place, so that no beginning can stand before names."""
 UNPUBLISHED = tuple(
     name
     for name, card in model_registry.cards().items()
     if card.kind == "learned" and not fetching.published(name) and f"{name}@TAG" not in PARTED
 )
 """Models of which nobody published weights: their files have our names."""
-WRAPPED = (*(name for name in LAYOUTS if name not in (*PARTED, *ARRAYS)), *OTHER_SIZES, *UNPUBLISHED)
+WRAPPED = (*(name for name in LAYOUTS if name not in (*PARTED, *ARRAYS, *TABLES)), *OTHER_SIZES, *UNPUBLISHED)
 """Weights that are one state dict of PyTorch's."""
 
 
 def test_every_learned_model_is_imported_here():
     learned = {name for name, card in model_registry.cards().items() if card.kind == "learned"}
-    assert {name.partition("@")[0] for name in (*WRAPPED, *PARTED, *ARRAYS)} == learned - {"hr"}
+    assert {name.partition("@")[0] for name in (*WRAPPED, *PARTED, *ARRAYS, *TABLES)} == learned - {"hr"}
 
 
 def inmost(content, change):
@@ -349,16 +359,32 @@ def inmost(content, change):
     return {name: inmost(v, change) if isinstance(v, dict) and v else v for name, v in content.items()}
 
 
-WRAPPERS = {
-    "module.": lambda content: inmost(content, lambda state: prefixed("module.", state)),
+AROUND = {
     "state_dict": lambda content: {"state_dict": content, "epoch": 3},
     "model": lambda content: {"model": content, "optimizer": {"param_groups": []}},
     "generator": lambda content: {"generator": content, "iteration": 7},
     "G": lambda content: {"G": content},
+    "netG": lambda content: {"netG": content, "netD": {"x": torch.ones(1)}},
     "params_ema": lambda content: {"params_ema": content, "params": content},
+}
+BEFORE = {
+    "module.": lambda content: inmost(content, lambda state: prefixed("module.", state)),
     "netG.": lambda content: inmost(content, lambda state: prefixed("netG.", state) | {"netD.x": torch.ones(1)}),
     "Lightning": lambda content: {"state_dict": inmost(content, lambda state: prefixed("model.", state))},
+    "mmengine": lambda content: {
+        "meta": {"epoch": 1},
+        "state_dict": inmost(content, lambda state: prefixed("generator.", state) | {"discriminator.x": torch.ones(1)}),
+        "message_hub": {"log_scalars": {"loss": {}}},
+    },
 }
+WRAPPERS = AROUND | BEFORE
+COPIES = {
+    "beside": lambda content: {"generator": content, "generator_ema": content},
+    "before": lambda content: inmost(
+        content, lambda state: prefixed("generator.", state) | prefixed("generator_ema.", state)
+    ),
+}
+"""A network and its average over the training: which of the two is meant, nobody can tell but the user."""
 
 
 def converted(name, found, network):
@@ -384,16 +410,38 @@ def network(shapes):
     return built
 
 
-@pytest.mark.parametrize("name", WRAPPED)
-def test_every_wrapper_comes_off_every_models_file(name, shapes_alone, network):
-    built = network(name)
-    own = built.state_dict()
-    content = prefixed(OTHER_SIZES.get(name, ""), own)
-    if name in LAYOUTS:
+@pytest.fixture
+def laid_out(shapes_alone, network):
+    """`laid_out(name)`: what the authors' one file holds as it is read, and the network that it belongs to."""
+
+    def made(name):
+        built = network(name)
+        if name not in LAYOUTS:
+            return prefixed(OTHER_SIZES.get(name, ""), built.state_dict()), built
         (content,) = shapes_alone[name]().values()
-    for wrap in WRAPPERS.values():
+        return {str(key).removesuffix(":0") if name in ARRAYS else key: value for key, value in content.items()}, built
+
+    return made
+
+
+@pytest.mark.parametrize("name", [*WRAPPED, *ARRAYS, *TABLES])
+def test_every_wrapper_comes_off_every_models_file(name, laid_out):
+    content, built = laid_out(name)
+    for wrap in (AROUND if name in TABLES else WRAPPERS).values():
         state, _ = checkpoints.unwrapped(wrap(content), lambda found: converted(name, found, built))
-        assert state.keys() == own.keys()
+        assert state.keys() == built.state_dict().keys()
+
+
+@pytest.mark.parametrize("name", [*WRAPPED, *ARRAYS, *TABLES])
+def test_of_two_copies_in_every_models_file_the_user_names_one(name, laid_out):
+    content, built = laid_out(name)
+    for kind in ("beside",) if name in TABLES else COPIES:
+        both = COPIES[kind](content)
+        with pytest.raises(checkpoints.Several):
+            checkpoints.unwrapped(both, lambda found: converted(name, found, built))
+        state, path = checkpoints.unwrapped(both, lambda found: converted(name, found, built), "generator_ema")
+        assert "generator_ema" in path
+        assert state.keys() == built.state_dict().keys()
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
@@ -403,6 +451,39 @@ def test_every_wrapper_comes_off_every_file_of_several(name, wrapper, shapes_alo
     contents = [checkpoints.plain(WRAPPERS[wrapper](content)) for content in shapes_alone[name]().values()]
     state = converted(name, dict(zip(parts, contents, strict=True)), network(name))
     assert not isinstance(state, str), state
+
+
+@pytest.mark.parametrize("name", PARTED)
+def test_of_two_copies_in_one_file_of_several_the_user_names_one(name, shapes_alone):
+    for content in shapes_alone[name]().values():
+        state = {str(key): value for key, value in checkpoints.plain(content).items()}
+        for copied in COPIES.values():
+            with pytest.raises(checkpoints.Several):
+                checkpoints.plain(copied(state))
+            assert checkpoints.plain(copied(state), "generator_ema") == state
+
+
+KINDS = {
+    "torch": ("x.pth", dict),
+    "safetensors": ("x.safetensors", dict),
+    "arrays of TensorFlow": ("x.npz", lambda state: {f"{name}:0": tensor for name, tensor in state.items()}),
+    "Torch7": ("x.t7", dict),
+    "TorchScript": ("big-lama.pt", dict),
+    "mmengine": ("y.pth", lambda state: {"state_dict": state, "message_hub": {"log_scalars": _History()}}),
+}
+"""Kinds of files: a name for which `_write` writes one, and how a state stands in it."""
+_History = type("HistoryBuffer", (), {"__module__": "mmengine"})
+
+
+@pytest.mark.parametrize("name", {name.partition("@")[0]: name for name in (*WRAPPED, *PARTED, *ARRAYS)}.values())
+def test_every_kind_of_file_gives_back_every_models_tensors(name, network, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mmengine", types.SimpleNamespace(HistoryBuffer=_History))
+    state = {key: torch.tensor([place], dtype=torch.float32) for place, key in enumerate(network(name).state_dict())}
+    for file, laid_out in KINDS.values():
+        _write(tmp_path / file, laid_out(state))
+    monkeypatch.delitem(sys.modules, "mmengine")
+    for file, _ in KINDS.values():
+        assert checkpoints.plain(checkpoints.read(tmp_path / file)) == checkpoints.plain(state)
 
 
 NARROW = {"glcic": glcic.model(width=4).completion, "pconv": pconv.model(width=4)}

@@ -108,8 +108,8 @@ def test_arrays_of_keras_are_turned_and_counted_in_its_order(networks, figures, 
 
 
 def test_a_file_that_lacks_an_array_is_refused_by_its_name():
-    with pytest.raises(BadInput, match=r"encoder_f\.0"):
-        degan.convert({}, "celeba-hq")
+    with pytest.raises(BadInput, match=r"encoder_f\.1"):
+        degan.convert({"encoder_f.0": torch.zeros(4, 4, 3, 32)}, "celeba-hq")
 
 
 def test_codes_are_laid_out_by_rows_columns_and_channels():

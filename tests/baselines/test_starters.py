@@ -75,6 +75,16 @@ def test_the_photographs_that_were_learned_from_are_known(path):
     assert len(contamination.load(path)) == weights.record(path).facts["data"]["seen"]
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+def test_a_shipped_record_says_the_normalisation_that_travels_with_its_weights(path):
+    state, known = weights.read(path)
+    assert known.facts.get("normalisation", "") == weights.normalisation(state)
+
+
+def test_show_says_the_normalisation_of_weights_that_are_here(bench):
+    assert "normalised by mean=0.456" in bench("models", "show", "glcic")[1]
+
+
 def test_all_shipped_weights_together_stay_below_60_mb():
     assert sum(path.stat().st_size for path in SHIPPED) < 60_000_000
 

@@ -529,6 +529,20 @@ def test_the_files_of_a_model_come_in_any_order_under_any_name(pair, order, rena
     assert ((opened.first.weight == 0.25).all(), (opened.second.weight == 0.5).all()) == (True, True)
 
 
+def test_of_copies_in_one_of_several_files_the_user_names_one(pair):
+    state = torch.load(pair[0], weights_only=True)["generator"]
+    torch.save({"generator": state, "generator_ema": {key: value + 1 for key, value in state.items()}}, pair[0])
+    with pytest.raises(BadInput, match=r"net_A\.pth holds several .* --part 'generator', --part 'generator_ema'"):
+        importing.import_checkpoint("pair", pair)
+    importing.import_checkpoint("pair", pair, part="generator_ema")
+    assert (opening.open_model(model_registry.only("pair")).first.weight == 1.25).all()
+
+
+def test_a_part_that_none_of_several_files_holds_is_refused(pair):
+    with pytest.raises(BadInput, match=r"None of .* holds a part 'G_ema': leave --part out"):
+        importing.import_checkpoint("pair", pair, part="G_ema")
+
+
 def test_files_may_be_given_by_part(pair):
     importing.import_checkpoint("pair", {"second": pair[1], "first": pair[0]})
     with pytest.raises(BadInput, match=r"pair has no part .third.\. There are: first, second"):
