@@ -24,8 +24,7 @@ def lines(ref: ModelRef, records: Mapping[str, WeightsRecord]) -> list[str]:
         "code": card.code,
         "licence": card.licence,
         "size": _size(card),
-        "larger": card.larger
-        or (f"in tiles of {card.size_px} px by bench run --tiling native" if card.size_px else ""),
+        "larger": _larger(card),
         "masks": ", ".join(card.families),
         "trained on": ", ".join(card.data),
         "made for": card.domain,
@@ -51,14 +50,7 @@ def lines(ref: ModelRef, records: Mapping[str, WeightsRecord]) -> list[str]:
             f"{'weights here':12} {ref.id}@{tag}  {known.kind}, {made}, sha256 {known.sha256[:12]}{normalised}"
         )
     shown += [f"{'authors file':12} {line}" for line in _published(ref)]
-    if card.parts and not card.checkpoints:
-        line = model_registry.import_line(ref.id, card, "TAG")
-        shown.append(f"{'other files':12} what the authors' code writes; then type: {line}")
-    if card.kind == "learned" and ref.attribute == "model":
-        shown.append(
-            f"{'imported':12} from files in the working folder, or a folder or an archive named in their place; then: "
-            f"bench run --models {ref.id}@TAG --dataset demo"
-        )
+    shown += _by_hand(ref)
     return [*shown, f"{'missing':12} {ref.reason}"] if ref.reason else shown
 
 
@@ -66,6 +58,18 @@ def _weights(known: WeightsRecord) -> str:
     made = known.source or known.recipe.get("name", "")
     normalised = f", normalised by {known.facts['normalisation']}" if "normalisation" in known.facts else ""
     return f"{known.kind}, {made}, sha256 {known.sha256[:12]}{normalised}"
+
+
+def _by_hand(ref: ModelRef) -> Iterator[str]:
+    """What to type for files that a user has."""
+    if ref.card.parts and not ref.card.checkpoints:
+        line = model_registry.import_line(ref.id, ref.card, "TAG")
+        yield f"{'other files':12} what the authors' code writes; then type: {line}"
+    if ref.card.kind == "learned" and ref.attribute == "model":
+        yield (
+            f"{'imported':12} from files in the working folder, or a folder or an archive named in their place; then: "
+            f"bench run --models {ref.id}@TAG --dataset demo"
+        )
 
 
 def _guides(card: ModelCard) -> Iterator[str]:
@@ -85,6 +89,10 @@ def _published(ref: ModelRef) -> list[str]:
         fetch = f"bench models fetch {ref.id}@{one.tag}"
         found.append(f"{place}; then type: {by_file}" + (f"; or all at once: {fetch}" if one.fetchable else ""))
     return found
+
+
+def _larger(card: ModelCard) -> str:
+    return card.larger or (f"in tiles of {card.size_px} px by bench run --tiling native" if card.size_px else "")
 
 
 def _size(card: ModelCard) -> str:
