@@ -22,7 +22,14 @@ class Dataset(ABC):
 
     name: str
     ids: Sequence[str]
-    """Sorted and unique: the path below the root with `/` and without the suffix."""
+    """Sorted and unique: the path below the root with `/` and without the suffix, in Unicode's composed form (NFC)."""
+    large: bool = False
+    """Whether photographs beyond the bounds of `bench.decoding` are read."""
+    aside: Mapping[str, int] = {}
+    """Files beside the photographs that are no photographs: ending -> count."""
+    faults: Sequence[str] = ()
+    """What keeps a run from using it, a sentence each: names that collide or cannot be written, photographs of a list
+    that are not there."""
 
     @abstractmethod
     def read(self, image_id: str) -> Image.Image:

@@ -314,6 +314,8 @@ class RunSpec:
     tiling: Annotated[
         str, Option("`native`: networks fill larger pictures in tiles of their own size; moves numbers.")
     ] = ""
+    skip_damaged: Annotated[bool, Option("Go on without photographs that cannot be used; they are listed.")] = False
+    allow_large: Annotated[bool, Option("Read photographs of any number of pixels, bytes and scans.")] = False
 
     @property
     def arithmetic(self) -> str:

@@ -87,23 +87,30 @@ def verify(
     root: Annotated[Path | None, typer.Option(help="Where the copy lies.")] = None,
     split: Annotated[str | None, typer.Option(help="Which part, or a list of ids (.txt).")] = None,
     sample: Annotated[int | None, typer.Option(min=1, help="Decode only so many, chosen by digest.")] = None,
+    protocol: Annotated[str, typer.Option(help="For which protocol photographs may be too small.")] = "bench@1",
+    allow_large: Annotated[
+        bool, typer.Option("--allow-large", help="Decode photographs of any number of pixels, bytes and scans.")
+    ] = False,
     write_list: Annotated[Path | None, typer.Option(help="Write the ids into this file, one a line.")] = None,
     as_json: options.Json = False,
 ) -> None:
     """Count a copy against the official number, decode it, and print the digest of its list.
 
-    Exit status 1 means that something is missing or broken. Example:
+    All damaged files, names that collide, photographs of a list that are not there, doubles by content and photographs
+    too small for a protocol are told at once. Exit status 1 means that something is missing or broken. Example:
 
     bench datasets verify places2 --root /data/places2 --split val
     """
     from bench.datasets import registry as dataset_registry
     from bench.datasets import verify as checks
+    from bench.protocols import registry as protocol_registry
 
     place, part = str(root) if root else None, options.expanded(split) if split else None
-    found = checks.verify(name, place, part, sample)
+    preparation = protocol_registry.load(protocol).preparation
+    found = checks.verify(name, place, part, sample, preparation, large=allow_large)
     if write_list:
         dataset_registry.write_list(write_list, dataset_registry.open_dataset(name, place, part).ids)
-    print(json.dumps(dataclasses.asdict(found), indent=1) if as_json else _report(found))
+    print(json.dumps(dataclasses.asdict(found), indent=1) if as_json else _report(found, protocol))
     raise typer.Exit(0 if found.whole else 1)
 
 
@@ -153,8 +160,9 @@ def _counts(text: str) -> dict[str, int]:
     return found
 
 
-def _report(found: Findings) -> str:
-    from bench.datasets.verify import SHOWN
+def _report(found: Findings, protocol: str) -> str:
+    from bench import image_ids
+    from bench.errors import printable
 
     official = f" of {found.official:,} official" if found.official else ""
     lines = [
@@ -163,7 +171,21 @@ def _report(found: Findings) -> str:
         f"decoded: {found.decoded:,}, broken: {len(found.broken):,}",
         "sizes: {} x {} to {} x {} pixels".format(*found.smallest, *found.largest),
     ]
-    lines += list(found.broken.values())[:SHOWN]
-    if len(found.broken) > SHOWN:
-        lines.append(f"... and {len(found.broken) - SHOWN:,} more (all of them with --json)")
-    return "\n".join(lines)
+    lines += [told] if (told := image_ids.told(found.aside)) else []
+    lines += _some(found.faults) + _some(list(found.broken.values()))
+    if found.doubles:
+        lines.append(f"doubles by content: {len(found.doubles):,} (their masks differ, their pixels do not)")
+        lines += _some([" = ".join(same) for same in found.doubles])
+    if found.small:
+        lines.append(f"smaller than what {protocol} asks for: {len(found.small):,} (a run needs another --protocol)")
+        least = sorted(found.small.items(), key=lambda one: one[1])
+        lines += _some([f"{image_id}: {width} x {height}" for image_id, (width, height) in least])
+    return "\n".join(map(printable, lines))
+
+
+def _some(lines: list[str]) -> list[str]:
+    """The first lines, and how many more there are."""
+    from bench.datasets.verify import SHOWN
+
+    more = len(lines) - SHOWN
+    return lines[:SHOWN] + [f"... and {more:,} more (all of them with --json)"] * (more > 0)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench import digest, images
+from bench import decoding, digest, images
 from bench.errors import BadInput
 from bench.types import Preparation
 
@@ -41,7 +41,7 @@ def cut(sources: Path) -> Iterator[tuple[str, np.ndarray]]:
 def _open(path: Path) -> Image.Image:
     if path.name == "face.dat":  # SciPy kept its raccoon as compressed bytes without a header
         return Image.frombytes("RGB", (1024, 768), bz2.decompress(path.read_bytes()))
-    return images.decode(path, path.name)
+    return decoding.decode(path, path.name)
 
 
 def main(sources: str, target: str) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench import documents, images
+from bench import decoding, documents, image_ids
 from bench.contracts import Dataset
-from bench.datasets import image_ids
 from bench.errors import BadInput
 
 
@@ -19,42 +18,47 @@ class Folder(Dataset):
     """The photographs below a directory, under their paths without suffix. Nothing is opened before it is read.
 
     Hidden files and directories are skipped, directories behind symbolic links are entered unless they lead back
-    upwards. Two files that differ in the suffix alone are `BadInput`, and so is a directory without photographs.
+    upwards. Pipes, devices, sockets and files of other suffixes are counted in `aside`. Two files that differ in the
+    suffix alone, or in the form of their Unicode, are among the `faults`. Without photographs it is `BadInput`.
     """
 
     captions: Path | None = None
     """JSON file of what the photographs show: {...: {"image": PATH, "caption": TEXT}}."""
 
-    def __init__(self, root: Path, name: str = "folder", suffixes: tuple[str, ...] = image_ids.SUFFIXES) -> None:
+    def __init__(self, root: Path, name: str = "folder", suffixes: tuple[str, ...] = ()) -> None:
         self.root, self.name = root, name
-        self._suffix: dict[str, str] = {}
-        others: Counter[str] = Counter()
-        for path in _walk(root):
-            stem, _, suffix = path.rpartition(".")
-            if image_ids.is_photograph(path, suffixes):
-                self._add(stem, suffix)
+        self.faults: list[str] = []
+        self._file: dict[str, str] = {}
+        wanted = suffixes or image_ids.suffixes()
+        aside: Counter[str] = Counter()
+        for path, regular in _walk(root):
+            if regular and image_ids.is_photograph(path, wanted):
+                self._add(path)
             else:
-                others[f".{suffix}" if stem else "without suffix"] += 1
-        if not self._suffix:
-            raise BadInput(f"No photographs in {root} (wanted: {' '.join(suffixes)}). {_seen(others)}")
-        self.ids: Sequence[str] = _encodable(sorted(self._suffix), root)
+                aside[image_ids.ending(path) if regular else image_ids.SPECIAL] += 1
+        self.aside = aside
+        if not self._file:
+            seen = image_ids.told(aside) or "It is empty."
+            raise BadInput(f"No photographs in {root} (wanted: {' '.join(wanted)}). {seen}")
+        self.ids: Sequence[str] = sorted(self._file)
+        self.faults += image_ids.unwritable(self.ids, str(root))
 
-    def _add(self, stem: str, suffix: str) -> None:
-        other = self._suffix.setdefault(stem, suffix)
-        if other != suffix:
-            raise BadInput(
-                f"{self.root}: {stem}.{other} and {stem}.{suffix} have one name. Keep one of them: results are filed"
-                " under the name without suffix."
+    def _add(self, path: str) -> None:
+        other = self._file.setdefault(image_ids.normal(path.rpartition(".")[0]), path)
+        if other != path:
+            self.faults.append(
+                f"{self.root}: {_apart(other, path)} have one name. Keep one of them: results are filed under the name"
+                " without suffix, in Unicode's composed form."
             )
 
     def path(self, image_id: str) -> Path:
         """Where a photograph lies."""
-        return self.root / f"{image_id}.{self._suffix[image_id]}"
+        return self.root / self._file[image_id]
 
     def read(self, image_id: str) -> Image.Image:
         """Decode one photograph to 8-bit RGB, upright."""
         path = self.path(image_id)
-        return images.decode(path, str(path))
+        return decoding.decode(path, str(path), large=self.large)
 
     def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
         """What `captions` says of these images; raises `BadInput` where it is no such file."""
@@ -68,13 +72,19 @@ class Folder(Dataset):
         return {image_id: found[image_id] for image_id in ids if image_id in found}
 
 
+def _apart(one: str, other: str) -> str:
+    """Two paths as a reader can tell them apart: as they are, or with the codes of what is not ASCII."""
+    alike = one.rpartition(".")[0] != other.rpartition(".")[0]
+    return f"{one!a} and {other!a}" if alike else f"{one} and {other}"
+
+
 def _below(path: str, folder: str) -> str:
     """The id of a photograph by its path in a list, which begins with the folder or below it."""
     return image_ids.without_suffix(path.removeprefix(f"{folder}/"))
 
 
-def _walk(root: Path) -> Iterator[str]:
-    """Paths of all files below `root`, with `/`, in no order."""
+def _walk(root: Path) -> Iterator[tuple[str, bool]]:
+    """Paths of all files below `root`, with `/`, in no order, and whether each is a regular file or leads nowhere."""
     pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(str(root), "", frozenset())]
     while pending:
         folder, prefix, above = pending.pop()
@@ -85,7 +95,7 @@ def _walk(root: Path) -> Iterator[str]:
             if _is_folder(entry):
                 pending.append((entry.path, f"{prefix}{entry.name}/", above | {here}))
             else:
-                yield prefix + entry.name
+                yield prefix + entry.name, _is_regular(entry)
 
 
 def _scan(folder: str) -> tuple[tuple[int, int], list[os.DirEntry[str]]]:
@@ -105,15 +115,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _seen(others: Counter[str]) -> str:
-    if not others:
-        return "It is empty."
-    return "Seen: " + ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5)) + "."
-
-
-def _encodable(ids: list[str], root: Path) -> list[str]:
-    """Names go into lists, one a line in UTF-8; a name that cannot is refused now."""
-    for name in ids:
-        if not name.isprintable():
-            raise BadInput(f"{root}: the file name {name!r} has characters that cannot be printed. Rename it.")
-    return ids
+def _is_regular(entry: os.DirEntry[str]) -> bool:
+    """No pipe, device or socket; links that lead nowhere are told when they are read."""
+    try:
+        return entry.is_file() or not Path(entry.path).exists()
+    except OSError:
+        return True

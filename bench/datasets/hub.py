@@ -17,9 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from bench import images
+from bench import decoding, image_ids
 from bench.contracts import Dataset
-from bench.datasets import image_ids
 from bench.datasets.shards import Shards
 from bench.errors import BadInput, Unavailable, UnknownName
 from bench.offline import Reached, without_network
@@ -146,7 +145,7 @@ class Parquet(Dataset):
         content = stored["bytes"] if isinstance(stored, dict) else stored
         if not content:
             raise BadInput(f"{file}: the picture {image_id} has no bytes in it.")
-        return images.decode(content, f"{file}:{image_id}")
+        return decoding.decode(content, f"{file}:{image_id}", large=self.large)
 
     def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
         """The column of texts, by id; nothing where there is none."""
@@ -234,21 +233,22 @@ class Pictures(Dataset):
     def __init__(self, root: Path, name: str, files: Sequence[Path]) -> None:
         self.root, self.name = root, name
         self._files: dict[str, Path] = {}
+        self.faults: list[str] = []
         self._tables = [path for path in files if path.name in METADATA]
         for path in files:
-            if image_ids.is_photograph(path.name):
+            if image_ids.is_photograph(path.name, image_ids.suffixes()):
                 own = image_ids.without_suffix(
                     path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
                 )
                 if self._files.setdefault(own, path) != path:
-                    raise BadInput(f"{root}: two pictures are called {own}. Keep one of them.")
+                    self.faults.append(f"{root}: two pictures are called {own}. Keep one of them.")
         if not self._files:
-            raise BadInput(f"No photographs in {root} (wanted: {' '.join(image_ids.SUFFIXES)}).")
+            raise BadInput(f"No photographs in {root} (wanted: {' '.join(image_ids.suffixes())}).")
         self.ids: Sequence[str] = sorted(self._files)
 
     def read(self, image_id: str) -> Image.Image:
         """Decode one photograph to 8-bit RGB, upright."""
-        return images.decode(self._files[image_id], str(self._files[image_id]))
+        return decoding.decode(self._files[image_id], str(self._files[image_id]), large=self.large)
 
     def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
         """The texts that metadata beside the files give them."""

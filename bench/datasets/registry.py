@@ -18,9 +18,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from bench import digest, documents
+from bench import digest, documents, image_ids
 from bench.contracts import Dataset
-from bench.datasets import image_ids
 from bench.disk import write_text
 from bench.errors import BadInput, UnknownName
 from bench.paths import expanded
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 SEE = "bench datasets list"
 LIST_BYTES = 1 << 29
 """Larger lists of photographs are refused."""
+FAULTS_SHOWN = 3
 PLAIN = {
     "demo": "the photographs that travel with the project",
     "folder": "any directory of photographs (--root DIR)",
@@ -56,8 +56,8 @@ class OfficialLayout:
     """Below the root; ids begin below it."""
     count: int = 0
     """How many photographs there must be; 0: not settled."""
-    suffixes: tuple[str, ...] = image_ids.SUFFIXES
-    """Files that are photographs; elsewhere label maps share folder and stem."""
+    suffixes: tuple[str, ...] = ()
+    """Files that are photographs, where label maps share folder and stem; all readable ones where none are named."""
     listing: str = ""
     """Official list below the root; its first column names the photographs of the split."""
     value: str = ""
@@ -152,13 +152,26 @@ def layout_of(name: str, root: str | None, split: str | None) -> OfficialLayout 
     return _locate(entries()[name], _place(root), split)[0]
 
 
-def open_dataset(name: str, root: str | None = None, split: str | None = None) -> Dataset:
+def open_dataset(
+    name: str, root: str | None = None, split: str | None = None, *, large: bool = False, faulty: bool = False
+) -> Dataset:
     """Open a data set by name.
+
+    large: photographs beyond the bounds of `bench.decoding` are read too. faulty: its `faults` are left to the caller.
 
     `root` is where the copy lies: the directory that holds the official folders, one of these, or (for `shards`) a tar
     file. `split` is the name of a split, of an official folder, or a list of ids (a file that ends in .txt). Raises
     `UnknownName`, or `BadInput` saying what was expected where.
     """
+    dataset = _opened(name, root, split)
+    dataset.large = large
+    if dataset.faults and not faulty:
+        more = f" And {len(dataset.faults) - FAULTS_SHOWN} more: bench datasets verify {name}"
+        raise BadInput(" ".join(dataset.faults[:FAULTS_SHOWN]) + more * (len(dataset.faults) > FAULTS_SHOWN))
+    return dataset
+
+
+def _opened(name: str, root: str | None, split: str | None) -> Dataset:
     if split and split.endswith(".txt"):
         return _by_list(name, root, split)
     if name == "demo":
@@ -180,15 +193,14 @@ def open_dataset(name: str, root: str | None = None, split: str | None = None) -
 
 def _by_list(name: str, root: str | None, path: str) -> Dataset:
     """The photographs that a list names, of the first split that holds them all, the default before the others."""
-    wanted, whole = read_list(Path(path)), open_dataset(name, root)
-    others = entries()[name].splits[1:] if name in entries() else ()
-    try:
-        return _narrow(whole, wanted, path)
-    except BadInput:
-        for other in others:
-            with suppress(BadInput):
-                return _narrow(open_dataset(name, root, other), wanted, path)
-        raise
+    wanted = read_list(Path(path))
+    found = _narrow(_opened(name, root, None), wanted, path)
+    for other in entries()[name].splits[1:] if found.faults and name in entries() else ():
+        with suppress(BadInput):
+            narrowed = _narrow(_opened(name, root, other), wanted, path)
+            if not narrowed.faults:
+                return narrowed
+    return found
 
 
 # Photographs are opened with Pillow and NumPy; lists of names must not wait for them.
@@ -199,10 +211,12 @@ def _demo(root: str | None) -> Dataset:
 
     if root:
         raise BadInput("The data set demo travels with the project and takes no --root.")
-    return _folder(demo.FOLDER, "demo")
+    dataset = _folder(demo.FOLDER, "demo")
+    dataset.aside = {}  # their licences
+    return dataset
 
 
-def _folder(root: Path, name: str = "folder", suffixes: tuple[str, ...] = image_ids.SUFFIXES) -> Folder:
+def _folder(root: Path, name: str = "folder", suffixes: tuple[str, ...] = ()) -> Folder:
     from bench.datasets.folder import Folder
 
     return Folder(root, name, suffixes)
@@ -297,10 +311,11 @@ def _narrow(dataset: Dataset, lines: Sequence[str], source: str) -> Dataset:
     found = [next((name for name in _meanings(line, root) if name in known), None) for line in lines]
     missing = sorted(line for line, name in zip(lines, found, strict=True) if name is None)
     if missing:
-        raise BadInput(
+        fault = (
             f"{source} names {len(missing)} photographs that {dataset.name} does not hold: {missing[0]}"
             f"{', ...' * (len(missing) > 1)}. Its ids look like this: {min(known)}."
         )
+        dataset.faults = [*dataset.faults, fault]
     dataset.ids = sorted(_once([name for name in found if name is not None], source))
     return dataset
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench import images
+from bench import decoding
 from bench.contracts import Dataset
 from bench.errors import BadInput
 
@@ -35,4 +35,4 @@ class TorchVision(Dataset):
             sample = self._samples[int(image_id.rpartition("/")[2])]
         except OSError as fault:
             raise BadInput(f"{name}: {fault}.") from fault
-        return images.as_rgb(sample[0], name)
+        return decoding.as_rgb(sample[0], name, large=self.large)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench import digest, paths
+from bench import decoding, digest, paths
 from bench.errors import BadInput, UnknownName
 from bench.masks import brushnet, coco, frozen, ratio, writing
 from bench.masks.registry import families
@@ -26,6 +26,8 @@ Named = tuple[str, Mask]
 
 KINDS = ("folder", "nvidia", "coco", "brushnet")
 SUFFIXES = {".png", ".bmp", ".gif", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".pgm"}
+OTHER_FORMATS = ("GIF", "PPM")
+"""What masks may be stored as beyond the formats of photographs."""
 FINE_STRATA = tuple(Bucket(Fraction(k, 20), Fraction(k + 1, 20)) for k in range(20))
 NVIDIA_PX = 512
 NVIDIA_PER_CLASS = 2000
@@ -147,15 +149,13 @@ def _file(path: Path, threshold: int | None, invert: bool, size_px: int | None) 
 
 
 def _grey(path: Path) -> npt.NDArray[np.uint8]:
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path) as image:
+        with decoding.opened(path, str(path), also=OTHER_FORMATS) as image:
             if image.mode not in {"1", "L", "P", "RGB"}:
                 raise BadInput(f"{path} is an image of mode {image.mode}; masks are 8-bit grey (or plain RGB).")
             channels = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as fault:
-        raise BadInput(f"{path} cannot be read as an image ({fault}).") from fault
+    except decoding.DAMAGE as fault:
+        raise BadInput(f"{path}: damaged: {fault}.") from fault
     if (channels != channels[:, :, :1]).any():
         raise BadInput(f"{path} has colours; a mask is black and white.")
     return channels[:, :, 0]
@@ -173,9 +173,7 @@ def fit(mask: Mask, size_px: int | None) -> Mask:
 
 
 def _side(path: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    with Image.open(path) as image:
+    with decoding.opened(path, str(path), also=OTHER_FORMATS) as image:
         return image.size
 
 

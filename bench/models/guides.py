@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from bench import digest, images
+from bench import decoding, digest, image_ids, images
 from bench.errors import BadInput, NotComparable
 from bench.models.registry import ModelRef
 from bench.types import ModelCard
@@ -57,7 +56,7 @@ class Guides:
             levels = _levels(self.root, image_id)
             fault = "" if images.digest(levels) == self.marks[image_id] else f"{image_id}.png was changed"
         except BadInput as found:
-            fault = str(found)
+            fault = str(found).rstrip(".")
         if fault:
             raise NotComparable(
                 f"--guides {self.root}: {fault} while the run was under way. Put the old file back, or give --out "
@@ -119,7 +118,7 @@ def given(refs: Sequence[ModelRef], guides: Guides) -> list[ModelRef]:
 def _strangers(root: Path, ids: Sequence[str]) -> str:
     """A sentence on files whose names are those of no image; "" where there are none."""
     asked = {f"{image_id}.png" for image_id in ids}
-    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    names = sorted(image_ids.normal(path.relative_to(root).as_posix()) for path in root.rglob("*") if path.is_file())
     others = [name for name in names if name not in asked]
     more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
     return f" Named after no image: {', '.join(others[:SHOWN])}{more}." if others else ""
@@ -130,7 +129,7 @@ def _look(root: Path, image_id: str, size_px: int, classes: int) -> tuple[str, s
     try:
         levels = _levels(root, image_id)
     except BadInput as fault:
-        return "", str(fault)
+        return "", str(fault).rstrip(".")
     if size_px and levels.shape != (size_px, size_px):
         return "", f"{image_id}.png has {levels.shape[1]} x {levels.shape[0]} pixels"
     wrong = levels[(levels >= classes) & (levels != UNSAID)] if classes else ()
@@ -144,13 +143,13 @@ def _look(root: Path, image_id: str, size_px: int, classes: int) -> tuple[str, s
 
 def _levels(root: Path, image_id: str) -> npt.NDArray[np.uint8]:
     """The 8-bit levels of a grey picture, [H, W]; of a palette its numbers. `BadInput` names the picture."""
-    file = root / f"{image_id}.png"
+    file = image_ids.stored(root, f"{image_id}.png")
     if not file.is_file():
         raise BadInput(f"{image_id}.png is missing")
     try:
-        with Image.open(file) as picture:
+        with decoding.opened(file, f"{image_id}.png") as picture:
             if picture.mode not in MODES:
                 raise BadInput(f"{image_id}.png is of mode {picture.mode}, not 8-bit grey")
             return np.array(picture.convert("L") if picture.mode == "1" else picture, dtype=np.uint8)
-    except images.DAMAGE as fault:
+    except decoding.DAMAGE as fault:
         raise BadInput(f"{image_id}.png cannot be read") from fault

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bench import digest, images
+from bench import decoding, digest, image_ids
 from bench.errors import BadInput, UnknownName
 from bench.paths import expanded
 
@@ -39,7 +39,7 @@ class PredictionFolder:
         """All pictures, as paths below the root with `/` and without the suffix."""
         end = f".{self.suffix}"
         found = (Path(place) / name for place, _, names in os.walk(self.root) for name in names if name.endswith(end))
-        return frozenset(path.relative_to(self.root).as_posix().removesuffix(end) for path in found)
+        return frozenset(image_ids.normal(path.relative_to(self.root).as_posix().removesuffix(end)) for path in found)
 
     def digest(self) -> str:
         """Over names and contents."""
@@ -54,7 +54,7 @@ class PredictionFolder:
 
     def file(self, name: str) -> Path:
         """Where a picture lies."""
-        return self.root / f"{name}.{self.suffix}"
+        return image_ids.stored(self.root, f"{name}.{self.suffix}")
 
     def place(self, key: str, cells: Sequence[str]) -> str:
         """The picture's name for `image/mask set/bucket`, in a run with these cells (`mask set/bucket`)."""
@@ -98,7 +98,7 @@ class PredictionFolder:
 
     def _read(self, name: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         self.check(name, size)
-        return np.asarray(images.decode(self.file(name), str(self.file(name))))
+        return np.asarray(decoding.decode(self.file(name), str(self.file(name))))
 
 
 def named(name: str) -> PredictionFolder:
@@ -137,12 +137,9 @@ def models(root: Path, keys: Sequence[str], cells: Sequence[str], suffix: str = 
 
 
 def _opened(file: Path) -> Image.Image:
-    try:
-        return Image.open(file)
-    except FileNotFoundError:
-        raise BadInput(f"{file} is gone.") from None
-    except OSError as fault:
-        raise BadInput(f"{file} is no picture that can be read: {fault}.") from fault
+    if not file.exists():
+        raise BadInput(f"{file} is gone.")
+    return decoding.opened(file, str(file))
 
 
 def _some(names: Sequence[str]) -> str:

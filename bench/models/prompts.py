@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import digest, documents
+from bench import digest, documents, image_ids
 from bench.contracts import Dataset
 from bench.errors import BadInput
 from bench.models.diffusion import one_line
@@ -64,9 +64,10 @@ def _of_file(path: Path) -> dict[str, str]:
                 continue
             if len(row) != len(HEAD):
                 raise BadInput(f"{path}, line {rows.line_num}: {len(row)} columns in place of image and text.")
-            if row[0] in found:
-                raise BadInput(f"{path}, line {rows.line_num}: {row[0]} stands twice.")
-            found[row[0]] = row[1]
+            image_id, text = image_ids.normal(row[0]), row[1]
+            if image_id in found:
+                raise BadInput(f"{path}, line {rows.line_num}: {image_id} stands twice.")
+            found[image_id] = text
     except csv.Error as fault:
         raise BadInput(f"{path}, line {rows.line_num}: no CSV: {fault}.") from fault
     return found

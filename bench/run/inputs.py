@@ -54,7 +54,8 @@ class Inputs:
     @cached_property
     def dataset(self) -> Dataset:
         """The photographs."""
-        return dataset_registry.open_dataset(self.job.spec.dataset, self.job.spec.root, self.job.spec.split)
+        spec = self.job.spec
+        return dataset_registry.open_dataset(spec.dataset, spec.root, spec.split, large=spec.allow_large)
 
     @cached_property
     def mask_sets(self) -> dict[str, MaskSet | DrawnSet]:
@@ -89,7 +90,10 @@ class Inputs:
         if faults:
             spec = self.job.spec
             root = f" --root {shlex.quote(spec.root)}" if spec.root else ""
-            raise BadInput(f"{' '.join(faults)} This looks at all: bench datasets verify {spec.dataset}{root}")
+            raise BadInput(
+                f"{' '.join(faults)} To go on without them: --skip-damaged. This looks at all: "
+                f"bench datasets verify {spec.dataset}{root}"
+            )
         return Photographs(np.stack(prepared), fingerprints)
 
     def guides(self, start: int, stop: int) -> npt.NDArray[np.uint8] | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bench import image_ids
 from bench.disk import sweep
 from bench.errors import BadInput, NotComparable
 from bench.locks import locked
@@ -65,6 +66,7 @@ def run(
     if execution.workers:
         processes.start_server()  # imports while names are resolved
     job = resolve(spec)
+    _tell_what_is_not_measured(job)
     if manifest:
         job = export.pinned_to(job, manifest)
     export.check(job)
@@ -86,6 +88,14 @@ def run(
                     raise
                 damaged.append(fault.path)
                 _set_aside(fault)
+
+
+def _tell_what_is_not_measured(job: Job) -> None:
+    """Files that are no photographs, and photographs that cannot be used."""
+    if told := image_ids.told(job.aside):
+        Ticker().say(f"{job.spec.dataset}: {told}")
+    for fault in job.skipped.values():
+        Ticker().say(f"left out: {fault}")
 
 
 def _begin(job: Job, root: Path, execution: Execution, held: ExitStack) -> tuple[Record | None, Execution]:
@@ -333,6 +343,7 @@ def describe(
         metrics={n: metric_registry.card(n) for n in (*job.pair_metrics, *job.set_metrics, *job.missing)},
         mask_sets=job.mask_sets,
         missing=job.missing,
+        skipped=job.skipped,
         domain=job.domain,
         kept=Inputs(job).kept,
         chosen=dict(chosen if chosen is not None else before.chosen if before else {}),

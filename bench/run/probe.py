@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bench import decoding, progress
 from bench import images as pictures
-from bench import progress
 from bench.errors import ContractBroken
 from bench.models import calling, contract, opening, tiling
 from bench.models.predict import Predictor
@@ -293,7 +293,7 @@ def _kept(files: Sequence[Path]) -> tuple[float, int]:
     """Seconds to make such a picture, and its bytes."""
     if not files:
         return 0.0, 0
-    pixels = np.asarray(pictures.decode(files[0], "a picture"))
+    pixels = np.asarray(decoding.decode(files[0], "a picture"))
     return _encode_s(pixels), sum(path.stat().st_size for path in files) // len(files)
 
 

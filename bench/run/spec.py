@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import digest, documents, masks
+from bench.contracts import Dataset
 from bench.datasets import registry as dataset_registry
+from bench.datasets import verify
 from bench.errors import BadInput, BenchError, UnknownName
 from bench.masks import ratio
 from bench.metrics import registry as metric_registry
@@ -50,6 +52,10 @@ class Job:
     """What some of the models are told of each image."""
     domain: str = ""
     """What the photographs show; "" where nobody knows."""
+    aside: dict[str, int] = field(default_factory=dict)
+    """Files beside the photographs that are none: ending -> count."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Photographs that were asked for and are left out -> why they cannot be used."""
     expected: dict[str, str] = field(default_factory=dict)
     """Image -> digest that its prepared pixels must have, where a manifest says so."""
 
@@ -130,8 +136,8 @@ def resolve(spec: RunSpec) -> Job:
     buckets = attempt(ratio.buckets, spec.buckets or (protocol.buckets if protocol else "deciles"))
     size = protocol.preparation.size_px if protocol else None
     sets = attempt(masks.resolve, spec.masks or protocol.masks, size) if protocol else []
-    dataset = attempt(dataset_registry.open_dataset, spec.dataset, spec.root, spec.split)
     attempt(_check_kept, spec.keep_images, metrics or ())
+    dataset = attempt(_dataset, spec)
     if spec.precision not in PRECISIONS:
         faults.append(str(UnknownName("precision", [spec.precision], PRECISIONS, "bench run --help")))
     if spec.tiling not in TILINGS:
@@ -156,6 +162,10 @@ def _check_kept(asked: int | str, metrics: Sequence[str]) -> None:
         raise BadInput(f"--keep-images {asked}: none of the metrics scores single images; name one that does.")
 
 
+def _dataset(spec: RunSpec) -> Dataset:
+    return dataset_registry.open_dataset(spec.dataset, spec.root, spec.split, large=spec.allow_large)
+
+
 def _job(
     spec: RunSpec,
     protocol: Protocol,
@@ -166,6 +176,8 @@ def _job(
     dataset: Any,
 ) -> Job:
     ids = digest.subset(dataset.ids, spec.limit) if spec.limit is not None else list(dataset.ids)
+    skipped = verify.unusable(dataset, ids, protocol.preparation) if spec.skip_damaged else {}
+    ids = [image_id for image_id in ids if image_id not in skipped]
     whole = ratio.buckets("none")
     opened = {name: masks.load(name, protocol.preparation.size_px) for name in sets}
     cells = [Cell(name, bucket) for name in sets for bucket in (buckets if opened[name].bucketed else whole)]
@@ -192,5 +204,7 @@ def _job(
         missing=missing,
         guides=guides,
         prompts=prompts,
+        aside=dict(dataset.aside),
+        skipped=skipped,
         domain=dataset_registry.domain(spec.dataset, spec.domain),
     )

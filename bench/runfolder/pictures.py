@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench import digest, images
+from bench import decoding, digest, images
 from bench.digest import DIGITS
 from bench.disk import whole_file
 from bench.errors import BadInput
@@ -158,7 +158,7 @@ def _pixels(path: Path) -> Pixels:
     if not path.exists():
         raise Damaged(path, "it is missing")
     try:
-        return np.asarray(images.decode(path, path.name))
+        return np.asarray(decoding.decode(path, path.name))
     except BadInput as fault:
         raise Damaged(path, str(fault).removeprefix(f"{path.name}: ").rstrip(".")) from fault
 

@@ -131,6 +131,8 @@ class Record:
     """Metric -> why it could not be computed."""
     domain: str = ""
     """What the photographs show; empty where nobody knows."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Photographs that were asked for and left out -> why they could not be used."""
     kept: tuple[str, ...] = ()
     """Images of which pictures are kept in all cells."""
     chosen: dict[str, tuple[str, ...]] = field(default_factory=dict)

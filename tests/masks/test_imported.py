@@ -107,7 +107,7 @@ def test_transparency_is_refused(folder, home):
 
 def test_a_file_that_is_no_image_is_named(folder, home):
     (folder / "broken.png").write_bytes(b"nothing")
-    with pytest.raises(BadInput, match=r"broken\.png cannot be read"):
+    with pytest.raises(BadInput, match=r"broken\.png: no picture that can be read"):
         imported.bring("folder", "mine", folder, None)
 
 
