@@ -307,9 +307,7 @@ class RunSpec:
         Option("CSV file of image,text for models that take prompts, or `dataset`: its own texts.", path=True),
     ] = None
     domain: Annotated[str, Option(f"What the photographs of a folder show: {', '.join(DOMAINS)}.")] = ""
-    precision: Annotated[
-        str, Option(f"In which networks compute: {', '.join(PRECISIONS)}; moves numbers, is recorded.")
-    ] = "float32"
+    precision: Annotated[str, Option(f"In which networks compute: {', '.join(PRECISIONS)}; moves numbers.")] = "float32"
     compile: Annotated[bool, Option("Networks by torch's compiler; moves numbers, is recorded.")] = False
     tiling: Annotated[
         str, Option("`native`: networks fill larger pictures in tiles of their own size; moves numbers.")
