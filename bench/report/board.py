@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from bench.errors import BadInput
 from bench.report import page as pages
-from bench.report import results, submission, summary
+from bench.report import results, submission, summary, verified
+from bench.report.filters import measured
 from bench.report.formats import html
 from bench.report.page import build
 from bench.report.results import Run
@@ -93,8 +94,9 @@ def _part(name: str, runs: dict[str, Run], scratch: Path, out: Path) -> dict[str
         for model in [dict(row.cells[0].values[0].keys)["model"]]
     ]
     commands = {archive: f"{run.record.command} on {run.record.device}" for archive, run in runs.items()}
+    claimed = [metric for metric in measured(results.load(root)) if verified.claimed(metric)]
     facts = {"dataset": joined.spec.dataset, "images": joined.images, "protocol": joined.protocol.name}
-    facts |= {"path": f"{root.name}/index.html", "masks": ", ".join(joined.mask_sets), "rows": rows}
+    facts |= {"path": f"{root.name}/index.html", "masks": ", ".join(joined.mask_sets), "rows": rows, "claimed": claimed}
     return facts | {"heads": [column.head for column in table.columns], "commands": commands}
 
 
@@ -110,20 +112,20 @@ def _origins(joined: Record, runs: dict[str, Run]) -> dict[str, str]:
 def join(runs: dict[str, Run], root: Path) -> Record:
     """Write one run folder with the models of several runs of the same settings, and return its record.
 
-    A model that several runs hold with the same outputs stands once; with others, it carries its archive's name.
+    A model that several runs hold with the same rows stands once; with others, each carries its archive's name.
     """
     root.mkdir(parents=True, exist_ok=True)
-    seen: dict[str, list[bytes]] = {}
+    rows = {archive: verified.marks(run) for archive, run in runs.items()}
+    seen: dict[str, set[str]] = {}
+    for found in rows.values():
+        for model, mark in found.items():
+            seen.setdefault(model, set()).add(mark)
     held: dict[str, list[pa.Table]] = {RESULTS: [], SUMMARY: []}
     models: dict[str, ModelRecord] = {}
     for archive, run in runs.items():
-        named = {}
-        for model, outputs in _outputs(run).items():
-            if seen.get(model) == outputs:
-                continue
-            named[model] = f"{model} [{archive}]" if model in seen else model
-            seen[named[model]] = outputs
-            models[named[model]] = run.record.models[model]
+        named = {model: f"{model} [{archive}]" if len(seen[model]) > 1 else model for model in rows[archive]}
+        named = {model: name for model, name in named.items() if name not in models}
+        models |= {name: run.record.models[model] for model, name in named.items()}
         for name, joined in held.items():
             joined.append(_renamed(tables.read(run.root / name), named))
         _copy_pictures(run, named, root)
@@ -139,15 +141,6 @@ def join(runs: dict[str, Run], root: Path) -> Record:
     whole = replace(first.record, name=root.name, models=models, kept=tuple(pictures), chosen=chosen)
     record.write(root, whole, record.read_images(first.root, first.record))
     return whole
-
-
-def _outputs(run: Run) -> dict[str, list[bytes]]:
-    """Model -> digests of its outputs, in the order of its rows."""
-    found: dict[str, list[bytes]] = {model: [] for model in run.models}
-    rows = tables.read(run.root / RESULTS, ["model", "output_digest"])
-    for model, output_digest in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-        found[model].append(output_digest)
-    return found
 
 
 def _renamed(table: pa.Table, named: dict[str, str]) -> pa.Table:

@@ -6,23 +6,22 @@ NAME.zip holds the record, the list of images, results, summary and kept picture
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from bench import digest, documents
 from bench.disk import whole_file
-from bench.errors import BadInput, Unavailable, UnknownName
+from bench.errors import BadInput, UnknownName
 from bench.masks import frozen
-from bench.metrics import registry as metric_registry
-from bench.report import results
+from bench.report import results, verified
 from bench.report.results import Run
-from bench.runfolder import record, tables
+from bench.runfolder import record
 from bench.runfolder.damage import Damaged
 from bench.runfolder.names import IMAGES, PICTURES, RECORD, RESULTS, SUMMARY, is_component
 from bench.runfolder.pictures import kept
@@ -32,8 +31,9 @@ DIGESTS = "digests.json"
 WHOLE = (RECORD, IMAGES, RESULTS, SUMMARY)
 MAX_BYTES = 4 << 30
 """Unpacked archives may not be larger."""
+SMALL_BYTES, LIST_BYTES = 64 << 20, 256 << 20
+"""The same of the record and the digests, and of the list of images."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
-CLOSE = 1e-9
 
 
 def pack(root: Path, out: Path) -> int:
@@ -64,19 +64,25 @@ def unpack(archive: Path, out: Path) -> Run:
     try:
         with zipfile.ZipFile(archive) as opened:
             _extract(opened, out)
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as fault:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as fault:
         raise BadInput(f"it is no archive that can be read: {fault}") from fault
     try:
-        run = results.load(out)
-        faults = [*_mask_sets(run), *_summary(run), *_pictures(run)]
+        run = _checked(out)
     except Damaged as fault:
         raise BadInput(f"its {fault.path.relative_to(out)} is damaged: {fault.why}") from fault
     except BadInput:
         raise
-    except (KeyError, ValueError, TypeError, AttributeError, OSError) as fault:
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, OSError, MemoryError) as fault:
         raise BadInput(f"its content is not that of a run: {fault!r}") from fault
-    if faults:
-        raise BadInput(faults[0])
+    return run
+
+
+def _checked(out: Path) -> Run:
+    made = record.read(out)
+    verified.check_sizes(out, made, record.read_images(out, made))
+    run = results.load(out)
+    if fault := next(itertools.chain(_mask_sets(run), verified.faults(run), _pictures(run)), ""):
+        raise BadInput(fault)
     return run
 
 
@@ -86,6 +92,9 @@ def _extract(opened: zipfile.ZipFile, out: Path) -> None:
         raise BadInput(f"it has no {DIGESTS}, or a name twice; write it with bench submit")
     if sum(member.file_size for member in members.values()) > MAX_BYTES:
         raise BadInput(f"it unpacks to more than {MAX_BYTES >> 30} GiB")
+    for name, most in {DIGESTS: SMALL_BYTES, RECORD: SMALL_BYTES, IMAGES: LIST_BYTES}.items():
+        if name in members and members[name].file_size > most:
+            raise BadInput(f"its {name} unpacks to more than {most >> 20} MiB")
     digests = _digests(opened.read(DIGESTS))
     if lacking := [name for name in WHOLE if name not in digests]:
         raise BadInput(f"it lacks {', '.join(lacking)}")
@@ -94,12 +103,12 @@ def _extract(opened: zipfile.ZipFile, out: Path) -> None:
     for name, expected in digests.items():
         if name not in WHOLE and not _is_picture(name):
             raise BadInput(f"it holds '{name}', which is no part of a submission")
-        content = opened.read(name)
-        if digest.of_bytes(content) != expected:
-            raise BadInput(f"{name} does not have the digest that {DIGESTS} gives")
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        with opened.open(name) as packed, path.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        if digest.of_file(path) != expected:
+            raise BadInput(f"{name} does not have the digest that {DIGESTS} gives")
 
 
 @dataclass(frozen=True)
@@ -135,28 +144,6 @@ def _mask_sets(run: Run) -> Iterator[str]:
             continue
         if held != claimed:
             yield f"its mask set {name} is not the one that is frozen here"
-
-
-def _summary(run: Run) -> Iterator[str]:
-    """Each value of a pair metric is what its rows give."""
-    table = tables.read(run.root / RESULTS).to_pandas()
-    cells: dict[Any, Any] = dict(iter(table.groupby(["model", "mask_set", "bucket"], sort=False)))
-    for (model, mask_set, bucket, metric), number in run.numbers.items():
-        if metric not in table.columns or not number.n:
-            continue
-        rows = cells.get((model, mask_set, bucket))
-        values = np.array([]) if rows is None else rows[metric].to_numpy(float)
-        finite = values[np.isfinite(values)]
-        if len(finite) != number.n or not np.isclose(_reduced(metric, finite), number.value, rtol=CLOSE, atol=0):
-            yield f"{metric} of {model} on {mask_set}/{bucket} is not what its rows give"
-
-
-def _reduced(metric: str, values: np.ndarray) -> float:
-    try:
-        opened: Any = metric_registry.open_metric(metric, "cpu")
-    except Unavailable:  # networks; their numbers are means
-        return float(values.mean())
-    return float(opened.reduce(values))
 
 
 def _pictures(run: Run) -> Iterator[str]:

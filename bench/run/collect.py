@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from bench.run.gathered import Collected, Gathered
 from bench.run.spec import Job
-from bench.run.summary import PairScores, SetScores, frame
+from bench.run.summary import PairScores, SetScores, frame, reduction
 from bench.runfolder import record, tables
 from bench.runfolder.names import RESULTS, SUMMARY
 from bench.runfolder.parts import Parts
@@ -38,7 +38,7 @@ def collect(job: Job, parts: Parts, *, any_count: bool) -> Collected:
 
 def _rows(job: Job, parts: Parts, gathered: list[Gathered]) -> Iterator[pa.Table]:
     """The rows of all parts in order; what passes by is gathered."""
-    pairs = PairScores(job)
+    pairs = PairScores({name: reduction(name) for name in job.pair_metrics}, len(job.ids))
     for model in gathered:
         for part in parts.read(job.key(model.model)):
             model.add(part)

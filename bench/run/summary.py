@@ -23,17 +23,19 @@ from bench.runfolder.parts import Parts
 BLANK: Score = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0, "excluded": 0, "flag": "", "reason": ""}
 
 
+def reduction(metric: str) -> stats.Reduce:
+    """How a pair metric makes one number of many; raises as `open_metric` does."""
+    opened = cast(PairMetric, metric_registry.open_metric(metric, "cpu"))
+    return stats.mean if type(opened).reduce is PairMetric.reduce else opened.reduce
+
+
 class PairScores:
     """What cells score in pair metrics; all models and cells see the same resamples of the images, drawn once."""
 
-    def __init__(self, job: Job) -> None:
-        """Opens each pair metric for the way in which it reduces values."""
-        opened = {name: cast(PairMetric, metric_registry.open_metric(name, "cpu")) for name in job.pair_metrics}
-        self.reduce: dict[str, stats.Reduce] = {
-            name: stats.mean if type(metric).reduce is PairMetric.reduce else metric.reduce
-            for name, metric in opened.items()
-        }
-        self.resamples = stats.Resamples(len(job.ids))
+    def __init__(self, reduce: Mapping[str, stats.Reduce], images: int) -> None:
+        """reduce: metric -> the way in which it reduces values of so many images."""
+        self.reduce = reduce
+        self.resamples = stats.Resamples(images)
 
     def __call__(self, values: Mapping[str, np.ndarray]) -> dict[str, list[Score]]:
         """Metric -> a score for each cell, from float64 [cells, images]; NaN or infinite where an image is left out."""

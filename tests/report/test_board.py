@@ -99,6 +99,92 @@ def test_numbers_that_do_not_follow_from_the_rows_are_refused(archive, ours, tmp
     assert said == "psnr of telea on freeform-256/20-30 is not what its rows give"
 
 
+FORGERIES = {
+    "a value without images": ({"metric": "psnr", "value": 99.9, "n": 0}, "is not what its rows give"),
+    "more images": ({"metric": "l1", "images": 100_000}, "counts other images than the 2 of its list"),
+    "an interval": ({"metric": "l1", "low": 0.0, "high": 0.01}, "is not what its rows give"),
+    "a number of images": ({"metric": "l1", "n": 1}, "is not what its rows give"),
+    "a metric that no row has": ({"metric": "ssim-wang", "value": 0.99}, "has no values in its rows"),
+}
+
+
+@pytest.mark.parametrize("what", FORGERIES)
+def test_no_number_is_shown_that_its_rows_do_not_give(archive, ours, tmp_path, what):
+    forged, said = FORGERIES[what]
+
+    def rewrite(content):
+        (tmp_path / "summary.parquet").write_bytes(content)
+        frame = pd.read_parquet(tmp_path / "summary.parquet")
+        place = frame.index[frame["metric"] == ("l1" if forged["metric"] == "l1" else "psnr")][0]
+        for name, value in forged.items():
+            frame.loc[place, name] = value
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        tables.write(tmp_path / "summary.parquet", table.schema, [table], record.read(ours).mark)
+        return (tmp_path / "summary.parquet").read_bytes()
+
+    assert said in fault(rewritten(archive, honest=True, summary__parquet=rewrite), tmp_path)
+
+
+ROWS = {
+    "without a column": (lambda frame: frame.drop(columns="psnr"), "has no values in its rows"),
+    "without the worst image": (lambda frame: frame.assign(psnr=frame["psnr"].where(frame["psnr"] > 25)), "not what"),
+    "twice": (lambda frame: pd.concat([frame, frame]), "rows, more than its models, images and cells give"),
+    "of other images": (lambda frame: frame.assign(image="x"), "that are not its own"),
+    "under other masks": (lambda frame: frame.assign(mask="10-15/001"), "measured under other masks"),
+    "on other photographs": (lambda frame: frame.assign(image_digest=bytes(16)), "not those of its record"),
+    "with a name of a megabyte": (lambda frame: frame.assign(mask="x" * (1 << 20)), "a name of more than 4,096 bytes"),
+}
+
+
+@pytest.mark.parametrize("what", ROWS)
+def test_rows_that_no_run_leaves_are_refused(archive, ours, tmp_path, what):
+    change, said = ROWS[what]
+
+    def rewrite(content):
+        (tmp_path / "results.parquet").write_bytes(content)
+        held = tables.read(tmp_path / "results.parquet")
+        frame = change(held.to_pandas())
+        schema = pa.schema([field for field in held.schema if field.name in frame])
+        table = pa.Table.from_pandas(frame, schema, preserve_index=False)
+        tables.write(tmp_path / "results.parquet", schema, [table], record.read(ours).mark)
+        return (tmp_path / "results.parquet").read_bytes()
+
+    assert said in fault(rewritten(archive, honest=True, results__parquet=rewrite), tmp_path)
+
+
+def test_rows_that_would_fill_the_memory_are_refused_before_they_are_read(archive, ours, tmp_path):
+    def rewrite(content):
+        schema = tables.row_schema(["psnr"])
+        count = 1 << 20
+        columns = [pa.array(["x"] * count) if field.name in tables.TEXTS else pa.nulls(count) for field in schema]
+        table = pa.Table.from_arrays(
+            [column.cast(f.type) for column, f in zip(columns, schema, strict=True)], schema=schema
+        )
+        tables.write(tmp_path / "bomb.parquet", schema, [table], record.read(ours).mark)
+        return (tmp_path / "bomb.parquet").read_bytes()
+
+    assert "results.parquet has 1,048,576 rows" in fault(
+        rewritten(archive, honest=True, results__parquet=rewrite), tmp_path
+    )
+
+
+def test_a_forged_copy_displaces_no_honest_archive(ours, theirs, tmp_path):
+    """Whichever name comes first."""
+    copy = shutil.copytree(ours, tmp_path / "a", ignore=shutil.ignore_patterns("images"))
+    held = tables.read(ours / "results.parquet")
+    frame = held.to_pandas().assign(psnr=99.0)
+    tables.write(
+        copy / "results.parquet", held.schema, [pa.Table.from_pandas(frame, held.schema)], record.read(ours).mark
+    )
+    runs = {"a": submission.results.load(copy), "ours": submission.results.load(ours)}
+    assert list(board.join(runs, tmp_path / "joined").models) == [
+        "mean [a]",
+        "telea [a]",
+        "mean [ours]",
+        "telea [ours]",
+    ]
+
+
 @pytest.fixture
 def edited(edit_record, tmp_path):
     """A change of the record's content, as `rewritten` takes it."""
@@ -191,21 +277,21 @@ def test_the_board_names_what_it_refuses_and_shows_the_rest(archive, theirs, tmp
     assert all(f'"title":"{name}"' in inner.read_text() for name in ("Telea", "Navier-Stokes"))
 
 
-def test_a_model_of_two_submissions_stands_once_if_its_outputs_are_equal(ours, theirs, tmp_path):
+def test_a_model_of_two_submissions_stands_once_if_its_rows_are_equal(ours, theirs, tmp_path):
     runs = {"ours": submission.results.load(ours), "theirs": submission.results.load(theirs)}
     joined = board.join(runs, tmp_path / "joined")
     assert list(joined.models) == ["mean", "telea", "ns"]
     assert set(pd.read_parquet(tmp_path / "joined" / "results.parquet")["model"]) == {"mean", "telea", "ns"}
 
 
-def test_a_model_of_two_submissions_with_other_outputs_carries_the_archives_name(ours, theirs, tmp_path):
+def test_a_model_of_two_submissions_with_other_rows_carries_the_archives_names(ours, theirs, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(theirs, copy, ignore=shutil.ignore_patterns("images"))
     frame = pd.read_parquet(theirs / "results.parquet").assign(output_digest=bytes(16))
     table = pa.Table.from_pandas(frame, schema=tables.opened(theirs / "results.parquet").schema_arrow)
     tables.write(copy / "results.parquet", table.schema, [table])
     runs = {"ours": submission.results.load(ours), "theirs": submission.results.load(tmp_path / "copy")}
-    assert list(board.join(runs, tmp_path / "joined").models) == ["mean", "telea", "mean [theirs]", "ns"]
+    assert list(board.join(runs, tmp_path / "joined").models) == ["mean [ours]", "telea", "mean [theirs]", "ns"]
 
 
 def test_runs_of_other_settings_share_no_table(archive, tmp_path):
