@@ -69,7 +69,8 @@ CARD = ModelCard(
     same_weights=("mean",),
     parameters={"sampled": 46_983_171, "mean": 46_983_171},
     checkpoints={
-        "celeba-hq": "DE_GAN.h5, linked from the authors' README (Baidu, code 4ini); Keras, all networks in one"
+        "celeba-hq": "DE_GAN.h5, linked from the authors' README (Baidu, code 4ini); Keras, all networks in one: first "
+        "save their arrays as docs/models/degan.md says"
     },
     stochastic=True,
     classes=3,

@@ -59,8 +59,8 @@ CARD = ModelCard(
     settings={"steps": {"paper": 1500, "code": 3000, "bamos": 1000, "quick": 60}},
     parameters={"paper": 9_451_908, "code": 9_451_908, "bamos": 9_451_908, "quick": 9_451_908},
     checkpoints={
-        "celeba": "dcgan-100.pb of the authors (Dropbox, README), or DCGAN.model-60502 of bamos's repository: save its "
-        "variables by their names first",
+        "celeba": "dcgan-100.pb of the authors (Dropbox, README), or DCGAN.model-60502 of bamos's repository: first "
+        "save its variables as docs/weights.md says",
     },
     stochastic=True,
 )
@@ -269,7 +269,7 @@ NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "movin
 
 
 def _ours(name: str, tensor: Tensor) -> tuple[str, Tensor] | None:
-    """Name and tensor of one variable; None for those of the optimizer."""
+    """Name and tensor of one variable; None for those of the optimizer and for the graph's other constants."""
     if "Adam" in name or not name.startswith(("generator/", "discriminator/")):
         return None
     player, layer, kind = name.split("/", maxsplit=1)[0], name.split("/")[1], name.rsplit("/", maxsplit=1)[-1]
@@ -278,6 +278,8 @@ def _ours(name: str, tensor: Tensor) -> tuple[str, Tensor] | None:
     room = "" if layer.endswith("_lin") else "doubles." if player == "generator" else "convs."
     if kind in ("bias", "biases"):
         return f"{player}.{room}{layer}.bias", tensor
+    if kind not in ("w", "Matrix"):
+        return None
     order = (1, 0) if tensor.dim() == 2 else (3, 2, 0, 1)
     return f"{player}.{room}{layer}.weight", tensor.permute(order).contiguous()
 

@@ -53,8 +53,8 @@ CARD = ModelCard(
     aliases=("Li et al. 2017", "Generative Face Completion"),
     parameters={"": 137_071_331},
     checkpoints={
-        "celeba": "Model_G.caffemodel, Google Drive (README of the code); Caffe's file must be saved by its layers' "
-        "names first",
+        "celeba": "Model_G.caffemodel, Google Drive (README of the code): first save its layers as docs/weights.md "
+        "says",
     },
     stochastic=True,
     classes=11,

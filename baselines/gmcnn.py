@@ -53,9 +53,10 @@ CARD = ModelCard(
     files={"celeba-hq-pytorch": "EPOCH_net_GM.pth"},
     built_as={"celeba-hq-pytorch": "pytorch"},
     checkpoints={
-        "paris-streetview": "folder paris-streetview_256x256_rect linked from the authors' README (TensorFlow)",
-        "celeba-hq": "folder CelebA-HQ_256 linked from the authors' README (TensorFlow)",
-        "places2": "folder places2_512x680_freeform linked from the authors' README (TensorFlow, stroke masks)",
+        "paris-streetview": "folder paris-streetview_256x256_rect linked from the authors' README (TensorFlow: first "
+        "save its variables as docs/weights.md says)",
+        "celeba-hq": "folder CelebA-HQ_256 linked from the authors' README (TensorFlow, likewise)",
+        "places2": "folder places2_512x680_freeform linked from the authors' README (TensorFlow, likewise; strokes)",
         "celeba-hq-pytorch": "EPOCH_net_GM.pth linked from the authors' README (variant pytorch)",
     },
 )
@@ -165,9 +166,13 @@ def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
     """The authors' PyTorch generator as it is, or the tensors of their TensorFlow graph by its names -> ours.
 
     TensorFlow's kernels [kh, kw, in, out] (`inpaint_net/b1conv1/kernel`) are turned; names with `.weight` are not.
+    Critics, counters and what an optimizer keeps beside a variable are left out.
     """
-    state = {}
-    for name, tensor in checkpoint.get("state_dict", checkpoint).items():
+    found, state = checkpoint.get("state_dict", checkpoint), {}
+    if any(name.startswith("inpaint_net/") for name in found):
+        own = re.compile(r"inpaint_net/.*/(kernel|bias)")
+        found = {name: tensor for name, tensor in found.items() if own.fullmatch(name)}
+    for name, tensor in found.items():
         kernel = name.endswith("/kernel")
         state[_our_name(name)] = tensor.permute(3, 2, 0, 1) if kernel else tensor
     return state

@@ -30,6 +30,43 @@ by this project**, which was made without a network; the digests are those that 
 `bench models verify MODEL@TAG --published` says which run measures weights as their paper did, and with `--run RUN`
 how far its numbers are from the printed ones.
 """
+OTHERS = """## Files of other programs
+
+TensorFlow, Caffe and Keras save what their own programs read alone. Where such a program is, these lines write what
+`bench models import` takes, every tensor under its own name; critics and an optimizer's numbers may stay in it. Neither
+the programs nor the files were at hand here: imports were tried on arrays of these names.
+
+A TensorFlow checkpoint (`gmcnn`, `dgm`), the folder or its files' common beginning:
+
+```python
+import numpy, tensorflow
+
+found = tensorflow.train.load_checkpoint("FOLDER")
+numpy.savez("FILE.npz", **{name: found.get_tensor(name) for name in found.get_variable_to_shape_map()})
+```
+
+A frozen graph of TensorFlow (`dcgan-100.pb` of `dgm`):
+
+```python
+graph = tensorflow.compat.v1.GraphDef.FromString(open("dcgan-100.pb", "rb").read())
+constants = {node.name: tensorflow.make_ndarray(node.attr["value"].tensor) for node in graph.node if node.op == "Const"}
+numpy.savez("FILE.npz", **{name: array for name, array in constants.items() if array.dtype.kind == "f"})
+```
+
+A model of Caffe (`gfc`), with the description of its layers that the authors' code holds:
+
+```python
+import caffe
+from safetensors.numpy import save_file
+
+layers = caffe.Net("Model_G.prototxt", "Model_G.caffemodel", caffe.TEST).params.items()
+pairs = {name: zip(("weight", "bias"), blobs) for name, blobs in layers}
+arrays = {f"{name}.{kind}": blob.data.copy() for name, pair in pairs.items() for kind, blob in pair}
+save_file(arrays, "FILE.safetensors")
+```
+
+Networks of Keras (`degan`): [the lines](models/degan.md#weights).
+"""
 
 
 def typed() -> set[str]:
@@ -63,7 +100,7 @@ def page() -> str:
     known = {one.model_id for one in sets}
     without = [name for name, card in registry.cards().items() if card.kind == "learned" and name not in known]
     ending = f"Nobody published weights of {', '.join(without)}: `bench train MODEL`; most have starters.\n"
-    return "\n".join([HEAD, *lines, "", ending])
+    return "\n".join([HEAD, *lines, "", ending, OTHERS])
 
 
 if __name__ == "__main__":

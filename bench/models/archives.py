@@ -21,6 +21,11 @@ from bench.errors import BadInput, BenchError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".t7", ".npz", ".p", ".pkl")
 """How files are called that may hold weights."""
+NONE = (
+    f"no file that may be weights ({', '.join(SUFFIXES)}). How to save what TensorFlow, Caffe or Keras wrote as one of "
+    "these: docs/weights.md."
+)
+"""What is said of a folder or an archive without weights."""
 INFLATION = 20
 SPARE = 1 << 26
 """A file may inflate to `INFLATION` times its own bytes, and `SPARE` more: numbers of weights hardly shrink."""
@@ -155,7 +160,7 @@ def _tar(file: Path) -> Iterator[tarfile.TarFile]:
 def _in_folder(folder: Path) -> list[Path]:
     found = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
     if not found:
-        raise BadInput(f"{folder} holds no file that may be weights ({', '.join(SUFFIXES)}).")
+        raise BadInput(f"{folder} holds {NONE}")
     return found
 
 
@@ -170,8 +175,7 @@ def _unpacked(archive: Path, inner: str, room: Path) -> list[Path]:
             if inner in (".", name) and (inner == name or PurePosixPath(name).suffix in SUFFIXES):
                 found.append(_copied(content, size, room / archive.name / _inside(archive, name)))
     if not found:
-        what = f"no '{inner}'" if inner != "." else f"no file that may be weights ({', '.join(SUFFIXES)})"
-        raise BadInput(f"{archive} holds {what}.")
+        raise BadInput(f"{archive} holds " + (NONE if inner == "." else f"no '{inner}'."))
     return found
 
 

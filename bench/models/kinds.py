@@ -9,13 +9,15 @@ from bench.models import archives
 
 AGAIN = "get the file itself and import that"
 SAVE = "save its tensors under their names by torch.save or as safetensors, and import that"
+HOW = " (docs/weights.md says how)"
 HEADS = {
     b"version https://git-lfs": "is a Git LFS pointer, not the file that it points to: type git lfs pull beside it, or "
     "download the file from its page",
     b"<!doctype": f"is a web page, no checkpoint: some hosts ask before they hand a file out; {AGAIN}",
     b"<html": f"is a web page, no checkpoint: some hosts ask before they hand a file out; {AGAIN}",
     b"<?xml": f"is an XML page, no checkpoint; {AGAIN}",
-    b"\x89hdf": "is an HDF5 file (Keras, MATLAB): save its arrays under their names as safetensors and import that",
+    b"\x89hdf": "is an HDF5 file (Keras, MATLAB): save its arrays under their names as safetensors and import that"
+    f"{HOW}",
     b"\x93numpy": "is a single NumPy array without names: save the tensors under their names as safetensors",
     b"\x1f\x8b": "is compressed, but no tar: unpack it and import what is in it",
     b"7z\xbc\xaf": "is a compressed archive: unpack it and import what is in it",
@@ -23,9 +25,10 @@ HEADS = {
 }
 """How a file begins, in small letters -> what it is and what to do."""
 SUFFIXES = {
-    ".index": "is part of a TensorFlow checkpoint: save its variables under their names as safetensors and import that",
-    ".meta": "is the graph of a TensorFlow checkpoint: save its variables under their names as safetensors",
-    ".caffemodel": "is Caffe's: save its blobs under their layers' names as safetensors and import that",
+    ".index": f"is part of a TensorFlow checkpoint: save its variables under their names as npz and import that{HOW}",
+    ".meta": f"is the graph of a TensorFlow checkpoint: save its variables under their names as npz{HOW}",
+    ".pb": f"is a graph of TensorFlow's: save its constants under their names as npz and import that{HOW}",
+    ".caffemodel": f"is Caffe's: save its blobs under their layers' names as safetensors and import that{HOW}",
     ".onnx": "is an ONNX program: save its initializers under their names as safetensors and import that",
 }
 PICKLE = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")

@@ -140,7 +140,8 @@ def tensorflow(figures, weight):
     for name, shape in facts["state_dict"]:
         tensor = weight(name, tuple(shape), facts["gain"])
         arrays[f"{facts['tf_names'][name]}:0"] = tensor.permute(2, 3, 1, 0) if tensor.dim() == 4 else tensor
-    return arrays
+    slots = {name.replace(":0", "/Adam:0"): tensor for name, tensor in list(arrays.items())[:2]}
+    return arrays | slots | {"discriminator/conv1/kernel:0": torch.ones(1), "global_step:0": torch.ones(1)}
 
 
 def graph_of_dgm(fill):
@@ -153,8 +154,10 @@ def graph_of_dgm(fill):
             arrays[f"{player}/{inner[1]}/{kinds[kind]}:0"] = tensor
         elif inner[0] != "norms":
             turned = tensor.permute({1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}[tensor.dim()])
-            arrays[f"{player}/{inner[-1]}/{'biases' if kind == 'bias' else 'w'}:0"] = turned
-    return arrays
+            arrays[
+                f"{player}/{inner[-1]}/{'biases' if kind == 'bias' else 'Matrix' if tensor.dim() == 2 else 'w'}:0"
+            ] = turned
+    return arrays | {"generator/g_h1/strides:0": torch.ones(4), "generator/g_h1/w/Adam:0": torch.ones(1)}
 
 
 @pytest.fixture(scope="module")
