@@ -67,7 +67,7 @@ class Document:
         """
         fault = next((name for name in own if name in self.data), None)
         if fault:
-            raise self.fault("cannot be given here", fault)
+            raise self.fault(f"cannot be given here{': it is the name of the file' * (fault == 'name')}", fault)
         data = {name: _written(name, value, names, joined) for name, value in self.data.items()}
         if not loose:
             self._refuse(next(_faults(kinds.type_info(kind), data | own, ()), None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import fnmatch
 import importlib.util
 import sys
@@ -47,15 +48,32 @@ def cards(path: Path) -> dict[str, Any]:
 
 
 def _card(node: ast.expr, path: Path) -> Any:
-    must = f"{path}:{node.lineno}: a card must be {' or '.join(CARD_TYPES)} with literal keyword values only"
+    where = f"{path}:{node.lineno}: a card"
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in CARD_TYPES:
-        raise BadInput(f"{must}, not {ast.unparse(node)[:SHOWN]}.")
+        raise BadInput(f"{where} must be {' or '.join(CARD_TYPES)}, not {ast.unparse(node)[:SHOWN]}.")
     if node.args:
-        raise BadInput(f"{must}; {ast.unparse(node.args[0])[:SHOWN]} has no keyword.")
+        raise BadInput(f"{where} gives every field by keyword; {ast.unparse(node.args[0])[:SHOWN]} has none.")
+    kind = CARD_TYPES[node.func.id]
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    given = {str(word.arg): _literal(word, path) for word in node.keywords}
+    if strange := [name for name in given if name not in known]:
+        raise BadInput(f"{where} has no field {strange[0]}. There are: {', '.join(known)}.")
+    needed = [name for name, field in known.items() if _needed(field)]
+    if missing := [name for name in needed if name not in given]:
+        raise BadInput(f"{where} lacks {', '.join(missing)}.")
+    return kind(**given)
+
+
+def _literal(word: ast.keyword, path: Path) -> Any:
     try:
-        return CARD_TYPES[node.func.id](**{str(kw.arg): ast.literal_eval(kw.value) for kw in node.keywords})
+        return ast.literal_eval(word.value)
     except (ValueError, TypeError) as fault:
-        raise BadInput(f"{must} ({fault}).") from fault
+        text = ast.unparse(word.value)[:SHOWN]
+        raise BadInput(f"{path}:{word.value.lineno}: {word.arg} of a card must be a literal, not {text}.") from fault
+
+
+def _needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def load(path: Path, name: str) -> ModuleType:

@@ -296,3 +296,10 @@ def test_an_unknown_name_brings_the_nearest():
 def test_a_digest_is_whole_or_stands_in_the_name_as_torch_writes_it_or_nobody_states_any(entry):
     assert len(entry.sha256) in {0, 64} or entry.file.endswith(f"-{entry.sha256}.pth")
     assert entry.url.endswith(f"/{entry.file}")
+
+
+@pytest.mark.parametrize("field", ["sha256 = 'no digest'", "sha256 = 'abcd'", "md5 = 'ABCDEF0123'", "name = 'other'"])
+def test_an_entry_with_no_digest_in_it_is_refused_with_its_line(tmp_path, field):
+    (tmp_path / "net.toml").write_text(f"file = 'n.pth'\nurl = 'http://a'\nlicence = 'none'\n{field}\n")
+    with pytest.raises(BadInput, match=rf"net\.toml, line 4, field '{field.split()[0]}'"):
+        downloads.read(tmp_path / "net.toml", "net")

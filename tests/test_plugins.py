@@ -26,10 +26,17 @@ def test_several_cards_are_read_under_their_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "value", ["ModelCard(title=name)", "ModelCard('T')", "Other(title='T')", "ModelCard(titel='T')"]
+    ("value", "sentence"),
+    [
+        ("ModelCard(title=name)", "title of a card must be a literal, not name"),
+        ("ModelCard('T')", "'T' has none"),
+        ("Other(title='T')", "must be ModelCard or MetricCard, not Other"),
+        ("ModelCard(title='T', titel='T')", "no field titel"),
+        ("MetricCard(title='T')", "lacks better, decimals, formula, reference, tolerance"),
+    ],
 )
-def test_a_card_that_is_no_literal_is_named_with_its_line(tmp_path, value):
-    with pytest.raises(BadInput, match=r"thing\.py:2"):
+def test_what_is_wrong_with_a_card_is_said_with_its_line(tmp_path, value, sentence):
+    with pytest.raises(BadInput, match=rf"thing\.py:2.*{sentence}"):
         plugins.cards(write(tmp_path, f"import os\nCARD = {value}\n"))
 
 

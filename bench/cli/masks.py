@@ -91,7 +91,7 @@ def stats(set_id: SetId, as_json: options.Json = False) -> None:
 @app.command()
 def freeze(
     families: Annotated[list[str], typer.Argument(help="Families, globs, or `all`.")],
-    size: Annotated[int, typer.Option(help="Side of the masks in pixels: 256, 512 or 1024.")] = 256,
+    size: Annotated[int, typer.Option(help="Side of the masks in pixels, one of the family's sizes.")] = 256,
     again: Annotated[bool, typer.Option("--again", help="Draw it even if it is there.")] = False,
     into: Annotated[Path | None, typer.Option(help="Folder for the set, instead of the user's own.")] = None,
 ) -> None:
@@ -101,8 +101,10 @@ def freeze(
     """
     from bench import plugins
     from bench.masks import freezing
+    from bench.masks import registry as mask_registry
 
-    known = freezing.frozen_families()
+    drawn = [name for name in families if name in mask_registry.families()]
+    known = dict.fromkeys([*freezing.frozen_families(), *drawn])
     for name in plugins.choose("mask family", families, list(known), "bench masks list"):
         held = freezing.freeze(name, size, again, into)
         print(f"{held.id}  {held.manifest['count']} masks  sha256 {held.digest}  {held.folder}")

@@ -115,7 +115,7 @@ def fetch(
         print(f"{name} is ready.")
     if not (names := [name for name in names if not libraries.of(name)]):
         return
-    chosen = plugins.choose("weight file", names, list(downloads.entries()), "bench metrics fetch --help")
+    chosen = plugins.choose("weight file", names, list(downloads.entries()), "bench doctor")
     if source and len(chosen) != 1:
         raise BadInput(f"--from brings one file, but {len(chosen)} are named.")
     for name in sorted(chosen, key=lambda name: not downloads.entry(name).sha256):  # what cannot be fetched comes last

@@ -105,9 +105,12 @@ def import_weights(
     Code inside a checkpoint is never run. `bench models show MODEL` says the line to type. Which file is which is seen
     by name or by its tensors; NETWORK=FILE says it. Example: bench models import pconv places.pth --tag places2
     """
+    from bench.errors import BadInput
     from bench.models import importing, weights
     from bench.models import registry as model_registry
 
+    if "@" in name:
+        raise BadInput(f"{name}: the tag is given beside the model: {name.replace('@', ' FILE --tag ', 1)}.")
     ref = model_registry.only(name)
     given = _given(files, ref.card)
     variant = ref.variant if ":" in name else ""

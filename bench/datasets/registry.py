@@ -111,7 +111,14 @@ def entries() -> dict[str, DatasetEntry]:
 
 
 def _entry(file: Path) -> DatasetEntry:
-    return documents.from_toml(file, "the data set entry").into(DatasetEntry, name=file.stem)
+    document = documents.from_toml(file, "the data set entry")
+    found: DatasetEntry = document.into(DatasetEntry, name=file.stem)
+    if found.domain not in DOMAINS:
+        raise document.fault(f"must be one of {', '.join(DOMAINS)}", "domain")
+    for place, layout in enumerate(found.layouts):
+        if any(suffix.startswith(".") for suffix in layout.suffixes):
+            raise document.fault("must be suffixes without their dot: png", "layouts", place, "suffixes")
+    return found
 
 
 def known() -> list[str]:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from bench import documents
 from bench.errors import UnknownName
 
+LEAST_DIGITS = 8
+"""So many digits of a digest are stated at least, as the names of torch's own files have them."""
 BY_HAND = ("drive.google.com", "docs.google.com", "onedrive.live.com", "1drv.ms", "www.dropbox.com", "pan.baidu.com")
 """Hosts that ask a person before they hand a file out."""
 
@@ -63,11 +65,17 @@ def entries() -> dict[str, Download]:
 
 def read(path: Path, name: str) -> Download:
     """A download as its TOML file describes it; raises `BadInput` with line and field."""
-    return documents.from_toml(path, "the download").into(Download, name=name)
+    document = documents.from_toml(path, "the download")
+    found: Download = document.into(Download, name=name)
+    for field, most in (("sha256", 64), ("md5", 32)):
+        digits = getattr(found, field)
+        if digits and not (LEAST_DIGITS <= len(digits) <= most and set(digits) <= set("0123456789abcdef")):
+            raise document.fault(f"must be {LEAST_DIGITS} to {most} hexadecimal digits in lower case", field)
+    return found
 
 
 def entry(name: str) -> Download:
     """One of them; raises `UnknownName` with the nearest names."""
     if name not in entries():
-        raise UnknownName("weight file", [name], entries(), "bench metrics fetch --help")
+        raise UnknownName("weight file", [name], entries(), "bench doctor")
     return entries()[name]

@@ -69,14 +69,16 @@ def _batches(task: StratumTask) -> Iterator[np.ndarray[tuple[int], np.dtype[np.i
 def freeze(name: str, size_px: int, again: bool = False, into: Path | None = None) -> frozen.MaskSet:
     """Draw the set of a family at a size into the user's folder (or `into`) and check it against the known digest.
 
-    A set that is there already is kept unless `again`. Raises `BadInput` for a family or size that is not frozen, and
-    where the bits differ from those that the project knows for this size.
+    A set that is there already is kept, and this said, unless `again`. Raises `BadInput` for a family or size that is
+    not frozen, and where the bits differ from those that the project knows for this size.
     """
     family, set_id = find(name), f"{name}-{size_px}"
     if size_px not in family.sizes or not family.count:
         sizes = ", ".join(map(str, family.sizes)) if family.count else "none, it is only drawn on the fly"
         raise BadInput(f"Family {name} is not frozen at {size_px} px. Sizes: {sizes}.")
-    if set_id in frozen.folders() and not again:
+    there = into / set_id if into else frozen.folders().get(set_id)
+    if there and there.exists() and not again:
+        Ticker().say(f"{set_id} is in {there} already; --again draws it anew.")
         return frozen.load(set_id)
     todo = tasks(family, size_px)
     with track(f"freezing {set_id}", len(todo) * family.count) as ticker, ThreadPoolExecutor(2) as threads:

@@ -119,6 +119,7 @@ def sample(
             some = waiting[start : start + at_once]
             stream = Stream(key, index[some].repeat(ahead), np.tile(np.arange(tried, tried + ahead), len(some)))
             drawn = family.draw(stream, size_px, **settings)
+            _check(family, drawn, (len(stream.index), height, width))
             fits = _fits(drawn, within).reshape(len(some), ahead)
             if len(drawn) == len(index) and fits.all() and not tried:
                 return drawn, 0
@@ -128,6 +129,12 @@ def sample(
             left.append(some[~found])
         waiting, tried = np.concatenate(left), tried + ahead
     return masks, refused
+
+
+def _check(family: Family, drawn: object, shape: tuple[int, ...]) -> None:
+    if not isinstance(drawn, np.ndarray) or drawn.dtype != bool or drawn.shape != shape:
+        gave = f"{drawn.dtype} {list(drawn.shape)}" if isinstance(drawn, np.ndarray) else type(drawn).__name__
+        raise BadInput(f"The family {family.name} must draw bool {list(shape)}, a mask for each index, not {gave}.")
 
 
 def _within(family: Family, stratum: Bucket | None) -> Bucket:

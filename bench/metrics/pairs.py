@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bench.contracts import PairMetric
-from bench.errors import BadInput
+from bench.errors import BadInput, BenchError
 from bench.fixed_batches import in_batches
 
 GREY = (2125, 7154, 721)
@@ -55,6 +55,22 @@ def check_output(shape: Sequence[int], output: torch.Tensor, masks: torch.Tensor
         raise BadInput(f"Masks must be boolean, True where a pixel is missing, but they are {_word(masks)}.")
     if masks.shape != (shape[0], 1, *shape[2:]):
         raise BadInput(f"Masks must be {[shape[0], 1, *shape[2:]]} for images {list(shape)}, but are {_shape(masks)}.")
+
+
+def compared(
+    name: str, metric: PairMetric, prepared: object, output: torch.Tensor, masks: torch.Tensor
+) -> torch.Tensor:
+    """What the metric `name` gives for a batch, float64 [B]; raises `BadInput` for one that raises or gives no such."""
+    try:
+        found = metric.compare(prepared, output, masks)
+    except BenchError:
+        raise
+    except Exception as fault:  # a metric may be anybody's
+        raise BadInput(f"The metric {name} failed: {type(fault).__name__}: {fault}.") from fault
+    if not isinstance(found, torch.Tensor) or found.shape != output.shape[:1] or found.dtype != torch.float64:
+        gave = f"{_word(found)} {_shape(found)}" if isinstance(found, torch.Tensor) else type(found).__name__
+        raise BadInput(f"The metric {name} must give a number for each image, float64 [{len(output)}], not {gave}.")
+    return found
 
 
 def _word(tensor: torch.Tensor) -> str:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench import downloads, plugins
+from bench.contracts import SetMetric
 from bench.errors import BadInput, BenchError, UnknownName
 from bench.metrics import libraries
 from bench.types import MetricCard
 
 if TYPE_CHECKING:
-    from bench.contracts import Extractor, PairMetric, SetMetric
+    from bench.contracts import Extractor, PairMetric
 
 FOLDER = Path(__file__).parent
 SEE = "bench metrics list"
@@ -112,7 +113,17 @@ def open_metric(name: str, device: Any) -> PairMetric | SetMetric:
     choose([name])
     if libraries.of(name):
         return libraries.open_metric(name, device)
-    return importlib.import_module(_metrics()[name].module).metric(name, device)
+    registered = _metrics()[name]
+    make = getattr(importlib.import_module(registered.module), "metric", None)
+    if make is None:
+        raise BadInput(f"The metric {name} has a card in {registered.module}, which lacks `def metric(name, device)`.")
+    found: PairMetric | SetMetric = make(name, device)
+    if isinstance(found, SetMetric) != bool(registered.card.extractor):
+        raise BadInput(
+            f"The metric {name} ({registered.module}) is a {type(found).__name__}: of a SetMetric, and of no other, the"
+            " card names the `extractor` whose vectors it reads."
+        )
+    return found
 
 
 def open_extractor(name: str, device: Any) -> Extractor:
@@ -125,6 +136,8 @@ def open_extractor(name: str, device: Any) -> Extractor:
 def _needed(name: str) -> list[MetricCard]:
     """The card of a metric or extractor, and that of the extractor whose vectors it reads."""
     own = _extractors()[name].card if name in _extractors() else card(name)
+    if own.extractor and own.extractor not in _extractors():
+        raise UnknownName(f"extractor (of the metric {name})", [own.extractor], _extractors(), SEE)
     return [own, *([extractors()[own.extractor]] if own.extractor else [])]
 
 

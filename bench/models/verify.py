@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 ALWAYS = ("title", "code", "licence", "form", "strengths", "limits")
 PUBLISHED = ("authors", "venue", "year", "paper")
-LEARNED = ("losses", "parameters")
+LEARNED = ("losses", "parameters", "evidence")
+EVIDENCE = ("equal to published code", "equal to a community's code", "from the paper", "from the survey only")
+"""What a model's agreement with its authors rests on."""
 
 
 def verify(ref: model_registry.ModelRef, size_px: int = 0, device: torch.device | str = "cpu") -> Iterator[Finding]:
@@ -58,6 +60,8 @@ def card_fault(card: ModelCard) -> str | None:
     for setting, values in card.settings.items():
         if set(values) != forms:
             return f"the card's setting {setting} has values for {sorted(values)}, but the variants are {sorted(forms)}"
+    if card.evidence and card.evidence not in EVIDENCE:
+        return f"the card's evidence must be one of: {', '.join(EVIDENCE)}"
     known = {field.name for field in fields(ModelCard)}
     if strange := [name for name, own in card.by_variant.items() if name not in forms or not own.keys() <= known]:
         return f"the card's by_variant names {strange[0]}, which is no variant, or fields that no card has"

@@ -128,7 +128,7 @@ def _origins(document: documents.Document, protocol: Protocol) -> dict[str, str]
             sentence = f"must be one of {', '.join(ORIGINS)}, a colon, and the place or reason"
             raise document.fault(sentence, "origin", field)
     found = {field: given.get(field, given.get(field.partition(".")[0], "")) for field in wanted}
-    for field, origin in found.items():
-        if not origin:
-            raise document.fault("is missing", "origin", field)
+    if missing := [field for field, origin in found.items() if not origin]:
+        sentence = f"lacks {', '.join(missing)} (`preparation` and `metrics` may stand for all below them)"
+        raise document.fault(sentence, "origin")
     return found

@@ -88,7 +88,11 @@ def _of_length(count: int, line: list[str], number: int, path: Path) -> list[str
 def table(source: str) -> tuple[Printed, ...]:
     """The lines of one printed table; `source` is `NAME/TABLE`."""
     name, _, number = source.partition("/")
-    return tuple(line for line in read(name) if line.table == number)
+    found = tuple(line for line in read(name) if line.table == number)
+    if not found:
+        tables = dict.fromkeys(f"{name}/{line.table}" for line in read(name))
+        raise UnknownName("printed table", [source], tables, f"reports/published/{name}.csv")
+    return found
 
 
 def find(lines: tuple[Printed, ...], select: dict[str, str]) -> Printed | None:

@@ -22,6 +22,7 @@ import torch
 from bench import images as pictures
 from bench.contracts import Extractor, PairMetric
 from bench.errors import ContractBroken, NotComparable
+from bench.metrics import pairs
 from bench.metrics import registry as metric_registry
 from bench.metrics.features import truth as truth_features
 from bench.metrics.features.truth import VectorCache
@@ -255,7 +256,9 @@ class Worker:
             watch.stop()
         except Exception as fault:  # noqa: BLE001  a stranger's code may raise anything; the cell is marked
             return self._failed(name, cell, fault)
-        values = [metric.compare(shard.prepared[n], filled, masks) for n, metric in self.pair_metrics.items()]
+        values = [
+            pairs.compared(n, metric, shard.prepared[n], filled, masks) for n, metric in self.pair_metrics.items()
+        ]
         rows = back(filled.permute(0, 2, 3, 1).contiguous())
         return Begun(
             cell,

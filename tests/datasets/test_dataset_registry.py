@@ -64,10 +64,10 @@ def ids(name, root, split=None):
 
 
 def test_every_data_set_of_the_papers_has_an_entry():
-    assert set(dataset_registry.entries()) == PAPERS
+    assert set(dataset_registry.entries()) >= PAPERS
 
 
-@pytest.mark.parametrize("name", sorted(PAPERS))
+@pytest.mark.parametrize("name", sorted(dataset_registry.entries()))
 def test_an_entry_is_complete(name):
     entry = dataset_registry.entry(name)
     for word in ("title", "type", "year", "images", "resolution", "licence", "url", "get", "preparation", "layouts"):

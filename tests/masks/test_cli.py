@@ -72,3 +72,8 @@ def test_import_prints_the_digest(run, tmp_path):
     Image.fromarray(mask).save(tmp_path / "masks/a.png")
     told = run("import", "mine", tmp_path / "masks").output
     assert frozen.load("mine-8").digest in told
+
+
+def test_a_family_that_is_only_drawn_on_the_fly_is_no_unknown_one(run):
+    told = run("freeze", "deepfillv2")
+    assert "only drawn on the fly" in str(told.exception)

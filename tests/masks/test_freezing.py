@@ -159,3 +159,28 @@ def test_lama_has_its_own_constants_at_512():
 
 def test_a_key_is_the_digest_of_its_names():
     assert freezing.key_of("frozen", "freeform", 256, "10-15") == digest.number("frozen/freeform/256/10-15")
+
+
+def test_a_set_that_is_there_is_said_to_be_kept(small, home, capsys):
+    freezing.freeze("small", 32)
+    capsys.readouterr()
+    freezing.freeze("small", 32)
+    assert "small-32 is in" in capsys.readouterr().err
+
+
+def test_a_set_is_drawn_into_a_folder_though_the_user_has_it(small, home, tmp_path):
+    freezing.freeze("small", 32)
+    assert freezing.freeze("small", 32, into=tmp_path / "other").folder.parent == tmp_path / "other"
+
+
+def test_a_set_takes_up_the_digests_of_the_larger_ones_that_are_here(small, home):
+    larger = freezing.freeze("small", 64)
+    assert freezing.freeze("small", 32).manifest["digests"]["64"] == larger.digest
+
+
+@pytest.mark.parametrize("drawn", [np.zeros((5, 32, 32)), np.zeros((5, 32, 31), bool), None])
+def test_a_family_that_draws_no_masks_is_named(small, home, monkeypatch, drawn):
+    broken = dataclasses.replace(small, draw=lambda *_, **__: drawn, strata=())
+    monkeypatch.setattr(mask_registry, "families", lambda: {"small": broken})
+    with pytest.raises(BadInput, match=r"family small must draw bool \[5, 32, 32\]"):
+        freezing.freeze("small", 32)

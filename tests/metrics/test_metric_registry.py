@@ -3,10 +3,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from bench import downloads
+from bench import digest, downloads, plugins
 from bench.contracts import PairMetric, SetMetric
-from bench.errors import UnknownName
+from bench.errors import BadInput, UnknownName
+from bench.metrics import pairs
 from bench.metrics import registry as metric_registry
 
 SETS = ["fid", "fid-inf", "kid", "kid-100x1000", "p-ids", "u-ids"]
@@ -99,3 +101,53 @@ def test_lists_and_availability_need_no_torch():
     code = "import sys; from bench.metrics import registry as r; r.cards(); r.unavailable('fid')"
     code += "; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+CARD = "title='Mine', better='lower', decimals=1, formula='f', reference='r', tolerance='t'"
+HEAD = "import torch\nfrom bench.contracts import PairMetric, SetMetric\nfrom bench.types import MetricCard\n"
+OWN = "class Own({}):\n    def compare(self, *given):\n        return {}\ndef metric(name, device):\n    return Own()\n"
+IMAGES = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A metric `mine` of somebody: more of its card, and what its file says below it."""
+
+    def bring(more, body):
+        name = f"mine_{digest.of_bytes((more + body).encode())[:8]}"
+        (tmp_path / f"{name}.py").write_text(f"{HEAD}CARDS = {{'mine': MetricCard({CARD}{more})}}\n{body}")
+        monkeypatch.syspath_prepend(tmp_path)
+        card = plugins.cards(tmp_path / f"{name}.py")["mine"]
+        monkeypatch.setattr(metric_registry, "_metrics", lambda: {"mine": metric_registry.RegisteredMetric(card, name)})
+
+    return bring
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [("", r"lacks `def metric\(name, device\)`"), (OWN.format("SetMetric", "0"), "names the `extractor`")],
+)
+def test_what_is_wrong_with_somebodys_metric_is_said_as_it_opens(mine, body, sentence):
+    mine("", body)
+    with pytest.raises(BadInput, match=sentence):
+        metric_registry.open_metric("mine", "cpu")
+
+
+def test_an_extractor_that_is_none_is_said_of_its_metric(mine):
+    mine(", extractor='inceptoin'", "")
+    with pytest.raises(UnknownName, match=r"metric mine.*inceptoin.*Did you mean: inception"):
+        metric_registry.weights("mine")
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ("torch.zeros(1, 2)", r"must give a number for each image, float64 \[2\], not float32 \[1, 2\]"),
+        ("1 / 0", "failed: ZeroDivisionError"),
+    ],
+)
+def test_what_is_wrong_with_a_metrics_numbers_is_said_of_the_metric(mine, answer, sentence):
+    mine("", OWN.format("PairMetric", answer))
+    metric = metric_registry.open_metric("mine", "cpu")
+    with pytest.raises(BadInput, match=f"metric mine {sentence}"):
+        pairs.compared("mine", metric, None, IMAGES, IMAGES[:, :1] > 0)

@@ -113,3 +113,8 @@ def test_verify_as_json_names_the_fault(tmp_path, write):
 def test_unknown_names_meet_the_nearest(verb, theirs):
     with pytest.raises(BenchError, match=r"No model 'tinny'\. Did you mean: tiny, tiny:deep\? See: bench models list"):
         bench(verb, "tinny", *([theirs] if verb == "import" else []))
+
+
+def test_a_tag_in_the_name_of_what_is_imported_is_sent_to_its_option(theirs):
+    with pytest.raises(BenchError, match=r"tiny FILE --tag mine"):
+        bench("import", "tiny@mine", theirs)

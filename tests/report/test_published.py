@@ -177,3 +177,8 @@ def test_the_pconv_halves_average_to_what_later_papers_quote():
     for bucket, number in quoted.items():
         halves = own[f"{bucket}-border", "psnr"] + own[f"{bucket}+border", "psnr"]
         assert halves / 2 == pytest.approx(number, abs=0.006)
+
+
+def test_a_table_that_nobody_printed_is_named_with_those_that_are():
+    with pytest.raises(UnknownName, match=r"No printed table 'rnon/9'.*rnon/1"):
+        published.table("rnon/9")
