@@ -114,10 +114,15 @@ def open_metric(name: str, device: Any) -> PairMetric | SetMetric:
     if libraries.of(name):
         return libraries.open_metric(name, device)
     registered = _metrics()[name]
-    make = getattr(importlib.import_module(registered.module), "metric", None)
-    if make is None:
+    module = importlib.import_module(registered.module)
+    if not hasattr(module, "metric"):
         raise BadInput(f"The metric {name} has a card in {registered.module}, which lacks `def metric(name, device)`.")
-    found: PairMetric | SetMetric = make(name, device)
+    try:
+        found: PairMetric | SetMetric = module.metric(name, device)
+    except BenchError:
+        raise
+    except Exception as fault:  # a metric may be anybody's
+        raise BadInput(f"The metric {name} could not be opened: {type(fault).__name__}: {fault}.") from fault
     if isinstance(found, SetMetric) != bool(registered.card.extractor):
         raise BadInput(
             f"The metric {name} ({registered.module}) is a {type(found).__name__}: of a SetMetric, and of no other, the"

@@ -125,7 +125,14 @@ def mine(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("body", "sentence"),
-    [("", r"lacks `def metric\(name, device\)`"), (OWN.format("SetMetric", "0"), "names the `extractor`")],
+    [
+        ("", r"lacks `def metric\(name, device\)`"),
+        (OWN.format("PairMetric", "0"), "could not be opened: TypeError: .* abstract method prepare"),
+        (
+            "from bench.metrics.kid import Whole\ndef metric(name, device):\n    return Whole()\n",
+            "names the `extractor`",
+        ),
+    ],
 )
 def test_what_is_wrong_with_somebodys_metric_is_said_as_it_opens(mine, body, sentence):
     mine("", body)
@@ -147,7 +154,7 @@ def test_an_extractor_that_is_none_is_said_of_its_metric(mine):
     ],
 )
 def test_what_is_wrong_with_a_metrics_numbers_is_said_of_the_metric(mine, answer, sentence):
-    mine("", OWN.format("PairMetric", answer))
+    mine("", OWN.format("PairMetric", f"{answer}\n    def prepare(self, truth):\n        return truth"))
     metric = metric_registry.open_metric("mine", "cpu")
     with pytest.raises(BadInput, match=f"metric mine {sentence}"):
         pairs.compared("mine", metric, None, IMAGES, IMAGES[:, :1] > 0)

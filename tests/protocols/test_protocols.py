@@ -88,7 +88,7 @@ def test_a_fault_names_file_line_and_field(tmp_path, old, new, sentence):
 def test_a_missing_origin_is_an_error(tmp_path):
     path = tmp_path / "mine@1.toml"
     path.write_text(re.sub(r'^buckets = "chosen.*\n', "", BENCH, flags=re.MULTILINE))
-    with pytest.raises(BadInput, match=r"line 15, field 'origin\.buckets': is missing"):
+    with pytest.raises(BadInput, match=r"line 15, field 'origin': lacks buckets"):
         protocol_registry.load(str(path))
 
 
