@@ -34,6 +34,8 @@ FILLS = ("telea", "mean", "none")
 """What stands in the hole of the picture that a pipeline is given: many encode it, and black would be an object."""
 REPAINT = "RePaintPipeline"
 """The one that samples pixels without a text."""
+OPTIONAL = ("safety_checker", "image_encoder", "text_encoder_3", "tokenizer_3", "feature_extractor")
+"""Parts of a pipeline that may be missing: it is opened without them."""
 VERSION = 1
 """Raised by every change here or in `sampling` that moves a number."""
 
@@ -196,8 +198,11 @@ def named(name: str) -> Pipeline:
     """
     _need("diffusers", name)
     place, commit = folder(name.removeprefix(PREFIX), "model_index.json")
-    own = read_json(place / "model_index.json").get("_class_name", "")
-    kind = _inpainting(own, name)
+    index = read_json(place / "model_index.json")
+    kind = _inpainting(index.get("_class_name", ""), name)
+    wanted = [part for part, made in index.items() if isinstance(made, list) and made[:1] not in ([], [None])]
+    if missing := [part for part in wanted if part not in OPTIONAL and not (place / part).is_dir()]:
+        raise BadInput(f"{name}: {place} lacks {', '.join(missing)}, which its model_index.json names. Fetch it again.")
     if kind != REPAINT:
         _need("transformers", name)
     return Pipeline(str(place), kind, tuple(_digests(place)), commit)

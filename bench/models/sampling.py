@@ -191,7 +191,7 @@ def loaded(place: str, kind: str, dtype: torch.dtype) -> Any:
         name: whole(made_by, Path(place) / name, dtype) for name, made_by in networks(Path(place)).items()
     }
     optional = maker.__init__.__annotations__
-    for name in ("safety_checker", "image_encoder", "text_encoder_3", "tokenizer_3", "feature_extractor"):
+    for name in diffusion.OPTIONAL:
         if name in optional and not (Path(place) / name).is_dir():
             parts[name] = None
     if "safety_checker" in optional:

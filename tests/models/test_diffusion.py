@@ -169,6 +169,13 @@ def test_a_tensor_that_is_in_no_file_is_told(kind, part, pipelines, tmp_path):
         opening.open_model(model_registry.only(f"diffusers:{copy}"))
 
 
+def test_a_part_that_a_folder_lacks_is_told_before_anything_is_opened(pipelines, tmp_path):
+    copy = shutil.copytree(pipelines("sd"), tmp_path / "copy")
+    shutil.rmtree(copy / "unet")
+    with pytest.raises(BadInput, match=r"copy lacks unet, which its model_index\.json names"):
+        model_registry.only(f"diffusers:{copy}")
+
+
 def test_weights_that_are_pickles_or_cut_short_are_refused(pipelines, tmp_path):
     copy = shutil.copytree(pipelines("sd"), tmp_path / "copy")
     file = copy / "unet" / "diffusion_pytorch_model.safetensors"
