@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo gate test quick lint format docs gpu
+.PHONY: demo gate test quick lint format docs site gpu
 
 $(READY): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
@@ -48,6 +48,11 @@ docs: $(READY)  ## the generated pages, and the table and picture of the README
 	$(PY) docs/zoo.py
 	$(PY) docs/scale.py
 	$(PY) docs/weights.py
+
+	$(MAKE) site
+
+site: $(READY)  ## the documentation as a site, in site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 gpu:  ## every check and benchmark for a CUDA device, with the Python and torch at hand
 	PYTHONPATH=. $(or $(wildcard $(PY)),python3) perf/gpu.py

@@ -58,14 +58,16 @@ CARD = ModelCard(
     variants={
         "paper": "As the paper has it: 8 residual blocks in the network of the colours.",
         "code": "The authors' code: 4 residual blocks there.",
+        "sketch": "The first network alone: the sketch as a picture, white lines on black, for figures.",
     },
+    same_weights=("sketch",),
     parts={"sketch": "EdgeModel_*gen.pth", "inpaint": "InpaintingModel_*gen.pth", "hed": "network-bsds500.pth"},
     built_as={"": "code"},
     guide="edges",
-    parameters={"paper": 168_566_998, "code": 111_677_398},
+    parameters={"paper": 168_566_998, "code": 111_677_398, "sketch": 168_566_998},
 )
 
-BLOCKS = {"paper": 8, "code": 4}
+BLOCKS = {"paper": 8, "code": 4, "sketch": 8}
 SKETCHES = ("hed", "canny")
 MID_GREY = 0.5
 """What HED sees in the hole."""
@@ -230,10 +232,11 @@ def _enlarge(x: Tensor, like: Tensor) -> Tensor:
 class SketchGuided(nn.Module):
     """Both generators, and what makes the sketches, behind the house's interface."""
 
-    def __init__(self, blocks: int, width: int, sketches: str) -> None:
+    def __init__(self, variant: str, width: int, sketches: str) -> None:
         super().__init__()
+        self.sketch_alone = variant == "sketch"
         self.sketch = SketchGenerator(width)
-        self.inpaint = ImageGenerator(blocks, width)
+        self.inpaint = ImageGenerator(BLOCKS[variant], width)
         self.hed = hed.HED() if sketches == "hed" else None
 
     @torch.no_grad()
@@ -257,14 +260,15 @@ class SketchGuided(nn.Module):
         """See `bench.contracts.Model`; guides are the sketch of the hole."""
         outlines = self.outlines(images, masks)
         sketches = self.draw(grey(images), outlines, masks) if guides is None else guides / 255
-        return self.paint(images, merge(sketches, outlines, masks), masks)
+        whole = merge(sketches, outlines, masks)
+        return whole.expand_as(images).contiguous() if self.sketch_alone else self.paint(images, whole, masks)
 
 
 def model(variant: str = "paper", *, width: int = 64, sketches: str = "hed") -> SketchGuided:
     """Build without weights; `sketches` are drawn by `hed`, whose weights are part of the model's, or by `canny`."""
     if sketches not in SKETCHES:
         raise BadInput(f"cfs has no sketches by '{sketches}'. There are: {', '.join(SKETCHES)}.")
-    return SketchGuided(BLOCKS[variant], width, sketches)
+    return SketchGuided(variant, width, sketches)
 
 
 def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:

@@ -3,6 +3,8 @@
 import functools
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,14 @@ def test_the_readmes_table_is_not_stale():
     readme = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(readme)
     assert readme.section() in readme.README.read_text(encoding="utf-8"), "stale: run `make docs`"
+
+
+@pytest.mark.slow
+def test_the_site_has_no_broken_link_and_asks_nothing_of_the_network(tmp_path):
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    made = subprocess.run(words, cwd=HOUSE, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert {"index.html", "report.html", "changes.html"} <= {page.name for page in pages}
+    loaded = re.compile(r"<(?:script|img|link|iframe)[^>]*(?:src|href)=\"?https?://[^>]*>")
+    assert [found for page in pages for found in loaded.findall(page.read_text(encoding="utf-8"))] == []

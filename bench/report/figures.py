@@ -13,23 +13,32 @@ from typing import TYPE_CHECKING, Any
 
 from bench.disk import whole_file
 from bench.errors import BadInput, UnknownName
-from bench.report import fill, layout, results, series
-from bench.report.page.gallery import COMMON
+from bench.report import figure_layout, fill, grids, layout, results, series
 from bench.report.results import Run
 from bench.report.table import Row, Table
 from bench.runfolder.names import RECORD
-from bench.runfolder.pictures import Kept, kept
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+End = tuple[str, float, float]
+"""The name of a line or point, and where it ends or lies."""
 WIDTHS_MM = {"column": 84.0, "page": 174.0}
 """One of two columns, and the whole page, as most proceedings set them."""
 SUFFIXES = (".pdf", ".png")
 PNG_DPI = 300
-COLOURS = 8
-"""Lines and dots with a colour and a name; further ones are grey."""
+COLOURS = ("#0b57a4", "#b3400a", "#1d7a33", "#8a2c8f", "#7d5c00", "#00666f", "#b01e48", "#3f3f4b")
+"""Of lines and dots with a name, as on the page; further ones are grey."""
 LABEL_PT = 7
+AIR_PT = 6
+"""Between an end and its name."""
+SIDES = (
+    *(("left", 6, 0), ("right", -6, 0), ("center", 0, 8), ("center", 0, -8)),
+    *(("left", 4, 7), ("left", 4, -7), ("right", -4, 7), ("right", -4, -7)),
+    *((side, way * 6, up) for up in (12, -12, 18, -18) for side, way in (("left", 1), ("right", -1), ("center", 0))),
+)
+"""Places of a name about its point, in points, the first that is free is taken."""
 STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.linewidth": 0.6,
@@ -63,13 +72,23 @@ def draw(root: Path, kind: str, out: Path, choice: Choice, *, width: str = "colu
         raise UnknownName("figure", [kind], KINDS, "bench figure --help")
     if unused := [f"--{name}" for name, value in asdict(choice).items() if value and name not in TAKES[kind]]:
         raise BadInput(f"A figure of kind {kind} has no use for {', '.join(unused)}.")
+    return _saved(lambda inches: KINDS[kind](results.load(root), choice, inches), out, width, serif=serif)
+
+
+def draw_layout(roots: Sequence[Path], name: str, out: Path, *, width: str = "page", serif: bool = False) -> Path:
+    """Draw the figure of a layout from pictures that runs kept; rest as `draw`."""
+    found = figure_layout.load(name)
+    return _saved(lambda inches: grids.of_layout(found, [*map(results.load, roots)], inches), out, width, serif=serif)
+
+
+def _saved(drawn: Callable[[float], Figure], out: Path, width: str, *, serif: bool) -> Path:
     if out.suffix not in SUFFIXES:
         raise BadInput(f"{out.name}: a figure is written as {' or '.join(SUFFIXES)}.")
     inches = _millimetres(width) / 25.4
     import matplotlib as mpl
 
     with mpl.rc_context(STYLE | {"font.family": "serif" if serif else "sans-serif", "mathtext.fontset": "cm"}):
-        _save(KINDS[kind](results.load(root), choice, inches), out)
+        _save(drawn(inches), out)
     return out
 
 
@@ -144,10 +163,10 @@ def curves(run: Run, choice: Choice, width: float) -> Figure:
         raise BadInput(f"{run.root}: {title} of {mask_set} has no values in two buckets or more to draw.")
     _all_drawn(run, table, [model for model, _ in lines], choice, f"{title} on {mask_set}")
     figure = _sheet(width, width * 0.75)
-    axes = figure.add_subplot()
+    axes = _axes(figure)
     for place, (model, points) in reversed(list(enumerate(lines))):
         ratios = [point.ratio for point in points]
-        colour, shown = _colour(place), place < COLOURS
+        colour, shown = _colour(place), place < len(COLOURS)
         axes.plot(
             ratios, [p.value for p in points], color=colour, marker="o" if shown else "", label=model, zorder=2 + shown
         )
@@ -155,8 +174,8 @@ def curves(run: Run, choice: Choice, width: float) -> Figure:
             low, high = [point.low for point in points], [point.high for point in points]
             axes.fill_between(ratios, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="mask ratio (%)", ylabel=title)
-    ends = [(model, points[-1].ratio, points[-1].value) for model, points in lines[:COLOURS]]
-    return _named(figure, axes, ends)
+    ends = [(model, points[-1].ratio, points[-1].value) for model, points in lines[: len(COLOURS)]]
+    return _named_lines(figure, axes, ends)
 
 
 def costs(run: Run, choice: Choice, width: float) -> Figure:
@@ -166,89 +185,89 @@ def costs(run: Run, choice: Choice, width: float) -> Figure:
     if not found:
         raise BadInput(f"{run.root}: no model has both a measured speed and a number in every bucket.")
     _all_drawn(run, table, [one.model for one in found], choice, f"speed, or no {title} in some bucket,")
+    from matplotlib.ticker import LogLocator
+
     figure = _sheet(width, width * 0.75)
-    axes = figure.add_subplot()
+    axes = _axes(figure)
     for place, one in reversed(list(enumerate(found))):
         axes.plot(
             one.seconds, one.value, marker="o", linestyle="none", markersize=4, color=_colour(place), label=one.model
         )
     axes.set(xscale="log", xlabel="seconds an image", ylabel=f"{title}, mean of all ratios")
-    return _named(figure, axes, [(one.model, one.seconds, one.value) for one in found[:COLOURS]])
+    axes.margins(x=0.12, y=0.08)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    return _named_points(figure, axes, [(one.model, one.seconds, one.value) for one in found[: len(COLOURS)]])
 
 
 def _colour(place: int) -> str:
     """A colour of its own for the first models, which stand best first; grey for the others."""
-    return f"C{place}" if place < COLOURS else "0.75"
+    return COLOURS[place] if place < len(COLOURS) else "0.75"
 
 
-def _named(figure: Figure, axes: Any, ends: Sequence[tuple[str, float, float]]) -> Figure:
-    """Names beside the ends of lines, or points; moved apart until none covers another."""
+def _axes(figure: Figure) -> Axes:
+    axes = figure.add_subplot()
     axes.grid(linewidth=0.3, alpha=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.draw_without_rendering()
-    line = figure.dpi * LABEL_PT * 1.15 / 72
-    below = -math.inf
-    for place, (name, x, y) in sorted(enumerate(ends), key=lambda one: one[1][2]):
-        at = axes.transData.transform((x, y))
-        height = max(at[1], below + line)
-        below = height
-        offset = (6, (height - at[1]) * 72 / figure.dpi)
-        axes.annotate(
-            name,
-            (x, y),
-            offset,
-            textcoords="offset points",
-            color=_colour(place),
-            fontsize=LABEL_PT,
-            va="center",
-            annotation_clip=False,
-        )
+    return axes
+
+
+def _named_lines(figure: Figure, axes: Axes, ends: Sequence[End]) -> Figure:
+    """Names beside the ends of lines, moved apart until none covers another."""
+    names = [_name(axes, end, place) for place, end in enumerate(ends)]
+    for _ in range(2):  # names take room from the axes, which moves the ends
+        figure.draw_without_rendering()
+        line, below = figure.dpi * LABEL_PT * 1.15 / 72, -math.inf
+        for end, name in sorted(zip(ends, names, strict=True), key=lambda pair: pair[0][2]):
+            height = axes.transData.transform(end[1:])[1]
+            below = max(height, below + line)
+            name.xyann = (AIR_PT, (below - height) * 72 / figure.dpi)
+    figure.set_layout_engine("none")
     return figure
+
+
+def _named_points(figure: Figure, axes: Axes, ends: Sequence[End]) -> Figure:
+    """Names beside points, each where it covers no other name or point, as far as there is such a place."""
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Bbox
+
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    point = figure.dpi / 72
+    middles = [axes.transData.transform(end[1:]) for end in ends]
+    taken = [Bbox.from_bounds(x - 2 * point, y - 2 * point, 4 * point, 4 * point) for x, y in middles]
+    for place, (end, (x, y)) in enumerate(zip(ends, middles, strict=True)):
+        wide = TextPath((0, 0), end[0], size=LABEL_PT).get_extents().width * point
+        tries: list[tuple[float, int, Bbox, tuple[str, float, float]]] = []
+        for align, across, up in SIDES:
+            left = x + across * point - {"left": 0.0, "center": wide / 2, "right": wide}[align]
+            box = Bbox.from_bounds(left, y + (up - LABEL_PT / 2) * point, wide, LABEL_PT * point)
+            outside = not (axes.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and axes.bbox.y0 <= box.y0)
+            tries.append(
+                (
+                    len(SIDES) * outside + sum(box.overlaps(other) for other in taken),
+                    len(tries),
+                    box,
+                    (align, across, up),
+                )
+            )
+        _, _, box, (align, *offset) = min(tries, key=lambda one: one[:2])
+        taken.append(box)
+        name = _name(axes, end, place)
+        name.xyann = tuple(offset)
+        name.set_horizontalalignment(align)
+    return figure
+
+
+def _name(axes: Axes, end: End, place: int) -> Any:
+    style: dict[str, Any] = {"color": _colour(place), "fontsize": LABEL_PT, "va": "center", "annotation_clip": False}
+    return axes.annotate(end[0], end[1:], (AIR_PT, 0), textcoords="offset points", **style)
 
 
 def grid(run: Run, choice: Choice, width: float) -> Figure:
     """Pictures that the run kept: a row an image; truth, masked image and a column for each model."""
-    rows = _kept(run, choice)
-    models = _shown(run, choice, rows)
-    columns = [*COMMON, *models]
-    side = width / len(columns)
-    figure = _sheet(width, side * len(rows), pad=0.01)
-    places = figure.subplots(len(rows), len(columns), squeeze=False)
-    for row, line in zip(rows, places, strict=True):
-        pictures = [*map(row.given, COMMON), *map(row.made, models)]
-        for picture, axes in zip(pictures, line, strict=True):
-            axes.imshow(picture, interpolation="lanczos", interpolation_stage="rgba")
-            axes.set_axis_off()
-    for name, axes in zip(columns, places[0], strict=True):
-        title = run.record.models[name].title if name in run.record.models else name.capitalize()
-        axes.set_title(title, pad=2, fontsize=min(8.0, 100 * side / max(len(title), 10)))
-    return figure
-
-
-def _kept(run: Run, choice: Choice) -> list[Kept]:
-    """The kept pictures of one cell."""
-    mask_set, reason = (choice.masks and run.find_masks(choice.masks)) or (next(iter(run.families)), "")
-    if reason:
-        raise BadInput(f"{run.root}: {reason}.")
-    buckets = run.buckets_of(mask_set)
-    bucket = choice.bucket or buckets[len(buckets) // 2]
-    if bucket not in buckets:
-        raise BadInput(f"{run.root} has no bucket {bucket} of {mask_set}; it has {', '.join(buckets)}.")
-    held = {one.image: one for one in kept(run.root, run.record) if one.place[:2] == (mask_set, bucket)}
-    if not held:
-        raise BadInput(f"{run.root} kept no pictures of {mask_set}, {bucket} %: bench run ... --keep-images 8")
-    if missed := [name for name in choice.images if name not in held]:
-        raise UnknownName("kept image", missed, held, f"{run.root}, {mask_set} {bucket}")
-    return [held[name] for name in choice.images] or list(held.values())[:4]
-
-
-def _shown(run: Run, choice: Choice, rows: Sequence[Kept]) -> list[str]:
-    """The models of a grid: those named, or all whose pictures are there in every row."""
-    named = _models(run, choice)
-    there = [name for name in run.models if all(name in row.models for row in rows)]
-    if bare := [name for name in named if name not in there]:
-        raise BadInput(f"{run.root} kept no pictures of {', '.join(bare)} for these images.")
-    return named or there
+    return grids.of_options(run, choice.masks, choice.bucket, _models(run, choice), choice.images, width)
 
 
 KINDS: dict[str, Callable[[Run, Choice, float], Figure]] = {"curves": curves, "costs": costs, "grid": grid}

@@ -72,9 +72,9 @@ def test_a_model_without_a_number_in_every_bucket_has_no_place_among_the_costs(t
 
 def test_a_grid_has_the_pictures_that_were_asked_for(measured):
     choice = Choice(masks="freeform", models=("ns",), images=("photo001",))
-    drawn = figures.grid(results.load(measured), choice, 3.0).axes
-    assert [axes.get_title() for axes in drawn] == ["Truth", "Masked", "ns"]
-    assert [int(axes.images[0].get_array()[0, 0, 0]) for axes in drawn] == [0, 255, 160]
+    drawn = figures.grid(results.load(measured), choice, 3.0)
+    assert [text.get_text() for text in drawn.texts if text.get_text()] == ["Truth", "Masked", "ns"]
+    assert [int(axes.images[0].get_array()[0, 0, 0]) for axes in drawn.axes] == [0, 255, 160]
 
 
 @pytest.mark.parametrize("draw", [figures.curves, figures.costs])
