@@ -132,14 +132,29 @@ def _pasted(attention: Tensor, features: Tensor) -> Tensor:
     h, w = (side // 2 for side in features.shape[-2:])
     output = torch.empty_like(features)
     for column, along in ((0, 1), (1, -1)):
-        sources = [features[..., row::2, column::2] for row in (0, 1)]
-        sources = torch.cat([sources[0], _moved(sources[0], -1), sources[1], _moved(sources[1], 1)], 1).flatten(2)
-        rows = _parts(attention.view(-1, h, w, h, w), 1, PARTS // 2)  # a product of few rows is slow
-        mixed = torch.cat([(_both(part, along) @ sources.mT).mT for part in rows], 2)
-        parts = mixed.unflatten(2, (h, w)).chunk(4, 1)
+        parts = _mixed(attention.view(-1, h, w, h, w), _sources(features[..., column::2]), along).chunk(4, 1)
         for row, down in ((0, 1), (1, -1)):
             output[..., row::2, column::2] = parts[2 * row] + _moved(parts[2 * row + 1], down)
-    return output / 4
+        del parts  # or those of the next columns would lie beside them
+    return output.div_(4)
+
+
+def _sources(features: Tensor) -> Tensor:
+    """What four pixels of a patch's column find at every place: [B, C, H, w] -> [B, 4 C, h w]."""
+    even, odd = (features[..., row::2, :] for row in (0, 1))
+    return torch.cat([even, _moved(even, -1), odd, _moved(odd, 1)], 1).flatten(2)
+
+
+def _mixed(attention: Tensor, sources: Tensor, along: int) -> Tensor:
+    """Sources [B, 4 C, h w] as both patches of a column mix them for every place: [B, 4 C, h, w]."""
+    mixed = sources.new_empty(*sources.shape[:2], *attention.shape[1:3])
+    start = 0
+    for part in _parts(attention, 1, PARTS // 2):  # a product of few rows is slow
+        rows = part.shape[1]
+        product = (_both(part, along) @ sources.mT).mT
+        mixed.narrow(2, start, rows).copy_(product.unflatten(2, (rows, -1)))
+        start += rows
+    return mixed
 
 
 def _both(attention: Tensor, along: int) -> Tensor:
@@ -160,18 +175,25 @@ def _add_diagonals(
 ) -> Tensor:
     """matrix[i, j] + matrix[i - 1, j - 1] + matrix[i + 1, j + 1] over two axes, in the matrix's place; zero outside.
 
-    before, after: what lies beyond the first and the last row, where that is not zero.
+    before, after: what lies beyond the first and the last row, where that is not zero; `before` is written over.
     """
-    nothing = matrix.new_zeros(()).expand_as(matrix.narrow(row, 0, 1))
-    above, end = (nothing if edge is None else edge for edge in (before, after))
+    above, end = (torch.zeros_like(matrix.narrow(row, 0, 1)) if edge is None else edge for edge in (before, after))
     parts = list(_parts(matrix, row))
     for part, below in zip(parts, [*(later.narrow(row, 0, 1) for later in parts[1:]), end], strict=True):
-        count, others = part.shape[row], part.shape[column] - 1
-        was = torch.cat([above, part, below], row)
-        part.narrow(column, 1, others).add_(was.narrow(row, 0, count).narrow(column, 0, others))
-        part.narrow(column, 0, others).add_(was.narrow(row, 2, count).narrow(column, 1, others))
-        above = was.narrow(row, count, 1).clone()
-        del was  # or the next one would lie beside it
+        inner, others, was = part.shape[row] - 1, part.shape[column] - 1, part.clone()
+        right, left = part.narrow(column, 1, others), part.narrow(column, 0, others)
+        for rows, source in (
+            (right.narrow(row, 0, 1), above),
+            (right.narrow(row, 1, inner), was.narrow(row, 0, inner)),
+        ):
+            rows.add_(source.narrow(column, 0, others))
+        for rows, source in (
+            (left.narrow(row, 0, inner), was.narrow(row, 1, inner)),
+            (left.narrow(row, inner, 1), below),
+        ):
+            rows.add_(source.narrow(column, 1, others))
+        above.copy_(was.narrow(row, inner, 1))
+        del was, source  # or the next part would lie beside them
     return matrix
 
 

@@ -29,9 +29,9 @@ def square(side):
 
 WAYS = {
     "pennet": (lambda: pennet.transfer(maps(2, 2 * SIDE), maps(2, SIDE), square(4 * SIDE), 3), 1.1),
-    "contextual": (lambda: contextual_attention(maps(2, 2 * SIDE), square(4 * SIDE)), 1.25),
-    "contextual, as mmagic": (lambda: contextual_attention(maps(2, 2 * SIDE), square(4 * SIDE), mmagic=True), 1.25),
-    "contextual, not fused": (lambda: contextual_attention(maps(2, 2 * SIDE), square(4 * SIDE), fuse=False), 1.25),
+    "contextual": (lambda: contextual_attention(maps(2, 2 * SIDE), square(4 * SIDE)), 1.13),
+    "contextual, as mmagic": (lambda: contextual_attention(maps(2, 2 * SIDE), square(4 * SIDE), mmagic=True), 1.13),
+    "contextual, not fused": (lambda: contextual_attention(maps(2, 2 * SIDE), square(4 * SIDE), fuse=False), 1.13),
     "likeness": (lambda: attend(maps(2, SIDE).flatten(2), maps(2, SIDE).flatten(2)), 1.0),
     "hrii, guided": (lambda: hrii.upsample(maps(3, SIDE), maps(3, 2 * SIDE), square(2 * SIDE)), 0.35),
     "hr": (lambda: hr.nearest(maps(2, 2 * SIDE), torch.rand(18, SIDE**2), torch.ones(SIDE**2, dtype=torch.bool)), 0.35),
