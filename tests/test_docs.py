@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench import cli
+from bench.runfolder import record
 
 HOUSE = Path(__file__).parent.parent
 PAGES = sorted([*HOUSE.glob("*.md"), *HOUSE.glob("docs/**/*.md")])
@@ -67,3 +68,8 @@ def test_the_site_has_no_broken_link_and_asks_nothing_of_the_network(tmp_path):
     assert {"index.html", "report.html", "changes.html"} <= {page.name for page in pages}
     loaded = re.compile(r"<(?:script|img|link|iframe)[^>]*(?:src|href)=\"?https?://[^>]*>")
     assert [found for page in pages for found in loaded.findall(page.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize("path", sorted(HOUSE.glob("docs/measured/**/run.json")), ids=name)
+def test_what_was_measured_for_the_pages_can_still_be_read(path):
+    assert record.read(path.parent).models

@@ -22,6 +22,9 @@ FORMAT = 3
 RARE = ("vectors", "arithmetic", "tiling")
 """Fields of the settings that are left out where they say nothing."""
 
+LATER = ("skipped", "chosen")
+"""Fields of the record that are left out where they say nothing: those of earlier runs lack them."""
+
 
 @dataclass(frozen=True)
 class DatasetSettings:
@@ -179,8 +182,7 @@ def model_key(name: str, model_digest: str) -> str:
 def text(record: Record) -> str:
     """What `run.json` holds: its own digest first."""
     plain = json.loads(msgspec.json.encode(record))
-    if not record.chosen:  # left out where it says nothing
-        del plain["chosen"]
+    plain = {name: value for name, value in plain.items() if value or name not in LATER}
     return json.dumps({"digest": digest.of_settings(plain)} | plain, indent=1, ensure_ascii=False) + "\n"
 
 
