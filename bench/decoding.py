@@ -39,7 +39,7 @@ LARGE = "Scale it down first, or --allow-large."
 # What Pillow's decoders raise on damaged files.
 DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error),
-    *(OverflowError, AttributeError, RuntimeError, MemoryError, ZeroDivisionError),
+    *(OverflowError, AttributeError, RuntimeError, MemoryError, ZeroDivisionError, AssertionError),
 )
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -94,7 +94,7 @@ def opened(source: Path | bytes, name: str, *, also: tuple[str, ...] = (), large
     try:
         image = Image.open(io.BytesIO(_whole(content, kind, name, large=large)), formats=_openers(kind))
     except DAMAGE as fault:
-        raise BadInput(f"{name}: damaged: {_reason(fault, content)}.") from fault
+        raise BadInput(f"{name}: damaged: {_reason(fault)}.") from fault
     _check_pixels(image.width * image.height, name, kind, large=large)
     return image
 
@@ -110,9 +110,9 @@ def as_rgb(image: Image.Image, name: str, *, large: bool = False) -> Image.Image
     _check_channels(image, name)
     try:
         image.load()
+        return _rgb(_upright(image), name)
     except DAMAGE as fault:
-        raise BadInput(f"{name}: damaged: {_reason(fault, b'?')}.") from fault
-    return _rgb(_upright(image), name)
+        raise BadInput(f"{name}: damaged: {_reason(fault)}.") from fault
 
 
 def _content(path: Path, name: str, *, large: bool) -> bytes:
@@ -202,7 +202,7 @@ def _rgb(image: Image.Image, name: str) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _reason(fault: Exception, content: bytes) -> str:
+def _reason(fault: Exception) -> str:
     if isinstance(fault, MemoryError):
         return "decoding asks for more memory than there is"
     text = str(fault).strip().rstrip(".")

@@ -11,6 +11,9 @@ from pathlib import Path
 from bench import progress
 from bench.errors import BadInput
 
+began = False
+"""Whether this process has held a folder: what it finished there is kept."""
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
@@ -30,6 +33,8 @@ def locked(folder: Path) -> Iterator[None]:
             f"Another process (number {number}) is at work on {folder}. Wait for it, or give --out another folder."
         ) from fault
     with held:
+        global began  # noqa: PLW0603 - a fact of the process
+        began = True
         place.write_text(f"{os.getpid()}\n", encoding="ascii")
         yield
 

@@ -111,5 +111,7 @@ def choose(kind: str, wanted: Iterable[str], known: Sequence[str], see: str) -> 
 
 
 def matching(name: str, known: Sequence[str]) -> list[str]:
-    """The known names that a name or a glob stands for."""
-    return fnmatch.filter(known, name) if set(name) & set("*?[") else [name] * (name in known)
+    """The known names that a name or a glob stands for; in another case where none is written so."""
+    if set(name) & set("*?["):
+        return fnmatch.filter(known, name)
+    return [name] if name in known else [one for one in known if one.casefold() == name.casefold()][:1]

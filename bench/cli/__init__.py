@@ -20,9 +20,10 @@ from typing import Annotated, Any, NoReturn
 
 import click
 import typer
+from click.core import ParameterSource
 from typer.core import TyperGroup
 
-from bench import __version__
+from bench import __version__, locks
 from bench.errors import BenchError, printable
 
 STOPPED = 130
@@ -40,14 +41,32 @@ class UserPath(click.Path):
         return super().convert(os.path.expanduser(value), parameter, context)  # noqa: PTH111
 
 
+class UserText(click.types.StringParamType):
+    """A text that says something: what was typed and is empty is refused, where leaving it out has a meaning."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """The text as it is; a blank one only where it is the default."""
+        source = context.get_parameter_source(parameter.name or "") if parameter and context else None
+        if source == ParameterSource.COMMANDLINE and not str(value).strip():
+            self.fail("it is empty: leave it out, or name something.", parameter, context)
+        return super().convert(value, parameter, context)
+
+
 class Bench(TyperGroup):
-    """The root of all commands; whatever option or argument is a path takes `~`."""
+    """The root of all commands; whatever option or argument is a path takes `~`, and no text may be empty."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         for parameter in _parameters(self):
             if isinstance(parameter.type, click.Path):
                 parameter.type = UserPath()
+            elif type(parameter.type) is click.types.StringParamType and "empty:" not in _meaning(parameter):
+                parameter.type = UserText()
+
+
+def _meaning(parameter: click.Parameter) -> str:
+    """What help says of an option."""
+    return getattr(parameter, "help", None) or ""
 
 
 def _parameters(command: click.Command) -> Iterator[click.Parameter]:
@@ -115,7 +134,8 @@ def main() -> NoReturn:
     except (click.ClickException, BenchError, OSError) as fault:
         status = _refused(fault)
     if status == STOPPED:  # typer turns Ctrl-C into this status by itself
-        print("Stopped. What was finished is kept; the same command goes on from there.", file=sys.stderr)
+        kept = " What was finished is kept; the same command goes on from there."
+        print(f"Stopped.{kept * locks.began}", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -160,7 +180,8 @@ def _wrong_option(fault: click.ClickException) -> str:
 
 def _wrong_file(fault: OSError) -> str:
     """What the system refused, and of which file; libraries that raise without a number say it in their own words."""
+    kept = " What was finished is kept." * locks.began
     if fault.errno is None:
-        return f"{str(fault).rstrip('.')}. What was finished is kept."
+        return f"{str(fault).rstrip('.')}.{kept}"
     verb = "cannot write" if fault.errno in FULL else "cannot use"
-    return f"{verb} {fault.filename or 'a file'}: {fault.strerror}. What was finished is kept."
+    return f"{verb} {fault.filename or 'a file'}: {fault.strerror}.{kept}"

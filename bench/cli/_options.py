@@ -44,7 +44,7 @@ def expanded(text: str) -> str:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """`a, b` as a tuple of names; `BadInput` for a text of commas alone."""
+    """`a, b` as a tuple of names; `BadInput` for a text of commas or spaces alone."""
     from bench.errors import BadInput
 
     found = tuple(expanded(name.strip()) for name in text.split(",") if name.strip())

@@ -49,8 +49,11 @@ def opened(name: str, root: Path | None, split: str | None) -> Dataset:
     """
     if importlib.util.find_spec("datasets") is None:
         raise Unavailable(f"{name} needs the package datasets, which is not installed: pip install '.[hub]'.")
-    place = _located(name) if name.startswith(PREFIX) else PictureSource(_given(name, root), "")
-    kind, splits = _resolved(place.root, "" if name.startswith(PREFIX) else name)
+    layout, _, column = ("", "", "") if name.startswith(PREFIX) else name.partition("#")
+    if column and layout != "parquet":
+        raise BadInput(f"{name}: only parquet files have columns. Leave #{column} out.")
+    place = PictureSource(_given(name, root), column) if layout else _located(name)
+    kind, splits = _resolved(place.root, layout)
     chosen = split or next((one for one in PREFERRED if one in splits), next(iter(splits)))
     if chosen not in splits:
         raise UnknownName(f"split of {name}", [chosen], splits, f"bench datasets show {name.partition('@')[0]}")

@@ -41,7 +41,7 @@ PLAIN = {
 HUB = {
     "hf:OWNER/NAME[@REVISION][#COLUMN]": "a data set in the hub's cache: hf download --repo-type dataset OWNER/NAME",
     "imagefolder": "a folder of pictures, its splits and metadata.csv as the hub has them (--root)",
-    "parquet": "a folder of parquet files with a column of pictures (--root)",
+    "parquet": "a folder of parquet files with a column of pictures (--root); parquet#COLUMN where there are several",
     "webdataset": "a folder of tar files, their splits as the hub has them (--root)",
 }
 """Names that the extra `hub` brings."""
@@ -183,7 +183,7 @@ def _opened(name: str, root: str | None, split: str | None) -> Dataset:
         return _by_list(name, root, split)
     if name == "demo":
         return _demo(root)
-    if name in HUB or name.startswith("hf:"):
+    if name.partition("#")[0] in HUB or name.startswith("hf:"):
         return _hub(name, root, split)
     if name not in known():
         raise UnknownName("data set", [name], known(), SEE)

@@ -22,6 +22,7 @@ def resolve(names: Sequence[str], size_px: int | None) -> list[str]:
     """
     from bench.masks import drawn, frozen
 
+    names = [name.lower() for name in names]  # as all ids are
     if not size_px:
         return drawn.resolve(names)
     _freeze(names, size_px)

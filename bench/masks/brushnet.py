@@ -25,7 +25,7 @@ def masks(path: Path) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
         try:
             runs = np.asarray(item[KEY], dtype=np.int64).reshape(-1, 2)
             name = str(item["image"])
-        except (KeyError, TypeError, ValueError) as fault:
+        except (KeyError, TypeError, ValueError, OverflowError) as fault:
             raise BadInput(f"{path}: the entry {key} has no image or no {KEY} of starts and lengths.") from fault
         starts, ends = runs[:, 0] - 1, runs[:, 0] - 1 + runs[:, 1]
         if len(runs) and (starts.min() < 0 or ends.max() > SIDE_PX**2 or runs[:, 1].min() < 1):

@@ -55,7 +55,9 @@ def extractors() -> dict[str, MetricCard]:
 
 
 def choose(names: Iterable[str]) -> list[str]:
-    """Resolve names, `all` and globs (`ssim-*`); raises `UnknownName` with all misses.
+    """Resolve names in any case, `all` and globs (`ssim-*`); raises `UnknownName` with all misses.
+
+    The plain name of several variants (`ssim`, `LPIPS`) is its standard one, the first of its file.
 
     A library's metrics are named one by one or by globs (`torchmetrics:*`); raises `Unavailable` where it is not here.
     """
@@ -65,7 +67,7 @@ def choose(names: Iterable[str]) -> list[str]:
         if libraries.of(name):
             found = libraries.choose(name)
         else:
-            found = list(_metrics()) if name == "all" else plugins.matching(name, list(_metrics()))
+            found = list(_metrics()) if name == "all" else plugins.matching(name, list(_metrics())) or _standard(name)
         chosen.update(dict.fromkeys(found))
         missed += [name] * (not found)
     if missed:
@@ -73,6 +75,10 @@ def choose(names: Iterable[str]) -> list[str]:
         known = [one for library in places for one in (libraries.cards(library) if library else _metrics())]
         raise UnknownName("metric", missed, known, f"{SEE}{''.join(f' --library {one}' for one in places if one)}")
     return list(chosen)
+
+
+def _standard(name: str) -> list[str]:
+    return families().get(name.lower().replace("-", "_"), [])[:1]
 
 
 def kind(name: str) -> str:

@@ -98,7 +98,7 @@ def load(name: str) -> Layout:
     elif name in names():
         path = names()[name]
     else:
-        raise UnknownName("layout", [name], names(), "bench report --layouts, or give a file: --layout mine.toml")
+        raise UnknownName("layout", [name], names(), "bench report --layouts, or give a file that ends in .toml")
     return _read(documents.from_toml(path, "the layout"), path.stem)
 
 

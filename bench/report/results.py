@@ -16,8 +16,12 @@ from bench.errors import BadInput, NotComparable
 from bench.locks import holder
 from bench.report.rows import ModelRows, opened
 from bench.runfolder import record, tables
+from bench.runfolder.damage import Damaged
 from bench.runfolder.names import SUMMARY
 from bench.runfolder.record import Record
+
+COLUMNS = ("model", "mask_set", "family", "bucket", "bucket_lo", "bucket_hi", "metric", "images")
+"""Columns of the summary, with those of `Number`."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,10 @@ def load(root: Path) -> Run:
     if not path.is_file():
         raise BadInput(_unfinished(root, made))
     record.read_images(root, made)
-    rows = tables.read(path, run=made.mark).to_pylist()
+    held = tables.read(path, run=made.mark)
+    if lacking := [name for name in COLUMNS if name not in held.column_names]:
+        raise Damaged(path, f"it is no summary: it lacks {', '.join(lacking)}")
+    rows = held.to_pylist()
     ends = {row["bucket"]: (row["bucket_lo"], row["bucket_hi"], row["bucket"]) for row in rows}
     return Run(
         root=root,

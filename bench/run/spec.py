@@ -113,6 +113,8 @@ def from_file(path: Path) -> dict[str, Any]:
     for name, option in options(RunSpec).items():
         if option.least is not None and name in document.data and getattr(spec, name) < option.least:
             raise document.fault(f"must be {option.least} or more", name)
+        if not option.repeated and name in document.data and getattr(spec, name) in ((), ""):
+            raise document.fault("is empty: leave it out, or name something", name)
     return {name: getattr(spec, name) for name in document.data}
 
 

@@ -66,6 +66,8 @@ def opened(path: Path, names: Sequence[str] = (), *, small: bool = False, run: s
             if not run or (found.schema_arrow.metadata or {}).get(RUN) == run.encode():
                 return found
             fault = "it belongs to another run"
+    except IsADirectoryError as folder:
+        raise Damaged(path, "it is a folder") from folder
     except OSError as lost:
         raise BadInput(f"{path} cannot be read: {lost.strerror or lost}.") from lost
     except KeyError:

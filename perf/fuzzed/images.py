@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, features
 
 from bench import decoding
-from bench.datasets.shards import Shards
+from bench.datasets import registry as dataset_registry
 
 WIDTH, HEIGHT = 96, 64
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "F")
@@ -28,7 +28,7 @@ def prepare(folder: Path) -> None:
 def use(path: Path) -> None:
     """Decode it."""
     if path.suffix == ".tar":
-        tar = Shards(path)
+        tar = dataset_registry.open_dataset("shards", str(path))
         for image_id in tar.ids:
             tar.read(image_id)
     else:

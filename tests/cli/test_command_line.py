@@ -10,7 +10,7 @@ import click
 import pytest
 import typer
 
-from bench import cli
+from bench import cli, locks
 
 
 def parameters(command, words=()):
@@ -117,14 +117,16 @@ def test_a_console_that_lacks_a_sign_shows_another(tmp_path):
     assert b"?" in done.stdout
 
 
-def test_a_full_disk_says_that_nothing_finished_is_lost(bench, monkeypatch):
+@pytest.mark.parametrize("began", [False, True])
+def test_a_full_disk_says_that_nothing_finished_is_lost_where_something_was_begun(bench, monkeypatch, began):
     def full(*_, **__):
         raise OSError(28, "No space left on device", "x.tex")
 
     monkeypatch.setattr("bench.disk.write_text", full)
+    monkeypatch.setattr(locks, "began", began)
     status, _, err = bench(*PRINTED, "x.tex")
     assert status == 2
-    assert err == "error: cannot write x.tex: No space left on device. What was finished is kept.\n"
+    assert err == f"error: cannot write x.tex: No space left on device.{' What was finished is kept.' * began}\n"
 
 
 def test_the_version_is_told(bench):

@@ -133,3 +133,13 @@ def test_few_row_groups_are_held_in_memory(parquet):
     dataset = dataset_registry.open_dataset("parquet", str(parquet))
     levels(dataset)
     assert dataset._group.cache_info().currsize == hub.GROUPS_HELD
+
+
+def test_a_column_of_local_parquet_files_is_named_behind_the_layout(tmp_path):
+    columns = {name: [{"bytes": png(level), "path": "im"}] for name, level in (("first", 10), ("second", 20))}
+    pq.write_table(pa.table(columns), tmp_path / "all.parquet")
+    assert levels(dataset_registry.open_dataset("parquet#second", str(tmp_path))) == {"im": 20}
+    with pytest.raises(UnknownName, match="No column of pictures 'third'"):
+        dataset_registry.open_dataset("parquet#third", str(tmp_path))
+    with pytest.raises(BadInput, match="only parquet files have columns"):
+        dataset_registry.open_dataset("imagefolder#x", str(tmp_path))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bench.errors import BadInput
 from bench.report import footer, published
 from bench.report.published import Printed
 from bench.report.results import Run
@@ -114,6 +115,12 @@ def report(run: Run) -> Report:
     """The agreements with everything that is printed, as a table."""
     lines = [line for name in published.names() for line in published.read(name)]
     rows = tuple(_row(found) for found in agreements(run, lines))
+    if not rows:
+        held = ", ".join(run.models)
+        raise BadInput(
+            f"{run.root}: no printed table orders two of its models ({held}) by a measure of its own. "
+            "What a model has printed: bench models show NAME."
+        )
     table = Table(
         name="ranks",
         title="Do the measured numbers order the models as the papers do?",
