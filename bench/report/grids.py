@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import images
+from bench import decoding
 from bench.errors import BadInput, UnknownName
 from bench.report.figure_layout import GIVEN, GUIDE, FigureLayout, Pictures
 from bench.report.results import Run
@@ -143,7 +143,7 @@ def _guide(run: Run, one: Kept) -> Pixels:
     folder = run.record.spec.guides
     if not folder:
         raise BadInput(f"{run.root} was given no guides: bench run ... --guides DIR")
-    levels = np.asarray(images.decode(Path(folder) / f"{one.image}.png", f"the guide of {one.image}"))
+    levels = np.asarray(decoding.decode(Path(folder) / f"{one.image}.png", f"the guide of {one.image}"))
     return np.ascontiguousarray(levels)
 
 
