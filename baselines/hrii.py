@@ -19,6 +19,7 @@ from baselines import deepfillv2
 from baselines.layers import two_stages
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
+from bench import progress
 from bench.training import base, initialise
 from bench.training.adversarial import HINGE
 from bench.training.base import Batch
@@ -98,11 +99,13 @@ class HRII(nn.Module):
 
     def fill(self, images: Tensor, masks: Tensor) -> Tensor:
         """Blanked BGR in -1..1 and masks -> whole images; what a round is sure of is known to the next."""
-        for number in range(1, self.rounds + 1):
-            _, refined, sure = self.network(images * (1 - masks), masks)
-            images = torch.where(masks > 0, refined, images)
-            if number < self.rounds:
-                masks = masks * (sure <= TRUSTED)
+        with progress.inside("HRII", self.rounds) as step:
+            for number in range(1, self.rounds + 1):
+                _, refined, sure = self.network(images * (1 - masks), masks)
+                images = torch.where(masks > 0, refined, images)
+                if number < self.rounds:
+                    masks = masks * (sure <= TRUSTED)
+                step()
         return images
 
     def predict(self, images: Tensor, masks: Tensor) -> Tensor:

@@ -1,9 +1,12 @@
 """HRII: rounds trust what they are sure of, texture comes from what is known, confidence learns beside the picture."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from baselines import hrii
+from bench import progress
 from bench.training.base import Batch
 
 
@@ -40,6 +43,15 @@ def test_what_a_round_is_sure_of_is_known_to_the_next():
     assert output[0, 0, 8, 0].item() == pytest.approx(0.1), "trusted after the first round"
     assert output[0, 0, 8, 15].item() == pytest.approx(0.4), "filled by the last"
     assert output[0, 0, 0, 0] == 0, "known"
+
+
+def test_rounds_are_told_within_the_work_around_them(monkeypatch):
+    monkeypatch.setattr(progress, "SHOWN_EVERY_S", 0)
+    network, told = hrii.model(width=4), []
+    network.network = Stub()
+    with progress.told_to(SimpleNamespace(step=lambda *words: told.append(words), show=lambda _: None)):
+        network.fill(torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16))
+    assert told == [("HRII", number, 4) for number in range(1, 5)]
 
 
 @pytest.mark.parametrize("variant", hrii.CARD.variants)
