@@ -4,6 +4,7 @@
     python baselines/weights/make.py --root photographs gmcnn cfs       these, in this order
     python baselines/weights/make.py --root photographs --device cuda --at-once 8
     python baselines/weights/make.py gmcnn                              packs what stands in trainings/
+    python baselines/weights/make.py --root photographs deepgin:std     one of the variants that a table compares
 
 Stopped by Ctrl-C, the same command goes on where it was, and finished trainings are not repeated. Packed are the best
 weights of a finished training in half precision, its record, and the photographs that it has seen.
@@ -32,6 +33,13 @@ TRAININGS = Path("trainings")
 MASKS = "freeform-256/20-40"
 """Frozen masks that choose the best step, at the size at which models are measured."""
 LIMIT_BYTES = 2_500_000
+COMPARED = {
+    "deepgin": (
+        *("--steps", "800", "--set", "preparation.RandomResizedCrop.size=64", "--set", "settings.width=4"),
+        *("--set", 'masks.families=["rectangular","freeform","cellular"]'),
+    )
+}
+"""Model -> what its variants, named one by one, are trained with over its starter's recipe: all alike, in minutes."""
 LICENCE = "trained on BSDS500 photographs, which are for research"
 
 
@@ -42,9 +50,21 @@ def learned() -> list[str]:
 
 
 def command(name: str, root: Path) -> list[str]:
-    """What trains a model's starter; the words after `python -m`."""
+    """What trains a starter, of a model or of a variant that is compared; the words after `python -m`."""
     told = ["--dataset", "folder", "--root", str(root), "--validate", MASKS, "--workers", "1", "--tag", ""]
-    return ["bench", "train", name, "--recipe", "starter", *told, "--out", str(TRAININGS / f"{name}-starter")]
+    more = COMPARED[name.partition(":")[0]] if ":" in name else ()
+    return ["bench", "train", name, "--recipe", "starter", *told, *more, "--out", str(training(name))]
+
+
+def tag(name: str) -> str:
+    """What the weights are called: `starter`, of a compared variant `ablation-VARIANT`."""
+    _, colon, variant = name.partition(":")
+    return f"ablation-{variant}" if colon else "starter"
+
+
+def training(name: str) -> Path:
+    """The folder in which a starter is trained."""
+    return TRAININGS / f"{name.partition(':')[0]}-{tag(name)}"
 
 
 def train(name: str, root: Path, device: str) -> int:
@@ -72,7 +92,7 @@ def train_all(names: list[str], root: Path, device: str, at_once: int) -> bool:
 
 def pack(name: str, root: Path | None) -> str:
     """Store a finished training's best weights here; a line that says how they are."""
-    best = TRAININGS / f"{name}-starter" / "best.safetensors"
+    model, best = name.partition(":")[0], training(name) / "best.safetensors"
     if not best.with_name("last.safetensors").is_file():
         raise BadInput(
             f"{name}: no finished training in {best.parent}. Train it: {Path(__file__).name} --root DIR {name}"
@@ -82,14 +102,14 @@ def pack(name: str, root: Path | None) -> str:
     record = known.facts | {
         "kind": "starter",
         "stored": "float16",
-        "halving": difference(name, known, state, halved),
+        "halving": difference(model, known, state, halved),
         "command": shlex.join(command(name, Path(root.name if root else "photographs"))),
         "licence": LICENCE,
     }
     size = sum(tensor.nbytes for tensor in halved.values())
     if size > LIMIT_BYTES:
         raise BadInput(f"{name}: its weights take {size:,} bytes, more than {LIMIT_BYTES:,}: train it narrower.")
-    place = HERE / name / "starter.safetensors"
+    place = HERE / model / f"{tag(name)}.safetensors"
     weights.save(place, halved, record)
     shutil.copyfile(best.with_suffix(contamination.SUFFIX), place.with_suffix(contamination.SUFFIX))
     scores = max(record["validation"]["scores"], key=lambda score: score["psnr"])
