@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.layers import hed
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
 from baselines.layers.two_stages import (
@@ -25,14 +26,15 @@ from baselines.layers.two_stages import (
     DECODER,
     LEAST_PX,
     TwoStages,
+    decode,
+    encode,
     from_mmagic,
     refined_or_coarse,
     reflecting,
-    taught,
     written_by_mmagic,
 )
 from bench.errors import BadInput
-from bench.training import base, initialise
+from bench.training import base, features, initialise
 from bench.training.adversarial import HINGE
 from bench.training.base import Batch
 from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
@@ -61,8 +63,10 @@ CARD = ModelCard(
         "authors": "The authors' graph: padding as TensorFlow's SAME.",
         "mmagic": "The network of open-mmlab/mmagic: padding by reflection, a wider decoder, gated last layers, and "
         "attention that leaves out the hole.",
+        "sketch": "The authors' guided network: the first stage also sees a user's sketch of the hole.",
     },
-    parameters={"authors": 4_052_478, "mmagic": 4_414_908},
+    by_variant={"sketch": {"guide": "edges"}},
+    parameters={"authors": 4_052_478, "mmagic": 4_414_908, "sketch": 4_053_678},
     files={
         "places2": "states_tf_places2.pth",
         "celeba-hq": "states_tf_celebahq.pth",
@@ -84,6 +88,8 @@ CARD = ModelCard(
 
 LAYERS = [name for layers in (COARSE, CONVOLUTION, BEFORE_ATTENTION, AFTER_ATTENTION, DECODER) for name, *_ in layers]
 LAYERS += ["conv17", "allconv17"]
+SKETCHED = 0.6
+"""A sketch is 1 where its level, of 1, is above this: the authors' `edge_threshold`."""
 
 
 class GatedConv(nn.Module):
@@ -135,12 +141,13 @@ class GatedToImage(GatedConv):
 class DeepFillV2(TwoStages):
     """Coarse network and refinement; images are BGR in -1..1, zero in the hole."""
 
-    def __init__(self, width: int = 24, *, mmagic: bool = False) -> None:
+    def __init__(self, width: int = 24, *, mmagic: bool = False, channels: int = 3) -> None:
+        """channels: of what the first stage is shown beside the mask; the image's own come first."""
         super().__init__()
         self.mmagic, self.least_px = mmagic, LEAST_PX if mmagic else 1
         seen, decoder = (5, width * 4 // 3) if mmagic else (3, width)
         last = GatedToImage if mmagic else ToImage
-        self._add(5, COARSE, width)
+        self._add(channels + 2, COARSE, width)
         self.conv17 = last(width // 2)
         self._add(seen, CONVOLUTION, width)
         self._add(seen, BEFORE_ATTENTION, width)
@@ -165,9 +172,9 @@ class DeepFillV2(TwoStages):
         return x
 
     def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, 3, H, W] and [B, 1, H, W] (1 = missing) -> both stages' whole images."""
+        """[B, channels, H, W] and [B, 1, H, W] (1 = missing) -> both stages' whole images [B, 3, H, W]."""
         coarse = self.conv17(self._run(torch.cat([images, torch.ones_like(masks), masks], dim=1), COARSE))
-        filled = coarse * masks + images * (1 - masks)
+        filled = coarse * masks + images[:, :3] * (1 - masks)
         if self.mmagic:
             filled = torch.cat([filled, torch.ones_like(masks), masks], dim=1)
         attended = contextual_attention(self._run(filled, BEFORE_ATTENTION), masks, mmagic=self.mmagic)
@@ -176,9 +183,22 @@ class DeepFillV2(TwoStages):
         return coarse, refined_or_coarse(coarse, refined, masks) if self.mmagic else refined
 
 
+class Sketched(DeepFillV2):
+    """The guided network: the image comes with a sketch of the hole, 0 or 1; without a guide with an empty one."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__(width, channels=4)
+
+    def predict(self, images: Tensor, masks: Tensor, guides: Tensor | None = None) -> Tensor:
+        """See `bench.contracts.Model`; guides are the sketch, of which the hole's part is seen."""
+        sketches = torch.zeros_like(masks) if guides is None else (guides / 255 > SKETCHED).to(masks) * masks
+        _, refined = self(torch.cat([encode(images) * (1 - masks), sketches], dim=1), masks)
+        return decode(refined)
+
+
 def model(variant: str = "", *, width: int = 24) -> DeepFillV2:
     """Build without weights."""
-    return DeepFillV2(width, mmagic=variant == "mmagic")
+    return Sketched(width) if variant == "sketch" else DeepFillV2(width, mmagic=variant == "mmagic")
 
 
 def variants_of(names: Iterable[str]) -> tuple[str, ...]:
@@ -231,11 +251,11 @@ class SpectralConv(SameConv2d):
 
 
 class Discriminator(nn.Module):
-    """SN-PatchGAN: image (BGR in -1..1) and mask, [B, 4, H, W] -> [B, 4 * width, H / 64, W / 64], each a score."""
+    """SN-PatchGAN: image (BGR in -1..1), mask, sketch if any -> [B, 4 * width, H / 64, W / 64], each a score."""
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 64, channels: int = 4) -> None:
         super().__init__()
-        widths = [4] + [width * min(2**i, 4) for i in range(6)]
+        widths = [channels] + [width * min(2**i, 4) for i in range(6)]
         self.convs = nn.ModuleList(SpectralConv(before, after, 5, 2) for before, after in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -245,32 +265,44 @@ class Discriminator(nn.Module):
 
 
 class Training(base.Training):
-    """Section 3.5 of the paper, as in the authors' code."""
+    """Section 3.5 of the paper, as in the authors' code; sketches (3.6) are HED's of the truth, in the hole."""
 
     def __init__(self, model: DeepFillV2, recipe: Recipe) -> None:
-        super().__init__(generator=model, discriminator=Discriminator(recipe.options["discriminator_width"]))
+        guided = isinstance(model, Sketched)
+        critic = Discriminator(recipe.options["discriminator_width"], 5 if guided else 4)
+        super().__init__(generator=model, discriminator=critic)
         initialise.xavier(self.players)
+        self.hed = hed.HED().requires_grad_(requires_grad=False) if guided else None
+        if self.hed is not None and not features.may_draw():
+            self.hed.load_state_dict(hed.published())
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Real images and composites pass as one batch."""
-        truth, _, refined = self(batch)
+        truth, _, refined, beside = self(batch)
         both = torch.cat([truth, _composite(refined, truth, batch.masks)])
-        scores = self.players["discriminator"](torch.cat([both, batch.masks.repeat(2, 1, 1, 1)], dim=1))
+        scores = self.players["discriminator"](torch.cat([both, beside.repeat(2, 1, 1, 1)], dim=1))
         real, fake = scores.chunk(2)
         return {"real": HINGE.real(real), "fake": HINGE.fake(fake)}
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """L1 of both stages over the whole image; the composite is judged."""
-        truth, coarse, refined = self(batch)
+        truth, coarse, refined, beside = self(batch)
         terms = {"coarse": F.l1_loss(coarse, truth), "refined": F.l1_loss(refined, truth)}
         if weights["adversarial"]:
-            fake = torch.cat([_composite(refined, truth, batch.masks), batch.masks], dim=1)
+            fake = torch.cat([_composite(refined, truth, batch.masks), beside], dim=1)
             terms["adversarial"] = HINGE.fool(self.players["discriminator"](fake))
         return terms
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Truth, output of the coarse stage and of the refinement: [B, 3, H, W] in -1..1."""
-        return taught(self.players["generator"], batch)
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Truth, both stages' outputs [B, 3, H, W] in -1..1; what is judged beside them, [B, 1 or 2, H, W]."""
+        truth, sketches = encode(batch.images), self._sketches(batch)
+        shown = torch.cat([truth * (1 - batch.masks), *sketches], dim=1)
+        return truth, *self.players["generator"](shown, batch.masks), torch.cat([batch.masks, *sketches], dim=1)
+
+    @torch.no_grad()
+    def _sketches(self, batch: Batch) -> list[Tensor]:
+        """The sketch of each hole, 0 or 1 [B, 1, H, W]; an empty list where none is asked for."""
+        return [] if self.hed is None else [(self.hed(batch.images) > SKETCHED).to(batch.masks) * batch.masks]
 
 
 def _composite(output: Tensor, truth: Tensor, masks: Tensor) -> Tensor:
@@ -294,6 +326,12 @@ PAPER = Recipe(
 )
 RECIPES = {
     "paper": PAPER,
+    "sketch": dataclasses.replace(
+        PAPER,
+        note="As `paper`, guided (section 3.6): HED's edges of the photograph above 0.6, in the hole, go in beside the "
+        "image, and to the critic beside the mask.",
+        variant="sketch",
+    ),
     "starter": dataclasses.replace(
         PAPER,
         note="Narrow, on 256 x 256: first without the discriminator, then with a light one.",

@@ -271,6 +271,10 @@ TILINGS = ("", "native")
 """How networks take pictures larger than their own size: as a whole, or in tiles of it."""
 
 
+FROM_TRUTH = "from-truth"
+"""In place of a folder of guides: the edges of the photographs themselves, in the hole too."""
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """What a user asked for: names only. Device, batch size and workers are not here, since they change no number."""
@@ -300,7 +304,11 @@ class RunSpec:
         Option("MODEL.SETTING=VALUE, as `bench models show MODEL` lists them; may be repeated.", repeated=True),
     ] = ()
     guides: Annotated[
-        str | None, Option("Folder of IMAGE.png for models that take guides, as `bench models show` says.", path=True)
+        str | None,
+        Option(
+            "Folder of IMAGE.png for models that take guides; from-truth: the photographs' own edges, marked in tables.",
+            path=True,
+        ),
     ] = None
     prompts: Annotated[
         str | None,

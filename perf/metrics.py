@@ -25,8 +25,10 @@ from unittest import mock
 import numpy as np
 import torch
 import torchvision
+from skimage.color import rgb2gray
+from skimage.feature import canny
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
-from sklearn.metrics import mean_absolute_error
+from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
 
 from bench.metrics import lpips
 from bench.metrics import registry as metric_registry
@@ -196,6 +198,14 @@ def lpips_package(net: str, device: str) -> Callable[..., torch.Tensor]:
     return values
 
 
+def edges_by(
+    score: Callable[..., float], truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor
+) -> list[float]:
+    """Canny of scikit-image and a score of scikit-learn, on the pixels of the hole."""
+    drawn = [[canny(rgb2gray(image), sigma=2) for image in arrays(images)] for images in (truth, output)]
+    return [score(one[hole], two[hole]) for one, two, hole in zip(*drawn, masks[:, 0].cpu().numpy(), strict=True)]
+
+
 GREY, LUMA = (0.2125, 0.7154, 0.0721), (0.299, 0.587, 0.114)
 psnr = partial(peak_signal_noise_ratio, data_range=255)
 ssim_rgb = partial(structural_similarity, data_range=255, channel_axis=2)
@@ -217,6 +227,8 @@ PEERS: dict[str, tuple[str, Callable[..., Iterable[float]]]] = {
     "ssim-ec51": ("scikit-image", partial(each, partial(ssim_plane, win_size=51), GREY)),
     "ssim-tm": ("torchmetrics", by_torchmetrics_ssim),
     "ms-ssim": ("pytorch-msssim", by_pytorch_msssim),
+    "edge-accuracy": ("scikit-image", partial(edges_by, lambda *pair: 100 * accuracy_score(*pair))),
+    "edge-f1": ("scikit-image", partial(edges_by, f1_score)),
 }
 
 
@@ -362,7 +374,7 @@ def row(name: str, data: Pictures, rounds: int, device: str) -> str:
     if metric_registry.kind(name) == "set":
         return f"{start} perf/sets.py | |"
     if (peer := peer_of(name, device)) is None:
-        return f"{start} stored figures | |"
+        return f"{start} {'tests, drawn weights' if card.weights else 'stored figures'} | |"
     library, theirs = peer
     metric = opened(name, device)
     prepared = metric.prepare(data.truth)

@@ -35,8 +35,8 @@ MASKS = "freeform-256/20-40"
 LIMIT_BYTES = 2_500_000
 COMPARED = {
     "deepgin": (
-        *("--steps", "800", "--set", "preparation.RandomResizedCrop.size=64", "--set", "settings.width=4"),
-        *("--set", 'masks.families=["rectangular","freeform","cellular"]'),
+        *("--steps", "200", "--set", "preparation.RandomResizedCrop.size=48", "--set", "batch=4"),
+        *("--set", "settings.width=4", "--set", 'masks.families=["rectangular","freeform","cellular"]'),
     )
 }
 """Model -> what its variants, named one by one, are trained with over its starter's recipe: all alike, in minutes."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bench import decoding, digest, image_ids, images
 from bench.errors import BadInput, NotComparable
 from bench.models.registry import ModelRef
-from bench.types import ModelCard
+from bench.types import FROM_TRUTH, ModelCard
 
 KINDS = {
     "edges": "bright lines on black",
@@ -29,16 +29,19 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Guides:
-    """A folder that was looked through: `ROOT/IMAGE.png` for every image of a run."""
+    """A folder that was looked through: `ROOT/IMAGE.png` for every image of a run; or the photographs themselves."""
 
     root: Path
     kind: str
     marks: dict[str, str]
-    """Image -> digest of its guide's levels."""
+    """Image -> digest of its guide's levels; empty where they are made from the photographs."""
+    from_truth: bool = False
 
     @property
     def digest(self) -> str:
-        """Over names and levels."""
+        """Over names and levels; `from-truth` where they are made from the photographs."""
+        if self.from_truth:
+            return FROM_TRUTH
         return digest.of_lines(f"{image_id} {mark}" for image_id, mark in self.marks.items())
 
     @property
@@ -71,13 +74,30 @@ def look_through(root: Path, refs: Sequence[ModelRef], ids: Sequence[str], size_
     Raises `BadInput` naming what is missing, unreadable, or not size_px x size_px pixels; where no model takes guides,
     or two take guides of different kinds.
     """
+    kind = _kind(str(root), refs)
+    classes = min((ref.card.classes for ref in refs if ref.card.guide), default=0)
+    return _looked_through(root, kind, ids, classes, size_px)
+
+
+def from_truth(refs: Sequence[ModelRef]) -> Guides:
+    """Guides that tell the models what lies in the hole: only where a user says so, and every table tells of it.
+
+    Raises `BadInput` where the models take no edges: nothing else is seen in a photograph by a rule.
+    """
+    kind = _kind(FROM_TRUTH, refs)
+    if kind != "edges":
+        raise BadInput(f"--guides {FROM_TRUTH}: edges are drawn from a photograph, {kind} are not. Give a folder.")
+    return Guides(Path(), kind, {}, from_truth=True)
+
+
+def _kind(given: str, refs: Sequence[ModelRef]) -> str:
+    """The one kind of guides that the models take."""
     takers = {ref.name: ref.card.guide for ref in refs if ref.card.guide}
     kinds = sorted(set(takers.values()))
     if len(kinds) != 1:
         told = "; ".join(f"{name} takes {kind}" for name, kind in takers.items()) or "none of the models takes guides"
-        raise BadInput(f"--guides {root}: a run has guides of one kind, and {told}. Choose the models accordingly.")
-    classes = min((ref.card.classes for ref in refs if ref.card.guide), default=0)
-    return _looked_through(root, kinds[0], ids, classes, size_px)
+        raise BadInput(f"--guides {given}: a run has guides of one kind, and {told}. Choose the models accordingly.")
+    return kinds[0]
 
 
 def for_training(root: Path, card: ModelCard, terms: Sequence[str], ids: Sequence[str]) -> Guides:

@@ -13,7 +13,7 @@ from bench.report.results import Run
 from bench.report.table import DIFFERS, Table, Value
 from bench.runfolder.record import ModelRecord, Record
 from bench.stats import MINIMUM_IMAGES
-from bench.types import Preparation
+from bench.types import FROM_TRUTH, Preparation
 
 SKIPPED_SHOWN = 5
 """Photographs that a line names before it counts the rest."""
@@ -105,7 +105,12 @@ def _given(name: str, model: ModelRecord) -> Iterator[str]:
         yield f"{name} was given a text for each image: prompts {model.prompts[:SHORT]}."
     if model.guides:
         kind, digest = model.guides.split()
-        yield f"{name} was given {kind} by the user: guides {digest[:SHORT]}."
+        yield (
+            f"! {name} was given the {kind} of the truth, in the hole too (guides from-truth): its numbers say what it "
+            "does when it is told, and stand beside no other's."
+            if digest == FROM_TRUTH
+            else f"{name} was given {kind} by the user: guides {digest[:SHORT]}."
+        )
     if model.settings:
         yield f"{name} with {', '.join(f'{key}={value}' for key, value in model.settings.items())}."
 

@@ -97,7 +97,7 @@ class Inputs:
         return Photographs(np.stack(prepared), fingerprints)
 
     def guides(self, start: int, stop: int) -> npt.NDArray[np.uint8] | None:
-        """The guides of a range of images, [N, H, W], where the run has any."""
+        """The guides of a range of images, [N, H, W], where the run has a folder of them."""
         return self.job.guides.read(self.job.ids[start:stop]) if self.job.guides else None
 
     def masks(self, cell: Cell, start: int, stop: int, size: tuple[int, int]) -> Masks:

@@ -27,7 +27,7 @@ from bench.protocols import registry as protocols
 from bench.run import keep
 from bench.run.keep import Keep
 from bench.runfolder.record import DatasetSettings, MaskSetRecord, Settings, model_key
-from bench.types import PRECISIONS, TILINGS, Bucket, Cell, Protocol, RunSpec, options
+from bench.types import FROM_TRUTH, PRECISIONS, TILINGS, Bucket, Cell, Protocol, RunSpec, options
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,12 @@ def _dataset(spec: RunSpec) -> Dataset:
     return dataset_registry.open_dataset(spec.dataset, spec.root, spec.split, large=spec.allow_large)
 
 
+def _guides(given: str, models: list[ModelRef], ids: list[str], size_px: int) -> Guides:
+    if given == FROM_TRUTH:
+        return model_guides.from_truth(models)
+    return model_guides.look_through(expanded(given), models, ids, size_px)
+
+
 def _job(
     spec: RunSpec,
     protocol: Protocol,
@@ -187,7 +193,7 @@ def _job(
         opened[cell.mask_set].check(cell.bucket)
     guides = None
     if spec.guides:
-        guides = model_guides.look_through(expanded(spec.guides), models, ids, protocol.preparation.size_px or 0)
+        guides = _guides(spec.guides, models, ids, protocol.preparation.size_px or 0)
         models = model_guides.given(models, guides)
     prompts = model_prompts.read(spec.prompts, models, dataset, ids) if spec.prompts else None
     models = model_prompts.given(models, prompts) if prompts else models

@@ -194,10 +194,14 @@ class Worker:
             photographs.fingerprints,
             prepared={name: metric.prepare(images) for name, metric in self.pair_metrics.items()},
             kept=[place for place, image_id in enumerate(ids) if image_id in kept],
-            guides=self._guides(task),
+            guides=self._guides(task, images),
         )
 
-    def _guides(self, task: Task) -> torch.Tensor | None:
+    def _guides(self, task: Task, images: torch.Tensor) -> torch.Tensor | None:
+        if self.job.guides and self.job.guides.from_truth:
+            from bench.metrics.edges import edges  # brings scikit-image, which a run does without
+
+            return edges(images).to(torch.uint8) * 255
         levels = self.inputs.guides(task.start, task.stop)
         return None if levels is None else onto(torch.from_numpy(levels)[:, None], self.device)
 

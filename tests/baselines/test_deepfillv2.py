@@ -27,6 +27,29 @@ def test_the_card_counts_the_parameters(variant):
     assert sum(p.numel() for p in network.parameters()) == deepfillv2.CARD.parameters[variant]
 
 
+def test_a_sketch_is_seen_in_the_hole_alone_and_only_where_it_is_drawn_firmly(fill, picture):
+    network = fill(deepfillv2.model("sketch", width=4), gain=2.0)
+    image, mask = picture(32, 32)
+    faint, firm = (torch.full_like(mask, level) for level in (152, 154))
+    with torch.inference_mode():
+        blank = network.predict(image, mask)
+        assert torch.equal(network.predict(image, mask, faint), blank)
+        assert torch.equal(network.predict(image, mask, firm * (1 - mask)), blank)
+        assert not torch.equal(network.predict(image, mask, firm), blank)
+
+
+def test_without_a_sketch_the_guided_network_is_the_plain_one(fill, picture):
+    plain = fill(deepfillv2.model(width=4), gain=2.0)
+    guided = deepfillv2.model("sketch", width=4)
+    state = plain.state_dict()
+    kernel = state["conv1.conv.weight"]
+    state["conv1.conv.weight"] = torch.cat([kernel[:, :3], torch.ones_like(kernel[:, :1]), kernel[:, 3:]], dim=1)
+    guided.load_state_dict(state)
+    image, mask = picture(32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(guided.predict(image, mask), plain.predict(image, mask), atol=1e-6, rtol=0)
+
+
 def test_names_and_shapes_are_those_of_the_port(figures):
     facts, _ = figures("deepfillv2")
     with torch.device("meta"):

@@ -62,6 +62,35 @@ def test_a_guide_reaches_the_model_and_stands_in_the_record_and_below_the_table(
     assert different == [True, True, False, False]
 
 
+def test_guides_from_the_truth_are_its_edges_and_every_format_says_so(bench, tmp_path, sketch):
+    status, _, err = bench(
+        "run", "--models", f"{sketch},mean", *SMALL, "--guides", "from-truth", "--out", tmp_path / "run"
+    )
+    assert status == 0, err
+    assert (
+        json.loads((tmp_path / "run" / "run.json").read_text())["models"]["sketch.py"]["guides"] == "edges from-truth"
+    )
+    for form in ("terminal", "markdown", "latex", "csv", "html", "json"):
+        told = " ".join(bench("report", tmp_path / "run", "--format", form)[1].split())
+        assert "sketch.py was given the edges of the truth" in told, form
+        assert "mean was given" not in told
+
+
+def test_the_edges_of_the_truth_differ_from_no_guides_and_cannot_be_mixed_with_them(bench, tmp_path, sketch):
+    for name, words in {"told": ["--guides", "from-truth"], "blind": []}.items():
+        assert bench("run", "--models", sketch, *SMALL, *words, "--out", tmp_path / name)[0] == 0
+    assert outputs(tmp_path / "told") != outputs(tmp_path / "blind")
+    status, _, err = bench("run", "--models", sketch, *SMALL, "--out", tmp_path / "told")
+    assert (status, "told was begun with other" in err) == (2, True), err
+
+
+def test_what_no_rule_sees_in_a_photograph_is_not_taken_from_it(bench, tmp_path):
+    words = ["--models", "neo@untrained", *SMALL, "--guides", "from-truth", "--out", tmp_path / "run"]
+    status, _, err = bench("run", *words)
+    assert status == 2
+    assert "edges are drawn from a photograph, landmarks are not" in err
+
+
 def test_no_batch_and_no_process_changes_a_guided_number(bench, tmp_path, sketch, folder):
     for size, workers in ((1, 0), (2, 1)):
         words = ["--guides", folder, "--batch-size", size, "--workers", workers, "--out", tmp_path / str(size)]

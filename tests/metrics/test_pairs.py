@@ -19,7 +19,7 @@ LARGE = {"ms-ssim": 161, "ssim-ec51": 51}
 """Smallest side of the metrics that need more than 16 pixels."""
 
 BEST = {"psnr": math.inf, "psnr-hole": math.inf, "psnr-ec": math.inf, "psnr-y": math.inf, "psnr-max": math.inf}
-BEST |= {"psnr-pooled": 0, "psnr-ec-train": 0, "psnr-picnet": 100}
+BEST |= {"psnr-pooled": 0, "psnr-ec-train": 0, "psnr-picnet": 100, "edge-accuracy": 100}
 ONE_SIDED = {"psnr-max", "l1-relative", "l2-relative", "mae-ec-train"}
 """Metrics in whose formula the truth stands apart."""
 
