@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 # Left to `--models all`: searches and networks that take over a third of a second an image on a core.
-SLOW := -dgm,-hr,-hrii,-mat,-pennet
+SLOW := -bertalmio,-dgm,-hr,-hrii,-mat,-pennet
 
 demo: $(READY)  ## models on the shipped photographs: prints one table and the page's path
 	$(VENV)/bin/bench run --models all,$(SLOW) --dataset demo --masks rectangular,freeform,cellular --buckets deciles --limit 4 --out runs/demo

@@ -306,7 +306,7 @@ class RunSpec:
     guides: Annotated[
         str | None,
         Option(
-            "Folder of IMAGE.png for models that take guides; from-truth: the photographs' own edges, marked in tables.",
+            "Folder of IMAGE.png for models that take guides; from-truth: the photographs' edges, told in tables.",
             path=True,
         ),
     ] = None

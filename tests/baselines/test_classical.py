@@ -8,12 +8,19 @@ import pytest
 import torch
 from skimage.restoration import inpaint_biharmonic
 
-from baselines import biharmonic, mean, ns, patchmatch, telea
+from baselines import bertalmio, biharmonic, mean, ns, patchmatch, telea
 from baselines.layers.imagewise import GREY, Imagewise
 from bench.errors import Unavailable
 from bench.models.contract import probe
 
-MODELS = {"telea": telea, "ns": ns, "biharmonic": biharmonic, "patchmatch": patchmatch, "mean": mean}
+MODELS = {
+    "telea": telea,
+    "ns": ns,
+    "biharmonic": biharmonic,
+    "patchmatch": patchmatch,
+    "mean": mean,
+    "bertalmio": bertalmio,
+}
 DRIFT = {"telea": 5}
 """Levels by which a fill may leave a constant image. OpenCV's Telea rounds twice (+ 0.5, then to the nearest), so that
 values creep upwards from pixel to pixel; the others lose a rounding at most."""
