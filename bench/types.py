@@ -271,10 +271,6 @@ TILINGS = ("", "native")
 """How networks take pictures larger than their own size: as a whole, or in tiles of it."""
 
 
-FROM_TRUTH = "from-truth"
-"""In place of a folder of guides: the edges of the photographs themselves, in the hole too."""
-
-
 @dataclass(frozen=True)
 class RunSpec:
     """What a user asked for: names only. Device, batch size and workers are not here, since they change no number."""
@@ -304,11 +300,7 @@ class RunSpec:
         Option("MODEL.SETTING=VALUE, as `bench models show MODEL` lists them; may be repeated.", repeated=True),
     ] = ()
     guides: Annotated[
-        str | None,
-        Option(
-            "Folder of IMAGE.png for models that take guides; from-truth: the photographs' edges, told in tables.",
-            path=True,
-        ),
+        str | None, Option("Folder of IMAGE.png for models that take guides; from-truth: their own edges.", path=True)
     ] = None
     prompts: Annotated[
         str | None,

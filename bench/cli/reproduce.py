@@ -20,10 +20,17 @@ Splits = Annotated[
 ]
 
 
+Weights = Annotated[
+    list[str] | None,
+    typer.Option("--weights", help="MODEL=TAG, weights of a model of the table; the table's own choice otherwise."),
+]
+
+
 def command(
     layout: Annotated[str, typer.Argument(help="A name from `bench report --layouts`, or a .toml file.")],
     roots: Named = None,
     splits: Splits = None,
+    weights: Weights = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many images, chosen by digest.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the runs; runs/LAYOUT by default.")] = None,
     device: options.Device = "auto",
@@ -40,6 +47,8 @@ def command(
     Example:
     bench reproduce rnon-table3 --root celeba=/data/celeba --root places2=/data/places2
     """
+    from dataclasses import replace
+
     from bench.report import fill, needs
     from bench.report import layout as layouts
     from bench.run.main import run
@@ -47,8 +56,11 @@ def command(
     progress.quiet = quiet
     name = options.expanded(layout)
     chosen = layouts.load(name)
-    wanted = needs.runs(chosen)
-    where, parts = _named("--root", roots, wanted), _named("--split", splits, wanted)
+    models = [model for need in needs.runs(replace(chosen, weights={})) for model in need.models]
+    tags = _named("--weights", weights, "model", models)
+    wanted = needs.runs(replace(chosen, weights=chosen.weights | tags))
+    datasets = [need.dataset for need in wanted]
+    where, parts = _named("--root", roots, "data set", datasets), _named("--split", splits, "data set", datasets)
     specs = [(need, _spec(need, where, parts, limit)) for need in wanted]
     execution = Execution(options.device_name(device), workers=workers)
     home = out or Path("runs") / chosen.name
@@ -74,17 +86,17 @@ def _spec(need: Need, roots: dict[str, str], splits: dict[str, str], limit: int 
     )
 
 
-def _named(option: str, given: list[str] | None, wanted: list[Need]) -> dict[str, str]:
-    """`NAME=VALUE` of an option by the names of the table's data sets."""
+def _named(option: str, given: list[str] | None, kind: str, known: list[str]) -> dict[str, str]:
+    """`NAME=VALUE` of an option by the names of the table's data sets or models."""
     from bench.errors import BadInput, UnknownName
 
-    names = list(dict.fromkeys(need.dataset for need in wanted))
-    found = {}
+    names, found = list(dict.fromkeys(known)), {}
     for text in given or ():
         name, equals, value = text.partition("=")
         if not equals or not value:
-            raise BadInput(f"{option} {text}: write it as DATASET=VALUE; the table's data sets: {', '.join(names)}.")
+            shape = f"{kind.replace(' ', '').upper()}=VALUE"
+            raise BadInput(f"{option} {text}: write it as {shape}; the table's {kind}s: {', '.join(names)}.")
         if name not in names:
-            raise UnknownName("data set of the table", [name], names, "bench reproduce --help")
-        found[name] = options.expanded(value)
+            raise UnknownName(f"{kind} of the table", [name], names, "bench reproduce --help")
+        found[name] = value if kind == "model" else options.expanded(value)
     return found

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from bench import decoding, digest, image_ids, images
 from bench.errors import BadInput, NotComparable
 from bench.models.registry import ModelRef
-from bench.types import FROM_TRUTH, ModelCard
+from bench.runfolder.guides import FROM_TRUTH
+from bench.types import ModelCard
 
 KINDS = {
     "edges": "bright lines on black",

@@ -291,8 +291,9 @@ def _pick(model_id: str, card: ModelCard, variant: str, tag: str) -> tuple[str, 
     fitting = {name: known for name, known in records.items() if (known.variant or _default(card)) in forms}
     for kind in [tag] if tag else KINDS:
         meant = [name for name, known in fitting.items() if known.kind == kind]
-        if len(meant) == 1:
-            return meant[0], at_hand[meant[0]], ""
+        if len(meant) == 1 or kind in meant:  # among several of a kind that which bears its name
+            chosen = kind if kind in meant else meant[0]
+            return chosen, at_hand[chosen], ""
         if meant:
             options = ", ".join(f"{label}@{name}" for name in meant)
             return tag, None, f"{label} has several {kind} weights here: name one of {options}."

@@ -11,9 +11,10 @@ from bench.report import filters, needs
 from bench.report.layout import Layout
 from bench.report.results import Run
 from bench.report.table import DIFFERS, Table, Value
+from bench.runfolder.guides import FROM_TRUTH
 from bench.runfolder.record import ModelRecord, Record
 from bench.stats import MINIMUM_IMAGES
-from bench.types import FROM_TRUTH, Preparation
+from bench.types import Preparation
 
 SKIPPED_SHOWN = 5
 """Photographs that a line names before it counts the rest."""

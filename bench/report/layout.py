@@ -61,6 +61,8 @@ class Layout:
     """What all cells pick."""
     needs: dict[Selector, str] = field(default_factory=dict)
     """Protocol and data set of the runs that fill the table, where its cells pick neither (`bench reproduce`)."""
+    weights: dict[str, str] = field(default_factory=dict)
+    """Model -> tag of the weights that `bench reproduce` takes of it; else the best at hand."""
     pair: tuple[dict[Selector, str], ...] = ()
     """Several values in one cell, each with what it picks."""
     joint: str = "/"

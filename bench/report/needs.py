@@ -30,7 +30,9 @@ def runs(layout: Layout) -> list[Need]:
     for select in _selections(layout):
         dataset, protocol = select.get("dataset", ""), select.get("protocol", "")
         if dataset and protocol and "model" in select:
-            found.setdefault((dataset, protocol), {})[select["model"]] = None
+            model = select["model"]
+            tag = layout.weights.get(model)
+            found.setdefault((dataset, protocol), {})[f"{model}@{tag}" if tag else model] = None
     if not found:
         raise BadInput(
             f"The layout {layout.name} names no protocol, data set and models that would fill it. It is filled by "

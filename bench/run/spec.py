@@ -26,8 +26,9 @@ from bench.paths import expanded
 from bench.protocols import registry as protocols
 from bench.run import keep
 from bench.run.keep import Keep
+from bench.runfolder.guides import FROM_TRUTH
 from bench.runfolder.record import DatasetSettings, MaskSetRecord, Settings, model_key
-from bench.types import FROM_TRUTH, PRECISIONS, TILINGS, Bucket, Cell, Protocol, RunSpec, options
+from bench.types import PRECISIONS, TILINGS, Bucket, Cell, Protocol, RunSpec, options
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from bench.errors import NotComparable
 from bench.runfolder.names import GUIDES, listed
 from bench.runfolder.record import Record
 
+FROM_TRUTH = "from-truth"
+"""In place of a folder, and of its digest: the edges of the photographs themselves, in the hole too."""
+
 
 def write(root: Path, marks: Mapping[str, str]) -> None:
     """Image -> digest of its guide."""

@@ -36,6 +36,7 @@ def test_a_layout_names_its_runs():
     assert {one.models for one in found} == {("deepfillv1", "deepfillv2", "deepgin")}
     (ablation,) = needs.runs(layout.load("deepgin-table1"))
     assert (ablation.name, len(ablation.models)) == ("celeba-hq-deepgin-ablation", 7)
+    assert "deepgin@ablation-spd-mssa-bp" in ablation.models
 
 
 @pytest.mark.parametrize(("name", "hint"), [("general", "bench report RUN"), ("rnon-table1", "no run: bench report")])
@@ -55,6 +56,26 @@ def test_a_data_set_that_the_table_has_not_is_refused(bench):
     status, _, told = bench("reproduce", "cfs-table1", "--root", "places=/data")
     assert status == 2
     assert "Did you mean: places2" in told
+
+
+def test_weights_of_a_model_that_the_table_has_not_are_refused(bench):
+    status, _, told = bench("reproduce", "deepgin-table1", "--weights", "deepgim=ade20k")
+    assert status == 2
+    assert "Did you mean: deepgin" in told
+
+
+def test_weights_may_be_named_for_a_model_of_the_table(bench, tmp_path, photographs):
+    photographs(tmp_path / "val_256", IDS[:1], (256, 256))
+    table = tmp_path / "mine.toml"
+    table.write_text(
+        'title = "T"\nneeds = { protocol = "dualpath", dataset = "places2" }\n'
+        'weights = { deepgin = "ablation-spd-mssa-bp" }\nselect = { masks = "centre" }\n'
+        '[[columns]]\nhead = "PSNR"\nmetric = "psnr"\n[[rows]]\nhead = "A"\nmodel = "deepgin"\n'
+    )
+    words = ("--root", f"places2={tmp_path}", "--weights", "deepgin=untrained", "--quiet", "--any-count")
+    status, shown, told = bench("reproduce", table, *words, "--out", tmp_path / "runs")
+    assert status == 0, told
+    assert "deepgin@untrained" in shown
 
 
 @pytest.mark.slow

@@ -98,6 +98,13 @@ def test_official_weights_win_over_trained_ones_and_these_over_starters():
     assert taken == ["tiny@starter", "tiny@trained", "tiny@places2"]
 
 
+def test_among_several_starters_that_which_is_called_so_is_meant():
+    give("starter", "other")
+    give("starter", "starter")
+    assert names("tiny") == ["tiny@starter"]
+    assert names("tiny@other") == ["tiny@other"]
+
+
 def test_a_plain_name_takes_the_weights_at_hand_whatever_their_variant(tiny):
     variants = list(model_registry.cards()["tiny"].variants)
     give("starter", "starter", variant=variants[1])
