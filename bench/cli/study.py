@@ -16,7 +16,9 @@ app = typer.Typer()
 def make(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders with kept pictures.")],
     out: Annotated[Path, typer.Option(help="A new folder for the page and the key.")],
-    kind: Annotated[str, typer.Option(help="choice (of two pictures) or rating (1 to 5).")] = "choice",
+    kind: Annotated[
+        str, typer.Option(help="choice (of two pictures), rating (1 to 5), or aspects (four ratings, truth shown).")
+    ] = "choice",
     questions: Annotated[int, typer.Option(min=1, help="How many, the checks not counted.")] = 40,
     checks: Annotated[int, typer.Option(min=0, help="Questions that set the truth against noise.")] = 3,
     seed: Annotated[int, typer.Option(help="Draws pictures, order and sides.")] = 0,

@@ -13,6 +13,8 @@ from bench.models import contamination, weights
 
 HERE = Path(baselines.__file__).parent / "weights"
 SHIPPED = sorted(HERE.glob("*/starter.safetensors"))
+COMPARED = sorted(HERE.glob("*/ablation-*.safetensors"))
+"""Weights of variants that a table compares, trained alike."""
 SPEC = importlib.util.spec_from_file_location("make", HERE / "make.py")
 make = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(make)
@@ -42,7 +44,10 @@ def places(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+every_file = pytest.mark.parametrize("path", SHIPPED + COMPARED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+
+
+@every_file
 def test_a_shipped_record_says_how_the_weights_were_made(path):
     record = weights.record(path).facts
     assert record["kind"] == "starter"
@@ -62,7 +67,7 @@ def test_a_shipped_record_says_how_the_weights_were_made(path):
     assert record["data"]["ids_sha256"]
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+@every_file
 def test_shipped_weights_are_whole_finite_and_half(path):
     state, _ = weights.read(path)
     floating = [tensor for tensor in state.values() if tensor.is_floating_point()]
@@ -70,12 +75,15 @@ def test_shipped_weights_are_whole_finite_and_half(path):
     assert all(tensor.isfinite().all() for tensor in floating)
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+@every_file
 def test_the_photographs_that_were_learned_from_are_known(path):
     assert len(contamination.load(path)) == weights.record(path).facts["data"]["seen"]
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+every_file = pytest.mark.parametrize("path", SHIPPED + COMPARED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+
+
+@every_file
 def test_a_shipped_record_says_the_normalisation_that_travels_with_its_weights(path):
     state, known = weights.read(path)
     assert known.facts.get("normalisation", "") == weights.normalisation(state)
@@ -87,6 +95,20 @@ def test_show_says_the_normalisation_of_weights_that_are_here(bench):
 
 def test_all_shipped_weights_together_stay_below_60_mb():
     assert sum(path.stat().st_size for path in SHIPPED) < 60_000_000
+
+
+def test_weights_that_a_table_compares_are_small_and_of_every_variant():
+    from baselines import deepgin
+
+    assert sum(path.stat().st_size for path in COMPARED) < 8_000_000
+    assert {path.stem for path in COMPARED} == {f"ablation-{variant}" for variant in deepgin.CARD.variants}
+
+
+def test_weights_that_a_table_compares_had_one_budget():
+    records = [weights.record(path).facts for path in COMPARED]
+    for fact in ("steps", "seed", "recipe", "settings", "data"):
+        told = [record[fact] | {"variant": ""} if fact == "recipe" else record[fact] for record in records]
+        assert all(one == told[0] for one in told), fact
 
 
 def test_a_training_is_packed_in_half_precision_with_its_best_score(places):

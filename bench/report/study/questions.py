@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,15 @@ from bench.runfolder.pictures import Kept, Pixels
 KINDS = {
     "choice": "Which picture looks more natural?",
     "rating": "How natural does this picture look? 1: bad, 5: like a photograph.",
+    "aspects": "How good is the filled picture in the middle, beside the damaged and the real one?",
 }
+ASPECTS = {
+    "content": "Does it show what the real picture shows? 1: something else, 5: the same.",
+    "colour": "Are its colours those of the real picture? 1: others, 5: the same.",
+    "naturalness": "Does it look real and natural? 1: not at all, 5: like a photograph.",
+    "texture": "Is its texture natural and continuous? 1: broken, 5: as if nothing had been missing.",
+}
+"""What the study `aspects` asks of every picture: what dual-path GAN, in its subjective evaluation, judges by."""
 NOISE = "noise"
 """What stands against the truth in a check: the photograph with noise in its hole."""
 PAGE = Path(__file__).parent / "page.html"
@@ -43,7 +51,11 @@ class Question:
     """Left and right, or the one that is rated; `truth` and `noise` in a check."""
     files: tuple[str, ...] = ()
     shown: str = ""
-    """The picture of the masked photograph that stands above."""
+    """The picture of the masked photograph that stands beside."""
+    truth: str = ""
+    """The photograph, where raters see it."""
+    aspect: str = ""
+    """One of `ASPECTS`; empty: the study's own question."""
 
     @property
     def check(self) -> bool:
@@ -80,10 +92,9 @@ def write(
     chance = np.random.default_rng(seed)
     asked = _draw(kept, kind, questions, models, chance) + _checks(kept, kind, checks, chance)
     order = chance.permutation(len(asked))
-    made = []
-    for place, number in enumerate(order):
-        one, names = asked[number]
-        made.append(_written(place, one, names, out))
+    made = [
+        one for place, number in enumerate(order) for one in _aspects(kind, _written(place, *asked[number], kind, out))
+    ]
     plain = {"kind": kind, "seed": seed, "questions": [asdict(one) for one in made]}
     key = Key(digest.of_settings(plain)[:16], kind, seed, tuple(made))
     write_text(out / "key.json", json.dumps(asdict(key), indent=1, ensure_ascii=False) + "\n")
@@ -99,7 +110,13 @@ def read(path: Path) -> Key:
 
 
 def _told(question: Question) -> dict[str, Any]:
-    return {"files": question.files, "shown": question.shown}
+    more = {"truth": question.truth, "text": ASPECTS[question.aspect]} if question.aspect else {}
+    return {"files": question.files, "shown": question.shown, **more}
+
+
+def _aspects(kind: str, question: Question) -> list[Question]:
+    """The question itself, or one for each aspect of its picture."""
+    return [replace(question, aspect=aspect) for aspect in ASPECTS] if kind == "aspects" else [question]
 
 
 def _draw(
@@ -136,7 +153,7 @@ def _checks(
     return [(one, (what,)) for one in places for what in (TRUTH, NOISE)]
 
 
-def _written(place: int, kept: Kept, models: tuple[str, ...], out: Path) -> Question:
+def _written(place: int, kept: Kept, models: tuple[str, ...], kind: str, out: Path) -> Question:
     """Write a question's pictures under numbers that say nothing."""
     files = []
     for letter, name in zip("ab", models, strict=False):
@@ -144,7 +161,10 @@ def _written(place: int, kept: Kept, models: tuple[str, ...], out: Path) -> Ques
         _save(out / "page" / files[-1], _picture(kept, name, place))
     shown = f"pictures/{place:04d}m.png"
     _save(out / "page" / shown, kept.given(MASKED))
-    return Question(kept.image, f"{kept.mask_set}/{kept.bucket}", models, tuple(files), shown)
+    truth = f"pictures/{place:04d}t.png" if kind == "aspects" else ""
+    if truth:
+        _save(out / "page" / truth, kept.given(TRUTH))
+    return Question(kept.image, f"{kept.mask_set}/{kept.bucket}", models, tuple(files), shown, truth)
 
 
 def _picture(kept: Kept, name: str, place: int) -> Pixels:

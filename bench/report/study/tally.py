@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from bench import documents
 from bench.errors import BadInput
-from bench.report.study.questions import NOISE, Key, Question
+from bench.report.study.questions import ASPECTS, NOISE, Key, Question
 from bench.report.table import EMPTY, Column, Report, Row, Table, TableCell, Value
 from bench.runfolder.names import TRUTH
 from bench.stats import percentiles
@@ -49,7 +49,7 @@ class Tally:
 
     models: tuple[str, ...]
     values: dict[str, np.ndarray]
-    """`share` and `Bradley-Terry`, or `MOS` -> a number a model; NaN where there is none."""
+    """`share` and `Bradley-Terry`, or `MOS`, or each aspect -> a number a model; NaN where there is none."""
     intervals: dict[str, tuple[np.ndarray, np.ndarray]]
     counts: np.ndarray
     """Answers that each model was part of."""
@@ -148,13 +148,17 @@ def _choices(rows: _Rows, models: Sequence[str]) -> dict[str, _Number]:
 def _ratings(rows: _Rows, models: Sequence[str]) -> dict[str, _Number]:
     place = np.array([models.index(asked.models[0]) for *_, asked, _ in rows])
     given = np.array([answer for *_, answer in rows], float)
+    aspect = np.array([asked.aspect for *_, asked, _ in rows])
 
-    def mos(weights: np.ndarray) -> np.ndarray:
+    def mean(weights: np.ndarray) -> np.ndarray:
         total = np.bincount(place, weights, len(models))
         summed = np.bincount(place, weights * given, len(models))
         return np.divide(summed, total, out=np.full(len(models), np.nan), where=total > 0)
 
-    return {"MOS": mos}
+    def of_aspect(name: str) -> _Number:
+        return lambda weights: mean(weights * (aspect == name))
+
+    return {name: of_aspect(name) for name in ASPECTS} if any(aspect) else {"MOS": mean}
 
 
 def _resampled(rows: _Rows, raters: int, numbers: Mapping[str, _Number]) -> dict[str, np.ndarray]:
@@ -224,6 +228,7 @@ def report(key: Key, found: Tally) -> Report:
         Row((found.models[k],), (*(_cell(found, name, k) for name in found.values), _count(found, k))) for k in order
     ]
     heads = {"share": "chosen, %", "Bradley-Terry": "Bradley-Terry, log strength", "MOS": "MOS, 1-5"}
+    heads |= {name: f"{name}, 1-5" for name in ASPECTS}
     columns = (*(Column(heads[name]) for name in found.values), Column("answers"))
     agreement = "no question has answers of two raters" if math.isnan(found.alpha) else f"{found.alpha:.2f}"
     footer = [
@@ -236,7 +241,7 @@ def report(key: Key, found: Tally) -> Report:
         footer.append(f"{EMPTY}: no finite score exists; some model always or never won against the others.")
     if found.unfit:
         footer.append(f"{found.unfit} resamples without finite Bradley-Terry scores are left out of their intervals.")
-    title = f"User study {key.study}: {'forced choice' if key.kind == 'choice' else 'rating'}"
+    title = f"User study {key.study}: {'forced choice' if key.kind == 'choice' else key.kind}"
     table = Table(f"study-{key.study}", title, "", ("Model",), columns, tuple(rows))
     return Report((table,), tuple(footer))
 

@@ -118,6 +118,24 @@ def test_mean_opinion_scores_are_means(tmp_path):
     assert found.counts.tolist() == [4, 2]
 
 
+def test_aspects_are_counted_apart(tmp_path):
+    made = [questions.Question("p", "freeform-256/10-20", ("a",), aspect=aspect) for aspect in questions.ASPECTS]
+    key = questions.Key("s", "aspects", 0, tuple(made))
+    found = tally.tally(key, received(tmp_path, key, sent("ann", 5, 4, 3, 2), sent("bob", 5, 2, 3, 1)))
+    assert {name: values.tolist() for name, values in found.values.items()} == {
+        "content": [5], "colour": [3], "naturalness": [3], "texture": [1.5],
+    }  # fmt: skip
+    heads = [column.head for column in tally.report(key, found).tables[0].columns]
+    assert heads == ["content, 1-5", "colour, 1-5", "naturalness, 1-5", "texture, 1-5", "answers"]
+
+
+def test_every_picture_of_a_study_of_aspects_is_asked_about_four_times_beside_the_truth(run, tmp_path):
+    key = ask(run, tmp_path / "study", "aspects", questions=3, checks=0)
+    assert [one.aspect for one in key.questions] == 3 * list(questions.ASPECTS)
+    page = tmp_path / "study" / "page"
+    assert all((page / one.truth).is_file() and (page / one.shown).is_file() for one in key.questions)
+
+
 @pytest.mark.parametrize(
     ("units", "nominal", "expected"),
     [
@@ -161,27 +179,36 @@ def test_a_rater_counts_once(tmp_path):
         tally.tally(key, received(tmp_path, key, sent("ann", 0), sent("ann", 1)))
 
 
+RATES = {"truth": "5", "noise": "1"}
+
+
 @pytest.mark.slow
-def test_the_page_works_from_disk_and_its_file_is_counted(bench, run, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "column"), [("choice", "Bradley-Terry"), ("rating", "MOS, 1-5"), ("aspects", "texture, 1-5")]
+)
+def test_the_page_works_from_disk_and_its_file_is_counted(bench, run, tmp_path, kind, column):
     browser = chromium()
     out = tmp_path / "study"
-    assert bench("study", "make", run, "--questions", 3, "--checks", 1, "--out", out)[0] == 0
+    assert bench("study", "make", run, "--kind", kind, "--questions", 3, "--checks", 1, "--out", out)[0] == 0
     key = questions.read(out / "key.json")
     with browser() as tab:
         tab.goto((out / "page" / "index.html").as_uri())
         tab.fill("#rater", "ann")
         tab.click("#begin")
         for question in key.questions:
-            side = question.models.index("truth") if question.check else 0
+            side = question.models.index("truth") if question.check and kind == "choice" else 0
             tab.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")
-            tab.keyboard.press(("ArrowLeft", "ArrowRight")[side])
+            assert tab.locator("img").count() == {"choice": 3, "rating": 2, "aspects": 3}[kind]
+            tab.keyboard.press(
+                ("ArrowLeft", "ArrowRight")[side] if kind == "choice" else RATES.get(question.models[0], "3")
+            )
         with tab.expect_download() as saved:
             tab.click("#save")
         saved.value.save_as(tmp_path / "ann.json")
     status, shown, told = bench("study", "tally", out, tmp_path / "ann.json", "--format", "markdown")
     assert status == 0, told
     assert "1 raters" in shown
-    assert "Bradley-Terry" in shown
+    assert column in shown
 
 
 def chromium():
