@@ -54,10 +54,10 @@ SIGMA = 2.0
 
 def metric(name: str, device: Any) -> PairMetric:
     """Open one of `CARDS`; Canny works on the CPU, wherever the images lie."""
-    return Edges(name)
+    return EdgeAgreement(name)
 
 
-class Edges(PairMetric):
+class EdgeAgreement(PairMetric):
     """The edges of the truth are drawn once for all outputs."""
 
     def __init__(self, name: str) -> None:

@@ -45,10 +45,10 @@ BATCH = {"cuda": 8}
 def metric(name: str, device: Any) -> PairMetric:
     """The network with its published weights; `Unavailable` where they are missing."""
     path = downloads.locate(CARDS[name].weights[0])
-    return Agreement(torch.load(path, map_location="cpu", weights_only=True), torch.device(device))
+    return LabelAgreement(torch.load(path, map_location="cpu", weights_only=True), torch.device(device))
 
 
-class Agreement(PairMetric):
+class LabelAgreement(PairMetric):
     """An opened network; the labels of the truth are made once for all outputs."""
 
     def __init__(self, state: dict[str, torch.Tensor], device: torch.device) -> None:

@@ -20,7 +20,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def metric(net):
-    return segmentation.Agreement(net.state_dict(), torch.device("cpu"))
+    return segmentation.LabelAgreement(net.state_dict(), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
