@@ -80,7 +80,7 @@ def test_a_model_that_was_told_the_edges_of_the_truth_is_another_model(bench, tm
     digests = []
     for name, words in {"told": ["--guides", "from-truth"], "blind": []}.items():
         assert bench("run", "--models", sketch, *SMALL, *words, "--out", tmp_path / name)[0] == 0
-        digests.append(json.loads((tmp_path / name / "run.json").read_text())["digests"]["sketch.py"])
+        digests.append(json.loads((tmp_path / name / "run.json").read_text())["models"]["sketch.py"]["digest"])
     assert digests[0] != digests[1]
     assert outputs(tmp_path / "told") != outputs(tmp_path / "blind")
 
