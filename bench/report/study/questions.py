@@ -92,8 +92,11 @@ def write(
     chance = np.random.default_rng(seed)
     asked = _draw(kept, kind, questions, models, chance) + _checks(kept, kind, checks, chance)
     order = chance.permutation(len(asked))
+    drawn = [asked[number] for number in order]
     made = [
-        one for place, number in enumerate(order) for one in _aspects(kind, _written(place, *asked[number], kind, out))
+        question
+        for place, (one, names) in enumerate(drawn)
+        for question in _aspects(kind, _written(place, one, names, kind, out))
     ]
     plain = {"kind": kind, "seed": seed, "questions": [asdict(one) for one in made]}
     key = Key(digest.of_settings(plain)[:16], kind, seed, tuple(made))
