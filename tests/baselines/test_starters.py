@@ -100,7 +100,7 @@ def test_all_shipped_weights_together_stay_below_60_mb():
 def test_weights_that_a_table_compares_are_small_and_of_every_variant():
     from baselines import deepgin
 
-    assert sum(path.stat().st_size for path in COMPARED) < 8_000_000
+    assert sum(path.stat().st_size for path in COMPARED) < 9_000_000
     assert {path.stem for path in COMPARED} == {f"ablation-{variant}" for variant in deepgin.CARD.variants}
 
 
