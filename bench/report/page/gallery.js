@@ -48,7 +48,7 @@
   function tile(shot, name, among) {
     const image = make("img", { loading: "lazy", decoding: "async", width: 160, height: 160, alt: `${shot.image}, ${titleOf(name)}`, src: address("thumbs", shot, name) });
     const value = score(shot, name), metric = page.metric();
-    const label = make("span", { class: "label" }, titleOf(name), value == null ? null : make("small", {}, ` ${number(value, metric.decimals)}`));
+    const label = make("span", { class: "label" }, make("span", {}, titleOf(name)), value == null ? null : make("small", {}, ` ${number(value, metric.decimals)}`));
     const place = data.models.findIndex(model => model.id === name);
     return make("li", { "data-model": place < 0 ? undefined : name, class: place < 0 ? "" : page.colour(place) },
       make("button", { type: "button", onclick: () => open(shot, name, among) }, image, label));
