@@ -11,6 +11,7 @@ BenchError
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 
@@ -22,6 +23,22 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The same, line breaks and tabs left as they are."""
     return "".join(sign if sign in "\n\t" else printable(sign) for sign in text)
+
+
+def inert(text: str, code: str = "\\u{:04x}") -> str:
+    """The same for files: what steers a terminal or turns the direction of writing becomes its code.
+
+    Line breaks, tabs, spaces of every kind and joiners stay.
+    """
+    return "".join(code.format(ord(sign)) if _steers(sign) else sign for sign in text)
+
+
+def _steers(sign: str) -> bool:
+    kind = unicodedata.category(sign)
+    return (kind in ("Cc", "Cs", "Zl", "Zp") and sign not in "\n\t") or unicodedata.bidirectional(sign) in _TURNS
+
+
+_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 class BenchError(Exception):

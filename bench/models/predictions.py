@@ -23,6 +23,8 @@ from bench.paths import expanded
 
 LOSSLESS = "png"
 SUFFIXES = (LOSSLESS, "bmp", "tif", "tiff", "webp", "jpg", "jpeg")
+FORMATS = {"png": "PNG", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF", "webp": "WEBP", "jpg": "JPEG", "jpeg": "JPEG"}
+"""What a file of a suffix must hold."""
 SHOWN = 3
 """Names that a message gives before it counts the rest."""
 
@@ -35,11 +37,17 @@ class PredictionFolder:
     suffix: str = LOSSLESS
 
     @cached_property
+    def _files(self) -> dict[str, Path]:
+        """Name -> file, of all pictures whose suffix is the wanted one in any case."""
+        end = f".{self.suffix}"
+        found = (Path(place) / name for place, _, names in os.walk(self.root) for name in names)
+        paths = {path: path.relative_to(self.root).as_posix() for path in found if path.name.lower().endswith(end)}
+        return {image_ids.normal(name[: -len(end)]): path for path, name in paths.items()}
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """All pictures, as paths below the root with `/` and without the suffix."""
-        end = f".{self.suffix}"
-        found = (Path(place) / name for place, _, names in os.walk(self.root) for name in names if name.endswith(end))
-        return frozenset(image_ids.normal(path.relative_to(self.root).as_posix().removesuffix(end)) for path in found)
+        return frozenset(self._files)
 
     def digest(self) -> str:
         """Over names and contents."""
@@ -54,7 +62,7 @@ class PredictionFolder:
 
     def file(self, name: str) -> Path:
         """Where a picture lies."""
-        return image_ids.stored(self.root, f"{name}.{self.suffix}")
+        return self._files.get(name, self.root / f"{name}.{self.suffix}")
 
     def place(self, key: str, cells: Sequence[str]) -> str:
         """The picture's name for `image/mask set/bucket`, in a run with these cells (`mask set/bucket`)."""
@@ -70,7 +78,8 @@ class PredictionFolder:
         if self.names:
             return text
         others = sorted({path.suffix[1:].lower() for path in self.root.rglob("*.*")} & {*SUFFIXES} - {self.suffix})
-        hint = f" It holds .{others[0]} files; to score those, ask for them: {self.root}@{others[0]}." if others else ""
+        ask = f"bench score --format {others[0]}, or bench run --models {self.root}@{others[0]}" if others else ""
+        hint = f" It holds .{others[0]} files; to score those: {ask}." if others else ""
         return text + hint
 
     def unused(self, keys: Iterable[str], cells: Sequence[str]) -> str:
@@ -82,6 +91,12 @@ class PredictionFolder:
     def check(self, name: str, size: tuple[int, int] | None) -> None:
         """Look at a picture's header: 8-bit RGB of this (height, width), if one is known, or `BadInput`."""
         with _opened(self.file(name)) as picture:
+            if picture.format != (wanted := FORMATS[self.suffix]):
+                kind = str(picture.format).lower().replace("jpeg", "jpg")
+                raise BadInput(
+                    f"{self.file(name)} is no {wanted} file: it holds {picture.format} data. Pictures that lost "
+                    f"information are marked, so name them as what they are: IMAGE.{kind}, and --format {kind}."
+                )
             if picture.mode != "RGB":
                 raise BadInput(f"{self.file(name)} is of mode {picture.mode}; save 8-bit RGB without alpha.")
             if size and picture.size != size[::-1]:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import jinja2
 import pyarrow as pa
 
-from bench.errors import BadInput
+from bench.errors import BadInput, inert
 from bench.report import page as pages
 from bench.report import results, submission, summary, verified
 from bench.report.filters import measured
@@ -56,7 +56,7 @@ def write(folder: Path, out: Path) -> Board:
             try:
                 run = submission.unpack(archive, Path(scratch) / archive.stem)
             except BadInput as fault:
-                refused[archive.name] = str(fault)
+                refused[archive.name] = inert(str(fault))
                 continue
             groups.setdefault(_group(run), {})[archive.stem] = run
         out.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def write(folder: Path, out: Path) -> Board:
     template = jinja2.Template((PAGE / "board.html.j2").read_text(encoding="utf-8"), autoescape=True)
     (out / "style.css").write_text((PAGE / "style.css").read_text(encoding="utf-8"), encoding="utf-8")
     text = template.render(boards=boards, refused=refused)
-    (out / "index.html").write_text(text + "\n", encoding="utf-8")
+    (out / "index.html").write_text(inert(text) + "\n", encoding="utf-8")
     return Board(out / "index.html", tuple(name for runs in groups.values() for name in runs), refused)
 
 

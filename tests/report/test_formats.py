@@ -16,6 +16,7 @@ import pytest
 
 from bench.errors import BadInput, UnknownName
 from bench.report import fill, formats, layout
+from bench.report.analysis import regression, regression_text
 from bench.report.formats import html, latex, markdown, terminal
 from bench.report.table import Column, Report, Row, Table, TableCell, Value
 
@@ -242,3 +243,23 @@ def test_a_latex_row_that_begins_like_an_argument_is_none(name):
     rows = [line for line in latex.render(one(name)).splitlines() if line.endswith(r"\\")]
     assert rows
     assert not [row for row in rows if row.startswith(("[", "*"))]
+
+
+STEERING = "a\x1b[2J\x07b\u202ec\x9b1m\u2028"
+
+
+@pytest.mark.parametrize("name", formats.names())
+def test_nothing_that_a_report_holds_can_steer_a_terminal_or_turn_the_writing(name):
+    value = Value("1.0", reason=STEERING, remark=STEERING)
+    row = Row((STEERING,), (TableCell((value,)),))
+    table = Table("x", STEERING, STEERING, (STEERING,), (Column(STEERING),), (row,))
+    text = formats.render(Report((table,), (STEERING,)), name)
+    assert not set(STEERING) & set(text) - set("a[2Jbc1m")
+
+
+@pytest.mark.parametrize("form", ["junit", "markdown"])
+def test_nothing_that_a_check_holds_can_either(form):
+    number = regression.CheckedNumber(STEERING, STEERING, STEERING, "psnr", "worse", 1.0, 2.0, 0.1, STEERING)
+    verdict = regression.Verdict((number,), ())
+    text = getattr(regression_text, form)(verdict)
+    assert not set(STEERING) & set(text) - set("a[2Jbc1m")

@@ -129,10 +129,23 @@ def test_lossy_pictures_are_scored_only_when_asked_for_and_carry_the_mark(outsid
     for file in outside.rglob("*.png"):
         Image.open(file).save(file.with_suffix(".jpg"))
         file.unlink()
-    with pytest.raises(BadInput, match=r"It holds \.jpg files; to score those, ask for them"):
+    with pytest.raises(BadInput, match=r"It holds \.jpg files; to score those: bench score --format jpg"):
         run(export.folders(spec, outside.parent), tmp_path / "run")
     root = run(export.folders(spec, outside, "jpg"), tmp_path / "run").root
     assert set(pd.read_parquet(root / "results.parquet")["model"]) == {"outside@jpg"}
+
+
+def test_jpeg_data_under_another_name_are_refused(outside, spec, tmp_path):
+    file = next(outside.rglob("a.png"))
+    Image.open(file).save(file, "JPEG")
+    with pytest.raises(BadInput, match=r"a\.png is no PNG file: it holds JPEG data"):
+        run(export.folders(spec, outside), tmp_path / "run")
+
+
+def test_suffixes_of_pictures_count_in_any_case(outside, spec, tmp_path):
+    for file in list(outside.rglob("*.png")):
+        file.rename(file.with_suffix(".PNG"))
+    assert run(export.folders(spec, outside), tmp_path / "run").summary["n"].gt(0).all()
 
 
 def test_two_folders_of_one_name_are_refused(outside, spec, tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from bench.columns import align
+from bench.errors import inert
 from bench.report.analysis.regression import EQUAL, GONE, Verdict, sentence
 
 HEADS = ("verdict", "model", "cell", "metric", "in the file", "now", "allowed")
@@ -52,7 +53,7 @@ def _changes(verdict: Verdict) -> list[str]:
 
 
 def _escaped(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return inert(word).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
 def junit(verdict: Verdict) -> str:
@@ -66,7 +67,7 @@ def junit(verdict: Verdict) -> str:
             message = number.reason or f"{number.now!r}, allowed is {number.before!r} +- {number.allowed!r}"
             ET.SubElement(case, "failure", type=number.verdict, message=f"{number.verdict}: {message}")
     ET.indent(suite)
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    return inert(ET.tostring(suite, encoding="unicode", xml_declaration=True)) + "\n"
 
 
 def plain(verdict: Verdict) -> dict[str, Any]:

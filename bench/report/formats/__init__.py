@@ -12,7 +12,7 @@ import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BadInput, UnknownName
+from bench.errors import BadInput, UnknownName, inert
 
 if TYPE_CHECKING:
     from bench.report.table import Report
@@ -47,7 +47,8 @@ def render(report: Report, name: str = "terminal", *, standalone: bool = False, 
         able = " or ".join(known for known in names() if "standalone" in _options(known))
         raise BadInput(f"--standalone is for --format {able}.")
     given = {"standalone": standalone, "styled": styled}
-    return str(_load(name).render(report, **{key: given[key] for key in _options(name) & set(given)}))
+    text = str(_load(name).render(report, **{key: given[key] for key in _options(name) & set(given)}))
+    return text if styled else inert(text, *["[U+{:04X}]"] * (name == "latex"))
 
 
 def _options(name: str) -> set[str]:
