@@ -10,6 +10,7 @@ import heapq
 import importlib.util
 import itertools
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -186,7 +187,8 @@ def _opened(name: str, root: str | None, split: str | None) -> Dataset:
     if name.partition("#")[0] in HUB or name.startswith("hf:"):
         return _hub(name, root, split)
     if name not in known():
-        raise UnknownName("data set", [name], known(), SEE)
+        here = f"for the folder of that name: --dataset folder --root {shlex.quote(name)}; else: {SEE}"
+        raise UnknownName("data set", [name], known(), here if Path(name).is_dir() else SEE)
     if not root:
         raise BadInput(
             f"The data set {name} needs --root DIR, where its photographs lie. See: bench datasets show {name}"

@@ -72,6 +72,11 @@ def _bucket(text: str) -> Bucket:
     lo, hi = Fraction(match[1]) / 100, Fraction(match[2]) / 100
     if not lo < hi <= 1:
         raise BadInput(f"Bucket '{text}' is empty or leaves 0-100: give the lower end first, in per cent.")
+    if hi * 100 <= 1 and "." in text:
+        meant = "-".join(f"{float(end * 100) * 100:g}" for end in (lo, hi))
+        raise BadInput(
+            f"Bucket '{text}': ranges are in per cent, so that this one ends at {match[2]} %. Write {meant}."
+        )
     return Bucket(lo, hi, _BORDER[match[3]])
 
 

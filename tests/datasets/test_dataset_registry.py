@@ -398,3 +398,10 @@ def test_a_set_of_newer_papers_brings_its_texts(put):
 def test_misato_has_a_folder_of_each_size(put):
     root = put("512/image/0000.png", "512/mask/0000.png")
     assert ids("misato", root / "512", "512") == ["0000"]
+
+
+def test_a_folder_that_was_named_as_a_data_set_gets_the_words_that_read_it(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownName, match="--dataset folder --root photos"):
+        dataset_registry.open_dataset("photos")

@@ -65,7 +65,9 @@ def test_border_decides_between_buckets_of_one_range():
     assert ratio.bucket_of(15, 100, liu, border=False).label == "10-20-border"
 
 
-@pytest.mark.parametrize("text", ["", "10", "20-10", "10-10", "0-101", "a-b", "10-20,,30-40", "10-20+rim", "-5-10"])
+@pytest.mark.parametrize(
+    "text", ["", "10", "20-10", "10-10", "0-101", "a-b", "10-20,,30-40", "10-20+rim", "-5-10", "0.2-0.3"]
+)
 def test_what_is_no_bucket_is_refused_in_a_sentence(text):
     with pytest.raises(BadInput, match=r"bucket|Bucket"):
         ratio.buckets(text)
@@ -93,3 +95,8 @@ def test_strata_part_every_ratio_up_to_sixty_per_cent(missing):
 
 def test_strata_are_named_by_their_ends():
     assert [ratio.stratum_name(bucket) for bucket in ratio.STRATA][::11] == ["00-05", "55-60"]
+
+
+def test_shares_of_one_are_told_to_be_per_cent():
+    with pytest.raises(BadInput, match=r"per cent.* Write 20-30\."):
+        ratio.buckets("0.2-0.3")

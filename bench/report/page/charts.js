@@ -94,7 +94,7 @@
     const x = { field: "cost", type: "quantitative", title: COSTS[state.cost], scale: { type: "log", domain: across, nice: false }, axis: { grid: false, format: state.cost === "seconds" ? "~g" : "~s", labelOverlap: true, tickCount: 6 } };
     const y = { field: "value", type: "quantitative", title: page.head(), scale: { domain: span, zero: false, nice: false } };
     const colour = { condition: { test: "datum.id === lit", value: css("--ink") }, field: "colour", type: "nominal", scale: null };
-    const front = pareto(points), names = placed(points, across, span, wide - 60);
+    const front = pareto(points), names = placed(points, front, across, span, wide - 60);
     return { ...frame(holders.costs, [
       { data: { values: front }, mark: { type: "line", interpolate: "step-after", strokeDash: [4, 4], color: css("--soft") }, encoding: { x, y, order: { field: "cost", type: "quantitative" } } },
       { mark: { type: "point", filled: true, size: 70, opacity: 1 }, encoding: { x, y, color: colour, tooltip: [{ field: "model" }, { field: "told", title: page.metric().title }, { field: "cost", title: state.cost, format: ".3~s" }] } },
@@ -110,11 +110,15 @@
     return front;
   }
 
-  // A place for each name beside its point where it covers no other name or point; those that find none wait to be pointed at.
-  function placed(points, [left, right], [low, high], wide) {
+  // A place for each name beside its point where it covers no other name, point or line of the front; those that find none wait to be pointed at.
+  function placed(points, front, [left, right], [low, high], wide) {
     const px = point => (Math.log10(point.cost) - Math.log10(left)) / Math.log10(right / left) * wide;
     const py = point => (high - point.value) / (high - low) * HEIGHT;
-    const taken = points.map(point => [px(point) - 5, py(point) - 5, px(point) + 5, py(point) + 5]);
+    const steps = front.slice(1).flatMap((point, at) => {
+      const [x, y, above] = [px(point), py(front[at]), py(point)];
+      return [[px(front[at]), y - 1, x, y + 1], [x - 1, Math.min(y, above), x + 1, Math.max(y, above)]];
+    });
+    const taken = [...points.map(point => [px(point) - 5, py(point) - 5, px(point) + 5, py(point) + 5]), ...steps];
     const covers = box => box[0] < 0 || box[2] > wide || box[1] < 0 || box[3] > HEIGHT || taken.some(other => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1]);
     const back = (x, y) => ({ at: left * (right / left) ** (x / wide), label: high - y / HEIGHT * (high - low) });
     return points.slice().sort((a, b) => b.pinned - a.pinned).map(point => {
