@@ -35,7 +35,7 @@ page is stale. Printed numbers stand to the digit as the paper prints them, bold
 them: the starter weights of this project, narrow networks trained for ten to thirty minutes on a core, on a few
 photographs of BSDS500 that were put into the official folders of the data sets that a table names (`places2`, `celeba`,
 ...: the names below are the folders', the photographs are not). So a difference is no verdict on anybody; the tables
-show what the command prints. DeepGIN's stand on the demo's photographs instead where the runs are not there. `bench
+show what the command prints. The seven variants of DeepGIN's Table 1 have weights of 200 steps each, all alike. `bench
 reproduce NAME --root DATASET=DIR` fills a table with your own copies; tables without numbers show what this project's
 own cards say.
 """
