@@ -27,7 +27,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureRows:
     """Rows: some images of one cell of a run."""
 
     head: str = ""
@@ -50,7 +50,7 @@ class FigureLayout:
 
     title: str
     shows: tuple[Shown, ...]
-    pictures: tuple[Pictures, ...]
+    pictures: tuple[PictureRows, ...]
     name: str = ""
     """The file's name."""
     source: str = ""

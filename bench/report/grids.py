@@ -13,7 +13,7 @@ import numpy as np
 
 from bench import decoding
 from bench.errors import BadInput, UnknownName
-from bench.report.figure_layout import GIVEN, GUIDE, FigureLayout, Pictures
+from bench.report.figure_layout import GIVEN, GUIDE, FigureLayout, PictureRows
 from bench.report.results import Run
 from bench.runfolder.names import MASKED, TRUTH
 from bench.runfolder.pictures import Kept, Pixels, kept
@@ -33,7 +33,7 @@ LETTER = HEAD_PT * 0.56 / 72
 
 
 @dataclass(frozen=True)
-class Row:
+class GridRow:
     """One image of a figure, what is shown of it, and its head."""
 
     pixels: tuple[Pixels, ...]
@@ -42,13 +42,13 @@ class Row:
 
 def of_options(run: Run, masks: str, bucket: str, models: Sequence[str], names: Sequence[str], width: float) -> Figure:
     """Truth, masked image and a column for each model (empty: all there are), for these images of one cell."""
-    rows = _rows(run, Pictures(masks=masks, bucket=bucket, count=ROWS), names)
+    rows = _rows(run, PictureRows(masks=masks, bucket=bucket, count=ROWS), names)
     there = [name for name in run.models if all(name in row.models for row in rows)]
     if bare := [name for name in models if name not in there]:
         raise BadInput(f"{run.root} kept no pictures of {', '.join(bare)} for these images.")
     shows = [TRUTH, MASKED, *(models or there)]
     heads = [_title(run, name) for name in shows]
-    return _drawn([Row(tuple(_pixels(run, row, name) for name in shows)) for row in rows], heads, width)
+    return _drawn([GridRow(tuple(_pixels(run, row, name) for name in shows)) for row in rows], heads, width)
 
 
 def of_layout(layout: FigureLayout, runs: Sequence[Run], width: float) -> Figure:
@@ -63,16 +63,17 @@ def of_layout(layout: FigureLayout, runs: Sequence[Run], width: float) -> Figure
         if bare := [name for name in shows if name not in GIVEN and any(name not in one.models for one in held)]:
             raise _lacks(layout, run.dataset, f"{run.root} kept no pictures of {', '.join(bare)} for these images")
         heads = [head or _title(run, name) for head, name in zip(heads, shows, strict=True)]
-        rows += [Row(tuple(_pixels(run, one, name) for name in shows), entry.head) for one in held]
+        rows += [GridRow(tuple(_pixels(run, one, name) for name in shows), entry.head) for one in held]
     if not layout.transposed:
         return _drawn(rows, heads, width)
     turned = [
-        Row(pixels, head) for pixels, head in zip(zip(*(row.pixels for row in rows), strict=True), heads, strict=True)
+        GridRow(pixels, head)
+        for pixels, head in zip(zip(*(row.pixels for row in rows), strict=True), heads, strict=True)
     ]
     return _drawn(turned, [row.head for row in rows], width)
 
 
-def _run(layout: FigureLayout, entry: Pictures, runs: Sequence[Run]) -> Run:
+def _run(layout: FigureLayout, entry: PictureRows, runs: Sequence[Run]) -> Run:
     found = next((run for run in runs if entry.dataset in ("", run.dataset)), None)
     if found is None:
         raise _lacks(layout, entry.dataset, f"None of the runs is on {entry.dataset}")
@@ -94,7 +95,7 @@ def _lacks(layout: FigureLayout, dataset: str, what: str) -> BadInput:
     return BadInput(f"{what}. This fills the figure: {shlex.join([*words, '--keep-images', ','.join(keep)])}")
 
 
-def _rows(run: Run, entry: Pictures, names: Sequence[str]) -> list[Kept]:
+def _rows(run: Run, entry: PictureRows, names: Sequence[str]) -> list[Kept]:
     """The kept pictures of one cell: of these images, or as many as are asked for."""
     mask_set, reason = (entry.masks and run.find_masks(entry.masks)) or (next(iter(run.families)), "")
     if reason:
@@ -111,7 +112,7 @@ def _rows(run: Run, entry: Pictures, names: Sequence[str]) -> list[Kept]:
     return [held[name] for name in names] or _ordered(run, entry, list(held.values()))[: entry.count]
 
 
-def _ordered(run: Run, entry: Pictures, held: list[Kept]) -> list[Kept]:
+def _ordered(run: Run, entry: PictureRows, held: list[Kept]) -> list[Kept]:
     """As the entry says; an image without a value stands last."""
     if entry.order == "name":
         return held
@@ -147,7 +148,7 @@ def _guide(run: Run, one: Kept) -> Pixels:
     return np.ascontiguousarray(levels)
 
 
-def _drawn(rows: Sequence[Row], heads: Sequence[str], width: float) -> Figure:
+def _drawn(rows: Sequence[GridRow], heads: Sequence[str], width: float) -> Figure:
     """Pictures side by side in `width` inches, to the edge; heads above the columns, and beside rows that have one."""
     from matplotlib.figure import Figure
 
