@@ -48,7 +48,7 @@ CARDS = {
         unit="dB",
         users="users of torchmetrics' class",
         advantages="Never infinite unless all images are equal.",
-        limits="Ruled by the worst images; no mean of what single images score.",
+        limits="Ruled by the worst images; of several sizes each counts alike, torchmetrics weighs by pixels.",
     ),
     "psnr-ec": MetricCard(
         title="PSNR grey (EdgeConnect)",
