@@ -40,7 +40,7 @@ TINY = 1e-8
 
 
 class Bertalmio:
-    """Works on float32 images of any size, each by itself."""
+    """Works on float32 images of any size, each by itself; what it fills is rounded to 8-bit levels."""
 
     def __init__(self, rounds: int) -> None:
         """`rounds`: at each size, fifteen steps of transport and two of diffusion every time."""
@@ -49,7 +49,8 @@ class Bertalmio:
     def predict(self, images: Tensor, masks: Tensor) -> Tensor:
         """See `bench.contracts.Model`."""
         holes = masks > 0.5
-        return torch.where(holes, self._fill(images * ~holes, ~holes), images)
+        filled = self._fill(images * ~holes, ~holes)
+        return torch.where(holes, (filled * 255).round() / 255, images)
 
     def _fill(self, images: Tensor, known: Tensor) -> Tensor:
         """Images [B, 3, H, W], zero where `known` [B, 1, H, W] is False -> the same without holes."""
