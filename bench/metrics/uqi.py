@@ -18,7 +18,8 @@ CARDS = {
         decimals=4,
         formula="4 s_ab m_a m_b / ((s_a + s_b)(m_a^2 + m_b^2)), uniform window 8, fully inside; mean over RGB; "
         "a factor 0 / 0 counts as 1",
-        reference="Wang and Bovik, A universal image quality index, 2002 (libraries differ from its formula)",
+        reference="Wang and Bovik, A universal image quality index, 2002 (libraries differ from its formula: "
+        "torchmetrics 1.9.0 gives a photograph and itself down to -1e8)",
         tolerance="1e-6",
         users="the survey",
         advantages="The first index of correlation, brightness and contrast in one; no constants.",

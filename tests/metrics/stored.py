@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from bench.datasets import registry as dataset_registry
+
 DATA = Path(__file__).parent.parent / "data"
 FACTS = json.loads((DATA / "metrics-pairs.json").read_text())
 ARRAYS = dict(np.load(DATA / "metrics-pairs.npz"))
@@ -29,6 +31,12 @@ def figure(name: str, key: str) -> float:
 def chw(image: np.ndarray) -> torch.Tensor:
     """An array [H, W, 3] as a batch of one."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+
+
+def demo() -> torch.Tensor:
+    """Corners of the shipped photographs, uint8 [28, 3, 256, 256]."""
+    photographs = dataset_registry.open_dataset("demo", None, None)
+    return torch.cat([chw(np.asarray(photographs.read(name))[:256, :256]) for name in photographs.ids])
 
 
 def hwc(images: torch.Tensor) -> np.ndarray:

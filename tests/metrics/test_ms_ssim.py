@@ -1,6 +1,7 @@
 import pytest
 import pytorch_msssim
 import torch
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from bench.errors import BadInput
 from bench.metrics import ms_ssim, windows
@@ -31,3 +32,17 @@ def test_agrees_with_pytorch_msssim_and_its_own_window(of, stored):
 def test_an_image_smaller_than_the_last_scale_needs_is_refused():
     with pytest.raises(BadInput, match="at least 161 pixels"):
         ms_ssim.metric("ms-ssim", "cpu").prepare(torch.zeros(1, 3, 160, 200, dtype=torch.uint8))
+
+
+def test_torchmetrics_is_as_far_away_as_the_card_says(stored):
+    photographs = stored.demo()
+    masks = torch.zeros(len(photographs), 1, 256, 256, dtype=torch.bool)
+    masks[..., 64:192, 64:192] = True
+    flat = photographs.float().mean((2, 3), keepdim=True).round().to(torch.uint8)
+    output = torch.where(masks, flat, photographs)
+    metric = ms_ssim.metric("ms-ssim", "cpu")
+    ours = metric.compare(metric.prepare(stored), output, masks)
+    theirs = multiscale_structural_similarity_index_measure(
+        output.double(), photographs.double(), data_range=255.0, reduction="none"
+    )
+    assert 0.05 < (ours - theirs).abs().max() < 0.12

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
+from torchmetrics.functional.image import universal_image_quality_index
 
 from bench.errors import BadInput
 from bench.metrics import uqi
@@ -53,3 +54,10 @@ def test_flat_windows_are_judged_by_their_means(of):
 def test_an_image_smaller_than_the_window_is_refused():
     with pytest.raises(BadInput, match="at least 8 pixels"):
         uqi.metric("uqi", "cpu").prepare(torch.zeros(1, 3, 7, 16, dtype=torch.uint8))
+
+
+def test_torchmetrics_is_no_reference_as_the_card_says(stored):
+    photographs = stored.demo()
+    pairs = [image[None].double() for image in photographs]
+    theirs = min(float(universal_image_quality_index(image, image)) for image in pairs)
+    assert -2e8 < theirs < -1e7
