@@ -20,8 +20,8 @@ CARDS = {
         decimals=4,
         formula="five scales of ssim-wang, halved by 2 x 2 means: product of the contrast-structure means (at the last "
         "scale of the SSIM mean), none below 0, to the published powers; mean over RGB",
-        reference="pytorch-msssim 1.0.0 ms_ssim, float64, data_range 255 (torchmetrics 1.9.0 lies up to 0.12 away where "
-        "a hole is filled flat)",
+        reference="pytorch-msssim 1.0.0 ms_ssim, float64, data_range 255 (torchmetrics 1.9.0 lies up to 0.12 away "
+        "where a hole is filled flat)",
         tolerance="1e-5",
         users="users of pytorch-msssim",
         advantages="Structure at five scales: less ruled by the finest.",

@@ -41,7 +41,7 @@ def test_torchmetrics_is_as_far_away_as_the_card_says(stored):
     flat = photographs.float().mean((2, 3), keepdim=True).round().to(torch.uint8)
     output = torch.where(masks, flat, photographs)
     metric = ms_ssim.metric("ms-ssim", "cpu")
-    ours = metric.compare(metric.prepare(stored), output, masks)
+    ours = metric.compare(metric.prepare(photographs), output, masks)
     theirs = multiscale_structural_similarity_index_measure(
         output.double(), photographs.double(), data_range=255.0, reduction="none"
     )
