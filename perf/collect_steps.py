@@ -258,7 +258,7 @@ def new_collect(options: argparse.Namespace) -> dict[str, Any]:
 
     def work() -> None:
         found = collect.collect(job, parts, any_count=True)
-        describe(job, options.folder, Execution(), None, "", found.models)
+        describe(job, options.folder, Execution(), None, parts.photographs(len(job.ids)), found.models)
 
     return timed(work) | {"opens": opened[0], "parts": len(list(parts.folder.rglob("*.parquet")))}
 
