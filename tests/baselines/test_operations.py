@@ -168,6 +168,8 @@ def cfs(variant):
     sketch = layer(7, 2, 64, 250) + layer(6, 64, 128, 125) + layer(4, 128, 256, 62) + layer(4, 256, 512, 31)
     sketch += 8 * layer(3, 512, 512, 31) + layer(3, 768, 256, 62) + layer(3, 384, 128, 125)
     sketch += layer(3, 192, 64, 250) + layer(3, 66, 1, 256)
+    if variant == "sketch":
+        return hed() + sketch
 
     def block(kernel, before, after, side, below):
         """Gate on the input, gate on the output, convolution."""
