@@ -50,7 +50,7 @@ def test_a_file_that_is_not_python_is_named_with_its_line(install):
 
 def test_a_card_that_is_no_literal_is_named_with_its_line(install):
     install("toymodels", {"bad.py": "from bench.types import ModelCard\nCARD = ModelCard(title=str(1))\n"})
-    with pytest.raises(BadInput, match=r"bad\.py:2: a card must be"):
+    with pytest.raises(BadInput, match=r"bad\.py:2: title of a card must be a literal"):
         model_registry.cards()
 
 
