@@ -176,8 +176,8 @@ def test_unknown_names_meet_the_nearest():
 
 
 def test_a_model_without_weights_says_what_to_type():
-    with pytest.raises(Unavailable, match="bench models show deepgin"):
-        load_model("deepgin:std")
+    with pytest.raises(Unavailable, match="bench models show edgeconnect"):
+        load_model("edgeconnect:hed")
 
 
 @pytest.mark.parametrize("device", ["mps", "cuda:99", "warp"])
