@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from bench import documents
-from bench.errors import UnknownName
 from bench.paths import shipped
+from bench.report.layout import shipped_or_own
 from bench.runfolder.names import MASK, MASKED, TRUTH
 
 GUIDE = "guide"
@@ -80,14 +80,8 @@ def load(name: str) -> FigureLayout:
 
     Raises `UnknownName`, or `BadInput` naming line and field.
     """
-    if name.endswith(".toml"):
-        path = Path(name)
-    elif name in names():
-        path = names()[name]
-    else:
-        raise UnknownName(
-            "figure layout", [name], names(), "bench figure --layouts, or give a file: --layout mine.toml"
-        )
+    see = "bench figure --layouts, or give a file: --layout mine.toml"
+    path = shipped_or_own(name, "figure layout", names(), see)
     document = documents.from_toml(path, "the figure layout")
     found = document.into(FigureLayout, name=path.stem)
     for field, held in (("shows", found.shows), ("pictures", found.pictures)):

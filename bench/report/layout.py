@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -95,13 +96,17 @@ def load(name: str) -> Layout:
 
     Raises `UnknownName`, or `BadInput` naming line and field.
     """
-    if name.endswith(".toml"):
-        path = Path(name)
-    elif name in names():
-        path = names()[name]
-    else:
-        raise UnknownName("layout", [name], names(), "bench report --layouts, or give a file that ends in .toml")
+    path = shipped_or_own(name, "layout", names(), "bench report --layouts, or give a file that ends in .toml")
     return _read(documents.from_toml(path, "the layout"), path.stem)
+
+
+def shipped_or_own(name: str, kind: str, known: Mapping[str, Path], see: str) -> Path:
+    """The file that a name stands for: one of `known`, or the path of a `.toml` file; raises `UnknownName`."""
+    if name.endswith(".toml"):
+        return Path(name)
+    if name not in known:
+        raise UnknownName(kind, [name], known, see)
+    return known[name]
 
 
 def parse(text: str, file: str, name: str) -> Layout:
