@@ -27,7 +27,9 @@ PAPERS = {
     "cfs": "CFS (2019)",
     "deepgin": "DeepGIN (2020)",
 }
-CAPTION = "*Ours: photographs of BSDS500 put into the official folders; the paper's are others.*\n\n"
+CAPTION = "*Ours: photographs of BSDS500 put into the official folders{how}; the paper's are others.*\n\n"
+ENLARGED = {"deepgin-table1": ", two of them, enlarged to 1024 x 1024 and so without fine detail"}
+"""Table -> what was done to the photographs beyond the folders."""
 HEAD = """# The papers' tables
 
 Written by `python docs/tables.py` (`make docs`) from `reports/layouts` and `reports/published`; a test fails when this
@@ -69,7 +71,8 @@ def section(name: str, measured: list[Path]) -> str:
         roots = dict.fromkeys(f" --root {need.dataset}=DIR" for need in needs.runs(layout.load(name)))
         command = f"bench reproduce {name}{''.join(roots)}"
     own = source == "run" and any(run.parent.name == name for run in measured)
-    return f"### {name}\n\n`{command}`\n\n{CAPTION if own else ''}{markdown.render(report)}"
+    caption = CAPTION.format(how=ENLARGED.get(name, "")) if own else ""
+    return f"### {name}\n\n`{command}`\n\n{caption}{markdown.render(report)}"
 
 
 if __name__ == "__main__":
