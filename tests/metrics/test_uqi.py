@@ -57,7 +57,7 @@ def test_an_image_smaller_than_the_window_is_refused():
 
 
 def test_torchmetrics_is_no_reference_as_the_card_says(stored):
-    photographs = stored.demo()[1:2]
-    pairs = [image[None].double() for image in photographs]
-    theirs = min(float(universal_image_quality_index(image, image)) for image in pairs)
-    assert -2e8 < theirs < -1e7
+    """How far it goes astray is up to rounding, and so to the machine."""
+    pairs = [image[None].double() for image in stored.demo()[1:4]]
+    theirs = [float(universal_image_quality_index(image, image)) for image in pairs]
+    assert max(abs(value - 1) for value in theirs) > 0.01
