@@ -175,13 +175,24 @@ def convert(checkpoint: dict[str, Any], tag: str) -> dict[str, Tensor]:
     if "mmagic" in variants_of(found):
         return {f"completion.{place}": tensor for name, tensor in found.items() if (place := _mmagic_place(name))}
     state = {f"completion.{_place(name)}": tensor for name, tensor in found.items() if name != "mean"}
-    mean = checkpoint.get("mean", MEAN if tag.startswith("places2") else None)
-    if mean is None and "completion.0.weight" in state:
+    if "completion.0.weight" not in state:
+        return state
+    return state | {"mean": _mean(found.get("mean", checkpoint.get("mean")), tag)}
+
+
+def _mean(found: Any, tag: str) -> Tensor:
+    """The mean colour [3, 1, 1] of the training pictures; `BadInput` where it is not known or no colour in 0..1."""
+    if found is None and tag.startswith("places2"):
+        found = MEAN
+    if found is None:
         raise BadInput(
             "The file does not hold the mean colour of its training pictures, which the network needs: add --number "
             "mean=R,G,B, each 0 to 1 (`mpv` in otenim's config.json)."
         )
-    return state | {"mean": torch.as_tensor(mean, dtype=torch.float32).reshape(3, 1, 1)}
+    mean = found if isinstance(found, Tensor) else torch.tensor(found, dtype=torch.float32)
+    if mean.numel() != 3 or not ((mean >= 0) & (mean <= 1)).all():
+        raise BadInput(f"The mean colour is three numbers, each 0 to 1, and not {mean.flatten().tolist()[:4]}.")
+    return mean.reshape(3, 1, 1)
 
 
 def _place(name: str) -> str:

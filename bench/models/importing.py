@@ -151,6 +151,10 @@ class _Importer:
         self.convert = getattr(module, "convert", None)
         self.variants_of = getattr(module, "variants_of", None)
         self._become(self.asked)
+        own = [*self.model.state_dict(), *(text.partition("=")[0] for text in card.numbers.values())]
+        for name in numbers:
+            if not any(one == name or one.endswith(f".{name}") for one in own):
+                raise BadInput(f"{self.name} has no use for the number '{name}': leave it out.")
 
     def _become(self, variant: str) -> None:
         """Try a variant: its names and shapes, without room for its numbers."""

@@ -1,6 +1,7 @@
 """GLCIC: agrees with the authors' network and the port's, reads nothing under the mask, learns in three phases."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -167,3 +168,17 @@ def test_the_mean_colour_goes_with_the_weights_and_is_asked_for_where_the_file_l
     found = glcic.convert(port | {"mean": torch.tensor([0.5, 0.4, 0.3])}, "celeba-otenim")
     assert found["mean"].flatten().tolist() == pytest.approx([0.5, 0.4, 0.3])
     assert glcic.convert(port, "places2")["mean"].flatten().tolist() == pytest.approx(glcic.MEAN)
+
+
+def test_the_mean_colour_beside_the_tensors_wins_over_that_of_places2(small):
+    """Also where a wrapper holds them both."""
+    port = dict(small("otenim").completion.state_dict()) | {"mean": torch.tensor([0.5, 0.4, 0.3])}
+    found = glcic.convert({"state_dict": port, "epoch": 3}, "places2-mine")
+    assert found["mean"].flatten().tolist() == pytest.approx([0.5, 0.4, 0.3])
+
+
+@pytest.mark.parametrize("mean", [[104.0, 110.0, 120.0], [0.1, 0.2], [math.nan, 0.5, 0.5]])
+def test_a_mean_colour_that_is_none_is_refused(small, mean):
+    port = dict(small("otenim").completion.state_dict()) | {"mean": torch.tensor(mean)}
+    with pytest.raises(BadInput, match="three numbers, each 0 to 1"):
+        glcic.convert(port, "celeba-otenim")
