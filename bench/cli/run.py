@@ -163,11 +163,12 @@ def _needs(found: dict[str, Any]) -> str:
 
 
 def report(outcome: Outcome, *, shown: bool, as_json: bool, quiet: bool) -> None:
-    """Print what a run left, and end with status 1 where a model failed on a cell.
+    """Print what a run left, and end with status 1 where a model failed on a cell, or one named could not be opened.
 
     shown: the reason of each failure was printed when it happened.
     """
-    for line in _failures(outcome, shown=shown):
+    lacking = _not_given(outcome.root)
+    for line in [*_failures(outcome, shown=shown), *lacking]:
         print(line, file=sys.stderr)
     if as_json:
         print(outcome.summary.to_json(orient="records", indent=1))
@@ -175,7 +176,20 @@ def report(outcome: Outcome, *, shown: bool, as_json: bool, quiet: bool) -> None
         if not outcome.share:
             _print_summary(outcome.root)
         print(_left_behind(outcome))
-    raise typer.Exit(1 if outcome.faults else 0)
+    raise typer.Exit(1 if outcome.faults or lacking else 0)
+
+
+def _not_given(root: Path) -> list[str]:
+    """A line for each model that was asked for by its own name, not by `all` or a pattern, and has no weights here."""
+    from bench.models import registry as model_registry
+    from bench.runfolder import record
+
+    made = record.read(root)
+    if not any(model.reason for model in made.models.values()):
+        return []
+    exact = [name for name in made.spec.models if name != "all" and not set(name) & set("*?[/")]
+    named = [name for name in exact if not name.startswith(("-", "serve:", "diffusers:"))]
+    return [f"{ref.name} was not measured: {ref.reason}" for ref in model_registry.choose(named) if ref.reason]
 
 
 def _print_summary(root: Path) -> None:

@@ -302,7 +302,8 @@ def _pick(model_id: str, card: ModelCard, variant: str, tag: str) -> tuple[str, 
 
 def _no_weights(model_id: str, card: ModelCard, label: str, tag: str, at_hand: dict[str, Path]) -> str:
     missing = f"{label} has no weights{f' called {tag}' if tag else ''} here"
-    others = f"; at hand: {', '.join(f'{label}@{name}' for name in at_hand)}" if at_hand else ""
+    own = {name: _label(model_id, card, _weights_variant(model_id, card, name) or _default(card)) for name in at_hand}
+    others = f"; at hand: {', '.join(f'{form}@{name}' for name, form in own.items())}" if at_hand else ""
     train = f"bench train {label}"
     fetchable = [name for name, file in weights.published(model_id).items() if not file.by_hand]
     if tag in fetchable:

@@ -25,6 +25,21 @@ def test_a_failed_cell_ends_with_1_and_is_named(bench, tmp_path):
     assert "failed: toys.py:Wrong on centre-256/0-100" in err
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("edgeconnect:hed", "has no weights here"), ("deepfillv2:sketch@starter", "belong to deepfillv2:authors")],
+)
+def test_a_model_that_was_named_and_has_no_weights_ends_with_1_and_its_reason(bench, tmp_path, name, reason):
+    status, _, err = bench("run", "--models", f"mean,{name}", *SMALL, "--out", tmp_path / "run")
+    assert status == 1
+    assert f"{name} was not measured: " in err
+    assert reason in err
+
+
+def test_a_pattern_goes_on_without_the_models_that_have_no_weights(bench, tmp_path):
+    assert bench("run", "--models", "mean,edgeconnect:he*", *SMALL, "--out", tmp_path / "run")[0] == 0
+
+
 @pytest.mark.parametrize("more", [[], ["--quiet"], ["--fail-fast"], ["--fail-fast", "--quiet"], ["--json"]])
 def test_the_reason_of_a_failure_is_printed_once(bench, tmp_path, more):
     _, _, err = bench("run", "--models", f"{TOYS}:Broken", *SMALL, "--out", tmp_path / "run", *more)
