@@ -101,19 +101,29 @@ def _larger(made: Record) -> Iterator[str]:
 
 
 def _given(name: str, model: ModelRecord) -> Iterator[str]:
-    """What a user gave a model beside the images, and set of it."""
+    """What a user gave a model beside the images, and set of it; nothing of one that was not measured."""
+    if model.reason:
+        return
     if model.prompts:
         yield f"{name} was given a text for each image: prompts {model.prompts[:SHORT]}."
-    if model.guides:
+    if told := from_truth(name, model.guides):
+        yield told
+    elif model.guides:
         kind, digest = model.guides.split()
-        yield (
-            f"! {name} was given the {kind} of the truth, in the hole too (guides from-truth): its numbers say what it "
-            "does when it is told, and stand beside no other's."
-            if digest == FROM_TRUTH
-            else f"{name} was given {kind} by the user: guides {digest[:SHORT]}."
-        )
+        yield f"{name} was given {kind} by the user: guides {digest[:SHORT]}."
     if model.settings:
         yield f"{name} with {', '.join(f'{key}={value}' for key, value in model.settings.items())}."
+
+
+def from_truth(name: str, guides: str) -> str:
+    """The mark of a model that was told the truth, by what its record says of guides; empty for any other."""
+    kind, _, digest = guides.partition(" ")
+    if digest != FROM_TRUTH:
+        return ""
+    return (
+        f"! {name} was given the {kind} of the truth, in the hole too (guides from-truth): its numbers say what it "
+        "does when it is told, and stand beside no other's."
+    )
 
 
 def _outside(made: Record) -> Iterator[str]:

@@ -74,6 +74,14 @@ def test_guides_from_the_truth_are_its_edges_and_every_format_says_so(bench, tmp
         told = " ".join(bench("report", tmp_path / "run", "--format", form)[1].split())
         assert "sketch.py was given the edges of the truth" in told, form
         assert "mean was given" not in told
+    typeset = [
+        line for line in bench("report", tmp_path / "run", "--format", "latex")[1].splitlines() if line[:1] != "%"
+    ]
+    assert "was given the edges of the truth" in "".join(typeset)
+    assert (
+        "was given the edges of the truth"
+        in bench("compare", f"{tmp_path / 'run'}:sketch.py", f"{tmp_path / 'run'}:mean")[1]
+    )
 
 
 def test_a_model_that_was_told_the_edges_of_the_truth_is_another_model(bench, tmp_path, sketch):

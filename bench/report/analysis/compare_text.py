@@ -8,6 +8,7 @@ from typing import Any
 
 from bench import stats
 from bench.columns import align
+from bench.report import footer
 from bench.report.analysis.compare import CellDifference, Comparison
 
 HEADS = ("metric", "cell", "n", "a", "b", "a - b", "95 % interval", "p (Holm)", "a wins", "effect", "better")
@@ -53,6 +54,8 @@ def notes(found: Comparison) -> list[str]:
     reasons: dict[str, dict[str, list[str]]] = {}
     for gap in found.gaps:
         reasons.setdefault(gap.reason, {}).setdefault(gap.metric, []).append(gap.cell)
+    told = (footer.from_truth(one.model, one.run.record.models[one.model].guides) for one in (found.a, found.b))
+    flags = [*filter(None, dict.fromkeys(told)), *flags]
     return [*flags, *(f"not compared: {_places(metrics)}: {reason}" for reason, metrics in reasons.items())]
 
 

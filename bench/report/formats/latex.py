@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench.report.table import EMPTY, MINUS, Report, Row, Table, TableCell, Value
@@ -58,14 +58,15 @@ POINT_MM = 25.4 / 72.27
 
 
 def render(report: Report, *, standalone: bool = False) -> str:
-    """All tables; the footer stands as comment, or below the tables where the text compiles alone.
+    """All tables; the footer stands as comment, its warnings below every table too; all where the text compiles alone.
 
     Fits articles in one and in two columns: what is wider than a column is a `table*`, what is wider or longer than a
     page is split into several. Needs the packages array, booktabs and multirow. standalone: a whole document.
     """
     pieces = [piece for table in report.tables for piece in _pieces(table)]
-    body = "\n".join("\n".join(_table(piece)) for piece in pieces)
     footer = [_without_paths(" ".join(line.split())) for line in report.footer]
+    warned = [line.removeprefix("! ") for line in footer if line.startswith("! ")]
+    body = "\n".join("\n".join(_table(piece, warned)) for piece in pieces)
     if not standalone:
         comments = "".join(f"% {line}\n" for line in footer)
         return f"% Needs the packages array, booktabs and multirow.\n{comments}{body}\n"
@@ -195,7 +196,7 @@ def _sign(sign: str) -> str:
     return sign if ord(sign) < LATIN_END else f"[U+{ord(sign):04X}]"
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: Table, warned: Sequence[str] = ()) -> Iterator[str]:
     columns = len(table.corner) + len(table.columns)
     size = _size(table) or "scriptsize"
     narrow = _width(table, SIZES[size]) <= COLUMN_PT and not any(map(table.phrases, range(len(table.columns))))
@@ -216,6 +217,7 @@ def _table(table: Table) -> Iterator[str]:
     if told := [(letter, text) for letter, text in table.notes if letter in shown]:
         notes = "; ".join(rf"\textsuperscript{{{letter}}}\,{escape(_without_paths(text))}" for letter, text in told)
         yield rf"\par\smallskip{{\scriptsize\sloppy {notes}.\par}}"
+    yield from (rf"\par\smallskip{{\scriptsize\sloppy {escape(line)}\par}}" for line in warned)
     yield rf"\end{{{place}}}"
 
 
