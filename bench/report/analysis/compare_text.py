@@ -55,8 +55,8 @@ def notes(found: Comparison) -> list[str]:
     for gap in found.gaps:
         reasons.setdefault(gap.reason, {}).setdefault(gap.metric, []).append(gap.cell)
     told = (footer.from_truth(one.model, one.run.record.models[one.model].guides) for one in (found.a, found.b))
-    flags = [*filter(None, dict.fromkeys(told)), *flags]
-    return [*flags, *(f"not compared: {_places(metrics)}: {reason}" for reason, metrics in reasons.items())]
+    missing = (f"not compared: {_places(metrics)}: {reason}" for reason, metrics in reasons.items())
+    return [*filter(None, dict.fromkeys(told)), *flags, *missing]
 
 
 def _places(metrics: dict[str, list[str]]) -> str:
