@@ -1,5 +1,7 @@
 """What the wall costs and what a second worker gives: one run in this process, with one worker, with two; same bytes.
 
+First, seconds from the command to a model's first batch.
+
 python perf/run.py [--models glcic,dualpath] [--limit 12] [--rounds 2] [--ray]
 """
 
@@ -14,6 +16,15 @@ import time
 from pathlib import Path
 
 WAYS = {"in one process": ["--workers", "0"], "one worker": ["--workers", "1"], "two workers": ["--workers", "2"]}
+FIRST = """
+import os, pathlib, time
+
+class First:
+    def predict(self, images, masks):
+        pathlib.Path(os.environ["FIRST"]).open("a").write(f"{time.time()}\\n")
+        return images
+"""
+"""A model that writes down when it was called."""
 RAY = {"two workers on Ray": ["--workers", "2", "--executor", "ray"]}
 
 
@@ -26,6 +37,16 @@ def seconds(words: list[str], out: Path) -> tuple[float, float]:
     return time.perf_counter() - begin, after.children_user + after.children_system - (
         before.children_user + before.children_system
     )
+
+
+def first_batch(words: list[str], scratch: Path) -> float:
+    """Seconds from the command to the first call of a model, by the probe that a run makes before its batches."""
+    scratch.mkdir()
+    (scratch / "first.py").write_text(FIRST, encoding="utf-8")
+    os.environ["FIRST"] = str(scratch / "first.txt")
+    begin = time.time()
+    seconds(["--models", f"{scratch / 'first.py'}:First", *words], scratch / "first")
+    return float((scratch / "first.txt").read_text(encoding="utf-8").split()[0]) - begin
 
 
 def main() -> None:
@@ -41,6 +62,8 @@ def main() -> None:
     taken: dict[str, list[float]] = {name: [] for name in ways}
     results = set()
     with tempfile.TemporaryDirectory() as scratch:
+        first = [first_batch([*words[2:], "--workers", way], Path(scratch) / way) for way in ("0", "1")]
+        print(f"first batch after {first[0]:.1f} s in one process, {first[1]:.1f} s with one worker")
         empty = Path(scratch) / "start"
         start = {
             name: seconds([*words[:1], "mean", *words[2:5], "1", *words[6:], *more], empty.with_name(f"start {name}"))[

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from bench.run.spec import Job
 from bench.runfolder.part import Costs, Part
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Score = dict[str, Any]
 """Fields of a row of the summary: value, interval, counts, flag, reason."""

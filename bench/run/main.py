@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from bench import image_ids
 from bench.disk import sweep
 from bench.errors import BadInput, NotComparable
@@ -32,6 +30,8 @@ from bench.runfolder.record import ModelRecord, Record
 from bench.types import Execution, RunSpec
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.run.probe import Rates
 
 
@@ -81,13 +81,19 @@ def run(
                 if _evened_out(job, root):
                     continue
                 if execution.share:
-                    return Outcome(root, pd.DataFrame(), faults, str(shares.Share(*execution.share)))
+                    return Outcome(root, _no_rows(), faults, str(shares.Share(*execution.share)))
                 return Outcome(root, _collect(job, root, execution, before, any_count=any_count), faults)
             except Damaged as fault:
                 if fault.path in damaged:
                     raise
                 damaged.append(fault.path)
                 _set_aside(fault)
+
+
+def _no_rows() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame()
 
 
 def _tell_what_is_not_measured(job: Job) -> None:

@@ -7,5 +7,4 @@ fork did not copy.
 import pyarrow as pa  # noqa: F401
 import torch  # noqa: F401
 
-import bench.run.collect
 import bench.run.serving  # noqa: F401
