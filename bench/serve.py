@@ -30,6 +30,8 @@ import numpy as np
 PROTOCOL = 1
 """Both sides must speak the same version."""
 LONGEST_LINE = 1 << 16
+LEAVE_S = 30.0
+"""So long a batch may go on for nobody, once the other side is gone, which cannot end a container or a far machine."""
 LARGEST_ARRAY = 1 << 32
 """Bytes; what announces more is refused before any memory is asked for."""
 KINDS = {"f4": "<f4", "u1": "u1"}
@@ -132,12 +134,15 @@ def _read_ahead(requests: BinaryIO, waiting: "queue.Queue[Any]") -> None:
     try:
         while True:
             message = read(requests)
-            waiting.put(message)
             if message is None:
-                return
+                break
+            waiting.put(message)
     except Exception:
         traceback.print_exc()
-        waiting.put(None)
+    end = threading.Timer(LEAVE_S, os._exit, [1])
+    end.daemon = True
+    end.start()
+    waiting.put(None)
 
 
 def _answer(predict: Callable[..., Any], arrays: List[Any], extra: List[Any]) -> Tuple[Dict[str, Any], List[Any]]:

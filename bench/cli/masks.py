@@ -150,6 +150,10 @@ def import_set(
     ] = None,
     threshold: Annotated[int | None, typer.Option(help="Grey values above it count as white.")] = None,
     invert: Annotated[bool, typer.Option("--invert", help="Black is missing, white is known.")] = False,
+    paired: Annotated[bool, typer.Option("--paired", help="A picture takes the mask of its own name.")] = False,
+    ending: Annotated[
+        str, typer.Option(help="Of the masks' names, less the pictures': _mask. Other files are left.")
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a set of this name and size.")] = False,
 ) -> None:
     """Freeze masks that others drew. White is missing unless --invert is given; nothing is guessed.
@@ -158,7 +162,7 @@ def import_set(
     """
     from bench.masks import imported
 
-    held = imported.bring(kind, name, source, size, threshold, invert, force)
+    held = imported.bring(kind, name, source, size, threshold, invert, force, paired=paired, ending=ending)
     print(f"{held.id}  {held.manifest['count']} masks  sha256 {held.digest}  {held.folder}")
     if left_out := held.manifest["imported"].get("left_out"):
         print(f"{left_out} objects cover less than 1 % (or all) of the square and were left out.")

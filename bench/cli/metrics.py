@@ -43,7 +43,7 @@ def list_metrics(library: Library = None, as_json: options.Json = False) -> None
     print("\n".join(align([(*(row[key] for key in keys), _ready(row["missing"])) for row in rows])))
     for name in libraries.LIBRARIES:
         ready = f"of the installed package: bench metrics list --library {name}"
-        print(f"{name}:NAME  {ready if libraries.installed(name) else f'missing; type: pip install {name}'}")
+        print(f"{name}:NAME  {ready if libraries.installed(name) else f'missing; type: {libraries.INSTALL}'}")
 
 
 def _list_library(cards: Mapping[str, MetricCard], *, as_json: bool) -> None:

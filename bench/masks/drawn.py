@@ -52,8 +52,8 @@ class DrawnSet:
             {"family": self.law.name, "version": self.law.version, "parameters": dict(self.law.parameters)}
         )
 
-    def check(self, bucket: Bucket) -> None:
-        """Every bucket has masks: they are drawn."""
+    def check(self, bucket: Bucket, image_ids: Sequence[str]) -> None:
+        """Every bucket and image has masks: they are drawn."""
 
     def take(self, bucket: Bucket, image_ids: Sequence[str], size: tuple[int, int]) -> Taken:
         """The masks of these images at (height, width); the bucket is the whole range."""

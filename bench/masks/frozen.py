@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from bench import digest, paths, progress
 from bench.errors import BadInput, Unavailable, UnknownName
-from bench.masks import manifests, ratio
+from bench.masks import manifests, paired, ratio
 from bench.types import Bucket
 
 Masks = npt.NDArray[np.bool_]
@@ -120,6 +120,8 @@ class Pool:
     members: tuple[tuple[int, int], ...]
     """Of every mask: which stratum, which place in it."""
     size_px: int
+    own: Mapping[str, int] | None = None
+    """The place of each picture's mask, where every mask belongs to one; None: any picture takes any."""
 
     @property
     def count(self) -> int:
@@ -127,8 +129,15 @@ class Pool:
         return len(self.members)
 
     def index(self, image_id: str) -> int:
-        """Place of the mask that an image takes, 0..count - 1; it depends on the image's id alone."""
-        return digest.number(image_id) % self.count
+        """Place of the mask that an image takes, 0..count - 1; it depends on the image's id alone.
+
+        Raises `BadInput` where every mask belongs to a picture, and none to this one.
+        """
+        if self.own is None:
+            return digest.number(image_id) % self.count
+        if image_id not in self.own:
+            raise BadInput(f"None of these masks belongs to the picture {image_id}.")
+        return self.own[image_id]
 
     def masks(self, indices: Sequence[int]) -> Masks:
         """The masks at these places: bool [N, H, W], True = missing."""
@@ -189,13 +198,19 @@ class MaskSet:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the whole set, as `whole_digest` makes it."""
-        return str(self.manifest["sha256"])
+        """SHA-256 of the whole set, as `whole_digest` makes it; over the names too where these decide."""
+        bits = str(self.manifest["sha256"])
+        return digest.of_lines([bits, *map(self._source, self._places(self.names))]) if self.paired else bits
+
+    @property
+    def paired(self) -> bool:
+        """Whether each mask belongs to one picture, by name."""
+        return bool(self.manifest.get("imported", {}).get("paired"))
 
     @property
     def bucketed(self) -> bool:
-        """Whether the set is cut into strata."""
-        return set(self.names) != {WHOLE}
+        """Whether the set is cut into strata that a run may choose from."""
+        return set(self.names) != {WHOLE} and not self.paired
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -215,7 +230,14 @@ class MaskSet:
         members = tuple((part, place) for part, opened in enumerate(strata) for place in self._inside(opened, bucket))
         if not members:
             raise BadInput(f"Mask set {self.id} has no mask in bucket {bucket.label}. See: bench masks stats {self.id}")
-        return Pool(strata, members, self.size_px)
+        own = paired.own([self._source((strata[part].name, place)) for part, place in members]) if self.paired else None
+        return Pool(strata, members, self.size_px, own)
+
+    def _places(self, names: Sequence[str]) -> list[tuple[str, int]]:
+        return [(name, place) for name in names for place in range(self.manifest["strata"][name]["count"])]
+
+    def _source(self, at: tuple[str, int]) -> str:
+        return str(self.manifest["strata"][at[0]]["sources"][at[1]])
 
     def _inside(self, opened: StratumFile, bucket: Bucket) -> list[int]:
         total = self.size_px * self.size_px
@@ -235,9 +257,16 @@ class MaskSet:
         except (ValueError, LookupError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as fault:
             raise BadInput(f"{path} is damaged: it does not hold {facts['count']} masks. {self.remedy}") from fault
 
-    def check(self, bucket: Bucket) -> None:
-        """Raises `BadInput` where the set has no mask in the bucket, or a file of it is damaged."""
-        self.pool(bucket)
+    def check(self, bucket: Bucket, image_ids: Sequence[str]) -> None:
+        """Raises `BadInput` where the set has no mask in the bucket, or for an image, or a file of it is damaged."""
+        pool = self.pool(bucket)
+        if pool.own is not None and (missing := [image_id for image_id in image_ids if image_id not in pool.own]):
+            more = f" and {len(missing) - 1:,} more" * (len(missing) > 1)
+            raise BadInput(
+                f"Each mask of {self.id} belongs to a picture, and none to {missing[0]}{more}. Its masks are called"
+                f" like this: {self._source((self.names[0], 0))}. For masks that any picture takes, import without"
+                " --paired."
+            )
 
     def take(self, bucket: Bucket, image_ids: Sequence[str], size: tuple[int, int]) -> Taken:
         """The masks of these images, of (height, width), which must be the set's own."""

@@ -25,6 +25,8 @@ Mask = npt.NDArray[np.bool_]
 Named = tuple[str, Mask]
 
 KINDS = ("folder", "nvidia", "coco", "brushnet")
+NAMED = ("folder", "brushnet")
+"""Kinds whose masks can belong to a picture each, by name."""
 SUFFIXES = {".png", ".bmp", ".gif", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".pgm"}
 OTHER_FORMATS = ("GIF", "PPM")
 """What masks may be stored as beyond the formats of photographs."""
@@ -46,25 +48,27 @@ def bring(
     threshold: int | None = None,
     invert: bool = False,
     force: bool = False,
+    *,
+    paired: bool = False,
+    ending: str = "",
 ) -> frozen.MaskSet:
     """Import a source of one of `KINDS` under a name and freeze it into the user's folder.
 
     size_px: the centred square is cut out and each pixel takes the value under its centre; None keeps the size, which
     must then be square and the same everywhere. threshold: grey values above it count as white. White is missing;
-    `invert`: black is. force: replaces a set of this name and size. Raises `BadInput` for such a set without it, and
-    naming the file for values that are not two, for empty and for full masks.
+    `invert`: black is. force: replaces a set of this name and size. paired: a picture takes the mask of its own name.
+    ending: only files whose stem ends so are masks; it is no part of the name. Raises `BadInput` for a taken name
+    without `force`, and naming the file for values that are not two, for empty and for full masks.
     """
-    if kind not in KINDS:
-        raise UnknownName("kind of mask source", [kind], KINDS, "bench masks import --help")
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in families():
-        raise BadInput(f"'{name}' cannot name an imported set: use a-z, 0-9 and dashes, and no family's name.")
+    _check(kind, name, source)
     if kind != "folder" and (threshold is not None or invert):
         raise BadInput(f"--threshold and --invert belong to --kind folder; the values of --kind {kind} are known.")
-    if not source.exists():
-        raise BadInput(f"{source} does not exist.")
+    if (paired and kind not in NAMED) or (ending and kind != "folder"):
+        raise BadInput(f"--paired belongs to --kind {' and '.join(NAMED)}, --ending to --kind folder.")
     if size_px and not force:
         _refuse_taken(f"{name}-{size_px}")
     about: dict[str, Any] = {"kind": kind, "threshold": threshold, "inverted": invert}
+    about |= {"paired": True} if paired else {}
     if kind == "coco":
         masks, left_out = _objects(source, size_px)
         about["left_out"] = left_out
@@ -72,12 +76,23 @@ def bring(
         masks = [(label, fit(whole, size_px)) for label, whole in brushnet.masks(source)]
         masks = [(label, mask) for label, mask in masks if mask.any() and not mask.all()]
     else:
-        files = _files(source)
-        masks = [(file.name, _file(file, threshold, invert, size_px)) for file in _watched(files, f"reading {name}")]
+        files = _files(source, ending)
+        labels = [_label(file, source, ending) if paired else file.name for file in files]
+        read = (_file(file, threshold, invert, size_px) for file in _watched(files, f"reading {name}"))
+        masks = list(zip(labels, read, strict=True))
         about["files_sha256"] = digest.of_lines(f"{digest.of_file(file)}  {file.name}" for file in files)
     if kind == "nvidia":
         about["classes"] = _classes(masks, [_side(file) for file in files], source)
     return freeze(name, masks, about, force=force)
+
+
+def _check(kind: str, name: str, source: Path) -> None:
+    if kind not in KINDS:
+        raise UnknownName("kind of mask source", [kind], KINDS, "bench masks import --help")
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in families():
+        raise BadInput(f"'{name}' cannot name an imported set: use a-z, 0-9 and dashes, and no family's name.")
+    if not source.exists():
+        raise BadInput(f"{source} does not exist.")
 
 
 def freeze(name: str, masks: Sequence[Named], about: Mapping[str, Any], *, force: bool) -> frozen.MaskSet:
@@ -116,13 +131,19 @@ def _refuse_taken(set_id: str) -> None:
         raise BadInput(f"There is a mask set {set_id} already ({folder}). Choose another name, or replace it: --force.")
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, ending: str) -> list[Path]:
     if not folder.is_dir():
         raise BadInput(f"{folder} is a file; give the folder of the mask images.")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and one.stem.endswith(ending))
     if not found:
-        raise BadInput(f"{folder} holds no mask images ({', '.join(sorted(SUFFIXES))}).")
+        named = f" whose names end with {ending}" if ending else ""
+        raise BadInput(f"{folder} holds no mask images{named} ({', '.join(sorted(SUFFIXES))}).")
     return found
+
+
+def _label(file: Path, folder: Path, ending: str) -> str:
+    """The path of a mask below the folder, as that of its picture."""
+    return file.relative_to(folder).with_name(file.stem.removesuffix(ending) + file.suffix).as_posix()
 
 
 def _watched(files: Sequence[Path], title: str) -> Iterator[Path]:

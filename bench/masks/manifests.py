@@ -48,6 +48,9 @@ def read(path: Path) -> dict[str, Any]:
         held = document.into(_Manifest, loose=True)
     except BadInput as fault:
         raise BadInput(f"A mask set is damaged: {fault} Restore it, or remove its folder.") from fault
+    named = [one.get("sources", ()) for one in document.data["strata"].values()] if held.imported.get("paired") else []
+    if any(len(names) != one.count for names, one in zip(named, held.strata.values(), strict=False)):
+        raise BadInput(f"{path} is damaged: it does not name the picture of every mask. Import the set again.")
     if held.size_px < 1 or held.sha256 != whole_digest(held.size_px, document.data["strata"]):
         raise BadInput(f"{path} is damaged: its entries do not give its digest. Restore it, or remove its folder.")
     return document.data

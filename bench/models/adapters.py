@@ -16,8 +16,8 @@ class Adapter(ABC):
     """Something that a `ModelRef` names; plain data that travels to any worker."""
 
     @abstractmethod
-    def facts(self) -> dict[str, Any]:
-        """All that decides its numbers beside the settings, as plain data for a digest."""
+    def facts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """All that decides its numbers beside the settings themselves (files that these name, say), for a digest."""
 
     @abstractmethod
     def open(self, device: torch.device | str, settings: Mapping[str, Any]) -> Model:
@@ -25,3 +25,6 @@ class Adapter(ABC):
 
     def check(self, settings: Mapping[str, Any]) -> None:  # noqa: B027 - most take any
         """Raise `BadInput` for settings that cannot be used as given."""
+
+    def check_on(self, device: str, settings: Mapping[str, Any]) -> None:  # noqa: B027 - most run anywhere
+        """Raise `BadInput` for settings that this device cannot follow."""

@@ -34,6 +34,8 @@ FILLS = ("telea", "mean", "none")
 """What stands in the hole of the picture that a pipeline is given: many encode it, and black would be an object."""
 REPAINT = "RePaintPipeline"
 """The one that samples pixels without a text."""
+PRIOR = "KandinskyV22PriorPipeline"
+"""What makes image embeddings of texts for Kandinsky's decoder."""
 OPTIONAL = ("safety_checker", "image_encoder", "text_encoder_3", "tokenizer_3", "feature_extractor")
 """Parts of a pipeline that may be missing: it is opened without them."""
 VERSION = 1
@@ -156,10 +158,11 @@ class Pipeline(Adapter):
             found["prior"] = ""
         return {**found, "fill": FILLS[0]}
 
-    def facts(self) -> dict[str, Any]:
-        """Every file's digest, the class, and the libraries that compute."""
+    def facts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Every file's digest, those of a prior too, the class, and the libraries that compute."""
         versions = {name: version(name) for name in LIBRARIES if installed(name)}
-        return {"files": dict(self.files), "class": self.kind, "libraries": versions}
+        known = {"files": dict(self.files), "class": self.kind, "libraries": versions}
+        return {**known, "prior": dict(_digests(prior(settings)))} if settings.get("prior") else known
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise `BadInput` for a value that no device can take."""
@@ -174,6 +177,15 @@ class Pipeline(Adapter):
             raise BadInput(f"--set guidance={settings['guidance']}: it must be 0 or more.")
         for name in ("prompt", "negative"):
             one_line(settings.get(name, ""), f"--set {name}")
+        if "prior" in self.card.settings:
+            if not settings.get("prior"):
+                raise BadInput(f"{PREFIX}{self.place} needs --set prior=PATH-or-REPO, a {PRIOR}.")
+            prior(settings)
+
+    def check_on(self, device: str, settings: Mapping[str, Any]) -> None:
+        """Raise `BadInput` for a number format that the device does not compute in."""
+        if settings.get("dtype") == "float16" and device.partition(":")[0] == "cpu":
+            raise BadInput("--set dtype=float16: a CPU computes in float32 or bfloat16; float16 is for a GPU.")
 
     def open(self, device: torch.device | str, settings: Mapping[str, Any]) -> Model:
         """The pipeline on a device; see `sampling`."""
@@ -182,6 +194,14 @@ class Pipeline(Adapter):
         own = {key: value[""] for key, value in self.card.settings.items()}
         made: Model = sampling.opened(self, device, {**own, **settings})
         return made
+
+
+def prior(settings: Mapping[str, Any]) -> Path:
+    """The folder of Kandinsky's prior; `BadInput` where it is none."""
+    place, _ = folder(settings["prior"], "model_index.json")
+    if (own := read_json(place / "model_index.json").get("_class_name", "")) != PRIOR:
+        raise BadInput(f"--set prior={settings['prior']}: {place} is a {own or 'nameless class'}, no {PRIOR}.")
+    return place
 
 
 def one_line(text: str, where: str) -> str:

@@ -37,10 +37,15 @@ def read(source: str, refs: Sequence[ModelRef], dataset: Dataset, ids: Sequence[
         raise BadInput(f"--prompts {source}: none of the models takes prompts. Leave it out, or choose one that does.")
     found = _of_dataset(dataset, ids) if source == OWN else _of_file(expanded(source))
     if missing := [image_id for image_id in ids if image_id not in found]:
-        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        raise BadInput(f"--prompts {source} has no text for {', '.join(missing[:SHOWN])}{more}. Each image needs one.")
+        strange = sorted(set(found) - set(dataset.ids))
+        names = f" It names {_some(strange)}, which {dataset.name} does not hold." * bool(strange)
+        raise BadInput(f"--prompts {source} has no text for {_some(missing)}. Each image needs one.{names}")
     texts = {image_id: one_line(found[image_id], f"--prompts {source}, {image_id}") for image_id in ids}
     return Prompts(texts, digest.of_settings(texts))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def given(refs: Sequence[ModelRef], prompts: Prompts) -> list[ModelRef]:
@@ -64,7 +69,7 @@ def _of_file(path: Path) -> dict[str, str]:
                 continue
             if len(row) != len(HEAD):
                 raise BadInput(f"{path}, line {rows.line_num}: {len(row)} columns in place of image and text.")
-            image_id, text = image_ids.normal(row[0]), row[1]
+            image_id, text = image_ids.without_suffix(row[0]), row[1]
             if image_id in found:
                 raise BadInput(f"{path}, line {rows.line_num}: {image_id} stands twice.")
             found[image_id] = text

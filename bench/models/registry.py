@@ -139,7 +139,7 @@ def weights_digest(ref: ModelRef) -> str:
     """SHA-256 over all that decides a model's numbers: weights, settings, guides, version, sources, libraries."""
     if ref.pictures:
         return ref.pictures.digest()
-    own = {"adapter": ref.adapter.facts()} if ref.adapter else sources.fingerprint(ref.member)
+    own = {"adapter": ref.adapter.facts(ref.settings)} if ref.adapter else sources.fingerprint(ref.member)
     settings = {
         "variant": ref.variant,
         "version": ref.card.version,
@@ -170,7 +170,8 @@ def _adapted(name: str) -> ModelRef:
     from bench.models import diffusion, served
 
     known: Any = served.named(name) if name.startswith(served.PREFIX) else diffusion.named(name)
-    return ModelRef(name, name, "", "", sources.ModelFile(name, Path(known.place), ""), known.card, adapter=known)
+    member = sources.ModelFile(name, Path(known.place), "")
+    return ModelRef(name, name, "", known.commit, member, known.card, adapter=known)
 
 
 def _from_folder(name: str) -> ModelRef:

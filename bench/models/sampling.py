@@ -29,8 +29,7 @@ TEXTS = 64
 
 def opened(pipeline: Pipeline, device: torch.device | str, settings: Mapping[str, Any]) -> Any:
     """A pipeline on a device, with these settings; raises `BadInput` where it cannot be, or its files are not whole."""
-    if settings["dtype"] == "float16" and torch.device(device).type == "cpu":
-        raise BadInput("--set dtype=float16: a CPU computes in float32 or bfloat16; float16 is for a GPU.")
+    pipeline.check_on(str(device), settings)
     os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
     _quiet()
     dtype = getattr(torch, settings["dtype"])
@@ -127,10 +126,10 @@ class Kandinsky(Sampler):
         super().__init__(pipeline, device, dtype, settings)
         self.prior: Any = None
         if "prior" in settings:
-            if not settings["prior"]:
-                raise BadInput(f"{pipeline.place} needs --set prior=PATH-or-REPO, a KandinskyV22PriorPipeline.")
-            place, _ = diffusion.folder(settings["prior"], "model_index.json")
-            self.prior = loaded(str(place), "KandinskyV22PriorPipeline", dtype).to(device)
+            pipeline.check(settings)
+            self.prior = loaded(str(diffusion.prior(settings)), diffusion.PRIOR, dtype).to(device)
+        texts = self.prior or self.pipe.prior_pipe  # the combined class holds its own
+        texts._encode_prompt = remembered(texts._encode_prompt)  # noqa: SLF001 - it has no public one
 
     def _texts(self, prompts: Sequence[str], count: int, seeds: Sequence[int]) -> dict[str, Any]:
         texts = super()._texts(prompts, count, seeds)

@@ -68,6 +68,8 @@ class Command(Adapter):
     """The files that the command names, with their digests."""
     limit_s: float = 0.0
     """See `Served`."""
+    commit: str = ""
+    """A command has no revision."""
 
     @property
     def place(self) -> str:
@@ -80,7 +82,7 @@ class Command(Adapter):
         title = self.hello.name or shlex.join(self.words)
         return ModelCard(title, kind="served", stochastic=self.hello.seeds, **dict(self.hello.needs))
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The command as it was typed, the files that it names, what it says of itself."""
         return {"command": self.words, "files": dict(self.files), "hello": self.hello._asdict()}
 

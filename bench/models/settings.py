@@ -31,6 +31,13 @@ def apply(refs: Sequence[ModelRef], assignments: Iterable[str]) -> list[ModelRef
     return found
 
 
+def check_on(refs: Sequence[ModelRef], device: str) -> None:
+    """Raise `BadInput` for a setting that a device cannot follow, before anything is opened."""
+    for ref in refs:
+        if ref.adapter:
+            ref.adapter.check_on(device, ref.settings)
+
+
 def _meant(key: str, refs: Sequence[ModelRef]) -> tuple[str, list[ModelRef]]:
     """The setting that a key names, and the models that it is set of."""
     exact: dict[str, tuple[str, list[ModelRef]]] = {}

@@ -14,6 +14,7 @@ from bench.disk import sweep
 from bench.errors import BadInput, NotComparable
 from bench.locks import locked
 from bench.metrics import registry as metric_registry
+from bench.models import settings as model_settings
 from bench.models.registry import ModelRef
 from bench.paths import expanded
 from bench.progress import Ticker, track
@@ -66,6 +67,7 @@ def run(
     if execution.workers:
         processes.start_server()  # imports while names are resolved
     job = resolve(spec)
+    model_settings.check_on(job.models, execution.device)
     _tell_what_is_not_measured(job)
     if manifest:
         job = export.pinned_to(job, manifest)
@@ -249,6 +251,7 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
     if execution.workers:
         processes.start_server()
     job = resolve(spec)
+    model_settings.check_on(job.models, execution.device)
     root = out or default_folder(job)
     parts = Parts(root, job.digest)
     before = record.read_own(root, job.settings, job.ids) if root.exists() else None

@@ -191,7 +191,7 @@ def _job(
     opened = {name: masks.load(name, protocol.preparation.size_px) for name in sets}
     cells = [Cell(name, bucket) for name in sets for bucket in (buckets if opened[name].bucketed else whole)]
     for cell in cells:
-        opened[cell.mask_set].check(cell.bucket)
+        opened[cell.mask_set].check(cell.bucket, ids)
     guides = None
     if spec.guides:
         guides = _guides(spec.guides, models, ids, protocol.preparation.size_px or 0)

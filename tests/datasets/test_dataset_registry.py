@@ -27,7 +27,7 @@ PAPERS = {
     "oxford-buildings",
     "paris-streetview",
     "imagenet",
-} | {*("cmp-facade", "dtd", "svhn", "cityscapes", "helen"), *("brushbench", "editbench", "misato")}
+} | {*("cmp-facade", "dtd", "svhn", "cityscapes", "helen"), *("brushbench", "editbench", "misato", "ntire2022")}
 # Gao, Generative adversarial network based image inpainting, Table 3: type, year, number, resolution.
 SURVEY = {
     "cmp-facade": ("Architecture", "2013", "606", ""),

@@ -361,3 +361,63 @@ def test_masks_that_a_family_stands_in_for_are_taken_once_they_are_imported(tmp_
     assert frozen.resolve(["mat-small"], 256) == ["mat-small-256"]
     imported.bring("folder", "mat-small-authors", tmp_path / "masks", None)
     assert frozen.resolve(["mat-small"], 256) == ["mat-small-authors-256"]
+
+
+@pytest.fixture
+def pairs(tmp_path, monkeypatch):
+    """Masked pictures and their masks side by side, as challenges give them out: two folders with one name each."""
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    for folder, rows in (("Completion", 6), ("Expand", 10)):
+        place = tmp_path / "val" / folder
+        place.mkdir(parents=True)
+        mask = np.zeros((16, 16), np.uint8)
+        mask[:rows] = 255
+        Image.fromarray(mask).save(place / "000000_mask.png")
+        Image.fromarray(np.full((16, 16), 77, np.uint8)).save(place / "000000.png")
+    return tmp_path / "val"
+
+
+def rows(held, image_id):
+    pool = held.pool(ratio.buckets("none")[0])
+    return int(pool.masks([pool.index(image_id)])[0][:, 0].sum())
+
+
+def test_a_picture_takes_the_mask_of_its_own_name_and_other_files_are_left(pairs):
+    held = imported.bring("folder", "challenge", pairs, None, paired=True, ending="_mask")
+    assert (rows(held, "Completion/000000"), rows(held, "Expand/000000"), held.bucketed) == (6, 10, False)
+    with pytest.raises(
+        BadInput, match=r"belongs to a picture, and none to Expand/7\. .* called like this: Completion/000000"
+    ):
+        held.check(ratio.buckets("none")[0], ["Expand/000000", "Expand/7"])
+    with pytest.raises(BadInput, match="None of these masks belongs to the picture 000000"):  # two end so
+        rows(held, "000000")
+
+
+def test_which_mask_is_whose_is_part_of_a_paired_sets_digest(pairs):
+    before = imported.bring("folder", "challenge", pairs, None, paired=True, ending="_mask")
+    (pairs / "Completion").rename(pairs / "Half")
+    after = imported.bring("folder", "challenge", pairs, None, force=True, paired=True, ending="_mask")
+    assert before.manifest["sha256"] == after.manifest["sha256"]
+    assert before.digest != after.digest
+
+
+def test_a_picture_below_a_folder_of_the_list_takes_its_mask(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    file = tmp_path / "mapping_file.json"
+    file.write_text(json.dumps({"a": {"image": "images/cats/0.jpg", "inpainting_mask": [1, 512 * 100]}}))
+    held = imported.bring("brushnet", "brush", file, None, paired=True)
+    assert rows(held, "cats/0") == rows(held, "images/cats/0") == 100
+
+
+@pytest.mark.parametrize(("kind", "words"), [("coco", {"paired": True}), ("brushnet", {"ending": "_mask"})])
+def test_kinds_without_names_or_files_are_not_paired_by_them(kind, words, tmp_path, home):
+    with pytest.raises(BadInput, match="--paired belongs to --kind folder and brushnet, --ending to --kind folder"):
+        imported.bring(kind, "mine", tmp_path, 16, **words)
+
+
+def test_a_manifest_that_does_not_name_the_picture_of_every_mask_is_told(pairs):
+    held = imported.bring("folder", "challenge", pairs, None, paired=True, ending="_mask")
+    path = held.folder / frozen.MANIFEST
+    path.write_text(path.read_text().replace('"sources"', '"names"', 1))
+    with pytest.raises(BadInput, match="does not name the picture of every mask"):
+        frozen.load(held.id)

@@ -9,6 +9,8 @@ import torch
 from bench.errors import BadInput, BenchError, Unavailable, UnknownName
 from bench.models import contract, diffusion, opening, settings
 from bench.models import registry as model_registry
+from bench.run.main import run
+from bench.types import RunSpec
 
 KINDS = ["sd", "sd4", "sdxl", "sd3", "flux", "kandinsky", "ddpm"]
 QUICK = {"ddpm": ("steps=4", "jump_length=2", "jump_n_sample=2")}
@@ -135,7 +137,7 @@ def test_a_repository_in_the_cache_is_known_by_its_commit(pipelines, monkeypatch
     (there / "refs").mkdir()
     (there / "refs" / "main").write_text(commit)
     ref = model_registry.only("diffusers:tiny/sd")
-    assert (ref.adapter.commit, ref.card.title) == (commit, "tiny/sd")
+    assert (ref.weights, ref.card.title) == (commit, "tiny/sd")
     assert model_registry.only(f"diffusers:tiny/sd@{commit}").digest == ref.digest
 
 
@@ -188,8 +190,38 @@ def test_weights_that_are_pickles_or_cut_short_are_refused(pipelines, tmp_path):
 
 
 def test_kandinsky_asks_for_its_prior(pipelines):
+    (ref,) = refs = [model_registry.only(f"diffusers:{pipelines('kandinsky')}")]
     with pytest.raises(BadInput, match="needs --set prior=PATH-or-REPO"):
-        opening.open_model(model_registry.only(f"diffusers:{pipelines('kandinsky')}"))
+        settings.apply(refs, [])
+    with pytest.raises(BadInput, match=f"needs --set prior=PATH-or-REPO, a {diffusion.PRIOR}"):
+        opening.open_model(ref)
+    with pytest.raises(BadInput, match=f"is a StableDiffusionInpaintPipeline, no {diffusion.PRIOR}"):
+        settings.apply(refs, [f"prior={pipelines('sd')}"])
+
+
+def test_every_file_of_kandinskys_prior_is_part_of_the_digest(pipelines, tmp_path):
+    refs = [model_registry.only(f"diffusers:{pipelines('kandinsky')}")]
+    place = shutil.copytree(pipelines("prior"), tmp_path / "prior")
+    before = settings.apply(refs, [f"prior={place}"])[0].digest
+    (place / "scheduler" / "scheduler_config.json").write_text("{}")
+    assert settings.apply(refs, [f"prior={place}"])[0].digest != before
+
+
+@pytest.mark.slow
+def test_kandinskys_prior_encodes_one_text_once_for_all_images(model):
+    opened, _ = model("kandinsky")
+    calls = []
+    opened.prior.text_encoder.register_forward_hook(lambda *_: calls.append(1))
+    images, masks = contract.probe(64, count=3)
+    opened.predict(images, masks, [1, 2, 3])
+    assert len(calls) == 2  # the prompt and the empty text of guidance
+
+
+def test_a_number_format_that_a_device_lacks_is_told_before_a_run(pipelines, tmp_path):
+    spec = RunSpec((f"diffusers:{pipelines('sd')}",), set=("dtype=float16",), limit=1, masks=("centre",))
+    with pytest.raises(BadInput, match="dtype=float16: a CPU computes in float32 or bfloat16"):
+        run(spec, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_without_diffusers_the_line_to_type_is_told(monkeypatch, tmp_path, bench):

@@ -43,7 +43,7 @@ def file(tmp_path):
 
 def test_texts_come_from_a_file_with_or_without_a_head(file, taker):
     for head in ("", "image,text\n"):
-        found = prompts.read(file(head + 'a,"a cat, asleep"\nb,\nc,unused\n'), [taker], Told(), ["a", "b"])
+        found = prompts.read(file(head + 'a.png,"a cat, asleep"\nb,\nc,unused\n'), [taker], Told(), ["a", "b"])
         assert found.texts == {"a": "a cat, asleep", "b": ""}
 
 
@@ -54,7 +54,8 @@ def test_the_data_sets_own_texts_are_named_by_a_word(taker):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a,x\n", "has no text for b"),
+        ("a,x\n", r"has no text for b\. Each image needs one\.$"),
+        ("1,x\n2,y\n", r"has no text for a, b\. Each image needs one\. It names 1, 2, which told does not hold"),
         ('a,"x\ny"\nb,z\n', "a prompt is one line of text"),
         ("a,x\na,y\nb,z\n", "line 2: a stands twice"),
         ("a,x,y\n", "line 1: 3 columns in place of image and text"),

@@ -2,9 +2,7 @@
 
 import shlex
 import shutil
-import subprocess
 import sys
-import sysconfig
 import time
 from pathlib import Path
 
@@ -147,23 +145,6 @@ def test_batches_and_seeds_of_a_model_that_answers_later_are_in_order(tmp_path, 
     model = Predictor(opening.open_model(ref), ref.card, protocol_registry.runnable("bench@1"), 2, settled=True)
     truth, masks = torch.zeros(5, 3, 8, 8, dtype=torch.uint8), torch.ones(5, 1, 8, 8, dtype=torch.bool)
     assert model.answers(truth, masks, [3, 1, 4, 1, 5])[:, 0, 0, 0].tolist() == [3, 1, 4, 1, 5]
-
-
-@pytest.mark.slow
-def test_an_old_environment_with_numpy_alone_is_measured(tmp_path, folder):
-    """A venv of its own that sees NumPy and nothing else of ours."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "old"], check=True)
-    site = tmp_path / "old" / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-    ours = Path(sysconfig.get_paths()["purelib"])
-    for name in ours.glob("numpy*"):
-        (site / name.name).symlink_to(name)
-    python = tmp_path / "old" / "bin" / "python"
-    assert subprocess.run([python, "-c", "import torch"], check=False, capture_output=True).returncode == 1
-    name = f"serve:{shlex.join([str(python), str(folder / 'their.py')])}"
-    spec = RunSpec((name, "mean"), masks=("centre",), buckets="none", metrics=("psnr",), limit=2, keep_images=0)
-    outcome = run(spec, tmp_path / "run", Execution(workers=1, threads=1))
-    assert not outcome.faults
-    assert outcome.summary.set_index("model").loc[name, "n"] == 2
 
 
 @pytest.mark.slow

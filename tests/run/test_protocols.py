@@ -1,5 +1,6 @@
 """`bench run --protocol P` is tried for every protocol that ships, on small copies with the official layouts."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -23,6 +24,7 @@ DATA = {
     "aotgan": "places2-large",
     "bench": "places2",
     "cfs": "places2",
+    "comodgan": "places2-large",
     "context-encoder": "paris-streetview",
     "deepfillv1": "places2",
     "deepfillv2": "places2",
@@ -39,7 +41,9 @@ DATA = {
     "pconv": "places2-large",
     "rnon": "celeba",
 }
-BLOCKED = ("comodgan", "mmagic", "pluralistic")
+SHARES = (10, 30, 50, 70, 90)
+"""One mask for each range of Co-Mod-GAN's."""
+BLOCKED = ("mmagic", "pluralistic")
 
 
 def small_set(root, family, size, strata):
@@ -68,6 +72,8 @@ def home(tmp_path_factory):
         for name in ("mat-small", "mat-large"):
             masks = [(f"{place}.png", mask) for place, mask in enumerate(draw("deepgin-rectangular", 512, 1, [0, 1]))]
             imported.freeze(name, masks, {"kind": "folder"}, force=False)
+        shares = [(f"{percent}.png", np.arange(512 * 512).reshape(512, 512) < 2621 * percent) for percent in SHARES]
+        imported.freeze("comodgan", shares, {"kind": "folder"}, force=False)
         yield root
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bench.types import MetricCard
 
 LIBRARIES = ("piq", "pyiqa", "torchmetrics")
+INSTALL = "pip install '.[iqa]'"
 
 
 def of(name: str) -> str:
@@ -34,7 +35,7 @@ def installed(library: str) -> bool:
 
 def missing(library: str) -> str:
     """What to do about a library that is not here."""
-    return f"{library}:NAME needs the package {library}, which is not installed: pip install '.[iqa]'."
+    return f"{library}:NAME needs the package {library}, which is not installed: {INSTALL}."
 
 
 def cards(library: str) -> dict[str, MetricCard]:

@@ -157,7 +157,7 @@ def joined() -> Any:
     try:
         import ray
     except ImportError as fault:
-        raise Unavailable("--executor ray needs Ray: pip install 'inpainting-bench[ray]'") from fault
+        raise Unavailable("--executor ray needs Ray: pip install '.[ray]'") from fault
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if not address:
         _start(ray, settings)
