@@ -10,6 +10,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 PIECES = 1 << 18
@@ -30,6 +31,9 @@ _STARTS = {
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 """The next marker within the data of a scan; restarts belong to the data."""
 _SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE, _ARITHMETIC = (0xC2, 0xC6, 0xCA, 0xCE), 0xC9
+_END, _SCAN = 0xD9, 0xDA
+_STUFFING = b"\x5a\xa5" * 16
 _BARE = frozenset((0x01, *range(0xD0, 0xD9)))
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -55,29 +59,45 @@ class Jpeg(NamedTuple):
     """What the markers of a JPEG file say."""
 
     pixels: int
-    scans: int
-    end: int
-    """Where the last scan's data end; -1 where the file ends first."""
+    ends: list[int]
+    """Where the data of each scan end; -1 where the file ends first."""
+    lacking: bool
+    """Whether there are coefficients of which no scan sends the last bit."""
+    huffman: bool
+    """Whether its data are in Huffman's code, not in arithmetic code."""
 
 
 def jpeg(content: bytes) -> Jpeg:
     """Walk the markers of a JPEG file up to its end of image."""
-    pixels = scans = at = 0
+    at, pixels, frame, begun = 0, 0, 0, 0
+    ends: list[int] = []
+    owed: dict[int, set[int]] = {}
     for _ in range(PIECES):
         found = _MARKER.search(content, at)
-        if not found:
-            return Jpeg(pixels, scans, -1)
-        marker, at = found[1][0], found.end()
-        if marker == 0xD9:
-            return Jpeg(pixels, scans, found.start())
+        if begun > len(ends):
+            ends.append(found.start() if found else -1)
+        marker = found[1][0] if found else _END
+        if not found or marker == _END:
+            return Jpeg(pixels, ends, any(owed.values()), frame < _ARITHMETIC)
+        at = found.end()
         if marker in _BARE:
             continue
-        length = int.from_bytes(content[at : at + 2])
+        segment = content[at : at + int.from_bytes(content[at : at + 2])]
         if marker in _SIZES:
-            pixels = int.from_bytes(content[at + 3 : at + 5]) * int.from_bytes(content[at + 5 : at + 7])
-        scans += marker == 0xDA
-        at += length
+            frame, pixels = marker, int.from_bytes(segment[3:5]) * int.from_bytes(segment[5:7])
+            owed = {component: set(range(64)) for component in segment[8::3]}
+        elif marker == _SCAN:
+            begun += 1
+            _settle(owed, segment, progressive=frame in _PROGRESSIVE)
+        at += len(segment)
     raise Odd(f"it has more than {PIECES:,} segments")
+
+
+def _settle(owed: dict[int, set[int]], segment: bytes, *, progressive: bool) -> None:
+    """Take off the coefficients of each component that a scan sends to the last bit."""
+    first, last, bits = segment[-3:] if progressive and len(segment) > 6 else (0, 63, 0)
+    for component in segment[3:-3:2] if bits & 15 == 0 else b"":
+        owed.get(component, set()).difference_update(range(first, last + 1))
 
 
 def open_ended(content: bytes, found: Jpeg) -> bytes:
@@ -85,7 +105,13 @@ def open_ended(content: bytes, found: Jpeg) -> bytes:
 
     libjpeg fills what lies behind an early end of image with grey, without a word.
     """
-    return content[: found.end] + bytes(8) if found.scans == 1 and found.end > 0 else content
+    return content[: found.ends[0]] + bytes(8) if len(found.ends) == 1 and found.ends[0] > 0 else content
+
+
+def stuffed(content: bytes, found: Jpeg) -> bytes:
+    """A JPEG file with bytes behind the data of each scan, which change its pixels only where data are missing."""
+    marks = [0, *(end for end in found.ends if end > 0), len(content)]
+    return _STUFFING.join(content[begin:end] for begin, end in pairwise(marks))
 
 
 # --- PNG --------------------------------------------------------------------------------------------------------------

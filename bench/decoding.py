@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, features
+from PIL import ExifTags, Image, ImageChops, features
 
 from bench import containers
 from bench.errors import BadInput
@@ -28,12 +28,13 @@ PLUG_INS = {"AVIF": "pip install 'pillow>=11.3'", "HEIF": "pip install '.[heif]'
 """What is read where its decoder is installed, and the line that installs it."""
 MAX_PIXELS = 128 * 10**6
 """Larger images are refused before they are decoded: one worker holds at most two copies, 4 bytes a pixel (1 GB)."""
+COPIED = ("WEBP", "AVIF", "HEIF", "scans")
 COPIED_PIXELS = 64 * 10**6
-"""The same for WebP, AVIF and HEIC, whose decoders hold two more copies."""
+"""The same for WebP, AVIF and HEIC, whose decoders hold two more copies, and JPEGs of several scans, decoded twice."""
 MAX_BYTES = 1 << 29
 """Larger files are refused before they are read."""
-MAX_WORK = 2 * 10**9
-"""Pixels times scans of a JPEG: progressive files are decoded once a scan. About 3 s on a slow core."""
+MAX_WORK = 10**9
+"""Pixels times scans of a JPEG of several: it is decoded twice, each time once a scan. About 3 s on a slow core."""
 LARGE = "Scale it down first, or --allow-large."
 
 # What Pillow's decoders raise on damaged files.
@@ -92,7 +93,10 @@ def opened(source: Path | bytes, name: str, *, also: tuple[str, ...] = (), large
     if kind not in (*formats(), *also):
         raise BadInput(f"{name}: {_no_photograph(content, kind)}")
     try:
-        image = Image.open(io.BytesIO(_whole(content, kind, name, large=large)), formats=_openers(kind))
+        if kind == "JPEG":
+            image = _jpeg(content, name, large=large)
+        else:
+            image = Image.open(io.BytesIO(_whole(content, kind, name, large=large)), formats=_openers(kind))
     except DAMAGE as fault:
         raise BadInput(f"{name}: damaged: {_reason(fault)}.") from fault
     _check_pixels(image.width * image.height, name, kind, large=large)
@@ -102,6 +106,31 @@ def opened(source: Path | bytes, name: str, *, also: tuple[str, ...] = (), large
 def _openers(kind: str) -> tuple[str, ...]:
     """The names of Pillow's readers of a kind."""
     return {"BMP": ("BMP", "DIB"), "JPEG": ("JPEG", "MPO")}.get(kind, (kind,))
+
+
+def _jpeg(content: bytes, name: str, *, large: bool) -> Image.Image:
+    """A JPEG file whose markers keep the bounds and send the whole picture; several scans are decoded at once."""
+    found = containers.jpeg(content)
+    several = len(found.ends) > 1
+    _check_pixels(found.pixels, name, "scans" if several else "JPEG", large=large)
+    if found.pixels * len(found.ends) > MAX_WORK and several and not large:
+        work = f"{len(found.ends)} scans of {found.pixels / 1e6:.0f} megapixels take too long to decode"
+        raise BadInput(f"{name}: {work}. {LARGE}")
+    if found.lacking:
+        raise containers.Odd("it ends before the scans that complete its picture")
+    image, other = (
+        Image.open(io.BytesIO(made), formats=_openers("JPEG"))
+        for made in (containers.open_ended(content, found), containers.stuffed(content, found))
+    )
+    if several and found.huffman and not _alike(image, other):
+        raise containers.Odd("the data of one of its scans end before its last row")
+    return image
+
+
+def _alike(one: Image.Image, other: Image.Image) -> bool:
+    """Whether two pictures of one size have the same pixels, a band of rows at a time."""
+    bands = ((0, top, one.width, min(top + 256, one.height)) for top in range(0, one.height, 256))
+    return all(ImageChops.difference(one.crop(band), other.crop(band)).getbbox() is None for band in bands)
 
 
 def as_rgb(image: Image.Image, name: str, *, large: bool = False) -> Image.Image:
@@ -141,13 +170,6 @@ def _no_photograph(content: bytes, kind: str) -> str:
 
 def _whole(content: bytes, kind: str, name: str, *, large: bool) -> bytes:
     """What a decoder is given of a file whose header keeps the bounds; raises `containers.Odd` for what is damaged."""
-    if kind == "JPEG":
-        found = containers.jpeg(content)
-        _check_pixels(found.pixels, name, kind, large=large)
-        if found.pixels * found.scans > MAX_WORK and not large:
-            work = f"{found.scans} scans of {found.pixels / 1e6:.0f} megapixels take too long to decode"
-            raise BadInput(f"{name}: {work}. {LARGE}")
-        return containers.open_ended(content, found)
     if kind == "PNG":
         width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
         _check_pixels(width * height, name, kind, large=large)
@@ -162,7 +184,7 @@ def _whole(content: bytes, kind: str, name: str, *, large: bool) -> bytes:
 
 
 def _check_pixels(pixels: int, name: str, kind: str, *, large: bool) -> None:
-    most = COPIED_PIXELS if kind in ("WEBP", "AVIF", "HEIF") else MAX_PIXELS
+    most = COPIED_PIXELS if kind in COPIED else MAX_PIXELS
     if pixels > most and not large:
         held = f"{pixels / 1e6:.0f} megapixels are more than {most / 1e6:.0f}"
         raise BadInput(f"{name}: {held}. {LARGE}")

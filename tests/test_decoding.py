@@ -310,6 +310,33 @@ def test_whole_jpegs_of_any_size_keep_their_pixels(quality):
         assert np.array_equal(pixels(content + b"trailing \xff\xd8"), np.asarray(Image.open(io.BytesIO(content))))
 
 
+@pytest.mark.parametrize("kept", [0.3, 0.5, 0.7, 0.8, 0.9, 0.97])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_progressive_jpeg_cut_short_and_closed_is_damaged(kept, mode):
+    content = encoded(PHOTOGRAPH, "JPEG", mode, quality=90, progressive=True)
+    begin = content.index(b"\xff\xda")
+    with pytest.raises(BadInput, match=r"photo: damaged: (it ends before the scans|the data of one of its scans end)"):
+        pixels(content[: begin + int(kept * (len(content) - begin))].rstrip(b"\xff") + b"\xff\xd9")
+
+
+def test_a_scan_in_the_middle_of_a_progressive_jpeg_has_all_its_data():
+    content = encoded(PHOTOGRAPH, "JPEG", quality=90, progressive=True)
+    second = content.index(b"\xff\xda", content.index(b"\xff\xda") + 2)
+    with pytest.raises(BadInput, match="the data of one of its scans end before its last row"):
+        pixels(content[: second - 60] + content[second - 30 :])
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_whole_progressive_jpegs_of_any_size_keep_their_pixels(subsampling):
+    dice = np.random.default_rng(subsampling)
+    for height, width in dice.integers(1, 70, (20, 2)):
+        picture = dice.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        content = encoded(
+            picture, "JPEG", progressive=True, subsampling=subsampling, quality=int(dice.integers(1, 100))
+        )
+        assert np.array_equal(pixels(content), np.asarray(Image.open(io.BytesIO(content))))
+
+
 def scans(count, side):
     """A progressive JPEG in which one scan of a few bytes is repeated."""
     content = encoded(np.zeros((side, side), np.uint8), "JPEG", progressive=True)
