@@ -76,6 +76,6 @@ class UnknownName(BenchError):
 
 def _miss(kind: str, name: str, known: Sequence[str]) -> str:
     near = [one for one in known if name and one.lower().startswith(name.lower())]
-    near += difflib.get_close_matches(name.lower(), sorted(known), n=3, cutoff=0.5)
+    near += difflib.get_close_matches(name.lower(), sorted(known), n=3, cutoff=0.55)
     near = list(dict.fromkeys(near))[:3]
     return f"No {kind} '{printable(name)}'." + (f" Did you mean: {', '.join(near)}?" if near else "")

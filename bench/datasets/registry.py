@@ -313,6 +313,10 @@ def _listed(path: Path, value: str) -> Iterator[str]:
             yield image_ids.without_suffix(columns[0])
 
 
+LONGEST = 200
+"""Letters of a line of a list that a sentence quotes."""
+
+
 def _narrow(dataset: Dataset, lines: Sequence[str], source: str) -> Dataset:
     """Only the photographs that a list names."""
     known = set(dataset.ids)
@@ -321,7 +325,8 @@ def _narrow(dataset: Dataset, lines: Sequence[str], source: str) -> Dataset:
     missing = sorted(line for line, name in zip(lines, found, strict=True) if name is None)
     if missing:
         fault = (
-            f"{source} names {len(missing)} photographs that {dataset.name} does not hold: {missing[0]}"
+            f"{source} names {len(missing)} photograph{'s' * (len(missing) > 1)} that {dataset.name} does not hold: "
+            f"{missing[0][:LONGEST]}"
             f"{', ...' * (len(missing) > 1)}. Its ids look like this: {min(known)}."
         )
         dataset.faults = [*dataset.faults, fault]

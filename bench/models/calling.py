@@ -21,11 +21,14 @@ def call(
     prompts: Sequence[str] | None = None,
 ) -> torch.Tensor:
     """`predict`, with one seed per image where the model takes them, guides and prompts where there are any."""
-    given = (images, masks) if seeds is None else (images, masks, list(seeds))
     more: dict[str, Any] = {} if guides is None else {"guides": guides}
     if prompts is not None:
         more["prompts"] = list(prompts)
-    return model.predict(*given, **more)
+    if seeds is None:
+        return model.predict(images, masks, **more)
+    if "seeds" in _arguments(model.predict)[3:]:
+        return model.predict(images, masks, seeds=list(seeds), **more)
+    return model.predict(images, masks, list(seeds), **more)
 
 
 def begin(
@@ -60,9 +63,29 @@ def takes_seeds(model: Model, card: ModelCard) -> bool:
     return card.stochastic or "seeds" in _arguments(model.predict)
 
 
+def unfit(model: Model, card: ModelCard) -> str:
+    """Why `predict` cannot be called as the contract says, in a clause; empty where it can, or Python cannot tell."""
+    names = ("images", "masks", "seeds")[: 2 + takes_seeds(model, card)]
+    named = {name for name in names[2:] if name in _arguments(model.predict)}
+    try:
+        found = inspect.signature(_function(model.predict))
+    except (TypeError, ValueError):
+        return ""
+    try:
+        found.bind(*(name for name in names if name not in named), **dict.fromkeys(named))
+    except TypeError:
+        return f"the model takes {found.replace(return_annotation=found.empty)} and is called with ({', '.join(names)})"
+    return ""
+
+
 def _arguments(function: Any) -> Sequence[str]:
     """Names of a function's arguments; none where Python cannot tell."""
     try:
-        return list(inspect.signature(getattr(function, "forward", function)).parameters)
+        return list(inspect.signature(_function(function)).parameters)
     except (TypeError, ValueError):
         return []
+
+
+def _function(function: Any) -> Any:
+    """What a module computes; other functions as they are."""
+    return getattr(function, "forward", function)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +26,9 @@ BEGINNINGS = ("module", *STATES)
 """What may stand before every name of a state, `module.` of DataParallel first."""
 BESIDE = ("netD.", "D.", "discriminator.", "disc.")
 """How names of critics begin, which stand beside a generator's."""
+WORDS = {"NoneType": "nothing", "Tensor": "a tensor without a name", "str": "a text", "int": "a number"}
+WORDS |= {"float": "a number", "bool": "a yes or no", "dict": "a table"}
+"""Python's names of what is no checkpoint, in plain words."""
 LEVELS = 3
 """So many wrappers are looked into, one within another."""
 GROUPS = 12
@@ -36,7 +38,7 @@ FAVOURITES = {"params_ema": "params"}
 
 
 def read(file: Path) -> dict[str, Any]:
-    """What a file (.safetensors, .t7, .npz, torch's own, TorchScript's, .json) holds by name, as nested as it comes.
+    """What a file (.safetensors, .t7, .npz, torch's own, TorchScript's) holds by name, as nested as it comes.
 
     Raises `BadInput` that says what the file is where it is none of these, is damaged, holds code, or would grow
     beyond bounds when it is read.
@@ -49,12 +51,24 @@ def read(file: Path) -> dict[str, Any]:
         return dict(safetensors(file))
     if kinds.is_numpy(archives.names(file)):
         return dict(_numpy(file))
-    found = _json(file) if file.suffix == ".json" else torch7.read(file) if file.suffix == ".t7" else _torch(file)
+    found = torch7.read(file) if file.suffix == ".t7" else _torch(file)
     if not isinstance(found, Mapping):
-        raise BadInput(f"{file} holds one {type(found).__name__}, not tensors under names: no checkpoint.")
+        raise BadInput(f"{file} holds {called(found)}, not tensors under names: no checkpoint.")
     if fault := _unsound(found):
         raise BadInput(f"{file} holds {fault}: these are no weights.")
-    return inert.named(found) if isinstance(found, inert.Inert) else dict(found)
+    found = inert.named(found) if isinstance(found, inert.Inert) else dict(found)
+    if file.suffix != ".t7" and not names(found):
+        held = ", ".join(f"'{printable(str(name))}' ({called(value)})" for name, value in list(found.items())[:3])
+        raise BadInput(f"{file} holds no tensors{f', but {held}' if held else ''}: it is no checkpoint.")
+    return found
+
+
+def called(value: object) -> str:
+    """What a checkpoint holds in place of a tensor, in plain words."""
+    name = type(value).__name__
+    if name.startswith("numpy."):
+        return "a pickled NumPy array: save it as a tensor, torch.from_numpy(...)"
+    return WORDS.get(name, f"a {printable(name)}")
 
 
 def _unsound(found: Mapping[Any, Any]) -> str:
@@ -104,13 +118,6 @@ def _numpy(file: Path) -> State:
             return {name.removesuffix(":0"): torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
     except (ValueError, TypeError, MemoryError, EOFError, SyntaxError, *archives.DAMAGE) as fault:
         raise BadInput(f"{file} is damaged, or holds more than arrays of numbers: {_first_line(fault)}.") from fault
-
-
-def _json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as fault:
-        raise BadInput(f"{file} is not JSON: {fault}.") from fault
 
 
 def _torch(file: Path) -> Any:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from bench.contracts import Model
-from bench.errors import BadInput, ContractBroken
-from bench.models.calling import call, imagewise, takes_seeds
+from bench.errors import BadInput, BenchError, ContractBroken
+from bench.models.calling import call, imagewise, takes_seeds, unfit
 from bench.models.predict import blank, built_multiple, pad, padded, raw
 from bench.types import ModelCard
 
@@ -93,9 +93,21 @@ def require(model: Model, card: ModelCard, size_px: int = 0, device: torch.devic
     run`, `evaluate` and `models verify`; four passes of one image.
     """
     given = trial(model, card, size_px, device, count=1)
-    first = given.answer()
+    first = answered(given)
     if fault := repeats(given, first) or blind(given, first):
         raise ContractBroken(fault)
+
+
+def answered(given: Trial) -> torch.Tensor:
+    """The model's answer to the stored input; `ContractBroken` where it cannot be called, raises, or gives no image."""
+    if fault := unfit(given.model, given.card):
+        raise ContractBroken(fault)
+    try:
+        return given.answer()
+    except (BenchError, torch.OutOfMemoryError):
+        raise
+    except Exception as fault:  # whatever a model raises
+        raise ContractBroken(f"predict fails: {type(fault).__name__}: {fault}") from fault
 
 
 def repeats(given: Trial, first: torch.Tensor) -> str | None:
@@ -210,12 +222,9 @@ def check(model: Model, card: ModelCard, size_px: int = 0, device: torch.device 
     """
     given = trial(model, card, size_px, device)
     try:
-        first = given.answer()
-    except ContractBroken as fault:
+        first = answered(given)
+    except (BenchError, torch.OutOfMemoryError) as fault:
         yield Finding("output: shape, type, range", str(fault))
-        return
-    except Exception as fault:  # noqa: BLE001
-        yield Finding("output: shape, type, range", f"predict fails: {type(fault).__name__}: {fault}")
         return
     yield Finding("output: shape, type, range", None)
     different = repeats(given, first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import re
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,22 +71,31 @@ def import_checkpoint(
         model = sources.build(member, taken.variant)
         dtypes = stored_dtypes(model, taken.state)
         model.load_state_dict(taken.state, strict=True)
-        noted = {**(origin or {}), "model": model_id, **_noted(model, card.of(taken.variant), taken)}
+        noted = {**(origin or {}), "model": model_id, **_noted(model, card.of(taken.variant), taken, given)}
         noted |= {"numbers": ", ".join(importer.given), "stored_as": dtypes}
     return weights.save(place, model.state_dict(), {key: said for key, said in noted.items() if said or key in ALWAYS})
 
 
-def _noted(model: torch.nn.Module, card: ModelCard, taken: _Taken) -> dict[str, str]:
+def _noted(model: torch.nn.Module, card: ModelCard, taken: _Taken, given: Sequence[Path]) -> dict[str, str]:
     """What the record says of where weights come from; raises as the forward pass does."""
     return {
         "variant": taken.variant,
         "kind": "official",
-        "source": ", ".join(file.name for file in taken.files),
+        "source": ", ".join(_named(file, given) for file in taken.files),
         "source_sha256": ", ".join(digest.of_file(file) for file in taken.files),
         "output_sha256": forward_digest(model, card, taken.files[0]),
         "unwrapped": taken.wrappers,
         "left": ", ".join(taken.left),
     }
+
+
+def _named(file: Path, given: Sequence[Path]) -> str:
+    """A file's name, behind those of the folder or archive in which it was found: `weights.zip/places2/gen.pth`."""
+    if file in given:
+        return file.name
+    folder = next((path for path in given if path in file.parents), None)
+    parts = file.relative_to(folder.parent).parts if folder else file.relative_to(tempfile.gettempdir()).parts[1:]
+    return "/".join(parts)
 
 
 def _called_so(card: ModelCard, tag: str, found: list[Path]) -> list[Path]:
@@ -192,7 +202,9 @@ class _Importer:
             found = self._attempt({part: self._plain(file, contents[file]) for part, file in order.items()})
             found = self._attempt(whole) if isinstance(found, str) else found
             if not isinstance(found, str):
-                left = [said for content in contents.values() for said in checkpoints.left(content, found)]
+                left = [
+                    f"{said} of {file.name}" for file in contents for said in checkpoints.left(contents[file], found)
+                ]
                 return _Taken(found, list(contents), "", left)
             faults.append(found)
         listed = ", ".join(map(str, contents))
@@ -300,10 +312,11 @@ class _Importer:
         except BenchError:
             raise
         except SAID_BY_A_MAP as fault:
-            return f"its key map fails at {fault!r}"
+            strange = [printable(repr(name)) for name in found if not isinstance(name, str)]
+            return f"it holds the name {strange[0]}, no text" if strange else f"its key map fails at {fault!r}"
         for name, value in state.items():
             if not isinstance(value, torch.Tensor):
-                return f"'{printable(str(name))}' is no tensor but {type(value).__name__}"
+                return f"'{printable(str(name))}' is no tensor but {checkpoints.called(value)}"
             if checkpoints.storage_of(value) is None:
                 return f"'{name}' holds no plain numbers (it is sparse, or a shape alone)"
         if differs := weights.misfit(self.model, state):

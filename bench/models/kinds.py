@@ -21,6 +21,7 @@ HEADS = {
     b"\x93numpy": "is a single NumPy array without names: save the tensors under their names as safetensors",
     b"\x1f\x8b": "is compressed, but no tar: unpack it and import what is in it",
     b"7z\xbc\xaf": "is a compressed archive: unpack it and import what is in it",
+    b"pk\x05\x06": "is an empty archive: get it again",
     b"rar!": "is a compressed archive: unpack it and import what is in it",
 }
 """How a file begins, in small letters -> what it is and what to do."""
@@ -54,7 +55,7 @@ def other(file: Path) -> str:
         return _other_zip(file, names) if names else f"is cut short after {size:,} bytes: get it again"
     if said := SUFFIXES.get(file.suffix, SUFFIXES[".index"] if ".data-0" in file.name else ""):
         return said
-    return "" if file.suffix in (".t7", ".json") or is_safetensors(file) else _other_pickle(head)
+    return "" if file.suffix == ".t7" or is_safetensors(file) else _other_pickle(head)
 
 
 def _other_zip(file: Path, names: Sequence[str]) -> str:

@@ -39,7 +39,10 @@ def open_model(ref: ModelRef, device: torch.device | str = "cpu") -> Model:
         if ref.attribute == "model" and torch.device(device).type == "cpu":
             model = model.to(memory_format=torch.channels_last)
     if not callable(getattr(model, "predict", None)):
-        raise ContractBroken(f"{ref.name} has no method predict(images, masks).")
+        raise ContractBroken(
+            f"{ref.name} has no method predict(images, masks). Write it: images are zero in the hole, masks are 1 "
+            "there, and the whole image comes back."
+        )
     return model
 
 
@@ -54,7 +57,7 @@ def fold_parametrizations(model: torch.nn.Module) -> torch.nn.Module:
 def _from_contract(ref: ModelRef) -> Any:
     if ref.file is None:
         return sources.build(ref.member, ref.variant, **ref.settings)
-    if not ref.file.with_suffix(".json").is_file():
+    if not weights.recorded(ref.file):
         model = sources.build(ref.member, ref.variant, **ref.settings)
         checkpoints.fit(model, ref.file, ref.name)
         return model

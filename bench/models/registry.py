@@ -155,7 +155,7 @@ def weights_digest(ref: ModelRef) -> str:
 
 def _file_digest(file: Path) -> str:
     """As the record says (checked when the weights are read); foreign files are digested here."""
-    return weights.record(file).sha256 if file.with_suffix(".json").is_file() else digest.of_file(file)
+    return weights.record(file).sha256 if weights.recorded(file) else digest.of_file(file)
 
 
 def _resolved(name: str) -> list[ModelRef]:

@@ -10,8 +10,9 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -141,6 +142,13 @@ def build(member: ModelFile, variant: str = "", attribute: str = "model", **sett
         near = [name for name in dir(module) if hasattr(getattr(module, name), "predict")]
         hint = f" It holds: {', '.join(near)}." if near else ""
         raise BadInput(f"{member.file} has no '{attribute}'.{hint}")
+    if not callable(maker):
+        raise BadInput(f"{member.file}: {attribute} is a {type(maker).__name__}, not a class: name the model's class.")
+    if attribute != "model" and (asked := _asked(maker, settings)):
+        raise ContractBroken(
+            f"{member.file}: {attribute}() asks for {', '.join(asked)}: what is named must be made without arguments. "
+            f"Write a class with predict(self, images, masks), or a function that makes one."
+        )
     try:
         return maker(variant, **settings) if attribute == "model" else maker(**settings)
     except BenchError:
@@ -151,6 +159,16 @@ def build(member: ModelFile, variant: str = "", attribute: str = "model", **sett
         given = ", ".join(f"{key}={value!r}" for key, value in settings.items())
         what = f"{attribute}({', '.join(filter(None, [repr(variant) if attribute == 'model' else '', given]))})"
         raise ContractBroken(f"{member.file}: {what} fails: {type(fault).__name__}: {fault}") from fault
+
+
+def _asked(maker: Callable[..., Any], settings: Mapping[str, Any]) -> list[str]:
+    """Arguments without which a model cannot be made; none where Python cannot tell."""
+    try:
+        found = inspect.signature(maker).parameters
+    except (TypeError, ValueError):
+        return []
+    needed = [name for name, one in found.items() if one.default is one.empty and one.kind not in (2, 4)]
+    return [name for name in needed if name not in settings]
 
 
 def form(member: ModelFile, variant: str) -> str:

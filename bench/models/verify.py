@@ -83,7 +83,7 @@ def weights_settings(ref: model_registry.ModelRef) -> dict[str, Any]:
     """What the weights were built with where that is not the paper's size."""
     from bench.models import weights
 
-    return weights.record(ref.file).settings if ref.file else {}
+    return weights.record(ref.file).settings if ref.file and weights.recorded(ref.file) else {}
 
 
 def parameters(model: Any) -> int | None:

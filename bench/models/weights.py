@@ -88,6 +88,14 @@ def record(path: Path) -> WeightsRecord:
         raise BadInput(f"{fault} Import or train these weights again.") from fault
 
 
+def recorded(path: Path) -> bool:
+    """Whether weights have a record beside them; what lies beside a foreign file may be anything."""
+    beside = path.with_suffix(".json")
+    if path.suffix != SUFFIX or not beside.is_file():
+        return False
+    return find(path.parent.name).get(path.stem) == path or b'"sha256"' in beside.read_bytes()
+
+
 def read(path: Path) -> tuple[State, WeightsRecord]:
     """The tensors of a weights file as stored (half precision stays half), and its record; the digest is checked."""
     from bench.models import checkpoints

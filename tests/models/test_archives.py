@@ -43,7 +43,7 @@ def kind(request, tmp_path):
 
 def test_the_one_file_of_an_archive_that_fits_is_imported(kind):
     packed(kind, {"README.txt": b"hello", "a/notes.pth": b"junk", "a/theirs.pth": content(0.5)})
-    assert importing.import_checkpoint("tiny", kind)["source"] == "theirs.pth"
+    assert importing.import_checkpoint("tiny", kind)["source"] == f"{kind.name}/a/theirs.pth"
 
 
 def test_files_of_an_archive_that_all_fit_are_a_choice_and_named_as_they_lie_in_it(kind):
@@ -51,7 +51,7 @@ def test_files_of_an_archive_that_all_fit_are_a_choice_and_named_as_they_lie_in_
     choices = f"{kind.name}/a/theirs.pth, {kind.name}/b/theirs.pth"
     with pytest.raises(BadInput, match=f"^Several files fit 'tiny': name one of {choices}"):
         importing.import_checkpoint("tiny", kind)
-    assert importing.import_checkpoint("tiny", kind / "b/theirs.pth")["source"] == "theirs.pth"
+    assert importing.import_checkpoint("tiny", kind / "b/theirs.pth")["source"] == f"{kind.name}/b/theirs.pth"
 
 
 def test_nothing_is_left_of_an_archive_but_the_weights(kind, tmp_path, monkeypatch):
@@ -91,7 +91,7 @@ def test_a_folder_is_searched(tmp_path):
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "a/b/theirs.pth").write_bytes(content())
     (tmp_path / "a/empty.pth").touch()
-    assert importing.import_checkpoint("tiny", tmp_path / "a")["source"] == "theirs.pth"
+    assert importing.import_checkpoint("tiny", tmp_path / "a")["source"] == "a/b/theirs.pth"
 
 
 def test_a_folder_of_files_that_do_not_fit_says_why(tmp_path):

@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_the_file_of_another_size_is_refused_with_both_shapes(tmp_path):
 
 
 def test_a_file_that_the_key_map_cannot_follow_is_refused(tmp_path):
-    torch.save({"weights": {}}, tmp_path / "x.pth")
+    torch.save({"weights": {"a": torch.zeros(1)}}, tmp_path / "x.pth")
     with pytest.raises(BadInput, match=r"key map fails at KeyError\('generator'\)"):
         importing.import_checkpoint("tiny", tmp_path / "x.pth")
 
@@ -262,7 +263,14 @@ OTHERS = {
         lambda file: file.write_bytes(pickle.dumps({"a": 1})),
         "a pickle that torch.save did not write, which may",
     ),
-    "list": (lambda file: torch.save([torch.zeros(1)], file), "holds one list, not tensors under names"),
+    "list": (lambda file: torch.save([torch.zeros(1)], file), "holds a list, not tensors under names"),
+    "nothing": (lambda file: torch.save({}, file), r"holds no tensors: it is no checkpoint\."),
+    "settings": (
+        lambda file: torch.save({"lr": 0.1, "opt": None}, file),
+        r"holds no tensors, but 'lr' \(a number\), 'opt' \(nothing\): it is no checkpoint\.",
+    ),
+    "empty archive": (lambda file: zipfile.ZipFile(file, "w").close(), "is an empty archive"),
+    "JSON": (lambda file: file.write_text('{"first.weight": [1]}'), "holds text"),
     "text": (
         lambda file: file.write_text("root:x:0:0"),
         "x.pth holds text: it is none of torch's, [^:]*; get the file",
@@ -342,6 +350,28 @@ def test_a_part_is_named_with_or_without_its_dot(bare, tmp_path):
     torch.save({"state_dict": both, "meta": {"epoch": 1}}, tmp_path / "x.pth")
     importing.import_checkpoint("bare", tmp_path / "x.pth", part="G_ema")
     assert (opening.open_model(model_registry.only("bare")).first.bias == 1).all()
+
+
+def test_names_that_are_no_text_are_said(bare, tmp_path):
+    torch.save({1: torch.zeros(1)}, tmp_path / "x.pth")
+    with pytest.raises(BadInput, match=r"does not fit the model 'bare': "):
+        importing.import_checkpoint("bare", tmp_path / "x.pth")
+
+
+def test_a_file_of_settings_beside_foreign_weights_is_no_record(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import torch\nclass Net(torch.nn.Conv2d):\n"
+        "    def __init__(self):\n        super().__init__(3, 3, 1)\n"
+        "    def predict(self, images, masks):\n        return self(images)\n"
+    )
+    for suffix in ("pth", "safetensors"):
+        weights_file = tmp_path / f"x.{suffix}"
+        state = torch.nn.Conv2d(3, 3, 1).state_dict()
+        save_file(state, weights_file) if suffix == "safetensors" else torch.save(state, weights_file)
+        (tmp_path / "x.json").write_text('{"epochs": 3}')
+        ref = model_registry.only(f"{tmp_path / 'mine.py'}:Net@{weights_file}")
+        assert model_registry.weights_digest(ref)
+        assert torch.equal(opening.open_model(ref).weight, state["weight"])
 
 
 def test_what_an_import_left_is_recorded(bare, tmp_path):
