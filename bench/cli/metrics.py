@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,6 +89,20 @@ def _sheet(name: str, facts: dict[str, Any]) -> str:
     return "\n".join([f"{'name':14} {name}", *(f"{k.replace('_', ' '):14} {v}" for k, v in facts.items() if v)])
 
 
+def _files(name: str) -> Sequence[str]:
+    """A weight file by its name, or those that a metric needs by the metric's; names of neither as they are."""
+    from bench import downloads, plugins
+    from bench.errors import UnknownName
+    from bench.metrics import registry as metric_registry
+
+    if name == "all" or plugins.matching(name, list(downloads.entries())):
+        return [name]
+    try:
+        return [file for metric in metric_registry.choose([name]) for file in metric_registry.weights(metric)] or [name]
+    except UnknownName:
+        return [name]
+
+
 @app.command()
 def fetch(
     names: Annotated[
@@ -115,6 +129,7 @@ def fetch(
         print(f"{name} is ready.")
     if not (names := [name for name in names if not libraries.of(name)]):
         return
+    names = [file for name in names for file in _files(name)]
     chosen = plugins.choose("weight file", names, list(downloads.entries()), "bench doctor")
     if source and len(chosen) != 1:
         raise BadInput(f"--from brings one file, but {len(chosen)} are named.")

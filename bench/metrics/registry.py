@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,13 +72,27 @@ def choose(names: Iterable[str]) -> list[str]:
         missed += [name] * (not found)
     if missed:
         places = dict.fromkeys(map(libraries.of, missed))
-        known = [one for library in places for one in (libraries.cards(library) if library else _metrics())]
+        known = [one for library in places for one in (libraries.cards(library) if library else _named())]
         raise UnknownName("metric", missed, known, f"{SEE}{''.join(f' --library {one}' for one in places if one)}")
     return list(chosen)
 
 
+def among(wanted: Iterable[str], known: Sequence[str], see: str) -> list[str]:
+    """The same among the metrics of a run: the plain name of several variants is the standard one where that is known.
+
+    Raises `UnknownName` with all misses and `see`.
+    """
+    standard = [next((one for one in _standard(name) if one in known), name) for name in wanted]
+    return plugins.choose("metric", standard, known, see)
+
+
 def _standard(name: str) -> list[str]:
     return families().get(name.lower().replace("-", "_"), [])[:1]
+
+
+def _named() -> list[str]:
+    """What metrics may be called: their names, and the plain ones."""
+    return list(dict.fromkeys([*_metrics(), *(family.replace("_", "-") for family in families())]))
 
 
 def kind(name: str) -> str:

@@ -24,11 +24,12 @@ def call(
     more: dict[str, Any] = {} if guides is None else {"guides": guides}
     if prompts is not None:
         more["prompts"] = list(prompts)
-    if seeds is None:
-        return model.predict(images, masks, **more)
-    if "seeds" in _arguments(model.predict)[3:]:
-        return model.predict(images, masks, seeds=list(seeds), **more)
-    return model.predict(images, masks, list(seeds), **more)
+    given: tuple[Any, ...] = (images, masks)
+    if seeds is not None and "seeds" in _arguments(model.predict)[3:]:
+        more["seeds"] = list(seeds)
+    elif seeds is not None:
+        given = (images, masks, list(seeds))
+    return model.predict(*given, **more)
 
 
 def begin(

@@ -13,6 +13,7 @@ import torch
 
 from bench.contracts import Model
 from bench.errors import BadInput, BenchError, ContractBroken
+from bench.models.batches import out_of_memory
 from bench.models.calling import call, imagewise, takes_seeds, unfit
 from bench.models.predict import blank, built_multiple, pad, padded, raw
 from bench.types import ModelCard
@@ -100,13 +101,15 @@ def require(model: Model, card: ModelCard, size_px: int = 0, device: torch.devic
 
 def answered(given: Trial) -> torch.Tensor:
     """The model's answer to the stored input; `ContractBroken` where it cannot be called, raises, or gives no image."""
-    if fault := unfit(given.model, given.card):
-        raise ContractBroken(fault)
+    if unlike := unfit(given.model, given.card):
+        raise ContractBroken(unlike)
     try:
         return given.answer()
-    except (BenchError, torch.OutOfMemoryError):
+    except BenchError:
         raise
     except Exception as fault:  # whatever a model raises
+        if out_of_memory(fault):
+            raise
         raise ContractBroken(f"predict fails: {type(fault).__name__}: {fault}") from fault
 
 
@@ -223,7 +226,7 @@ def check(model: Model, card: ModelCard, size_px: int = 0, device: torch.device 
     given = trial(model, card, size_px, device)
     try:
         first = answered(given)
-    except (BenchError, torch.OutOfMemoryError) as fault:
+    except Exception as fault:  # noqa: BLE001 - a sentence on the model, or memory that ran out
         yield Finding("output: shape, type, range", str(fault))
         return
     yield Finding("output: shape, type, range", None)

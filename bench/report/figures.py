@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.disk import whole_file
 from bench.errors import BadInput, UnknownName
+from bench.metrics import registry as metric_registry
 from bench.report import figure_layout, fill, grids, layout, results, series
 from bench.report.results import Run
 from bench.report.table import Row, Table
@@ -121,9 +122,7 @@ def _table(run: Run, choice: Choice) -> tuple[str, Table, str]:
     mask_set, reason = (choice.masks and run.find_masks(choice.masks)) or (next(iter(run.families)), "")
     if reason:
         raise BadInput(f"{run.root}: {reason}.")
-    metric = choice.metric or run.metrics[0]
-    if metric not in run.metrics:
-        raise UnknownName("metric", [metric], run.metrics, RECORD)
+    metric = metric_registry.among([choice.metric or run.metrics[0]], run.metrics, RECORD)[0]
     tables = fill.fill(layout.load("general"), [run], "none").tables
     table = tables[list(run.families).index(mask_set)]
     titles = {_key(row, "metric"): row.banner for row in table.rows}

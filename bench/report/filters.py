@@ -9,6 +9,7 @@ from statistics import fmean
 
 from bench import plugins
 from bench.errors import BadInput, UnknownName
+from bench.metrics import registry as metric_registry
 from bench.report.results import Run
 from bench.runfolder.names import RECORD
 
@@ -29,9 +30,10 @@ class Selection:
 
     def narrowed(self, runs: Sequence[Run]) -> list[Run]:
         """The runs without what was not asked for; raises `UnknownName` for what no run has."""
-        metrics = _chosen("metric", self.metrics, [name for run in runs for name in run.metrics], runs)
+        measured_here = list(dict.fromkeys(name for run in runs for name in run.metrics))
+        metrics = set(metric_registry.among(self.metrics, measured_here, _told(runs)) or measured_here)
         if self.sort not in ("", NAME):
-            _chosen("metric", (self.sort,), [name for run in runs for name in run.metrics], runs)
+            metric_registry.among((self.sort,), measured_here, _told(runs))
         masks = {name for run in runs for name in _masks(self.masks, run)}
         if missed := [name for name in self.masks if not any(_masks((name,), run) for run in runs)]:
             raise UnknownName("mask set", missed, [name for run in runs for name in run.families], _told(runs))
@@ -46,7 +48,9 @@ class Selection:
         """
         if self.sort == NAME:
             return [name for _, name in sorted(held, key=lambda one: (_title(one[0], one[1]).casefold(), one[1]))]
-        metric = self.sort or next((name for run, _ in held for name in measured(run)), "")
+        metric = next((name for run, _ in held for name in measured(run)), "")
+        if self.sort:
+            metric = metric_registry.among([self.sort], [name for run, _ in held for name in run.metrics], "")[0]
         return [name for _, name in sorted(held, key=lambda one: _place(one[0], one[1], masks, metric))]
 
 

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from bench import cli
-from bench.errors import BadInput
+from bench.errors import BadInput, UnknownName
 from bench.metrics import registry as metric_registry
 from bench.models import registry as model_registry
 from bench.run.spec import from_file
@@ -55,7 +55,7 @@ def measured(tmp_path_factory):
     root = tmp_path_factory.mktemp("measured") / "run"
     progress.quiet = True
     run(
-        RunSpec(("mean", "telea"), masks=("freeform",), buckets="20-30,30-40", metrics=("psnr",), limit=1),
+        RunSpec(("mean", "telea"), masks=("freeform",), buckets="20-30,30-40", metrics=("psnr", "ssim"), limit=1),
         root,
         Execution(),
     )
@@ -117,6 +117,28 @@ PLAIN |= {"MS-SSIM": "ms-ssim", "l1": "l1", "kid": "kid"}
 @pytest.mark.parametrize("plain", PLAIN)
 def test_a_metric_answers_to_its_plain_name_in_any_case(plain):
     assert metric_registry.choose([plain]) == [PLAIN[plain]]
+
+
+OF_A_RUN = ["audit --metrics", "compare --metrics", "figure --metric", "report --metrics", "report --sort"]
+
+
+@pytest.mark.parametrize("option", OF_A_RUN)
+def test_a_metric_of_a_run_does_too(ask, option):
+    command, option = option.split()
+    assert ask(f"bench {command}", option, "Ssim")[0] == 0
+
+
+def test_the_weights_of_a_metric_answer_to_its_plain_name(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    (tmp_path / "no.pth").touch()
+    said = bench("metrics", "fetch", "LPIPS", "--from", tmp_path / "no.pth")[2]
+    assert "alexnet-owt-7be5be79.pth" in said
+
+
+@pytest.mark.parametrize("wrong", ["ssmi", "lpip", "psnrr"])
+def test_a_slip_in_a_plain_name_is_led_to_it(wrong):
+    with pytest.raises(UnknownName, match=r"Did you mean: .*(ssim|lpips|psnr)"):
+        metric_registry.choose([wrong])
 
 
 @pytest.mark.parametrize(("plain", "name"), [("navier-stokes", "ns"), ("Telea", "telea"), ("MEAN", "mean")])

@@ -78,7 +78,8 @@ def audit(run: Path, wanted: Iterable[str]) -> list[VariantResult]:
     Variants whose network is missing are left out, aloud. Raises `UnknownName`, `Unavailable` where that leaves nothing
     of a family, or `BadInput` where there is no run, or one that kept no pictures.
     """
-    chosen = {name: families()[name] for name in plugins.choose("metric", wanted, list(families()), "bench audit -h")}
+    plain = {name.replace("_", "-"): variants for name, variants in families().items()}
+    chosen = {name: plain[name] for name in plugins.choose("metric", wanted, list(plain), "bench audit -h")}
     cells = _cells(run)
     count = sum(len(cell.images) for cell in cells)
     with track(f"{count} kept pictures, {', '.join(chosen)}", count) as ticker:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from bench import plugins, stats
+from bench import stats
 from bench.errors import BadInput, NotComparable, UnknownName
+from bench.metrics import registry as metric_registry
 from bench.report import results
 from bench.report.results import Number, Run
 from bench.report.rows import Cell, ModelRows, integers, opened
@@ -216,7 +217,7 @@ def _same_protocol(a: Side, b: Side) -> None:
 def _metrics(a: Side, b: Side, wanted: Sequence[str]) -> tuple[list[str], list[Gap]]:
     """The metrics to compare; and of those that could be expected, which are not."""
     both = [name for name in a.run.metrics if name in b.run.metrics]
-    names = plugins.choose("metric", wanted, both, f"the records of {a.run.root} and {b.run.root}")
+    names = metric_registry.among(wanted, both, f"the records of {a.run.root} and {b.run.root}")
     gaps = []
     if not wanted:
         names = both
