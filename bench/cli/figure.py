@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,7 @@ def command(
 
     Example: bench figure runs/celeba runs/places2 --layout rnon-figure7 --out figure7.pdf
     """
-    from bench.errors import BadInput
+    from bench.errors import BadInput, printable
     from bench.report import figures
 
     named = {"--metric": metric, "--masks": masks, "--bucket": bucket, "--models": models, "--images": images}
@@ -53,7 +54,10 @@ def command(
         raise BadInput(f"{'--out' if runs else 'RUN'} is missing: bench figure RUN --out FILE.pdf")
     if layout:
         options.refuse("--layout", {"--kind": kind} | named)
-        print(figures.draw_layout(runs, options.expanded(layout), out, width=width or "page", serif=serif))
+        drawn, lacks = figures.draw_layout(runs, options.expanded(layout), out, width=width or "page", serif=serif)
+        print(drawn)
+        if lacks:
+            print(printable(lacks), file=sys.stderr)
         return
     if len(runs) > 1:
         raise BadInput("Only a --layout takes several runs.")

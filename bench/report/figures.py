@@ -76,10 +76,17 @@ def draw(root: Path, kind: str, out: Path, choice: Choice, *, width: str = "colu
     return _saved(lambda inches: KINDS[kind](results.load(root), choice, inches), out, width, serif=serif)
 
 
-def draw_layout(roots: Sequence[Path], name: str, out: Path, *, width: str = "page", serif: bool = False) -> Path:
-    """Draw the figure of a layout from pictures that runs kept; rest as `draw`."""
-    found = figure_layout.load(name)
-    return _saved(lambda inches: grids.of_layout(found, [*map(results.load, roots)], inches), out, width, serif=serif)
+def draw_layout(
+    roots: Sequence[Path], name: str, out: Path, *, width: str = "page", serif: bool = False
+) -> tuple[Path, str]:
+    """Draw the figure of a layout from pictures that runs kept; rest as `draw`.
+
+    Returns the file, and the sentence that says which models of the layout are not drawn: empty where all are.
+    """
+    found, runs = figure_layout.load(name), [*map(results.load, roots)]
+    drawn = _saved(lambda inches: grids.of_layout(found, runs, inches), out, width, serif=serif)
+    bare = grids.lacking(found, runs)
+    return drawn, grids.not_drawn(found, bare) if bare else ""
 
 
 def _saved(drawn: Callable[[float], Figure], out: Path, width: str, *, serif: bool) -> Path:

@@ -32,11 +32,16 @@ LETTER = HEAD_PT * 0.56 / 72
 """Inches of a letter, about."""
 
 
+NOTHING = np.full((1, 1, 3), 240, np.uint8)
+"""In the place of a picture that is not there."""
+
+
 @dataclass(frozen=True)
 class GridRow:
     """One image of a figure, what is shown of it, and its head."""
 
-    pixels: tuple[Pixels, ...]
+    pixels: tuple[Pixels | None, ...]
+    """None: a picture that is not there, whose place stays empty."""
     head: str = ""
 
 
@@ -52,18 +57,22 @@ def of_options(run: Run, masks: str, bucket: str, models: Sequence[str], names: 
 
 
 def of_layout(layout: FigureLayout, runs: Sequence[Run], width: float) -> Figure:
-    """The figure of a layout; raises `BadInput`, with the command that would fill it, for what the runs lack."""
+    """The figure of a layout; the places of models that `lacking` names are empty, as a gap in a table is.
+
+    Raises `BadInput`, with the command that would fill it, where images lack or no column of a model is left.
+    """
+    bare = lacking(layout, runs)
+    if bare and len(bare) == len(layout.models):
+        raise BadInput(not_drawn(layout, bare))
     rows, heads = [], [one.head for one in layout.shows]
     for entry in layout.pictures:
-        run = _run(layout, entry, runs)
-        shows = [one.what if one.what in GIVEN else _model(layout, run, one.what) for one in layout.shows]
-        held = _rows(run, entry, ())
-        if len(held) < entry.count:
-            raise _lacks(layout, run.dataset, f"{run.root} kept {len(held)} of {entry.count} images")
-        if bare := [name for name in shows if name not in GIVEN and any(name not in one.models for one in held)]:
-            raise _lacks(layout, run.dataset, f"{run.root} kept no pictures of {', '.join(bare)} for these images")
-        heads = [head or _title(run, name) for head, name in zip(heads, shows, strict=True)]
-        rows += [GridRow(tuple(_pixels(run, one, name) for name in shows), entry.head) for one in held]
+        run, held = _held(layout, entry, runs)
+        shows = ["" if one.what in bare else _named(run, one.what) for one in layout.shows]
+        known = [_title(run, name) if name else one.what for name, one in zip(shows, layout.shows, strict=True)]
+        heads = [head or other for head, other in zip(heads, known, strict=True)]
+        rows += [
+            GridRow(tuple(_pixels(run, one, name) if name else None for name in shows), entry.head) for one in held
+        ]
     if not layout.transposed:
         return _drawn(rows, heads, width)
     turned = [
@@ -73,26 +82,56 @@ def of_layout(layout: FigureLayout, runs: Sequence[Run], width: float) -> Figure
     return _drawn(turned, [row.head for row in rows], width)
 
 
-def _run(layout: FigureLayout, entry: PictureRows, runs: Sequence[Run]) -> Run:
-    found = next((run for run in runs if entry.dataset in ("", run.dataset)), None)
-    if found is None:
+def lacking(layout: FigureLayout, runs: Sequence[Run]) -> tuple[str, ...]:
+    """The models of a layout that are not drawn: a run that the figure takes has no pictures of them."""
+    taken = [_held(layout, entry, runs) for entry in layout.pictures]
+    return tuple(
+        model
+        for model in layout.models
+        if not all(_named(run, model) in one.models for run, held in taken for one in held)
+    )
+
+
+def not_drawn(layout: FigureLayout, models: Sequence[str]) -> str:
+    """Says which models of a layout are not drawn, and the command that would fill the figure."""
+    fills = _filling(layout, layout.dataset)
+    return f"Not drawn, since no pictures of them were kept: {', '.join(models)}. This fills the figure: {fills}"
+
+
+def _held(layout: FigureLayout, entry: PictureRows, runs: Sequence[Run]) -> tuple[Run, list[Kept]]:
+    """The run that an entry takes, and the pictures of its images."""
+    run = next((run for run in runs if entry.dataset in ("", run.dataset)), None)
+    if run is None:
         raise _lacks(layout, entry.dataset, f"None of the runs is on {entry.dataset}")
-    return found
+    try:
+        held = _rows(run, entry, ())
+    except BadInput as fault:
+        raise _lacks(layout, run.dataset, str(fault).rstrip(".")) from fault
+    if len(held) < entry.count:
+        raise _lacks(layout, run.dataset, f"{run.root} kept {len(held)} of {entry.count} images")
+    return run, held
 
 
-def _model(layout: FigureLayout, run: Run, name: str) -> str:
-    model, fault = run.find_model(name)
-    if fault:
-        raise _lacks(layout, run.dataset, f"{run.root}: {fault}")
-    return model
+def _named(run: Run, what: str) -> str:
+    """The run's name for what a column shows; "" for none, since a variant never stands in another's column."""
+    if what in GIVEN:
+        return what
+    model, fault = run.find_model(what)
+    if [name.partition("@")[0] for name in run.models].count(what) > 1:
+        raise BadInput(f"{run.root}: {fault}.")
+    return model if what in (model, model.partition("@")[0]) else ""
 
 
 def _lacks(layout: FigureLayout, dataset: str, what: str) -> BadInput:
+    return BadInput(f"{what}. This fills the figure: {_filling(layout, dataset)}")
+
+
+def _filling(layout: FigureLayout, dataset: str) -> str:
     words = ["bench", "run", "--models", ",".join(layout.models), "--dataset", dataset or layout.dataset or "DATASET"]
     words += ["--protocol", layout.protocol] if layout.protocol else []
     orders = {one.order: one.count for one in layout.pictures if one.order != "name"}
     keep = ["4", *(f"{order}:{count}" for order, count in orders.items())]
-    return BadInput(f"{what}. This fills the figure: {shlex.join([*words, '--keep-images', ','.join(keep)])}")
+    return shlex.join([*words, "--keep-images", ",".join(keep)])
 
 
 def _rows(run: Run, entry: PictureRows, names: Sequence[str]) -> list[Kept]:
@@ -106,7 +145,7 @@ def _rows(run: Run, entry: PictureRows, names: Sequence[str]) -> list[Kept]:
         raise BadInput(f"{run.root} has no bucket {bucket} of {mask_set}; it has {', '.join(buckets)}.")
     held = {one.image: one for one in kept(run.root, run.record) if one.place[:2] == (mask_set, bucket)}
     if not held:
-        raise BadInput(f"{run.root} kept no pictures of {mask_set}, {bucket} %: bench run ... --keep-images 8")
+        raise BadInput(f"{run.root} kept no pictures of {mask_set}, {bucket} %; --keep-images 8 keeps some.")
     if missed := [name for name in names if name not in held]:
         raise UnknownName("kept image", missed, held, f"{run.root}, {mask_set} {bucket}")
     return [held[name] for name in names] or _ordered(run, entry, list(held.values()))[: entry.count]
@@ -156,17 +195,22 @@ def _drawn(rows: Sequence[GridRow], heads: Sequence[str], width: float) -> Figur
     side = (width - left - GAP * (len(heads) - 1)) / len(heads)
     lines = [_wrapped(head, side) for head in heads]
     top = LINE * max(map(len, lines)) + GAP
-    heights = [side * max(pixels.shape[0] / pixels.shape[1] for pixels in row.pixels) for row in rows]
+    shapes = [[pixels.shape for pixels in row.pixels if pixels is not None] for row in rows]
+    heights = [side * max((shape[0] / shape[1] for shape in held), default=1.0) for held in shapes]
     whole = top + sum(heights) + GAP * (len(rows) - 1)
     figure = Figure(figsize=(width, whole))
     below = top
+    text: dict[str, Any] = {"fontsize": HEAD_PT, "ha": "center", "va": "center"}
     for row, height in zip(rows, heights, strict=True):
         for place, pixels in enumerate(row.pixels):
             box = ((left + place * (side + GAP)) / width, 1 - (below + height) / whole, side / width, height / whole)
             axes = figure.add_axes(box)
-            axes.imshow(pixels, interpolation="lanczos", interpolation_stage="rgba")
             axes.set_axis_off()
-        text: dict[str, Any] = {"fontsize": HEAD_PT, "ha": "center", "va": "center"}
+            if pixels is None:
+                axes.imshow(NOTHING, aspect="auto")
+                axes.text(0, 0, "\N{EN DASH}", **text)
+            else:
+                axes.imshow(pixels, interpolation="lanczos", interpolation_stage="rgba")
         figure.text(left / 2 / width, 1 - (below + height / 2) / whole, row.head, rotation=90, **text)
         below += height + GAP
     for place, head in enumerate(lines):

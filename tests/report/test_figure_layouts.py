@@ -60,7 +60,7 @@ def test_every_layout_that_ships_shows_what_it_names(runs_of, name):
 
 def test_the_figure_of_a_layout_is_as_wide_as_was_asked(runs_of, tmp_path):
     roots = runs_of(figure_layout.load("dualpath-figure7"))
-    out = figures.draw_layout(roots, "dualpath-figure7", tmp_path / "figure.pdf", width="60")
+    out, _ = figures.draw_layout(roots, "dualpath-figure7", tmp_path / "figure.pdf", width="60")
     box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+)", out.read_bytes())
     assert float(box[1]) / 72 * 25.4 == pytest.approx(60, abs=0.5)
 
@@ -90,6 +90,21 @@ def test_a_layout_of_guides_tells_a_run_without_any(with_pictures, run, tmp_path
     mine.write_text(GUIDED.replace("ORDER", "worst"))
     with pytest.raises(BenchError, match="--guides"):
         figures.draw_layout([with_pictures(run)], str(mine), tmp_path / "a.pdf")
+
+
+def test_a_model_that_a_run_lacks_is_told_and_the_other_columns_are_drawn(with_pictures, run, tmp_path, bench):
+    mine = tmp_path / "mine.toml"
+    mine.write_text(GUIDED.replace("guide", "ce").replace("ORDER", "worst"))
+    status, out, err = bench("figure", with_pictures(run), "--layout", mine, "--out", tmp_path / "a.pdf")
+    assert (status, out.strip()) == (0, str(tmp_path / "a.pdf"))
+    assert "were kept: ce. This fills the figure: bench run --models ce,ns" in err
+
+
+def test_a_variant_never_stands_in_the_column_of_another(with_pictures, run, tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text(GUIDED.replace("guide", "deepgin:std").replace("ns", "deepgin").replace("ORDER", "name"))
+    loaded = results.load(with_pictures(run))
+    assert list(grids.lacking(figure_layout.load(str(mine)), [loaded])) == ["deepgin:std"]
 
 
 def test_what_a_run_lacks_is_told_with_the_command_that_would_fill_the_figure(run, tmp_path, bench):
