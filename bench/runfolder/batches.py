@@ -67,6 +67,13 @@ def settle(folder: Path, batch: SettledBatch, *, instead: bool = False) -> Settl
     return read(path) or batch
 
 
+def copy(folder: Path, into: Path) -> None:
+    """Settle for another folder of a model's parts what was settled for this one."""
+    into.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("batch.*.json"):
+        write_text(into / path.name, path.read_text(encoding="utf-8"))
+
+
 def _text(batch: SettledBatch) -> str:
     plain = asdict(batch)
     return json.dumps({"digest": digest.of_settings(plain)} | plain, ensure_ascii=False) + "\n"

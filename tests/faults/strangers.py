@@ -182,3 +182,17 @@ class Removes(Grey):
             path.write_bytes(Path(os.environ["STRANGER_PICTURE"]).read_bytes())
         else:
             path.unlink(missing_ok=True)
+
+
+class HangsAgain(Grey):
+    """Hangs from its second process on."""
+
+    def __init__(self):
+        self.begun = Path(os.environ["STRANGERS_FOLDER"]) / "begun"
+        self.second = self.begun.exists()
+
+    def predict(self, images, masks):
+        if self.second:
+            time.sleep(1000)
+        self.begun.touch()
+        return super().predict(images, masks)

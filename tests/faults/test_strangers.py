@@ -192,3 +192,17 @@ print("torch" in sys.modules, server.num_threads())
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
     )
     assert done.stdout.split() == ["False", "1"]
+
+
+@pytest.mark.slow
+def test_a_model_that_hangs_only_when_its_pictures_are_made_again_is_ended_and_named(
+    spec, strangers, toys, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("STRANGERS_FOLDER", str(tmp_path))
+    kept = replace(spec, models=(*strangers("HangsAgain"), *toys("Smooth")), keep_images="worst:1")
+    outcome = run(kept, tmp_path / "run", Execution(workers=1, threads=1, time_limit_s=2.0))
+    told = capsys.readouterr().err
+    assert outcome.faults == {}
+    assert "Pictures of strangers.py:HangsAgain that did not come out again" in told
+    assert told.count("it is tried once more") == 1
+    assert {path.stem for path in outcome.root.glob("images/*/*/*/models/*.png")} == {"toys.py:Smooth"}
