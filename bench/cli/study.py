@@ -28,10 +28,13 @@ def make(
 
     Example: bench study make runs/demo --questions 40 --out study
     """
+    from bench.errors import printable
     from bench.report.study import questions as asking
 
     chosen = options.names(models) if models else ()
     key = asking.write(runs, out, kind=kind, questions=questions, checks=checks, seed=seed, models=chosen)
+    for note in key.notes:
+        print(printable(note))
     print(f"{out / 'page' / 'index.html'}: {len(key.questions)} questions, study {key.study}.")
     print(f"Each rater opens it and sends a file back. Then: bench study tally {out} FILES")
 

@@ -15,6 +15,7 @@ from bench import decoding
 from bench.errors import BadInput, UnknownName
 from bench.report.figure_layout import GIVEN, GUIDE, FigureLayout, PictureRows
 from bench.report.results import Run
+from bench.runfolder.guides import FROM_TRUTH
 from bench.runfolder.names import MASKED, TRUTH
 from bench.runfolder.pictures import Kept, Pixels, kept
 
@@ -181,8 +182,8 @@ def _pixels(run: Run, one: Kept, name: str) -> Pixels:
 def _guide(run: Run, one: Kept) -> Pixels:
     """What was drawn for an image, as it lies in the folder of the run's guides."""
     folder = run.record.spec.guides
-    if not folder:
-        raise BadInput(f"{run.root} was given no guides: bench run ... --guides DIR")
+    if not folder or folder == FROM_TRUTH:
+        raise BadInput(f"{run.root} was given no guides that somebody drew: bench run ... --guides DIR")
     levels = np.asarray(decoding.decode(Path(folder) / f"{one.image}.png", f"the guide of {one.image}"))
     return np.ascontiguousarray(levels)
 

@@ -10,6 +10,7 @@ from bench import stats
 from bench.columns import align
 from bench.report import footer
 from bench.report.analysis.compare import CellDifference, Comparison
+from bench.runfolder.guides import FROM_TRUTH
 
 HEADS = ("metric", "cell", "n", "a", "b", "a - b", "95 % interval", "p (Holm)", "a wins", "effect", "better")
 
@@ -54,9 +55,30 @@ def notes(found: Comparison) -> list[str]:
     reasons: dict[str, dict[str, list[str]]] = {}
     for gap in found.gaps:
         reasons.setdefault(gap.reason, {}).setdefault(gap.metric, []).append(gap.cell)
-    told = (footer.from_truth(one.model, one.run.record.models[one.model].guides) for one in (found.a, found.b))
     missing = (f"not compared: {_places(metrics)}: {reason}" for reason, metrics in reasons.items())
-    return [*filter(None, dict.fromkeys(told)), *flags, *missing]
+    return [*given(found), *flags, *missing]
+
+
+def given(found: Comparison) -> list[str]:
+    """What the two were told beside the images: that one knew the truth, and that their guides are not the same."""
+    sides = {"a": found.a, "b": found.b}
+    guides = {letter: one.run.record.models[one.model].guides for letter, one in sides.items()}
+    alike = found.a.model == found.b.model
+    truth = [footer.from_truth(one.name if alike else one.model, guides[letter]) for letter, one in sides.items()]
+    told = [*filter(None, dict.fromkeys(truth))]
+    if guides["a"] != guides["b"]:
+        told.append(
+            f"! They were not given the same guides: a {_guides(guides['a'])}, b {_guides(guides['b'])}; what tells "
+            "them apart may be the guides."
+        )
+    return told
+
+
+def _guides(mark: str) -> str:
+    kind, _, digest = mark.partition(" ")
+    if not kind:
+        return "none"
+    return f"{kind} of the truth" if digest == FROM_TRUTH else f"{kind} by the user ({digest[: footer.SHORT]})"
 
 
 def _places(metrics: dict[str, list[str]]) -> str:
@@ -94,5 +116,5 @@ def plain(found: Comparison) -> dict[str, Any]:
     ]
     moves = [asdict(move) for move in found.moves]
     gaps = [asdict(gap) for gap in found.gaps]
-    sides = {"a": found.a.name, "b": found.b.name, "verdict": verdict(found)}
+    sides = {"a": found.a.name, "b": found.b.name, "verdict": verdict(found), "notes": given(found)}
     return sides | {"rows": rows, "not_compared": gaps, "moved": moves}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -19,9 +19,11 @@ import numpy as np
 from bench import digest, documents, images
 from bench.disk import write_text
 from bench.errors import BadInput, UnknownName
+from bench.report import footer
 from bench.runfolder import pictures, record
 from bench.runfolder.names import MASK, MASKED, TRUTH
 from bench.runfolder.pictures import Kept, Pixels
+from bench.runfolder.record import Record
 
 KINDS = {
     "choice": "Which picture looks more natural?",
@@ -72,6 +74,8 @@ class Key:
     kind: str
     seed: int
     questions: tuple[Question, ...] = field(default_factory=tuple)
+    notes: tuple[str, ...] = ()
+    """What a reader of the tally must know of its models: that one was told the truth."""
 
 
 def write(
@@ -86,7 +90,8 @@ def write(
         raise UnknownName("kind of study", [kind], KINDS, "bench study make --help")
     if out.exists() and any(out.iterdir()):
         raise BadInput(f"{out} is not empty. Give --out a new folder: answers belong to one study.")
-    kept = [one for root in roots for one in pictures.kept(root, record.read(root)) if one.models]
+    runs = {root: record.read(root) for root in roots}
+    kept = [one for root, made in runs.items() for one in pictures.kept(root, made) if one.models]
     if not kept:
         raise BadInput("The runs kept no pictures. Measure with --keep-images 20 or more.")
     chance = np.random.default_rng(seed)
@@ -98,13 +103,22 @@ def write(
         for place, (one, names) in enumerate(drawn)
         for question in _aspects(kind, _written(place, one, names, kind, out))
     ]
-    plain = {"kind": kind, "seed": seed, "questions": [asdict(one) for one in made]}
-    key = Key(digest.of_settings(plain)[:16], kind, seed, tuple(made))
+    notes = _notes(runs.values(), made)
+    plain = {"kind": kind, "seed": seed, "questions": [asdict(one) for one in made]} | (
+        {"notes": notes} if notes else {}
+    )
+    key = Key(digest.of_settings(plain)[:16], kind, seed, tuple(made), notes)
     write_text(out / "key.json", json.dumps(asdict(key), indent=1, ensure_ascii=False) + "\n")
     told = {"study": key.study, "kind": kind, "text": KINDS[kind], "questions": [_told(one) for one in made]}
     write_text(out / "page" / "questions.js", f"const STUDY = {json.dumps(told)};\n")
     shutil.copyfile(PAGE, out / "page" / "index.html")
     return key
+
+
+def _notes(runs: Iterable[Record], made: Sequence[Question]) -> tuple[str, ...]:
+    asked = {name for question in made for name in question.models}
+    told = [footer.from_truth(name, run.models[name].guides) for run in runs for name in run.models if name in asked]
+    return tuple(filter(None, dict.fromkeys(told)))
 
 
 def read(path: Path) -> Key:

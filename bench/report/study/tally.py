@@ -232,6 +232,7 @@ def report(key: Key, found: Tally) -> Report:
     columns = (*(Column(heads[name]) for name in found.values), Column("answers"))
     agreement = "no question has answers of two raters" if math.isnan(found.alpha) else f"{found.alpha:.2f}"
     footer = [
+        *key.notes,
         f"{found.raters} raters. Intervals: 95 %, {RESAMPLES} resamples of raters and images.",
         f"Agreement, Krippendorff's alpha ({'nominal' if key.kind == 'choice' else 'interval'}): {agreement}.",
     ]

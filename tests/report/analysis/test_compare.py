@@ -138,3 +138,18 @@ def test_the_text_names_both_sides_and_the_outcome(paired):
     said = compare_text.text(both(paired, "telea", "deepgin"))
     assert f"a = {paired}:telea" in said
     assert said.startswith("deepgin is better in 24 of 24 numbers.\n")
+
+
+def test_two_runs_of_a_model_that_were_not_given_the_same_guides_say_so(tmp_path, make_run, edit_record):
+    told, drawn = make_run(tmp_path / "told"), make_run(tmp_path / "drawn")
+    for root, guides in ((told, "edges from-truth"), (drawn, "edges 0123456789abcdef")):
+        edit_record(root, lambda plain, guides=guides: plain["models"]["telea"].update(guides=guides))
+    found = compare.compare(compare.side(f"{told}:telea"), compare.side(f"{drawn}:telea"))
+    truth, differ = compare_text.plain(found)["notes"]
+    assert truth.startswith(f"! {told}:telea was given the edges of the truth")
+    assert "a edges of the truth, b edges by the user (0123456789ab)" in differ
+    assert differ in compare_text.text(found)
+
+
+def test_two_models_without_guides_have_no_note_of_any(paired):
+    assert compare_text.plain(both(paired, "telea", "ns"))["notes"] == []

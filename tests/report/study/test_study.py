@@ -45,6 +45,20 @@ def test_no_file_that_raters_get_tells_a_name(run, tmp_path):
         assert not [name for name in ('"ns', "telea", "deepgin", "photo0", '"truth', '"noise') if name in text]
 
 
+def test_a_model_that_was_told_the_truth_is_marked_in_key_and_tally_and_nowhere_for_raters(run, tmp_path, edit_record):
+    told = shutil.copytree(run, tmp_path / "told")
+    edit_record(told, lambda plain: plain["models"]["telea"].update(guides="edges from-truth"))
+    key = ask(told, tmp_path / "out")
+    assert [note.startswith("! telea was given the edges of the truth") for note in key.notes] == [True]
+    assert questions.read(tmp_path / "out" / "key.json").notes == key.notes
+    given = (tmp_path / "out" / "page" / "questions.js").read_text()
+    assert "telea" not in given
+    first = next(str(place) for place, one in enumerate(key.questions) if not one.check)
+    answer = json.dumps({"study": key.study, "rater": "ann", "answers": {first: {"value": 0}}})
+    found = tally.tally(key, received(tmp_path, key, answer))
+    assert key.notes[0] in tally.report(key, found).footer
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
