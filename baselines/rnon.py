@@ -300,7 +300,7 @@ class Training(base.Training):
         terms = {
             "valid": self._norm((output - target) * (1 - holes)),
             "hole": self._norm((output - target) * holes),
-            "variation": self.variation(composite, holes),
+            "variation": self.variation(composite, holes, batch.everywhere),
             "adversarial": (fake.sigmoid() - real.sigmoid()).abs().mean(),
         }
         for name in FIRST:
@@ -363,14 +363,14 @@ class Training(base.Training):
         size = difference.abs()
         return size.flatten(1).sum(1).mean() if self.options["sums"] else size.mean()
 
-    def variation(self, images: Tensor, holes: Tensor) -> Tensor:
-        """Equation 10, along columns and rows."""
+    def variation(self, images: Tensor, holes: Tensor, everywhere: losses.Everywhere) -> Tensor:
+        """Equation 10, along columns and rows. `everywhere`: that of the `Batch`."""
         total = images.new_zeros(())
         for axis in (2, 3):
             length = images.shape[axis] - 1
             pairs = holes.narrow(axis, 0, length) * holes.narrow(axis, 1, length)
             step = images.diff(dim=axis) * pairs
-            share = 1 if self.options["sums"] else pairs.mean().clamp(min=1e-8)
+            share = 1 if self.options["sums"] else everywhere(pairs.mean()).clamp(min=1e-8)
             total = total + self._norm(step) / share
         return total
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from bench.training.job import TrainingJob
 
+Accumulate = Annotated[
+    int,
+    typer.Option(min=1, help="Take a batch in so many parts: the gradients of the whole, but for batch norms."),
+]
 Plan = Annotated[bool, typer.Option("--plan", help="Print the recipe, estimated time and memory, then stop.")]
 
 
@@ -32,6 +36,7 @@ def command(
     device: Annotated[str, typer.Option(help="cpu, cuda; `auto` takes GPUs where there are any.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="So many of them, one process each.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read photographs; changes no number.")] = 2,
+    accumulate: Accumulate = 1,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard too.")] = False,
     plan: Plan = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -48,7 +53,7 @@ def command(
 
     asked = TrainingSpec(model, **wanted)
     folder = out or Path("trainings") / f"{model.replace(':', '-')}-{asked.recipe}"
-    job = spec.resolve(asked, folder, workers, tensorboard=tensorboard)
+    job = spec.resolve(asked, folder, workers, tensorboard=tensorboard, accumulate=accumulate)
     fabric = _fabric(device, devices, job.recipe.precision)
     progress.quiet = quiet or not fabric.is_global_zero
     _train(job, fabric, tag, plan=plan, as_json=as_json)
@@ -57,7 +62,7 @@ def command(
 def _train(job: TrainingJob, fabric: Fabric, tag: str, *, plan: bool, as_json: bool) -> None:
     from bench.training import estimate, trainer
 
-    with estimate.out_of_memory(job.recipe.batch):
+    with estimate.out_of_memory(job.recipe.batch, job.accumulate):
         if plan:
             _print_plan(job, trainer.plan(job, fabric), as_json=as_json)
             return

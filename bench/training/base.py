@@ -15,20 +15,20 @@ def _itself(value: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Batch:
-    """The images and masks of one turn of a player."""
+    """The images and masks of one turn of a player: a process's share of them, or a part of that."""
 
     images: torch.Tensor
     """The truth: float32 [B, 3, H, W], RGB in 0..1. Whatever is shown to a network is masked by the training itself."""
     masks: torch.Tensor
     """float32 [B, 1, H, W], 1 = missing."""
     processes: int = 1
-    """So many processes share the batch, each with as many images; their gradients are averaged. A term that is a sum
-    over the batch is multiplied by it."""
+    """So many processes, or parts that a process takes one after another, share the batch, each with as many images;
+    their gradients are averaged. A term that is a sum over the batch is multiplied by it."""
     guides: torch.Tensor | None = None
     """Labels of the photographs that a user gave, int64 [B, 1, H, W]; `guides.UNSAID` where they say nothing."""
     everywhere: Callable[[torch.Tensor], torch.Tensor] = _itself
-    """Mean of a value over the processes, without gradient. What a term divides by, where that depends on the images
-    (`everywhere(masks.mean())`), must be the whole batch's, or N processes would not learn what one does."""
+    """Mean of a value over the processes and parts, without gradient. What a term divides by, where that depends on the
+    images (`everywhere(masks.mean())`), must be the whole batch's, or N parts would not teach what the whole does."""
 
 
 class Training(nn.Module):

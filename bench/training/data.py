@@ -70,7 +70,7 @@ class Batches(Numbered[Samples]):
             sampler,
             sampler.seed,
         )
-        self.share = range(rank * recipe.batch // world, (rank + 1) * recipe.batch // world)
+        self.share = range(rank, recipe.batch, world)
         self.prepare, self.guides = preparation(recipe), guides
 
     def __getitem__(self, number: int) -> Samples:

@@ -34,9 +34,9 @@ class TrainingEstimate:
 
 def measure(learner: Learner, sampler: MaskSampler, world: int) -> TrainingEstimate:
     """Run each player once forwards and backwards. The learner is spent: its batch norms have seen noise."""
-    recipe = learner.recipe
-    copies = len(recipe.masks.families) if recipe.masks.mix == "each" else 1
-    share = recipe.batch * copies / world / PROBE
+    recipe, accumulated = learner.recipe, learner.accumulate
+    share = recipe.batch * learner.copies / world / PROBE
+    learner.accumulate = 1
     batch = _noise(learner, sampler)
     seconds: dict[tuple[str, str], float] = {}
     kept = 0
@@ -58,32 +58,36 @@ def measure(learner: Learner, sampler: MaskSampler, world: int) -> TrainingEstim
     return TrainingEstimate(
         parameters=counts,
         seconds=sum(per_stage[stage.name] for _, stage, _ in rounds(recipe, 0)),
-        memory_bytes=int(fixed + 12 * sum(counts.values()) + kept * share),
+        memory_bytes=int(fixed + 12 * sum(counts.values()) + kept * share / accumulated),
     )
 
 
-def check_memory(estimate: TrainingEstimate, device: torch.device, batch: int) -> None:
+def check_memory(estimate: TrainingEstimate, device: torch.device, batch: int, accumulate: int = 1) -> None:
     """Raise `BadInput` with advice where the estimate is above what is free."""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     if estimate.memory_bytes > free:
         raise BadInput(
             f"This training needs about {estimate.memory_bytes / GIB:.1f} GiB, but {free / GIB:.1f} GiB are free on "
-            f"{device}. {_advice(batch)}"
+            f"{device}. {_advice(batch, accumulate)}"
         )
 
 
 @contextmanager
-def out_of_memory(batch: int) -> Iterator[None]:
+def out_of_memory(batch: int, accumulate: int = 1) -> Iterator[None]:
     """Turn the device's out-of-memory error, which the estimate did not foresee, into `BadInput` with advice."""
     try:
         yield
     except torch.OutOfMemoryError as fault:
-        raise BadInput(f"The device's memory is full: {str(fault).splitlines()[0]} {_advice(batch)}") from fault
+        raise BadInput(
+            f"The device's memory is full: {str(fault).splitlines()[0]} {_advice(batch, accumulate)}"
+        ) from fault
 
 
-def _advice(batch: int) -> str:
+def _advice(batch: int, accumulate: int) -> str:
+    smaller = next((count for count in range(accumulate + 1, batch + 1) if batch % count == 0), 0)
+    parts = f"Take the batch in more parts (--accumulate {smaller}), " if smaller else "Take "
     return (
-        f"Take a smaller batch (--set batch={max(1, batch // 2)}), smaller crops, narrower settings, or more devices "
+        f"{parts}a smaller batch (--set batch={max(1, batch // 2)}), smaller crops, narrower settings, or more devices "
         "(--devices)."
     )
 

@@ -11,7 +11,7 @@ import torch
 
 from bench import digest, downloads
 from bench.contracts import Dataset
-from bench.errors import Unavailable
+from bench.errors import BadInput, Unavailable
 from bench.models import weights
 from bench.models.guides import Guides
 from bench.training import data, features
@@ -40,6 +40,8 @@ class TrainingJob:
     frozen_masks: str = ""
     """A frozen mask set and bucket to validate on; empty: the recipe's own."""
     tensorboard: bool = False
+    accumulate: int = 1
+    """A process takes its share of a batch in so many parts, one after another; the gradients are the same."""
     guides: Guides | None = None
     """Labels of the photographs that a user gave."""
     start: Path | None = None
@@ -72,18 +74,30 @@ class TrainingJob:
 def new_learner(job: TrainingJob, fabric: Fabric) -> Learner:
     """The model, its players and their first weights, the same on every process.
 
-    Raises `BadInput` where the weights to start from are of another shape, `Unavailable` where a loss term needs a
-    feature network that is not on this machine, unless within
+    Raises `BadInput` where the weights to start from are of another shape or the batch cannot be shared out,
+    `Unavailable` where a loss term needs a feature network that is not on this machine, unless within
     `features.drawn_where_missing`.
     """
     if reason := "" if features.may_draw() else missing_features(job.recipe):
         raise Unavailable(reason)
+    _check_parts(job, fabric.world_size)
     torch.manual_seed(job.seed)
     model = job.module.model(job.variant, **job.recipe.settings)
     training = job.module.Training(model, job.recipe)
     if job.start:
         weights.apply(model, weights.read(job.start)[0], job.start, job.model)
-    return Learner(model, training, job.recipe, fabric)
+    return Learner(model, training, job.recipe, fabric, job.accumulate)
+
+
+def _check_parts(job: TrainingJob, processes: int) -> None:
+    share = job.recipe.batch // processes
+    if job.accumulate < 1 or share % job.accumulate:
+        whole = ", ".join(str(count) for count in range(1, share + 1) if share % count == 0)
+        of = f" that each of {processes} processes has of it" if processes > 1 else ""
+        raise BadInput(
+            f"--accumulate {job.accumulate} does not divide a batch of {share}{of}: take one of {whole}, or another "
+            "batch (--set batch=...)."
+        )
 
 
 def missing_features(recipe: Recipe) -> str:

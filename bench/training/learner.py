@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from bench.errors import BadInput, ContractBroken
+from bench.training import parts
 from bench.training.base import Batch, Training
 from bench.training.recipe import Optimizer, Recipe, Stage
 
@@ -20,14 +21,23 @@ if TYPE_CHECKING:
 
 
 class Learner:
-    """Everything whose state a checkpoint must hold, on the device."""
+    """Everything whose state a checkpoint must hold, on the device. A process takes a batch in `accumulate` parts."""
 
-    def __init__(self, model: nn.Module, training: Training, recipe: Recipe, fabric: Fabric) -> None:
+    def __init__(
+        self, model: nn.Module, training: Training, recipe: Recipe, fabric: Fabric, accumulate: int = 1
+    ) -> None:
         self.model, self.training, self.recipe, self.fabric = model, training, recipe, fabric
-        self.players = training.players
+        self.players, self.accumulate = training.players, accumulate
+        self.copies = len(recipe.masks.families) if recipe.masks.mix == "each" else 1
+        self.apart: dict[str, None] = {}
+        """What stays within a part of a batch: its gradients are not quite those of the whole one."""
+        self.asking: dict[tuple[str, str], bool] = {}
+        """(stage, player) -> whether its terms ask for `everywhere`; where that is not known yet they may."""
+        self.latest: tuple[Batch, list[Batch]] | None = None
+        self.shared = parts.Denominators()
         self.average = copy.deepcopy(model).requires_grad_(False).eval() if recipe.ema else None
         # On a CPU a step takes 0.7 of the time so; with one image torch 2.15 gives wrong gradients of instance norms.
-        channels_last = fabric.device.type == "cpu" and recipe.batch > fabric.world_size
+        channels_last = fabric.device.type == "cpu" and recipe.batch > self.parts
         for module in filter(None, (model, training, self.average)):
             fabric.to_device(module)
             if channels_last:
@@ -35,6 +45,11 @@ class Learner:
         self.stage = ""
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.learning: dict[str, list[nn.Parameter]] = {}
+
+    @property
+    def parts(self) -> int:
+        """Parts of a batch, over all processes."""
+        return self.fabric.world_size * self.accumulate
 
     @property
     def eval_model(self) -> nn.Module:
@@ -62,6 +77,8 @@ class Learner:
             if stage.continues and player in before:
                 _take_over(self.optimizers[player], before[player])
         self.stage = stage.name
+        if self.parts > 1:
+            self.apart |= dict.fromkeys(parts.batch_norms(self.players))
 
     def _frozen(self, stage: Stage) -> list[nn.Module]:
         modules = dict(self.players.named_modules())
@@ -79,16 +96,55 @@ class Learner:
             group["lr"] = rate
         _require_gradients(learning, needed=True)
         optimizer.zero_grad(set_to_none=True)
-        weights = self.recipe.stage_weights(stage)
-        with self.fabric.autocast():
-            terms = getattr(self.training, player)(batch, weights)
-        _total(terms, weights, player).backward()
+        terms = self._learn(player, batch, stage)
         _share_gradients(self.fabric, learning)
         if settings.clip:
             nn.utils.clip_grad_norm_(learning, settings.clip)
         optimizer.step()
         _require_gradients(learning, needed=False)
         return terms
+
+    def _learn(self, player: str, batch: Batch, stage: Stage) -> dict[str, torch.Tensor]:
+        """Add up the gradients of a player's terms, one part of the batch after another. Returns the terms."""
+        weights = self.recipe.stage_weights(stage)
+        if self.accumulate == 1:
+            terms = self._terms(player, batch, weights, 0)
+            _total(terms, weights, player).backward()
+            return terms
+        pieces, buffers, seed = self._pieces(batch), parts.Buffers(self.model, self.players), torch.initial_seed()
+
+        def passes() -> Iterator[dict[str, torch.Tensor]]:
+            for place, piece in enumerate(pieces):
+                buffers.rewind()
+                torch.manual_seed(seed)
+                self.shared.next_part()
+                yield self._terms(player, piece, weights, place)
+
+        self.shared.ask()
+        if self.asking.get((stage.name, player), True):
+            for _ in passes():
+                pass
+        self.asking[stage.name, player] = self.shared.settle(batch.everywhere)
+        found = []
+        for terms in passes():
+            (_total(terms, weights, player) / self.accumulate).backward()
+            found.append({name: value.detach() for name, value in terms.items()})
+            buffers.keep()
+        buffers.average()
+        return {name: torch.stack([terms[name] for terms in found]).mean(0) for name in found[0]}
+
+    def _pieces(self, batch: Batch) -> list[Batch]:
+        """The parts of a batch, the same objects for all players of a step: models keep what they made of them."""
+        if self.latest is None or self.latest[0] is not batch:
+            self.latest = (batch, parts.divided(batch, self.accumulate, self.copies, self.shared))
+        return self.latest[1]
+
+    def _terms(self, player: str, batch: Batch, weights: dict[str, float], place: int) -> dict[str, torch.Tensor]:
+        """A player's terms on what this process takes at once: its share, or part `place` of that."""
+        number = place * self.fabric.world_size + self.fabric.global_rank
+        part = parts.Slot(number, self.parts, self.copies)
+        with self.fabric.autocast(), parts.of_a_batch(part, len(batch.images), self.apart):
+            return dict(getattr(self.training, player)(batch, weights))
 
     @torch.no_grad()
     def update_ema(self) -> None:
@@ -112,7 +168,9 @@ class Learner:
         if self.fabric.world_size == 1:
             return
         modules = filter(None, (self.model, self.training, self.average))
-        buffers = {id(value): value for module in modules for name, value in module.named_buffers() if _running(name)}
+        buffers = {
+            id(value): value for module in modules for name, value in module.named_buffers() if parts.running(name)
+        }
         for value in buffers.values():
             value.copy_(self.fabric.all_reduce(value.clone(), reduce_op="mean"))  # type: ignore[arg-type]
 
@@ -147,10 +205,6 @@ def _optimizer(settings: Optimizer, parameters: list[nn.Parameter]) -> torch.opt
         return kind(parameters, lr=settings.lr, **settings.settings)
     except (TypeError, ValueError) as fault:
         raise BadInput(f"The optimizer {settings.kind} does not take {settings.settings}: {fault}.") from fault
-
-
-def _running(name: str) -> bool:
-    return name.endswith(("running_mean", "running_var"))
 
 
 def _take_over(optimizer: torch.optim.Optimizer, before: torch.optim.Optimizer) -> None:

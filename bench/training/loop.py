@@ -46,6 +46,7 @@ class Loop:
         self.learned, held = data.split(job.photographs)
         self.validation = validation.prepare(job.photographs, held, job.sampler(VALIDATION), frozen=job.frozen_masks)
         self.log = logs.Log(job.out, fabric, resumed_at=self.step, tensorboard=job.tensorboard)
+        self.told: list[str] = []
         self.seen, self.fresh = list(known["seen"]), list[str]()
         self.before, self.begin, self.saved = float(known["seconds"]), time.monotonic(), time.monotonic()
         self.log_every = min(100, max(1, job.recipe.steps // 1000))
@@ -89,6 +90,15 @@ class Loop:
         if due and not asked:
             self.save()
         return asked
+
+    def tell_apart(self, ticker: progress.Ticker) -> None:
+        """Say once, of a batch in parts, what stays within a part."""
+        if new := [what for what in self.learner.apart if what not in self.told]:
+            self.told += new
+            ticker.say(
+                f"{', '.join(new)}: within each of {self.learner.parts} parts of a batch; there gradients are not "
+                "those of the whole batch."
+            )
 
     def validate_and_log(self, stage: str, ticker: progress.Ticker) -> None:
         """After a step: every `log_every` steps write the log, every `validate_every` also validate and save."""
@@ -145,7 +155,8 @@ class Loop:
         new = torch.tensor([int(text or "0", 16) - OFFSET for text in self.fresh], dtype=torch.int64)
         slots = torch.zeros(fabric.world_size, len(new), dtype=torch.int64, device=fabric.device)
         slots[fabric.global_rank] = new
-        everywhere = fabric.all_reduce(slots, reduce_op="sum").flatten().tolist()  # type: ignore[union-attr]
+        # Process r of N has samples r, r + N, ...: by columns they stand in the order of one process.
+        everywhere = fabric.all_reduce(slots, reduce_op="sum").T.flatten().tolist()  # type: ignore[union-attr]
         found = (f"{number + OFFSET:016x}" for number in everywhere if number > -OFFSET)
         self.seen = list(dict.fromkeys([*self.seen, *found]))
         self.fresh.clear()
@@ -198,6 +209,8 @@ class Loop:
             "losses": _curve(job.out / logs.FILE),
             "seconds": round(self._seconds(), 1),
             "device": _device(self.fabric),
+            "accumulate": job.accumulate,
+            "apart": list(self.learner.apart),
             "versions": {
                 "python": platform.python_version(),
                 "torch": torch.__version__,

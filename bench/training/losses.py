@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.training.parts import stays_apart
+
 Features = Sequence[Tensor]
 Everywhere = Callable[[Tensor], Tensor]
 
@@ -111,6 +113,7 @@ def id_mrf_tensorflow(generated: Tensor, target: Tensor, *, band: float = 0.5) -
     Both activations are centred by the mean of the GENERATED ones per channel over batch and positions; the weights of
     a target position are normalised over the generated positions, the largest is taken over the target positions.
     """
+    stays_apart("centres of the MRF term")
     centre = generated.mean((0, 2, 3), keepdim=True)
     distance = (1 - _cosines(target - centre, generated - centre)) / 2
     relative = distance / (distance.amin(2, keepdim=True) + 1e-5)

@@ -19,7 +19,9 @@ from bench.training.recipe import Recipe
 from bench.types import ModelCard, TrainingSpec
 
 
-def resolve(spec: TrainingSpec, out: Path, workers: int = 0, *, tensorboard: bool = False) -> TrainingJob:
+def resolve(
+    spec: TrainingSpec, out: Path, workers: int = 0, *, tensorboard: bool = False, accumulate: int = 1
+) -> TrainingJob:
     """The job of a training that leaves its files in `out` and reads photographs in so many processes.
 
     Raises `BadInput` for a model that cannot be trained, a recipe, setting, data set or file that is none.
@@ -41,6 +43,7 @@ def resolve(spec: TrainingSpec, out: Path, workers: int = 0, *, tensorboard: boo
         workers,
         spec.validate,
         tensorboard=tensorboard,
+        accumulate=accumulate,
         start=_start(spec.start, member.id) if spec.start else None,
         guides=_guides(spec.guides, module.CARD, chosen, photographs) if spec.guides else None,
     )

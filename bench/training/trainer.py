@@ -63,7 +63,7 @@ def _held(folder: Path, fabric: Fabric) -> Iterator[None]:
 def _train(job: TrainingJob, fabric: Fabric) -> Path:
     found = checkpoint.load(job.out, job.identity())
     if not found:
-        estimate.check_memory(plan(job, fabric), fabric.device, job.recipe.batch)
+        estimate.check_memory(plan(job, fabric), fabric.device, job.recipe.batch, job.accumulate)
     loop = Loop(job, fabric, found)
     recipe, learner = job.recipe, loop.learner
     with progress.track(f"training {job.model}", recipe.steps, loop.step) as ticker, _stop_requests() as stop:
@@ -73,8 +73,9 @@ def _train(job: TrainingJob, fabric: Fabric) -> Path:
             for turn, player in enumerate(stage.turns):
                 if stage.fresh or turn == 0:
                     batch = loop.to_device(next(batches))
-                torch.manual_seed(digest.number(f"turn/{job.seed}/{step}/{turn}/{fabric.global_rank}") >> 1)
+                torch.manual_seed(digest.number(f"turn/{job.seed}/{step}/{turn}/0") >> 1)
                 loop.log.add(step + 1, stage.name, player, learner.turn(player, batch, stage, done))
+            loop.tell_apart(ticker)
             learner.update_ema()
             loop.step = step + 1
             ticker.advance()

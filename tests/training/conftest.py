@@ -15,6 +15,12 @@ def toy():
     return plugins.load(Path(__file__).parent / "toy.py", "bench_toy_of_tests")
 
 
+@pytest.fixture(scope="session")
+def learned():
+    """What every model learns from one batch: the module `gradients.py` beside this file."""
+    return plugins.load(Path(__file__).parent / "gradients.py", "bench_gradients_of_tests")
+
+
 @pytest.fixture
 def quiet(monkeypatch):
     """No progress."""
