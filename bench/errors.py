@@ -11,8 +11,9 @@ BenchError
 from __future__ import annotations
 
 import difflib
-import unicodedata
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 def printable(text: str) -> str:
@@ -30,15 +31,20 @@ def inert(text: str, code: str = "\\u{:04x}") -> str:
 
     Line breaks, tabs, spaces of every kind and joiners stay.
     """
-    return "".join(code.format(ord(sign)) if _steers(sign) else sign for sign in text)
+    return _STEERS.sub(lambda sign: code.format(ord(sign[0])), text)
 
 
-def _steers(sign: str) -> bool:
-    kind = unicodedata.category(sign)
-    return (kind in ("Cc", "Cs", "Zl", "Zp") and sign not in "\n\t") or unicodedata.bidirectional(sign) in _TURNS
+def inert_data(data: Any) -> Any:
+    """Plain data with every text and key in it `inert`, for those who read it back and show it."""
+    if isinstance(data, str):
+        return inert(data)
+    if isinstance(data, Mapping):
+        return {inert_data(key): inert_data(value) for key, value in data.items()}
+    return [inert_data(value) for value in data] if isinstance(data, list | tuple) else data
 
 
-_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Controls, ends of lines and paragraphs, what turns the direction of writing, lone surrogates."""
 
 
 class BenchError(Exception):

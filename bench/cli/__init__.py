@@ -16,7 +16,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO, cast
 
 import click
 import typer
@@ -24,7 +24,7 @@ from click.core import ParameterSource
 from typer.core import TyperGroup
 
 from bench import __version__, locks
-from bench.errors import BenchError, printable
+from bench.errors import BenchError, inert, printable
 
 STOPPED = 130
 """Exit status of a command that Ctrl-C ended."""
@@ -121,11 +121,10 @@ def main() -> NoReturn:
     if "OMP_WAIT_POLICY" not in os.environ:  # the user's own choice, which a count of rounds would overrule
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is imported
     try:
-        status = build()(standalone_mode=False, prog_name="bench")
+        with contextlib.redirect_stdout(cast(TextIO, SafeOutput(sys.stdout))):
+            status = _answered()
     except (click.Abort, KeyboardInterrupt):
         status = STOPPED
-    except SystemExit as leave:  # click's own word on a closed pipe
-        status = 0 if type(sys.stdout).__name__.endswith("PacifyFlushWrapper") else leave.code
     except typer.Exit as leave:
         status = leave.exit_code
     except BrokenPipeError:
@@ -137,6 +136,30 @@ def main() -> NoReturn:
         kept = " What was finished is kept; the same command goes on from there."
         print(f"Stopped.{kept * locks.began}", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _answered() -> Any:
+    """What the command gives back: a status, or nothing."""
+    try:
+        return build()(standalone_mode=False, prog_name="bench")
+    except SystemExit as leave:  # click's own word on a closed pipe
+        return 0 if type(sys.stdout).__name__.endswith("PacifyFlushWrapper") else leave.code
+
+
+class SafeOutput:
+    """A stream that no text from elsewhere can steer: see `inert`. A terminal keeps the house's colours."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write it; the count is that of the text as it was given."""
+        pieces = re.split("(\x1b\\[[0-9;]*m)", text) if self.stream.isatty() else [text]
+        self.stream.write("".join(piece if place % 2 else inert(piece) for place, piece in enumerate(pieces)))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def script() -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,6 +49,16 @@ def _brief(manifest: dict[str, Any]) -> dict[str, Any]:
         "ratio_min": min(entry["ratio_min"] for entry in strata),
         "ratio_max": max(entry["ratio_max"] for entry in strata),
     }
+
+
+HALF = 50
+"""Masks that miss more than this share of a picture on average, in per cent, may have been read the wrong way round."""
+
+
+def _mean_ratio(manifest: Mapping[str, Any]) -> float:
+    """Of all masks of a set, in per cent."""
+    strata = manifest["strata"].values()
+    return sum(entry["ratio_mean"] * entry["count"] for entry in strata) / sum(entry["count"] for entry in strata)
 
 
 @app.command()
@@ -164,5 +175,10 @@ def import_set(
 
     held = imported.bring(kind, name, source, size, threshold, invert, force, paired=paired, ending=ending)
     print(f"{held.id}  {held.manifest['count']} masks  sha256 {held.digest}  {held.folder}")
+    if kind == "folder" and (missing := _mean_ratio(held.manifest)) > HALF:
+        colour, other = ("black", "without --invert") if invert else ("white", "with --invert")
+        print(
+            f"{missing:.0f} % is missing on average, what is {colour}. If that is what is known: {other} (and --force)."
+        )
     if left_out := held.manifest["imported"].get("left_out"):
         print(f"{left_out} objects cover less than 1 % (or all) of the square and were left out.")

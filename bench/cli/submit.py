@@ -18,10 +18,15 @@ def command(
     """
     import tempfile
 
+    from bench.errors import BadInput
     from bench.report import submission
 
     archive = out or run.with_name(f"{run.name}.zip")
     size = submission.pack(run, archive)
-    with tempfile.TemporaryDirectory() as scratch:
-        packed = submission.unpack(archive, Path(scratch))
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            packed = submission.unpack(archive, Path(scratch))
+    except BadInput as fault:
+        archive.unlink()
+        raise BadInput(f"{run} cannot be submitted: {str(fault).rstrip('.')}.") from fault
     print(f"{archive}: {len(packed.models)} models, {size / 2**20:.1f} MiB, checked")

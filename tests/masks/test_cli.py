@@ -65,6 +65,18 @@ def test_verify_wants_sets_that_are_there(run, words):
     assert run(*words).exit_code != 0
 
 
+@pytest.mark.parametrize(("words", "advised"), [((), "with --invert"), (("--invert",), "")])
+def test_masks_that_miss_most_of_the_picture_may_be_the_other_way_round(run, tmp_path, words, advised):
+    mask = np.full((8, 8), 255, np.uint8)
+    mask[:2] = 0
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "mask.png").rename(tmp_path / "masks/mask.png")
+    told = run("import", "mine", tmp_path / "masks", *words).output
+    assert ("75 % is missing on average, what is white." in told) == bool(advised)
+    assert advised in told
+
+
 def test_import_prints_the_digest(run, tmp_path):
     mask = np.zeros((8, 8), np.uint8)
     mask[:4] = 255

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from bench.disk import write_text
-from bench.errors import BadInput
+from bench.errors import BadInput, inert, inert_data
 from bench.report import fill, footer, layout, results, views
 from bench.report.page import gallery
 from bench.report.picks import Lookup
@@ -74,10 +74,16 @@ def _file(run: Run, data: dict[str, Any], pictures: Iterator[tuple[str, bytes]],
 
 
 def _html(run: Run, data: dict[str, Any], policy: str, **parts: Any) -> str:
-    template = jinja2.Template((HERE / "index.html.j2").read_text(encoding="utf-8"), autoescape=True)
+    source = (HERE / "index.html.j2").read_text(encoding="utf-8")
+    template = jinja2.Template(source, autoescape=True, finalize=_shown)
     made = run.record
     lines = list(footer.origin(run))
     return template.render(run=made, data=data, policy=policy, lines=lines, charts=CHARTS, **parts) + "\n"
+
+
+def _shown(value: Any) -> Any:
+    """What the template is given to show; scripts and styles are the house's own."""
+    return inert(value) if type(value) is str else value
 
 
 def _charts() -> str:
@@ -91,7 +97,7 @@ def _hash(text: str) -> str:
 
 
 def _script(data: Any) -> str:
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(inert_data(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return f"window.PAGE = {text.replace('<', chr(92) + 'u003c')};\n"
 
 
