@@ -67,15 +67,20 @@ class NotComparable(BenchError):
     """Results made in different ways that somebody tried to put side by side."""
 
 
+LISTED = 12
+"""So many names of a registry are told whole to whoever wrote none that is near."""
+
+
 class UnknownName(BenchError):
     """One or several names that a registry does not hold; all of them are named at once."""
 
     def __init__(self, kind: str, names: Sequence[str], known: Iterable[str], see: str) -> None:
         """`kind` is the word for the thing ("model"), `see` the command that lists what there is.
 
-        Of the known names that begin as the wrong one does, those that come first are suggested first.
+        Of the known names that begin as the wrong one does, those that come first are suggested first. Where none is
+        near, a short list of names is given whole.
         """
-        known = list(known)
+        known = list(dict.fromkeys(known))
         super().__init__(" ".join(_miss(kind, name, known) for name in names) + f" See: {see}")
         self.names = tuple(names)
 
@@ -84,4 +89,6 @@ def _miss(kind: str, name: str, known: Sequence[str]) -> str:
     near = [one for one in known if name and one.lower().startswith(name.lower())]
     near += difflib.get_close_matches(name.lower(), sorted(known), n=3, cutoff=0.55)
     near = list(dict.fromkeys(near))[:3]
-    return f"No {kind} '{printable(name)}'." + (f" Did you mean: {', '.join(near)}?" if near else "")
+    nearest = f" Did you mean: {', '.join(near)}?" if near else ""
+    every = f" There are: {', '.join(known)}." if known and not near and len(known) <= LISTED else ""
+    return f"No {kind} '{printable(name)}'." + printable(nearest + every)

@@ -16,6 +16,11 @@ quiet = False
 LINE_EVERY_S = 10.0
 
 
+def warn(text: str) -> None:
+    """A line on what went wrong and was mended, `--quiet` or not."""
+    print(printable_lines(text), file=sys.stderr, flush=True)
+
+
 class Ticker:
     """What a piece of long work tells about itself: `advance()` after each step, `say()` for a line that stays."""
 

@@ -16,3 +16,8 @@ def test_a_bare_name_in_any_case_is_the_standard_variant(name, standard):
 def test_a_misspelt_name_meets_its_neighbour():
     with pytest.raises(UnknownName, match="Did you mean: telea"):
         raise UnknownName("model", ["tela"], ["mean", "telea"], "bench models list")
+
+
+def test_a_name_that_is_near_to_none_meets_all_of_a_short_list():
+    with pytest.raises(UnknownName, match=r"No model 'xyzzy'\. There are: mean, telea\. See:"):
+        raise UnknownName("model", ["xyzzy"], ["mean", "telea"], "bench models list")

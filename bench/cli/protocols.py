@@ -63,6 +63,8 @@ def diff(left: Name, right: Name, as_json: options.Json = False) -> None:
     if as_json:
         print(json.dumps([difference._asdict() for difference in found], indent=1))
         return
+    if not found:
+        print(f"{left} and {right} do not differ.")
     for one in found:
         print(one.field)
         print(f"  - {one.left}" + (f"   [{one.left_origin}]" if one.left_origin else ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.cli import _options as options
+from bench.report import formats
 
 
 def command(run: options.RunFolder, form: options.Format = None, out: options.TextFile = None) -> None:
@@ -13,4 +14,5 @@ def command(run: options.RunFolder, form: options.Format = None, out: options.Te
     from bench.report import results
     from bench.report.analysis import ranks
 
+    formats.choose(form, out)
     options.write_report(ranks.report(results.load(run)), form, out)

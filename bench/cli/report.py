@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli import _options as options
+from bench.errors import printable
 from bench.report import formats
 
 if TYPE_CHECKING:
@@ -82,6 +84,15 @@ def command(
             options.refuse("--summary", {"--layout": layout, "--published": published, "--long": long})
         report = _report(runs or [], layout, published, named, summary=summary, long=bool(long or out or form))
         options.write_report(report, form, out, standalone=standalone)
+        _check_used(report)
+
+
+def _check_used(report: Report) -> None:
+    """End with status 1 where a run was given in vain."""
+    for sentence in report.unused:
+        print(printable(sentence), file=sys.stderr)
+    if report.unused:
+        raise typer.Exit(1)
 
 
 def _report(
@@ -92,6 +103,8 @@ def _report(
     from bench.report import summary as summaries
     from bench.report.filters import Selection
 
+    if published == "only":
+        options.refuse("--published only", {"RUN": runs})
     models, metrics, masks, buckets = (
         options.names(named[f"--{name}"]) for name in ("models", "metrics", "masks", "buckets")
     )

@@ -9,6 +9,7 @@ import typer
 
 from bench import progress
 from bench.cli import _options as options
+from bench.report import formats
 from bench.types import Execution, RunSpec
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Folder for the runs; runs/LAYOUT by default.")] = None,
     device: options.Device = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one alone.")] = 0,
-    form: options.Format = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help=f"{', '.join(formats.names())}; else as the suffix of --table says."),
+    ] = None,
     table: options.TextFile = None,
     any_count: options.AnyCount = False,
     quiet: options.Quiet = False,
@@ -54,6 +58,7 @@ def command(
     from bench.run.main import run
 
     progress.quiet = quiet
+    formats.choose(form, table)
     name = options.expanded(layout)
     chosen = layouts.load(name)
     models = [model for need in needs.runs(replace(chosen, weights={})) for model in need.models]
@@ -98,5 +103,7 @@ def _named(option: str, given: list[str] | None, kind: str, known: list[str]) ->
             raise BadInput(f"{option} {text}: write it as {shape}; the table's {kind}s: {', '.join(names)}.")
         if name not in names:
             raise UnknownName(f"{kind} of the table", [name], names, "bench reproduce --help")
+        if name in found:
+            raise BadInput(f"{option} {text}: {name} is given twice. Leave one of them out.")
         found[name] = value if kind == "model" else options.expanded(value)
     return found

@@ -13,7 +13,7 @@ import typer
 from bench import progress
 from bench.cli import _options as options
 from bench.cli._fields import FieldsOf, Typed, spread
-from bench.errors import BadInput
+from bench.errors import BadInput, printable
 from bench.runfolder.names import RESULTS, SUMMARY
 from bench.types import Execution, RunSpec
 
@@ -167,29 +167,24 @@ def report(outcome: Outcome, *, shown: bool, as_json: bool, quiet: bool) -> None
 
     shown: the reason of each failure was printed when it happened.
     """
-    lacking = _not_given(outcome.root)
-    for line in [*_failures(outcome, shown=shown), *lacking]:
-        print(line, file=sys.stderr)
+    from bench.run import unmeasured
+    from bench.runfolder import record
+
+    made = record.read(outcome.root)
+    lacking = unmeasured.named(made, outcome.summary, outcome.faults)
     if as_json:
         print(outcome.summary.to_json(orient="records", indent=1))
     elif not quiet:
         if not outcome.share:
             _print_summary(outcome.root)
-        print(_left_behind(outcome))
+        absent = [name for name, model in made.models.items() if model.reason and not model.contaminated]
+        print(_left_behind(outcome, unmeasured.others(made.spec, absent, made.missing)))
+    sys.stdout.flush()  # what failed or was not measured comes last
+    for line in _failures(outcome, shown=shown):
+        print(line, file=sys.stderr)
+    for name, reason in lacking.items():
+        print(printable(f"{name} was not measured: {reason}"), file=sys.stderr)
     raise typer.Exit(1 if outcome.faults or lacking else 0)
-
-
-def _not_given(root: Path) -> list[str]:
-    """A line for each model that was asked for by its own name, not by `all` or a pattern, and has no weights here."""
-    from bench.models import registry as model_registry
-    from bench.runfolder import record
-
-    made = record.read(root)
-    if not any(model.reason for model in made.models.values()):
-        return []
-    exact = [name for name in made.spec.models if name != "all" and not set(name) & set("*?[/")]
-    named = [name for name in exact if not name.startswith(("-", "serve:", "diffusers:"))]
-    return [f"{ref.name} was not measured: {ref.reason}" for ref in model_registry.choose(named) if ref.reason]
 
 
 def _print_summary(root: Path) -> None:
@@ -199,12 +194,12 @@ def _print_summary(root: Path) -> None:
     print()
 
 
-def _left_behind(outcome: Outcome) -> str:
-    """What stands in the folder now, and what to type next."""
+def _left_behind(outcome: Outcome, lacking: str) -> str:
+    """What stands in the folder now, what to type next, and what is lacking."""
     folder = shlex.quote(str(outcome.root))
     if outcome.share:
         return f"{outcome.root}: share {outcome.share} is done. When all are: bench collect {folder}"
-    return f"{outcome.root}: {RESULTS}, {SUMMARY}. Tables: bench report {folder}"
+    return f"{outcome.root}: {RESULTS}, {SUMMARY}. Tables: bench report {folder}" + f"\n{lacking}" * bool(lacking)
 
 
 def _failures(outcome: Outcome, *, shown: bool) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import _options as options
+from bench.report import formats
 
 app = typer.Typer()
 
@@ -53,6 +54,7 @@ def tally(
     from bench.report.study import questions as asking
     from bench.report.study import tally as counting
 
+    formats.choose(form, out)
     key = asking.read(study / "key.json")
     found = counting.tally(key, [counting.read(file, key) for file in files])
     options.write_report(counting.report(key, found), form, out)

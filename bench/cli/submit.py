@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bench.errors import BadInput
+
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.", show_default=False)],
@@ -18,9 +20,10 @@ def command(
     """
     import tempfile
 
-    from bench.errors import BadInput
     from bench.report import submission
 
+    if out and out.suffix != ".zip":
+        raise BadInput(f"--out {out}: a submission is written as .zip, which is what `bench board` reads.")
     archive = out or run.with_name(f"{run.name}.zip")
     size = submission.pack(run, archive)
     try:

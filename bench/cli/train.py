@@ -49,8 +49,12 @@ def command(
     bench train ce --recipe starter --dataset folder --root /data/photographs
     """
     progress.quiet = quiet
+    from bench.models import weights
+    from bench.models.registry import UNTRAINED
     from bench.training import spec
 
+    if tag and (not weights.is_tag(tag) or tag == UNTRAINED):
+        raise BadInput(f"--tag {tag}: write letters, digits, . - and _, but not {UNTRAINED}.")
     asked = TrainingSpec(model, **wanted)
     folder = out or Path("trainings") / f"{model.replace(':', '-')}-{asked.recipe}"
     job = spec.resolve(asked, folder, workers, tensorboard=tensorboard, accumulate=accumulate)

@@ -182,6 +182,8 @@ def open_dataset(
 def _opened(name: str, root: str | None, split: str | None) -> Dataset:
     if split and split.endswith(".txt"):
         return _by_list(name, root, split)
+    if split and name in PLAIN:
+        raise BadInput(f"The data set {name} has no splits; --split takes a list of ids (.txt) here.")
     if name == "demo":
         return _demo(root)
     if name.partition("#")[0] in HUB or name.startswith("hf:"):
@@ -195,8 +197,6 @@ def _opened(name: str, root: str | None, split: str | None) -> Dataset:
         )
     if name in entries():
         return _official(entries()[name], _place(root), split)
-    if split:
-        raise BadInput(f"The data set {name} has no splits; --split takes a list of ids (.txt) here.")
     return _folder(_place(root)) if name == "folder" else _shards(_place(root))
 
 

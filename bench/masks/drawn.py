@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench import digest
-from bench.errors import Unavailable, UnknownName
-from bench.masks import frozen, philox
+from bench.errors import BadInput, Unavailable, UnknownName
+from bench.masks import packing, philox, ratio
 from bench.masks.frozen import Taken
 from bench.masks.registry import Family, families, find, sample
 from bench.types import Bucket
@@ -22,6 +22,7 @@ from bench.types import Bucket
 SUFFIX = "-original"
 """Behind the family's name, where a frozen set has its size: `deepgin-mix-original`."""
 _SEE = "bench masks list"
+(WHOLE,) = ratio.buckets("none")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,15 @@ class DrawnSet:
             {"family": self.law.name, "version": self.law.version, "parameters": dict(self.law.parameters)}
         )
 
+    def within(self, buckets: Sequence[Bucket]) -> list[Bucket]:
+        """The whole range; `BadInput` for any other bucket."""
+        if others := [bucket.label for bucket in buckets if bucket != WHOLE]:
+            raise BadInput(
+                f"The masks {self.id} are drawn at each photograph's own size not cut by ratio: there is no bucket "
+                f"{' or '.join(others)}. Leave out --buckets."
+            )
+        return list(buckets)
+
     def check(self, bucket: Bucket, image_ids: Sequence[str]) -> None:
         """Every bucket and image has masks: they are drawn."""
 
@@ -60,7 +70,7 @@ class DrawnSet:
         key = philox.key_of("original", self.law.name, *size)
         numbers = np.array([digest.number(image_id) >> 1 for image_id in image_ids], np.int64)
         masks, _ = sample(self.law, size, key, numbers)
-        bits = frozen.pack(masks)
+        bits = packing.pack(masks)
         names = [f"{size[1]}x{size[0]}/{number:016x}" for number in numbers.tolist()]
         return Taken(masks, names, [digest.of_bytes(mask.tobytes()) for mask in bits])
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench import digest, paths
 from bench.errors import BadInput
-from bench.masks import frozen, manifests, ratio, writing
+from bench.masks import frozen, manifests, packing, ratio, writing
 from bench.masks import registry as mask_registry
 from bench.masks.philox import key_of
 from bench.masks.registry import Family, find, sample
@@ -54,7 +54,7 @@ def redraw(task: StratumTask, ticker: Ticker) -> tuple[frozen.Stratum, int]:
     bits, refused = [], 0
     for index in _batches(task):
         masks, again = sample(task.family, task.size_px, key, index, task.stratum)
-        bits.append(frozen.pack(masks))
+        bits.append(packing.pack(masks))
         refused += again
         ticker.advance(len(index))
     return frozen.stratum(task.name, np.concatenate(bits), task.size_px), refused

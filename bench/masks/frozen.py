@@ -25,13 +25,9 @@ import numpy.typing as npt
 
 from bench import digest, paths, progress
 from bench.errors import BadInput, Unavailable, UnknownName
-from bench.masks import manifests, paired, ratio
+from bench.masks import manifests, packing, paired, ratio
+from bench.masks.packing import Masks, PackedMasks
 from bench.types import Bucket
-
-Masks = npt.NDArray[np.bool_]
-"""bool [N, H, W], True = missing."""
-PackedMasks = npt.NDArray[np.uint8]
-"""[N, H, ceil(W / 8)]: rows of masks packed to bits, most significant first, 1 = missing."""
 
 MANIFEST = "manifest.json"
 WHOLE = "all"
@@ -90,26 +86,10 @@ def stratum(name: str, bits: PackedMasks, size_px: int) -> Stratum:
     """A stratum of packed masks, with the missing pixels and the border flag of each counted from its bits."""
     counts, border = [], []
     for start in range(0, len(bits), 64):
-        masks = unpack(bits[start : start + 64], size_px)
+        masks = packing.unpack(bits[start : start + 64], size_px)
         counts.append(masks.sum(axis=(1, 2), dtype=np.int32))
-        border.append(touches(masks))
+        border.append(packing.touches(masks))
     return Stratum(name, bits, np.concatenate(counts), np.concatenate(border))
-
-
-def pack(masks: Masks) -> PackedMasks:
-    """Masks bool [N, H, W] -> bits uint8 [N, H, ceil(W / 8)]."""
-    return np.packbits(masks, axis=2)
-
-
-def unpack(bits: PackedMasks, size_px: int) -> Masks:
-    """Bits uint8 [N, H, ceil(W / 8)] of masks of `size_px` -> bool [N, H, W]; the inverse of `pack`."""
-    return np.unpackbits(bits, axis=2, count=size_px).view(bool)
-
-
-def touches(masks: Masks) -> npt.NDArray[np.bool_]:
-    """Whether each hole reaches the frame: bool [N, H, W] -> [N]."""
-    frame = masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]
-    return np.asarray(np.concatenate(frame, axis=1).any(axis=1))
 
 
 @dataclass(frozen=True)
@@ -145,7 +125,7 @@ class Pool:
         if not chosen:
             return np.empty((0, self.size_px, self.size_px), bool)
         bits = np.concatenate([self.strata[part].bits([place]) for part, place in chosen])
-        return unpack(bits, self.size_px)
+        return packing.unpack(bits, self.size_px)
 
     def digest(self, index: int) -> str:
         """SHA-256 of the packed bits of one mask."""
@@ -226,7 +206,7 @@ class MaskSet:
 
     def pool(self, bucket: Bucket) -> Pool:
         """The masks whose ratio lies in the bucket, from all strata; raises `BadInput` where there is none."""
-        strata = self.open([name for name in self.names if _meets(name, bucket)])
+        strata = self._meeting(bucket)
         members = tuple((part, place) for part, opened in enumerate(strata) for place in self._inside(opened, bucket))
         if not members:
             raise BadInput(f"Mask set {self.id} has no mask in bucket {bucket.label}. See: bench masks stats {self.id}")
@@ -238,6 +218,9 @@ class MaskSet:
 
     def _source(self, at: tuple[str, int]) -> str:
         return str(self.manifest["strata"][at[0]]["sources"][at[1]])
+
+    def _meeting(self, bucket: Bucket) -> tuple[StratumFile, ...]:
+        return self.open([name for name in self.names if _meets(name, bucket)])
 
     def _inside(self, opened: StratumFile, bucket: Bucket) -> list[int]:
         total = self.size_px * self.size_px
@@ -256,6 +239,19 @@ class MaskSet:
             return _opened(path, facts["count"], self.size_px)
         except (ValueError, LookupError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as fault:
             raise BadInput(f"{path} is damaged: it does not hold {facts['count']} masks. {self.remedy}") from fault
+
+    def within(self, buckets: Sequence[Bucket]) -> list[Bucket]:
+        """Those of some buckets in which the set has masks.
+
+        A set that is cut into strata must have some in each, any other in one of them at least: `BadInput`.
+        """
+        held = [bucket for bucket in buckets if any(self._inside(one, bucket) for one in self._meeting(bucket))]
+        lacking = [bucket.label for bucket in buckets if bucket not in held]
+        if lacking and (self.bucketed or not held):
+            raise BadInput(
+                f"Mask set {self.id} has no mask in bucket {' or '.join(lacking)}. See: bench masks stats {self.id}"
+            )
+        return held
 
     def check(self, bucket: Bucket, image_ids: Sequence[str]) -> None:
         """Raises `BadInput` where the set has no mask in the bucket, or for an image, or a file of it is damaged."""

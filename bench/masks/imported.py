@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bench import decoding, digest, paths
 from bench.errors import BadInput, UnknownName
-from bench.masks import brushnet, coco, frozen, ratio, writing
+from bench.masks import brushnet, coco, frozen, packing, ratio, writing
 from bench.masks.registry import families
 from bench.progress import track
 from bench.types import Bucket
@@ -110,7 +110,7 @@ def freeze(name: str, masks: Sequence[Named], about: Mapping[str, Any], *, force
         strata[bucket].append((label, mask))
     held = {ratio.stratum_name(bucket): members for bucket, members in strata.items() if members}
     parts = [
-        frozen.stratum(stratum, frozen.pack(np.stack([mask for _, mask in members])), size_px)
+        frozen.stratum(stratum, packing.pack(np.stack([mask for _, mask in members])), size_px)
         for stratum, members in held.items()
     ]
     facts = {stratum: {"sources": [label for label, _ in members]} for stratum, members in held.items()}
@@ -212,7 +212,7 @@ def _classes(masks: Sequence[Named], sizes: Sequence[tuple[int, int]], source: P
         stack = np.stack([mask for _, mask in members])
         counts = stack.sum(axis=(1, 2)).tolist()
         inside = sum(ratio.bucket_of(count, stack[0].size, (bucket,)) is not None for count in counts)
-        found[bucket.label] = {"masks": len(members), "inside": inside, "border": int(frozen.touches(stack).sum())}
+        found[bucket.label] = {"masks": len(members), "inside": inside, "border": int(packing.touches(stack).sum())}
     if 2 * sum(entry["inside"] for entry in found.values()) < wanted:
         raise BadInput(
             f"{source}: most masks are not in the class of their number. Is it NVIDIA's test set, unchanged?"

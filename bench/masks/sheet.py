@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bench.masks import frozen
+from bench.masks import frozen, packing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,7 +32,7 @@ def save(held: frozen.MaskSet, out: Path) -> None:
 def _rows(part: frozen.StratumFile, rows: int) -> list[tuple[str, Masks]]:
     count = len(part.streams)
     places = np.unique(np.linspace(0, count - 1, rows * _COLUMNS).astype(int)).tolist()
-    masks = frozen.unpack(part.bits(places), part.size_px)
+    masks = packing.unpack(part.bits(places), part.size_px)
     label = "" if part.name == frozen.WHOLE else f"{part.name} %"
     return [(label, masks[start : start + _COLUMNS]) for start in range(0, len(masks), _COLUMNS)]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
-import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -117,7 +116,7 @@ def _called_so(card: ModelCard, tag: str, found: list[Path]) -> list[Path]:
 
 
 def _place(model_id: str, tag: str, *, force: bool) -> Path:
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", tag) or tag in weights.RESERVED:
+    if not weights.is_tag(tag) or tag in weights.RESERVED:
         raise BadInput(
             f"'{tag}' cannot name imported weights: letters, digits, - and _, but none of "
             f"{', '.join(weights.RESERVED)}."

@@ -110,6 +110,10 @@ def choose(names: Sequence[str]) -> list[ModelRef]:
                 raise BadInput(f"Two different models would be called '{ref.name}'. Rename one folder or file.")
     if missed:
         raise UnknownName("model", missed, _known(missed), SEE)
+    if names and not chosen:
+        raise BadInput(
+            f"{','.join(names)} leaves no model: every one that it names is left out again. {SEE} lists names."
+        )
     return list(chosen.values())
 
 

@@ -15,6 +15,7 @@ and in `BENCH_HOME/weights` (imported or trained here). The record is a flat JSO
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,12 @@ NORMALISATION, CHANNELS = ("mean", "std"), 4
 """How buffers are called that hold the normalisation of a network's input, and how many numbers they have at most."""
 RESERVED = ("untrained", "trained", "starter")
 """Tags that imported weights cannot take."""
+_TAG = re.compile(r"[A-Za-z0-9][\w.-]*")
+
+
+def is_tag(text: str) -> bool:
+    """Whether weights may be called so: letters, digits, `.`, `-` and `_`."""
+    return _TAG.fullmatch(text) is not None
 
 
 def folder(model_id: str) -> Path:

@@ -129,7 +129,7 @@ def _table(run: Run, choice: Choice) -> tuple[str, Table, str]:
     mask_set, reason = (choice.masks and run.find_masks(choice.masks)) or (next(iter(run.families)), "")
     if reason:
         raise BadInput(f"{run.root}: {reason}.")
-    metric = metric_registry.among([choice.metric or run.metrics[0]], run.metrics, RECORD)[0]
+    metric = metric_registry.among([choice.metric or run.metrics[0]], run.metrics, str(run.root / RECORD))[0]
     tables = fill.fill(layout.load("general"), [run], "none").tables
     table = tables[list(run.families).index(mask_set)]
     titles = {_key(row, "metric"): row.banner for row in table.rows}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from bench.report.picks import Lookup, Select
 from bench.report.results import Run
 from bench.report.significance import Rival, highlight
 from bench.report.table import ARROWS, Column, Report, Row, Table, TableCell, Value
+from bench.runfolder.names import listed
 
 Values = tuple[Value, ...]
 """What stands in one cell."""
@@ -67,7 +68,20 @@ def fill(
     runs = selection.narrowed(runs) if runs else runs
     printed = published.table(chosen.published) if chosen.published else ()
     tables = Filler(chosen, Lookup(chosen, tuple(runs), printed, mode), selection).tables()
-    return Report(tuple(tables), tuple(footer.lines(chosen, runs if mode != "only" else (), tables, mode, long=long)))
+    lines = footer.lines(chosen, runs if mode != "only" else (), tables, mode, long=long)
+    return Report(tuple(tables), tuple(lines), tuple(_unused(chosen, runs, tables)))
+
+
+def _unused(chosen: Layout, runs: Sequence[Run], tables: Sequence[Table]) -> Iterator[str]:
+    """A sentence for each run that has no cell in the tables, not even an empty one."""
+    values = [dict(value.keys) for table in tables for row in table.rows for cell in row.cells for value in cell.values]
+    held = {(keys.get("dataset"), keys.get("protocol"), keys.get("model")) for keys in values}
+    for run in runs if chosen.source == "run" else ():
+        if not any((run.dataset, run.protocol, model) in held for model in run.models):
+            yield (
+                f"{run.root} has nothing that the layout {chosen.name} asks for: it holds {listed(run.models)} on "
+                f"{run.dataset} by {run.record.protocol.name}."
+            )
 
 
 def _picks_protocol(layout: Layout) -> bool:

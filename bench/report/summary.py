@@ -9,6 +9,8 @@ from bench.report.filters import Selection, measured
 from bench.report.picks import Lookup
 from bench.report.results import Run
 from bench.report.table import EMPTY, MINUS, Column, Report, Row, Table, TableCell, Value
+from bench.runfolder.names import SHOWN, listed
+from bench.stats import MINIMUM_IMAGES
 
 
 def report(run: Run, selection: Selection | None = None) -> Report:
@@ -16,7 +18,7 @@ def report(run: Run, selection: Selection | None = None) -> Report:
     selection = selection or Selection()
     (run,) = selection.narrowed([run])
     table = _table(run, selection)
-    lines = (*_legend(table), *footer.unmeasured(run, long=False), *footer.cautions(run))
+    lines = (*_legend(table), *_empty(run), *footer.unmeasured(run, long=False), *footer.cautions(run))
     return Report((table,), lines)
 
 
@@ -73,9 +75,27 @@ def _legend(table: Table) -> list[str]:
     values = [value for row in table.rows for cell in row.cells for value in cell.values]
     lines = []
     if any(value.spread for value in values):
+        lines.append("±: the larger half of the 95 % interval over images.")
+    if any(value.bold for value in values):
         lines.append(
-            "±: the larger half of the 95 % interval over images. Bold: not told from the best (paired test, 5 %)."
+            f"Bold: the best, and what a paired test (5 %) cannot tell from it; no test below {MINIMUM_IMAGES} images."
         )
-    if any(value.reason for value in values):
-        lines.append(f"{EMPTY}: it lacks a number in some cell.")
     return lines
+
+
+def _empty(run: Run) -> list[str]:
+    """Why models lack a mean: what they lack here, or what emptied the first of their cells."""
+    metrics, reasons, absent = measured(run), {}, []
+    for name in run.models:
+        made = run.record.models.get(name)
+        if made and made.reason and not made.contaminated:
+            absent.append(name)
+            reasons[name] = made.reason
+        elif empty := [
+            one.reason for key, one in run.numbers.items() if key[0] == name and key[3] in metrics and one.reason
+        ]:
+            reasons[name] = empty[0]
+    if len(absent) <= SHOWN:
+        return [f"{EMPTY} {name}: {reason}." for name, reason in reasons.items()]
+    failed = [f"{EMPTY} {name}: {reason}." for name, reason in reasons.items() if name not in absent]
+    return [*failed, f"{EMPTY} {len(absent)} models lack something here, as bench models list says: {listed(absent)}."]

@@ -143,3 +143,5 @@ class Report:
 
     tables: tuple[Table, ...]
     footer: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    """A sentence for each run that was given and has nothing that the layout asks for."""

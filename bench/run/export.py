@@ -19,7 +19,7 @@ import numpy as np
 from bench import documents
 from bench import images as pictures
 from bench.disk import whole_file, write_text
-from bench.errors import BadInput, NotComparable
+from bench.errors import BadInput, NotComparable, UnknownName
 from bench.models import predictions
 from bench.progress import track
 from bench.run.inputs import Inputs, Photographs
@@ -156,6 +156,8 @@ def _keys(job: Job) -> Iterator[str]:
 
 def folders(spec: RunSpec, root: Path, suffix: str = "") -> RunSpec:
     """The spec with a folder's models: the folder itself, or the folders in it."""
+    if suffix and suffix not in predictions.SUFFIXES:
+        raise UnknownName("kind of picture", [suffix], predictions.SUFFIXES, "bench score --help")
     job = resolve(replace(spec, models=()))
     cells = [cell.label for cell in job.cells]
     found = predictions.models(root, list(_keys(job)), cells, suffix or predictions.LOSSLESS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +17,8 @@ from bench.metrics import registry as metric_registry
 from bench.models import settings as model_settings
 from bench.models.registry import ModelRef
 from bench.paths import expanded
-from bench.progress import Ticker, track
-from bench.run import again, estimate, executors, export, machine, plan, processes, provenance, shares
+from bench.progress import Ticker, track, warn
+from bench.run import again, estimate, executors, export, machine, plan, processes, provenance, shares, unmeasured
 from bench.run.faults import Faults
 from bench.run.gathered import Collected
 from bench.run.inputs import Inputs
@@ -99,11 +99,24 @@ def _no_rows() -> pd.DataFrame:
 
 
 def _tell_what_is_not_measured(job: Job) -> None:
-    """Files that are no photographs, and photographs that cannot be used."""
+    """Files that are no photographs, photographs that cannot be used; what masks, models and metrics lack."""
     if told := image_ids.told(job.aside):
         Ticker().say(f"{job.spec.dataset}: {told}")
     for fault in job.skipped.values():
         Ticker().say(f"left out: {fault}")
+    for name, lacking in _not_cut(job):
+        Ticker().say(f"{name} has no mask in bucket {lacking}: it is measured in the others alone.")
+    if lacking := unmeasured.others(job.spec, [ref.name for ref in job.absent], job.missing):
+        Ticker().say(lacking)
+
+
+def _not_cut(job: Job) -> Iterator[tuple[str, str]]:
+    """Mask sets that have none of some buckets that were named, and those buckets."""
+    every = list(dict.fromkeys(cell.bucket.label for cell in job.cells))
+    for name in job.mask_sets if job.spec.buckets else ():
+        held = {cell.bucket.label for cell in job.cells if cell.mask_set == name}
+        if lacking := [label for label in every if label not in held]:
+            yield name, " or ".join(lacking)
 
 
 def _begin(job: Job, root: Path, execution: Execution, held: ExitStack) -> tuple[Record | None, Execution]:
@@ -157,7 +170,7 @@ def collect(root: Path, *, any_count: bool = False) -> Outcome:
         shares.check_free(root)
         sweep(root)
         for sentence in Parts(root, job.digest).inspect(_keys(job)):
-            Ticker().say(sentence)
+            warn(sentence)
         outcome = Outcome(root, _collect(job, root, execution, before, any_count=any_count), {})
         measured = record.read(root)
         record.write(root, replace(measured, command=before.command, device=before.device), job.ids)
@@ -182,15 +195,14 @@ def _enter(job: Job, root: Path) -> Record | None:
 
 
 def _set_aside(fault: Damaged) -> None:
-    fault.set_aside()
-    Ticker().say(str(fault))
+    warn(fault.set_aside())
 
 
 def _fill(job: Job, root: Path, execution: Execution, executor: str) -> Faults:
     """Set aside what is damaged, and do all that is left to do."""
     parts = Parts(root, job.digest)
     for sentence in parts.inspect(_keys(job)):
-        Ticker().say(sentence)
+        warn(sentence)
     parts.even_out(_keys(job))
     left = remaining(job, parts, execution)
     with track(f"{len(job.models)} models on {len(job.ids)} images", plan.pairs(left) * len(job.cells)) as ticker:

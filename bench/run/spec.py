@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import digest, documents, masks
 from bench.contracts import Dataset
@@ -29,6 +29,10 @@ from bench.run.keep import Keep
 from bench.runfolder.guides import FROM_TRUTH
 from bench.runfolder.record import DatasetSettings, MaskSetRecord, Settings, model_key
 from bench.types import PRECISIONS, TILINGS, Bucket, Cell, Protocol, RunSpec, options
+
+if TYPE_CHECKING:
+    from bench.masks.drawn import DrawnSet
+    from bench.masks.frozen import MaskSet
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,22 @@ def _guides(given: str, models: list[ModelRef], ids: list[str], size_px: int) ->
     return model_guides.look_through(expanded(given), models, ids, size_px)
 
 
+def _cells(opened: Mapping[str, MaskSet | DrawnSet], buckets: tuple[Bucket, ...], *, everywhere: bool) -> list[Cell]:
+    """Every set in the buckets, which a set that is not cut by ratio gets only `everywhere`, where a user named them.
+
+    Raises `BadInput` for a set without masks in the buckets, and for a bucket of which no set has masks.
+    """
+    whole = ratio.buckets("none")
+    cells = [
+        Cell(name, bucket)
+        for name, one in opened.items()
+        for bucket in one.within(buckets if one.bucketed or everywhere else whole)
+    ]
+    if empty := [bucket.label for bucket in buckets if everywhere and bucket not in {cell.bucket for cell in cells}]:
+        raise BadInput(f"None of the mask sets {', '.join(opened)} has masks in bucket {' or '.join(empty)}.")
+    return cells
+
+
 def _job(
     spec: RunSpec,
     protocol: Protocol,
@@ -187,9 +207,8 @@ def _job(
     ids = digest.subset(dataset.ids, spec.limit) if spec.limit is not None else list(dataset.ids)
     skipped = verify.unusable(dataset, ids, protocol.preparation) if spec.skip_damaged else {}
     ids = [image_id for image_id in ids if image_id not in skipped]
-    whole = ratio.buckets("none")
     opened = {name: masks.load(name, protocol.preparation.size_px) for name in sets}
-    cells = [Cell(name, bucket) for name in sets for bucket in (buckets if opened[name].bucketed else whole)]
+    cells = _cells(opened, buckets, everywhere=bool(spec.buckets))
     for cell in cells:
         opened[cell.mask_set].check(cell.bucket, ids)
     guides = None

@@ -19,8 +19,11 @@ class Damaged(BadInput):
         """One sentence: the file, what is wrong with it, what to do."""
         return f"{self.path} is damaged: {self.why}. `bench run` into the same --out makes it again."
 
-    def set_aside(self) -> None:
-        """Rename the file, and what is of no use without it, to NAME.damaged."""
+    def set_aside(self) -> str:
+        """Rename the file, and what is of no use without it, to NAME.damaged; what the run that does so says of it."""
+        there = self.path.exists()
         for path in (self.path, *self.beside):
             if path.exists():
                 path.replace(path.with_name(f"{path.name}.damaged"))
+        renamed = f"renamed to {self.path.name}.damaged and " if there else ""
+        return f"{self.path} is damaged: {self.why}. It is {renamed}to be made again."

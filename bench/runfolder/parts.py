@@ -237,9 +237,7 @@ class Parts:
 
 def _told(faults: Iterable[Damaged], *, aside: bool) -> Iterator[str]:
     for fault in faults:
-        if aside:
-            fault.set_aside()
-        yield str(fault)
+        yield fault.set_aside() if aside else str(fault)
 
 
 def _touching(span: Span, others: Sequence[Span]) -> Sequence[Span]:

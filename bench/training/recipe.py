@@ -172,12 +172,17 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     """The recipe with `key=value` texts applied.
 
     A key is a dotted name or an end of one that no other name shares. Raises `BadInput` for a text without `=`, an end
-    that several names share, or a value of another type; `UnknownName` with the nearest names for anything else.
+    that several names share, a value of another type, or what is set twice; `UnknownName` with the nearest names for
+    anything else.
     """
+    given: set[str] = set()
     for assignment in assignments:
         key, text = settings.split(assignment)
         known = keys(recipe)
         path = settings.resolve(key, list(known), "bench train MODEL --plan")
+        if path in given:
+            raise BadInput(f"--set {assignment}: {path} is set twice. Leave one of them out.")
+        given.add(path)
         recipe = _replace(recipe, path.split("."), settings.read(text, known[path], path))
     return recipe
 

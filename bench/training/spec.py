@@ -13,6 +13,7 @@ from bench.models import guides, sources
 from bench.models import registry as model_registry
 from bench.models.guides import Guides
 from bench.paths import expanded
+from bench.training import masks
 from bench.training import recipe as recipes
 from bench.training.job import TrainingJob
 from bench.training.recipe import Recipe
@@ -31,6 +32,8 @@ def resolve(
     module = sources.load(member)
     if module.CARD.kind != "learned":
         raise BadInput(f"{name} is a classical model: there is nothing to train.")
+    if spec.validate:
+        masks.frozen(spec.validate, ())
     chosen, photographs = _recipe(spec, module, member.id, variant), _photographs(spec)
     return TrainingJob(
         member.id,

@@ -66,7 +66,7 @@ def spec(photographs, toys):
         dataset="folder",
         root=str(photographs),
         masks=("freeform", "centre"),
-        buckets="50-60",
+        buckets="20-30",
         metrics=("psnr", "fid"),
         keep_images=1,
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bench.masks import cellular, draw, frozen, reference
+from bench.masks import cellular, draw, frozen, packing, reference
 from bench.masks.philox import Stream
 from bench.masks.registry import find, sample
 
@@ -35,7 +35,7 @@ def agrees(name, masks):
     columns = itertools.pairwise([0, 10, 20, 30, 40, 50, 60, 100])
     for (lo, hi), wanted in zip(columns, source["columns"], strict=True):
         share(f"({lo}, {hi}]", np.mean((percent > lo) & (percent <= hi)), wanted / 100, count)
-    share("border", frozen.touches(masks).mean(), source["touching_border"] / 100, count, printed=0.005)
+    share("border", packing.touches(masks).mean(), source["touching_border"] / 100, count, printed=0.005)
 
 
 def share(what, found, wanted, count, printed=PRINTED / 100):
@@ -51,7 +51,7 @@ def chunks(total, step=50):
 @pytest.mark.parametrize("name", FROZEN)
 def test_a_set_that_papers_leave_uncut_is_distributed_as_its_source(name):
     (part,) = frozen.load(f"{name}-256").open([frozen.WHOLE])
-    agrees(name, frozen.unpack(part.bits(range(len(part.streams))), 256))
+    agrees(name, packing.unpack(part.bits(range(len(part.streams))), 256))
 
 
 @pytest.mark.parametrize("name", DRAWN)

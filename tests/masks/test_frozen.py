@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bench import digest
 from bench.errors import BadInput, Unavailable, UnknownName
-from bench.masks import freezing, frozen, manifests, ratio
+from bench.masks import freezing, frozen, manifests, packing, ratio
 
 SHIPPED = sorted(f"{name}-256" for name in freezing.frozen_families())
 STRATIFIED = ("rectangular-256", "freeform-256", "cellular-256")
@@ -93,7 +93,7 @@ def test_border_parts_a_pool():
     held = frozen.load("freeform-256")
     parts = [held.pool(bucket).count for bucket in ratio.buckets("10-20+border,10-20-border")]
     assert sum(parts) == 500
-    touching = frozen.touches(held.pool(ratio.buckets("10-20+border")[0]).masks(range(20)))
+    touching = packing.touches(held.pool(ratio.buckets("10-20+border")[0]).masks(range(20)))
     assert touching.all()
 
 
@@ -136,14 +136,14 @@ def test_the_digest_of_a_set_covers_its_strata_in_order():
 @pytest.mark.parametrize("side", [1, 7, 8, 9, 30])
 def test_packing_and_unpacking_are_inverse(side):
     masks = np.random.default_rng(side).random((3, side, side)) < 0.5
-    assert np.array_equal(frozen.unpack(frozen.pack(masks), side), masks)
+    assert np.array_equal(packing.unpack(packing.pack(masks), side), masks)
 
 
 def test_touching_is_seen_on_each_of_the_four_sides():
     masks = np.zeros((5, 6, 6), bool)
     masks[:, 2, 2] = True
     masks[0, 0, 3] = masks[1, 5, 3] = masks[2, 3, 0] = masks[3, 3, 5] = True
-    assert frozen.touches(masks).tolist() == [True, True, True, True, False]
+    assert packing.touches(masks).tolist() == [True, True, True, True, False]
 
 
 def test_names_are_families_ids_globs_and_all(home):

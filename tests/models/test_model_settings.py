@@ -33,15 +33,17 @@ def test_the_model_may_be_left_out_where_one_alone_has_the_setting():
     assert set_of([DGM, "telea"], "steps=7") == {DGM: {"steps": 7}, "telea": {}}
 
 
-def test_the_last_of_two_assignments_wins():
-    assert set_of([DGM], "dgm.steps=7", "steps=9") == {DGM: {"steps": 9}}
+@pytest.mark.parametrize("again", ["dgm.steps=9", "steps=9", "dgm.steps=7"])
+def test_what_is_set_twice_is_refused(again):
+    with pytest.raises(BadInput, match="is set twice"):
+        set_of([DGM], "dgm.steps=7", again)
 
 
 @pytest.mark.parametrize(
     ("assignment", "fault", "sentence"),
     [
         ("dgm.stps=7", UnknownName, r"No setting 'dgm\.stps'. Did you mean: dgm\.steps"),
-        ("hrii.rounds=7", UnknownName, "No setting 'hrii.rounds'"),
+        ("hrii.rounds=7", BadInput, r"--set hrii\.rounds: hrii is none of the models asked for: dgm"),
         ("dgm.steps=many", BadInput, r"--set dgm\.steps: 'many' is not of the kind of its present value, 1500"),
         ("dgm.steps=0", BadInput, r"--set dgm\.steps: 0 must be 1 or more"),
         ("dgm.steps", BadInput, "write it as key=value"),

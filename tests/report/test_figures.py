@@ -143,7 +143,7 @@ def test_eight_lines_have_a_colour_and_a_name_and_the_others_are_grey(tmp_path, 
 def test_a_metric_that_was_not_measured_is_told_with_its_reason(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
     few = ("--models", "mean", "--dataset", "demo", "--limit", "1", "--masks", "freeform", "--buckets", "20-30")
-    assert bench("run", *few, "--metrics", "psnr,lpips-alex", "--workers", 0, "--out", tmp_path / "run")[0] == 0
+    assert bench("run", *few, "--metrics", "psnr,lpips-alex", "--workers", 0, "--out", tmp_path / "run")[0] == 1
     for kind in ("curves", "costs"):
         words = ("--kind", kind, "--metric", "lpips-alex", "--out", tmp_path / "x.png")
         status, _, err = bench("figure", tmp_path / "run", *words)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bench.errors import BadInput, Unavailable
-from bench.masks import draw, frozen, imported, load, ratio, writing
+from bench.masks import draw, frozen, imported, load, packing, ratio, writing
 from bench.protocols import registry as protocol_registry
 from bench.run.main import run
 from bench.types import Execution, RunSpec
@@ -53,7 +53,7 @@ def small_set(root, family, size, strata):
     for stratum in ranges:
         masks = draw(family, size, 0, [0, 1], stratum)
         name = ratio.stratum_name(stratum) if stratum else frozen.WHOLE
-        parts.append(frozen.stratum(name, frozen.pack(masks), size))
+        parts.append(frozen.stratum(name, packing.pack(masks), size))
     about = {"id": f"{family}-{size}", "family": family, "version": 1}
     writing.write(root / "masksets" / about["id"], parts, size, {}, about)
 

@@ -35,7 +35,7 @@ def spec(photographs, toys):
             "root": str(photographs),
             "split": None,
             "masks": ("freeform", "centre"),
-            "buckets": "10-20,50-60",
+            "buckets": "20-30,50-60",
             "metrics": ("psnr", "ssim-wang", "l1"),
             "protocol": "bench@1",
             "limit": None,
@@ -50,7 +50,7 @@ def spec(photographs, toys):
 def reference(photographs, tmp_path_factory, toys):
     """An undisturbed run."""
     spec = RunSpec(
-        toys("Grey", "Smooth"), "folder", str(photographs), None, ("freeform", "centre"), "10-20,50-60",
+        toys("Grey", "Smooth"), "folder", str(photographs), None, ("freeform", "centre"), "20-30,50-60",
         ("psnr", "ssim-wang", "l1"), "bench@1", None, 1,
     )  # fmt: skip
     return run(spec, tmp_path_factory.mktemp("reference") / "run")
@@ -173,7 +173,7 @@ def test_a_batch_is_no_larger_than_a_shard(spec, tmp_path):
 
 
 def test_the_pictures_of_some_images_are_kept(reference):
-    [folder] = reference.root.glob("images/freeform-256/10-20/*")
+    [folder] = reference.root.glob("images/freeform-256/20-30/*")
     assert {path.name for path in folder.glob("*.png")} == {"truth.png", "mask.png", "masked.png"}
     assert {path.name for path in folder.glob("models/*")} == {"toys.py:Grey.png", "toys.py:Smooth.png"}
 
@@ -182,8 +182,9 @@ def test_a_kept_picture_has_the_digest_of_its_row(reference):
     from bench import images
 
     row = pd.read_parquet(reference.root / "results.parquet").query("model == 'toys.py:Smooth'")
-    [path] = reference.root.glob("images/freeform-256/10-20/*/models/toys.py:Smooth.png")
-    wanted = row[(row["image"] == path.parents[1].name) & (row["bucket"] == "10-20")]["output_digest"].item()
+    [path] = reference.root.glob("images/freeform-256/20-30/*/models/toys.py:Smooth.png")
+    here = (row["image"] == path.parents[1].name) & (row["mask_set"] == "freeform-256") & (row["bucket"] == "20-30")
+    wanted = row[here]["output_digest"].item()
     assert images.digest(np.array(Image.open(path)))[:32] == wanted.hex()
 
 

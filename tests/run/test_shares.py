@@ -16,7 +16,7 @@ from bench.types import Execution, RunSpec
 @pytest.fixture(scope="module")
 def spec(toys):
     return RunSpec(
-        models=toys("Grey", "Smooth"), dataset="demo", limit=5, masks=("centre", "freeform"), buckets="10-20",
+        models=toys("Grey", "Smooth"), dataset="demo", limit=5, masks=("centre", "freeform"), buckets="20-30",
         metrics=("psnr",), keep_images=1,
     )  # fmt: skip
 

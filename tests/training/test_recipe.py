@@ -16,8 +16,9 @@ def test_a_key_may_be_the_end_of_a_name_that_only_one_has(toy):
     assert steps(changed) == [10, 7]
 
 
-def test_several_settings_apply_in_order(toy):
-    assert recipes.override(toy.PAPER, ["batch=3", "batch=5"]).batch == 5
+def test_what_is_set_twice_is_refused(toy):
+    with pytest.raises(BadInput, match="--set batch=5: batch is set twice"):
+        recipes.override(toy.PAPER, ["batch=3", "batch=5"])
 
 
 def test_the_recipe_itself_is_not_changed(toy):

@@ -250,10 +250,12 @@ def sentence(verdict: Verdict) -> str:
 
 
 def tolerances(texts: Iterable[str]) -> dict[str, float]:
-    """`psnr=0.05` texts as a mapping; raises `BadInput` for anything else."""
-    found = {}
+    """`psnr=0.05` texts as a mapping; raises `BadInput` for anything else, and for a metric that is given twice."""
+    found: dict[str, float] = {}
     for given in texts:
         name, _, value = given.partition("=")
+        if name in found:
+            raise BadInput(f"--tolerance {given}: {name} is given twice. Leave one of them out.")
         try:
             found[name] = float(value)
         except ValueError:
