@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def write(folder: Path, out: Path) -> Board:
         raise BadInput(f"{out} is not empty and holds no page; give a new folder.")
     refused: dict[str, str] = {}
     groups: dict[str, dict[str, Run]] = {}
+    days: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for archive in archives:
             try:
@@ -59,10 +61,11 @@ def write(folder: Path, out: Path) -> Board:
                 refused[archive.name] = inert(str(fault))
                 continue
             groups.setdefault(_group(run), {})[archive.stem] = run
+            days[archive.stem] = submission.packed_on(archive)
         out.mkdir(parents=True, exist_ok=True)
         for stale in out.glob("board-*"):
             shutil.rmtree(stale)
-        boards = [_part(name, runs, Path(scratch), out) for name, runs in sorted(groups.items())]
+        boards = [_part(name, runs, days, Path(scratch), out) for name, runs in sorted(groups.items())]
     template = jinja2.Template((PAGE / "board.html.j2").read_text(encoding="utf-8"), autoescape=True)
     (out / "style.css").write_text((PAGE / "style.css").read_text(encoding="utf-8"), encoding="utf-8")
     text = template.render(boards=boards, refused=refused)
@@ -75,18 +78,26 @@ def _group(run: Run) -> str:
     return run.record.settings.digest[:8]
 
 
-def _part(name: str, runs: dict[str, Run], scratch: Path, out: Path) -> dict[str, Any]:
-    """The page of one group, and what the board says of it: a row for each model and submission, best first."""
+def _part(name: str, runs: dict[str, Run], days: dict[str, str], scratch: Path, out: Path) -> dict[str, Any]:
+    """The page of one group, and what the board says of it: a row for each model and submission, best first.
+
+    days: archive -> the day on which it was packed.
+    """
     root = scratch / f"board-{name}"
     joined = join(runs, root)
     origins = _origins(joined, runs)
-    build.write(root, out / root.name, about={model: {"Submission": archive} for model, archive in origins.items()})
+    since = {
+        model: min((days[archive] for archive in held if days[archive]), default="") for model, held in origins.items()
+    }
+    about = {model: {"Submission": _submission(held, since[model])} for model, held in origins.items()}
+    build.write(root, out / root.name, about=about)
     (table,) = summary.report(results.load(root)).tables
     rows = [
         {
             "model": row.heads[0],
-            "archive": origins[model],
-            "version": runs[origins[model]].record.versions.get("inpainting-bench", ""),
+            "archive": ", ".join(origins[model]),
+            "date": since[model],
+            "version": runs[origins[model][0]].record.versions.get("inpainting-bench", ""),
             "cells": [html.inline(cell, table.joint) for cell in row.cells],
             "page": f"{root.name}/index.html#{urlencode({'group': 'some', 'models': model, 'pins': model})}",
         }
@@ -94,18 +105,25 @@ def _part(name: str, runs: dict[str, Run], scratch: Path, out: Path) -> dict[str
         for model in [dict(row.cells[0].values[0].keys)["model"]]
     ]
     commands = {archive: f"{run.record.command} on {run.record.device}" for archive, run in runs.items()}
+    newest = max(days[archive] for archive in runs)
     claimed = [metric for metric in measured(results.load(root)) if verified.claimed(metric)]
     facts = {"dataset": joined.spec.dataset, "images": joined.images, "protocol": joined.protocol.name}
     facts |= {"path": f"{root.name}/index.html", "masks": ", ".join(joined.mask_sets), "rows": rows, "claimed": claimed}
+    facts |= {"newest": newest, "told": any(days[archive] != newest for archive in runs)}
     return facts | {"heads": [column.head for column in table.columns], "commands": commands}
 
 
-def _origins(joined: Record, runs: dict[str, Run]) -> dict[str, str]:
-    """Model of a joined run -> the first submission that holds it."""
-    found: dict[str, str] = {}
+def _submission(archives: Sequence[str], day: str) -> str:
+    """For a narrow column: the day is not broken into lines."""
+    return " ".join([", ".join(archives), day.replace("-", "\N{NON-BREAKING HYPHEN}")]).strip()
+
+
+def _origins(joined: Record, runs: dict[str, Run]) -> dict[str, tuple[str, ...]]:
+    """Model of a joined run -> the submissions that hold it."""
+    found: dict[str, tuple[str, ...]] = {}
     for model in joined.models:
-        named = next((archive for archive in runs if model.endswith(f" [{archive}]")), None)
-        found[model] = named or next(archive for archive, run in runs.items() if model in run.models)
+        named = tuple(archive for archive in runs if model.endswith(f" [{archive}]"))[:1]
+        found[model] = named or tuple(archive for archive, run in runs.items() if model in run.models)
     return found
 
 

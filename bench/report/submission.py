@@ -1,7 +1,8 @@
 """Submissions: a run in one archive that can be checked by whoever receives it.
 
 NAME.zip holds the record, the list of images, results, summary and kept pictures of a run, named as in its folder, and
-`digests.json` with the SHA-256 of each. Feature vectors stay behind. Equal runs give equal bytes.
+`digests.json` with the SHA-256 of each and the day on which it was packed. Feature vectors stay behind. Equal runs
+packed on one day give equal bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from bench import digest, documents
@@ -36,8 +38,8 @@ SMALL_BYTES, LIST_BYTES = 64 << 20, 256 << 20
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def pack(root: Path, out: Path) -> int:
-    """Write a run's archive and check it; returns its size in bytes.
+def pack(root: Path, out: Path, *, day: date | None = None) -> int:
+    """Write a run's archive and return its size in bytes; `day`: when, today (UTC) unless given.
 
     The folder of the photographs is left out of the record. Raises `BadInput` for a run without results.
     """
@@ -48,7 +50,8 @@ def pack(root: Path, out: Path) -> int:
         replace(run.record, spec=replace(run.record.spec, root=None, guides=None, prompts=None))
     ).encode()
     digests = {name: digest.of_bytes(content) for name, content in sorted(held.items())}
-    held[DIGESTS] = (json.dumps({"form": FORM, "sha256": digests}, indent=1) + "\n").encode()
+    day = day or datetime.now(UTC).date()
+    held[DIGESTS] = (json.dumps({"form": FORM, "date": day.isoformat(), "sha256": digests}, indent=1) + "\n").encode()
     with whole_file(out) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
         for name, content in sorted(held.items()):
             archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
@@ -77,6 +80,12 @@ def unpack(archive: Path, out: Path) -> Run:
     return run
 
 
+def packed_on(archive: Path) -> str:
+    """The day on which an archive that was checked says that it was packed; empty where it says none."""
+    with zipfile.ZipFile(archive) as opened:
+        return _digests(opened.read(DIGESTS)).date
+
+
 def _checked(out: Path) -> Run:
     made = record.read(out)
     verified.check_sizes(out, made, record.read_images(out, made))
@@ -95,7 +104,7 @@ def _extract(opened: zipfile.ZipFile, out: Path) -> None:
     for name, most in {DIGESTS: SMALL_BYTES, RECORD: SMALL_BYTES, IMAGES: LIST_BYTES}.items():
         if name in members and members[name].file_size > most:
             raise BadInput(f"its {name} unpacks to more than {most >> 20} MiB")
-    digests = _digests(opened.read(DIGESTS))
+    digests = _digests(opened.read(DIGESTS)).sha256
     if lacking := [name for name in WHOLE if name not in digests]:
         raise BadInput(f"it lacks {', '.join(lacking)}")
     if set(members) != {*digests, DIGESTS}:
@@ -117,16 +126,29 @@ class _Digests:
 
     form: int
     sha256: dict[str, str]
+    date: str = ""
+    """`2026-02-28`, the day of packing as the submitter's machine had it; empty in archives of earlier versions."""
 
 
-def _digests(content: bytes) -> dict[str, str]:
+def _digests(content: bytes) -> _Digests:
     try:
         found = documents.parse(content.decode("utf-8"), DIGESTS, toml=False).into(_Digests)
     except (UnicodeDecodeError, BadInput) as fault:
         raise BadInput(f"its {DIGESTS} is not one that bench submit wrote ({fault})") from fault
     if found.form != FORM:
         raise BadInput(f"its {DIGESTS} has the form {found.form}, not {FORM}")
-    return found.sha256
+    if fault := found.date and _no_day(found.date):
+        raise BadInput(f"its date {found.date} {fault}")
+    return found
+
+
+def _no_day(text: str) -> str:
+    """Why a text is no day on which an archive can have been packed; empty where it is one, in any time zone."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return "is none that is written as 2026-02-28"
+    return "lies in the future" if day > datetime.now(UTC).date() + timedelta(days=1) else ""
 
 
 def _is_picture(name: str) -> bool:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import zipfile
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -75,7 +76,7 @@ def test_a_run_comes_back_whole_but_for_the_place_of_its_photographs(archive, ou
 
 
 def test_equal_runs_give_equal_archives(archive, ours, tmp_path):
-    submission.pack(ours, tmp_path / "again.zip")
+    submission.pack(ours, tmp_path / "again.zip", day=date.fromisoformat(submission.packed_on(archive)))
     assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
 
 
@@ -275,6 +276,41 @@ def test_the_board_names_what_it_refuses_and_shows_the_rest(archive, theirs, tmp
     assert {"Telea", "Navier-Stokes"} <= {title for *_, title in rows}
     (inner,) = (tmp_path / "board").glob("board-*/data.js")
     assert all(f'"title":"{name}"' in inner.read_text() for name in ("Telea", "Navier-Stokes"))
+
+
+DAYS = {
+    "2126-01-01": "its date 2126-01-01 lies in the future",
+    "yesterday": "its date yesterday is none that is written as 2026-02-28",
+}
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_a_date_that_is_none_is_refused(archive, tmp_path, day):
+    def forged(content):
+        return json.dumps(json.loads(content) | {"date": day}).encode()
+
+    assert fault(rewritten(archive, digests__json=forged), tmp_path) == DAYS[day]
+
+
+def test_the_board_says_when_each_submission_was_packed_and_which_is_the_newest(ours, theirs, tmp_path):
+    submission.pack(ours, tmp_path / "ours.zip", day=date(2025, 3, 14))
+    submission.pack(theirs, tmp_path / "theirs.zip", day=date(2026, 2, 1))
+    page = board.write(tmp_path, tmp_path / "board").page.read_text()
+    days = re.findall(r">([^<]+)</a></th>.*?<td>([^<]*)</td><td>(2[\d-]+)( <small>newest</small>)?</td>", page)
+    assert sorted(days) == [
+        ("Mean colour", "ours, theirs", "2025-03-14", ""),
+        ("Navier-Stokes", "theirs", "2026-02-01", " <small>newest</small>"),
+        ("Telea", "ours", "2025-03-14", ""),
+    ]
+
+
+def test_an_archive_without_a_date_is_shown_without_one(archive, tmp_path):
+    def earlier(content):
+        return json.dumps({name: value for name, value in json.loads(content).items() if name != "date"}).encode()
+
+    rewritten(archive, digests__json=earlier)
+    page = board.write(archive.parent, tmp_path / "board").page.read_text()
+    assert page.count("<td>ours</td><td>&ndash;</td>") == 2
 
 
 def test_a_model_of_two_submissions_stands_once_if_its_rows_are_equal(ours, theirs, tmp_path):

@@ -204,6 +204,7 @@ def _table(table: Table, warned: Sequence[str] = ()) -> Iterator[str]:
     yield rf"\begin{{{place}}}[t]"
     yield r"\centering"
     yield rf"\caption{{{escape(_caption(table))}}}"
+    yield r"\smallskip"  # article leaves nothing between a caption and what is below it
     yield rf"\label{{tab:{''.join(sign if sign.isalnum() else '-' for sign in table.name)}}}"
     yield rf"\{size}\setlength{{\tabcolsep}}{{{GAP_PT / 2:g}pt}}"
     yield rf"\begin{{tabular}}{{{'l' * len(table.corner)}{''.join(_alignment(table))}}}"
