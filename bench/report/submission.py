@@ -137,8 +137,8 @@ def _digests(content: bytes) -> _Digests:
         raise BadInput(f"its {DIGESTS} is not one that bench submit wrote ({fault})") from fault
     if found.form != FORM:
         raise BadInput(f"its {DIGESTS} has the form {found.form}, not {FORM}")
-    if fault := found.date and _no_day(found.date):
-        raise BadInput(f"its date {found.date} {fault}")
+    if wrong := found.date and _no_day(found.date):
+        raise BadInput(f"its date {found.date} {wrong}")
     return found
 
 
