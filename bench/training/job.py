@@ -14,7 +14,7 @@ from bench.contracts import Dataset
 from bench.errors import BadInput, Unavailable
 from bench.models import weights
 from bench.models.guides import Guides
-from bench.training import data, features
+from bench.training import data, features, parts
 from bench.training.learner import Learner
 from bench.training.masks import MaskSampler
 from bench.training.recipe import Recipe, keys, plain
@@ -86,7 +86,11 @@ def new_learner(job: TrainingJob, fabric: Fabric) -> Learner:
     training = job.module.Training(model, job.recipe)
     if job.start:
         weights.apply(model, weights.read(job.start)[0], job.start, job.model)
-    return Learner(model, training, job.recipe, fabric, job.accumulate)
+    learner = Learner(model, training, job.recipe, fabric, job.accumulate)
+    norms = ", ".join(parts.batch_norms(learner.players))
+    if norms and job.accumulate > 1 and job.recipe.batch * learner.copies == learner.parts:
+        raise BadInput(f"--accumulate {job.accumulate} leaves parts of one image, but {norms} need two.")
+    return learner
 
 
 def _check_parts(job: TrainingJob, processes: int) -> None:

@@ -28,10 +28,21 @@ if TYPE_CHECKING:
 def plan(job: TrainingJob, fabric: Fabric) -> estimate.TrainingEstimate:
     """Time and memory of the whole training, from a learner of its own that is thrown away.
 
-    A plan is a question: feature networks that are missing have drawn weights.
+    A plan is a question: feature networks that are missing have drawn weights. Raises `BadInput` where a step
+    fails, as on images of a size that the networks do not take.
     """
     with features.drawn_where_missing():
-        return estimate.measure(new_learner(job, fabric), job.sampler(job.seed), fabric.world_size)
+        learner, sampler = new_learner(job, fabric), job.sampler(job.seed)
+    try:
+        return estimate.measure(learner, sampler, fabric.world_size)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, IndexError) as fault:
+        side = sampler.size_px
+        raise BadInput(
+            f"A step of {job.model}'s recipe '{job.recipe_name}' fails on images of {side} x {side} pixels: {fault}. "
+            "Its networks may take the recipe's own sizes alone: look at what --set changed."
+        ) from fault
 
 
 def train(job: TrainingJob, fabric: Fabric) -> Path:

@@ -148,3 +148,26 @@ def test_two_trainings_in_one_folder_are_refused(bench, tmp_path):
 def test_a_start_that_is_not_there_or_of_another_model_is_said(bench, start, said):
     with pytest.raises(BadInput, match=said):
         bench("ce", "--plan", "--recipe", "starter", "--from", start, *TINY)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--accumulate", "3"), "--accumulate 3 does not divide a batch of 2: take one of 1, 2, or another batch"),
+        (("--accumulate", "4"), "--accumulate 4 does not divide a batch of 2"),
+        (("--set", 'stages.joint.frozen=["generator.nothing"]'), "freezes 'generator.nothing', but no module"),
+        (("--from", "ce@starter"), "ce/starter.safetensors does not fit the model 'ce'"),
+        (("--set", "RandomResizedCrop.size=64"), "fails on images of 64 x 64 pixels: .* look at what --set changed"),
+        (("--validate", "freeform-100/20-40"), "No mask set 'freeform-100'. Did you mean: freeform-256"),
+    ],
+)
+def test_what_cannot_be_trained_so_is_said_before_the_first_step(bench, tmp_path, given, said):
+    with pytest.raises((BadInput, UnknownName), match=said):
+        bench("ce", "--recipe", "starter", *TINY, *given)
+    assert not list(tmp_path.glob("trainings/*/*.safetensors"))
+
+
+@pytest.mark.parametrize("parts", ["0", "-2"])
+def test_parts_below_one_are_refused(bench, parts):
+    with pytest.raises(Exception, match="not in the range x>=1"):
+        bench("ce", "--accumulate", parts)

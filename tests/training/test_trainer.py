@@ -1,7 +1,9 @@
 import dataclasses
+import itertools
 import json
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -277,3 +279,36 @@ def test_weights_of_another_width_are_no_start(finished, photographs, tmp_path, 
 def test_another_start_is_another_training(finished, photographs, toy, train):
     with pytest.raises(NotComparable, match="from"):
         train(photographs, finished, toy.PAPER, start=finished / "last.safetensors")
+
+
+def test_a_clock_that_jumps_changes_neither_seconds_nor_checkpoints(photographs, tmp_path, toy, train, monkeypatch):
+    from bench.training.recipe import shorten
+
+    jumps, saved, original = itertools.cycle((0.0, 3600.0, -3600.0)), [], checkpoint.save
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
+    monkeypatch.setattr(checkpoint, "save", lambda folder, content: saved.append(content) or original(folder, content))
+    best = train(photographs, tmp_path, shorten(toy.PAPER, 4))
+    assert 0 < weights.record(best).facts["seconds"] < 600
+    assert len(saved) == 1, "at the end alone"
+
+
+def test_a_checkpoint_is_written_every_ten_minutes(photographs, tmp_path, toy, train, monkeypatch):
+    from bench.training.recipe import shorten
+
+    steps, original, real = [], checkpoint.save, time.monotonic
+    hours = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: real() + 3600 * next(hours))
+    monkeypatch.setattr(
+        checkpoint, "save", lambda folder, found: steps.append(found["step"]) or original(folder, found)
+    )
+    train(photographs, tmp_path, shorten(toy.PAPER, 4))
+    assert set(steps) == {1, 2, 3, 4}
+
+
+def test_fewer_photographs_than_a_batch_stand_in_it_again(photographs, tmp_path, toy, train):
+    from bench.training.recipe import shorten
+
+    few = dataclasses.replace(shorten(toy.PAPER, 2), batch=2 * len(photographs.ids))
+    record = weights.record(train(photographs, tmp_path, few)).facts
+    assert record["data"]["seen"] == record["data"]["photographs"] < few.batch
