@@ -20,7 +20,7 @@ from bench.types import Execution, RunSpec
 if TYPE_CHECKING:
     from bench.run.main import Outcome
 
-Executor = Annotated[str, typer.Option(help="local or ray.")]
+Executor = Annotated[str, typer.Option(help="local, or ray (pip install '.[ray]').")]
 SpecFile = Annotated[Path | None, typer.Option(help="A TOML file with the fields of a run; options above win.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Print what would be done and how long it takes, then stop.")]
 Fetch = Annotated[bool, typer.Option("--fetch", help="First fetch published weights that models lack here.")]

@@ -1,5 +1,6 @@
-"""Data sets as the hub lays them out: `hf:NAME[@REVISION]` from its cache, and local `parquet`, `imagefolder`,
-`webdataset`. The library `datasets` says which files are which split; pictures are read where they lie, never copied.
+"""Data sets as the hub lays them out: `hf:NAME[@REVISION]` from its cache, `hf-stream:NAME@COMMIT` over the network,
+and local `parquet`, `imagefolder`, `webdataset`. The library `datasets` says which files are which split; pictures are
+read where they lie, never copied.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import functools
 import importlib.util
 import json
 import tarfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +22,9 @@ from PIL import Image
 
 from bench import decoding, image_ids
 from bench.contracts import Dataset
+from bench.datasets import streamed
 from bench.datasets.shards import Shards
+from bench.datasets.streamed import Remote
 from bench.errors import BadInput, Unavailable, UnknownName
 from bench.offline import Reached, without_network
 
@@ -33,12 +38,19 @@ GROUPS_HELD = 2
 METADATA = ("metadata.csv", "metadata.jsonl")
 
 
+File = Path | Remote
+"""Where pictures lie: here, or on the hub."""
+
+
 class PictureSource(NamedTuple):
     """What a name stands for."""
 
     root: Path
+    """The folder; of files that are streamed `OWNER/NAME`."""
     column: str
     """Of the pictures; "" for the only one, or the first."""
+    commit: str = ""
+    """Of the files that are streamed; "" for files that are here."""
 
 
 def opened(name: str, root: Path | None, split: str | None) -> Dataset:
@@ -49,17 +61,21 @@ def opened(name: str, root: Path | None, split: str | None) -> Dataset:
     """
     if importlib.util.find_spec("datasets") is None:
         raise Unavailable(f"{name} needs the package datasets, which is not installed: pip install '.[hub]'.")
-    layout, _, column = ("", "", "") if name.startswith(PREFIX) else name.partition("#")
+    layout, _, column = ("", "", "") if name.startswith((PREFIX, streamed.PREFIX)) else name.partition("#")
     if column and layout != "parquet":
         raise BadInput(f"{name}: only parquet files have columns. Leave #{column} out.")
     place = PictureSource(_given(name, root), column) if layout else _located(name)
-    kind, splits = _resolved(place.root, layout)
+    kind, splits = _streamed(place) if place.commit else _resolved(place.root, layout)
     chosen = split or next((one for one in PREFERRED if one in splits), next(iter(splits)))
     if chosen not in splits:
         raise UnknownName(f"split of {name}", [chosen], splits, f"bench datasets show {name.partition('@')[0]}")
-    files = [Path(path) for path in splits[chosen]]
+    files: list[Any] = [Remote(path) if place.commit else Path(path) for path in splits[chosen]]
     if kind == "parquet":
         return Parquet(files, name, place.column)
+    if place.commit:
+        raise BadInput(
+            f"{name} is laid out as {kind}, and parquet alone is streamed. Fetch it: {_fetching(place.root)}"
+        )
     if kind == "webdataset":
         return Tars(place.root, name, files)
     if kind == "imagefolder":
@@ -78,26 +94,30 @@ def _located(name: str) -> PictureSource:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-    text, _, column = name.removeprefix(PREFIX).partition("#")
+    text, _, column = name.partition(":")[2].partition("#")
     repo, _, revision = text.partition("@")
+    if name.startswith(streamed.PREFIX):
+        return PictureSource(Path(repo), column, streamed.pinned(repo, revision))
     try:
         found = snapshot_download(repo, repo_type="dataset", revision=revision or None, local_files_only=True)
     except LocalEntryNotFoundError as fault:
         at = f" --revision {revision}" if revision else ""
-        raise Unavailable(
-            f"{PREFIX}{text} is not in the hub's cache on this machine; type: "
-            f"hf download --repo-type dataset {repo}{at}"
-        ) from fault
+        line = f"{_fetching(repo)}{at}"
+        raise Unavailable(f"{PREFIX}{text} is not in the hub's cache on this machine; type: {line}") from fault
     except HFValidationError as fault:
         raise BadInput(f"{name} is no name of a data set, which is {PREFIX}OWNER/NAME: {fault}.") from fault
     return PictureSource(Path(found), column)
+
+
+def _fetching(repo: Path | str) -> str:
+    return f"hf download --repo-type dataset {repo}"
 
 
 def _resolved(root: Path, kind: str) -> tuple[str, Mapping[str, Sequence[str]]]:
     """How a folder is laid out, and the files of each split, as the library reads its names and its card."""
     import datasets
 
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # a count of uses that it would send
+    _alone(datasets)
     try:
         with without_network():
             builder = (
@@ -109,6 +129,28 @@ def _resolved(root: Path, kind: str) -> tuple[str, Mapping[str, Sequence[str]]]:
         raise BadInput(f"{root} names files that are not in it, at {fault}.") from fault
     except Exception as fault:
         raise BadInput(f"{root} is no data set that can be read: {fault}") from fault
+    return _layout(builder, str(root))
+
+
+def _streamed(place: PictureSource) -> tuple[str, Mapping[str, Sequence[str]]]:
+    """The same of a repository on the hub, of which only names and card are read."""
+    import datasets
+
+    _alone(datasets)
+    repo = place.root.as_posix()
+    with streamed.answered(f"{streamed.PREFIX}{repo}@{place.commit}"):
+        return _layout(datasets.load_dataset_builder(repo, revision=place.commit), repo)
+
+
+def _alone(datasets: Any) -> None:
+    """Keep the library from sending a count of uses, and its bars from a lock that outlives a worker."""
+    from tqdm import tqdm
+
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
+    tqdm.set_lock(threading.RLock())
+
+
+def _layout(builder: Any, root: str) -> tuple[str, Mapping[str, Sequence[str]]]:
     files = {str(split): list(paths) for split, paths in (builder.config.data_files or {}).items()}
     if not files:
         raise BadInput(f"{root} holds no data files.")
@@ -118,7 +160,7 @@ def _resolved(root: Path, kind: str) -> tuple[str, Mapping[str, Sequence[str]]]:
 class ParquetRow(NamedTuple):
     """Where a picture's bytes stand."""
 
-    file: Path
+    file: File
     group: int
     row: int
     """Within its group."""
@@ -131,7 +173,7 @@ class Parquet(Dataset):
     Only a few row groups are in memory at a time.
     """
 
-    def __init__(self, files: Sequence[Path], name: str, column: str = "") -> None:
+    def __init__(self, files: Sequence[File], name: str, column: str = "") -> None:
         self.name, self.files = name, files
         self.column = _picture_column(files[0], column)
         rows = {image_id: row for file in files for image_id, row in _rows(file, self.column, stored=True)}
@@ -140,11 +182,14 @@ class Parquet(Dataset):
         self._rows = rows
         self.ids: Sequence[str] = sorted(rows)
         self._group = functools.lru_cache(GROUPS_HELD)(self._read_group)
+        self._reading = threading.Lock()
 
     def read(self, image_id: str) -> Image.Image:
         """Decode one picture to 8-bit RGB, upright."""
         file, group, row = self._rows[image_id]
-        stored = self._group(file, group)[row].as_py()
+        with self._reading:  # threads that want one group read it once
+            held = self._group(file, group)
+        stored = held[row].as_py()
         content = stored["bytes"] if isinstance(stored, dict) else stored
         if not content:
             raise BadInput(f"{file}: the picture {image_id} has no bytes in it.")
@@ -152,30 +197,39 @@ class Parquet(Dataset):
 
     def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
         """The column of texts, by id; nothing where there is none."""
-        known = pq.read_schema(self.files[0]).names
+        known = _opened(self.files[0]).schema_arrow.names
         column = next((one for one in TEXTS if one in known), "")
         if not column:
             return {}
-        read = {file: pq.ParquetFile(file).read(columns=[column])[column] for file in self.files}
+        read = {file: _opened(file).read(columns=[column])[column] for file in self.files}
         starts = {file: _starts(file) for file in self.files}
         places = {image_id: self._rows[image_id] for image_id in ids}
         return {i: str(read[at.file][starts[at.file][at.group] + at.row].as_py()) for i, at in places.items()}
 
-    def _read_group(self, file: Path, group: int) -> Any:
-        return pq.ParquetFile(file).read_row_group(group, columns=[self.column])[self.column]
+    def _read_group(self, file: File, group: int) -> Any:
+        with _answered(file):
+            return _opened(file).read_row_group(group, columns=[self.column])[self.column]
 
 
-def _metadata(file: Path) -> Any:
+def _answered(file: File) -> AbstractContextManager[None]:
+    return streamed.answered(str(file)) if isinstance(file, Remote) else nullcontext()
+
+
+def _opened(file: File) -> Any:
     try:
-        return pq.read_metadata(file)
+        with _answered(file):
+            return pq.ParquetFile(file.open() if isinstance(file, Remote) else file)
     except (OSError, pa.ArrowException) as fault:
         raise BadInput(f"{file} is no parquet file that can be read: {fault}.") from fault
 
 
-def _picture_column(file: Path, wanted: str) -> str:
+def _metadata(file: File) -> Any:
+    return _opened(file).metadata
+
+
+def _picture_column(file: File, wanted: str) -> str:
     """The column of pictures: the one that is asked for, or the first that holds bytes."""
-    _metadata(file)
-    schema = pq.read_schema(file)
+    schema = _opened(file).schema_arrow
     fits = [field.name for field in schema if _holds_bytes(field.type)]
     if wanted and wanted not in fits:
         raise UnknownName("column of pictures", [wanted], fits, str(file))
@@ -189,12 +243,13 @@ def _holds_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(inner) or pa.types.is_large_binary(inner))
 
 
-def _rows(file: Path, column: str, *, stored: bool) -> Iterator[tuple[str, ParquetRow]]:
+def _rows(file: File, column: str, *, stored: bool) -> Iterator[tuple[str, ParquetRow]]:
     """Every picture of a file by id. stored: the paths in the column are the ids, "" where there is none."""
-    whole = pq.ParquetFile(file)
+    whole = _opened(file)
     for group in range(whole.num_row_groups):
         count = whole.metadata.row_group(group).num_rows
-        table = whole.read_row_group(group, columns=[f"{column}.path"]) if stored else None
+        with _answered(file):
+            table = whole.read_row_group(group, columns=[f"{column}.path"]) if stored else None
         paths = [(one or {}).get("path") for one in table[column].to_pylist()] if table and table.num_columns else []
         first = _starts(file)[group]
         for row in range(count):
@@ -203,7 +258,7 @@ def _rows(file: Path, column: str, *, stored: bool) -> Iterator[tuple[str, Parqu
 
 
 @functools.cache
-def _starts(file: Path) -> list[int]:
+def _starts(file: File) -> list[int]:
     """The number of the first row of each row group."""
     metadata, starts = _metadata(file), [0]
     for group in range(metadata.num_row_groups):

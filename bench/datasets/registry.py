@@ -41,6 +41,7 @@ PLAIN = {
 """Names that need no entry."""
 HUB = {
     "hf:OWNER/NAME[@REVISION][#COLUMN]": "a data set in the hub's cache: hf download --repo-type dataset OWNER/NAME",
+    "hf-stream:OWNER/NAME@COMMIT[#COLUMN]": "a data set of parquet files on the hub, read piece by piece",
     "imagefolder": "a folder of pictures, its splits and metadata.csv as the hub has them (--root)",
     "parquet": "a folder of parquet files with a column of pictures (--root); parquet#COLUMN where there are several",
     "webdataset": "a folder of tar files, their splits as the hub has them (--root)",
@@ -186,7 +187,7 @@ def _opened(name: str, root: str | None, split: str | None) -> Dataset:
         raise BadInput(f"The data set {name} has no splits; --split takes a list of ids (.txt) here.")
     if name == "demo":
         return _demo(root)
-    if name.partition("#")[0] in HUB or name.startswith("hf:"):
+    if name.partition("#")[0] in HUB or name.startswith(("hf:", "hf-stream:")):
         return _hub(name, root, split)
     if name not in known():
         here = f"for the folder of that name: --dataset folder --root {shlex.quote(name)}; else: {SEE}"
@@ -240,9 +241,13 @@ def _shards(root: Path) -> Dataset:
 def _hub(name: str, root: str | None, split: str | None) -> Dataset:
     from bench.datasets import hub
 
-    if root and name.startswith("hf:"):
-        raise BadInput(f"The data set {name} lies in the hub's cache and takes no --root.")
+    if root and name.startswith(("hf:", "hf-stream:")):
+        raise BadInput(f"The data set {name} lies {_where(name)} and takes no --root.")
     return hub.opened(name, _place(root) if root else None, split)
+
+
+def _where(name: str) -> str:
+    return "in the hub's cache" if name.startswith("hf:") else "on the hub"
 
 
 def _place(root: str) -> Path:
