@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from bench.errors import BadInput, Unavailable
 
@@ -40,7 +40,7 @@ def answered(what: str) -> Iterator[None]:
     """Faults of the network as one sentence; raises `Unavailable`."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    of_the_client = HfHubHTTPError.__bases__[0]  # whichever client of HTTP the library has
+    of_the_client = cast(type[Exception], HfHubHTTPError.__bases__[0])  # whichever client of HTTP the library has
     try:
         yield
     except (OSError, of_the_client) as fault:
