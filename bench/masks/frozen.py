@@ -245,6 +245,8 @@ class MaskSet:
 
         A set that is cut into strata must have some in each, any other in one of them at least: `BadInput`.
         """
+        if self.paired and any(bucket != ratio.buckets("none")[0] for bucket in buckets):
+            raise BadInput(f"Each mask of {self.id} belongs to a picture: it is not cut by ratio. Leave out --buckets.")
         held = [bucket for bucket in buckets if any(self._inside(one, bucket) for one in self._meeting(bucket))]
         lacking = [bucket.label for bucket in buckets if bucket not in held]
         if lacking and (self.bucketed or not held):

@@ -22,7 +22,9 @@ def model(pipelines):
 
     def made(kind, *assignments):
         more = (f"prior={pipelines('prior')}",) if kind == "kandinsky" else ()
-        chosen = [*QUICK.get(kind, ("steps=2",)), *more, *assignments]
+        named = {one.partition("=")[0] for one in assignments}
+        quick = [one for one in QUICK.get(kind, ("steps=2",)) if one.partition("=")[0] not in named]
+        chosen = [*quick, *more, *assignments]
         (ref,) = settings.apply([model_registry.only(f"diffusers:{pipelines(kind)}")], chosen)
         return opening.open_model(ref), ref
 

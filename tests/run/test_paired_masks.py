@@ -75,6 +75,13 @@ def test_each_picture_is_measured_under_its_own_mask(laid_out, photographs, tmp_
     assert found == pytest.approx({image_id: ROWS[name] / 256 for image_id, name in own.items()})
 
 
+def test_a_set_of_pictures_own_masks_is_not_cut_by_ratio(photographs, tmp_path, toys):
+    asked, _ = misato(tmp_path, photographs)
+    spec = RunSpec(toys("Grey"), root=str(tmp_path), masks=("own",), buckets="0-10", metrics=("psnr",), **asked)
+    with pytest.raises(BadInput, match=r"Each mask of own-256 belongs to a picture: .* Leave out --buckets"):
+        run(spec, tmp_path / "run")
+
+
 def test_a_picture_without_a_mask_of_its_own_is_told_before_the_run(photographs, tmp_path, toys):
     asked, _ = misato(tmp_path, photographs)
     photographs(tmp_path / "image", ["0700"], (256, 256))
