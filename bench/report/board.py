@@ -54,9 +54,9 @@ def write(folder: Path, out: Path) -> Board:
     groups: dict[str, dict[str, Run]] = {}
     days: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for archive in archives:
+        for place, archive in enumerate(archives):  # whose names may lead anywhere
             try:
-                run = submission.unpack(archive, Path(scratch) / archive.stem)
+                run = submission.unpack(archive, Path(scratch) / str(place))
             except BadInput as fault:
                 refused[archive.name] = inert(str(fault))
                 continue
@@ -91,7 +91,8 @@ def _part(name: str, runs: dict[str, Run], days: dict[str, str], scratch: Path, 
     }
     about = {model: {"Submission": _submission(held, since[model])} for model, held in origins.items()}
     build.write(root, out / root.name, about=about)
-    (table,) = summary.report(results.load(root)).tables
+    whole = results.load(root)
+    (table,) = summary.report(whole).tables
     rows = [
         {
             "model": row.heads[0],
@@ -99,6 +100,7 @@ def _part(name: str, runs: dict[str, Run], days: dict[str, str], scratch: Path, 
             "date": since[model],
             "version": runs[origins[model][0]].record.versions.get("inpainting-bench", ""),
             "cells": [html.inline(cell, table.joint) for cell in row.cells],
+            "left_out": sum(number.excluded for key, number in whole.numbers.items() if key[0] == model),
             "page": f"{root.name}/index.html#{urlencode({'group': 'some', 'models': model, 'pins': model})}",
         }
         for row in table.rows
@@ -106,7 +108,7 @@ def _part(name: str, runs: dict[str, Run], days: dict[str, str], scratch: Path, 
     ]
     commands = {archive: f"{run.record.command} on {run.record.device}" for archive, run in runs.items()}
     newest = max(days[archive] for archive in runs)
-    claimed = [metric for metric in measured(results.load(root)) if verified.claimed(metric)]
+    claimed = [metric for metric in measured(whole) if verified.claimed(metric)]
     facts = {"dataset": joined.spec.dataset, "images": joined.images, "protocol": joined.protocol.name}
     facts |= {"path": f"{root.name}/index.html", "masks": ", ".join(joined.mask_sets), "rows": rows, "claimed": claimed}
     facts |= {"newest": newest, "told": any(days[archive] != newest for archive in runs)}

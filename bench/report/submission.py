@@ -64,6 +64,8 @@ def unpack(archive: Path, out: Path) -> Run:
     Checked: names (nothing can leave the folder), size, digests of files; that masks are this installation's; that the
     summary follows from the rows; and that kept pictures are those whose digests stand in the rows.
     """
+    if not archive.is_file():
+        raise BadInput("it is no regular file")
     try:
         with zipfile.ZipFile(archive) as opened:
             _extract(opened, out)

@@ -33,6 +33,18 @@ LONGEST_NAME = 1 << 12
 """Bytes of a text in a table: longer ones would be repeated in every row."""
 MOST_BYTES = 1 << 30
 """What the columns of a table may inflate to."""
+ANY_PICTURE = ("psnr", "psnr-y", "l1", "l1-255", "mse", "mse-255", "ms-ssim", "uqi")
+ANY_PICTURE += (
+    "ssim-wang",
+    "ssim-wang-y",
+    "ssim-sk7",
+    "ssim-u11",
+    "ssim-tm",
+    "lpips-alex",
+    "lpips-vgg",
+    "lpips-squeeze",
+)
+"""Metrics of which any picture has a value, an infinite one where it is the truth."""
 TOGETHER = 512
 """Images whose masks are held at once."""
 
@@ -65,6 +77,9 @@ def faults(run: Run) -> Iterator[str]:
     metrics = found.column_names[len(tables.row_schema(())) :]
     if found.schema.remove_metadata() != tables.row_schema(metrics):
         yield f"{RESULTS} has other columns than a run leaves"
+        return
+    if not found.num_rows:
+        yield "it has no rows"
         return
     rows = found.to_pandas().astype(dict.fromkeys(tables.TEXTS, str))
     places = {name: place for place, name in enumerate(ids)}
@@ -101,9 +116,11 @@ def _masks(run: Run, rows: pd.DataFrame, ids: Sequence[str]) -> Iterator[str]:
             some = ids[start : start + TOGETHER]
             taken = frozen.load(name).take(ratio.buckets(bucket)[0], some, (size, size))
             known = pd.DataFrame({"name": taken.names, "code": [bytes.fromhex(code[:32]) for code in taken.digests]})
+            known["ratio"] = taken.masks.mean((1, 2))
             here = held[held["place"].between(start, start + len(some) - 1)]
             right = known.iloc[here["place"] - start]
-            if not (np.array_equal(right["name"], here["mask"]) and np.array_equal(right["code"], here["mask_digest"])):
+            told = zip(("name", "code", "ratio"), ("mask", "mask_digest", "ratio"), strict=True)
+            if not all(np.array_equal(right[own], here[theirs]) for own, theirs in told):
                 yield f"its rows of {label} were measured under other masks"
                 break
 
@@ -111,6 +128,8 @@ def _masks(run: Run, rows: pd.DataFrame, ids: Sequence[str]) -> Iterator[str]:
 def _numbers(run: Run, rows: pd.DataFrame, metrics: Sequence[str], images: int) -> Iterator[str]:
     """Every number that is shown is what the rows give; of whole sets it is some number of no more images."""
     scores = _scores(run, rows, metrics, images)
+    filled = rows[rows["output_digest"].notna()]
+    seen = {name: _counted(filled[filled[name].notna()] if name in ANY_PICTURE else filled) for name in metrics}
     for (model, mask_set, bucket, metric), number in run.numbers.items():
         what = f"{metric} of {model} on {mask_set}/{bucket}"
         if f"{mask_set}/{bucket}" not in run.record.settings.cells or model not in run.record.models:
@@ -121,8 +140,15 @@ def _numbers(run: Run, rows: pd.DataFrame, metrics: Sequence[str], images: int) 
             continue
         elif metric not in metrics:
             yield f"{what} has no values in its rows"
+        elif seen[metric].get((model, f"{mask_set}/{bucket}")) != images:
+            yield f"{what} leaves out some of the {images} images"
         elif not _equal(number, scores[metric].get((model, f"{mask_set}/{bucket}"), {})):
             yield f"{what} is not what its rows give"
+
+
+def _counted(rows: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """(model, cell) -> how many rows there are."""
+    return rows.groupby(["model", rows["mask_set"] + "/" + rows["bucket"]]).size().to_dict()
 
 
 def _scores(

@@ -1,6 +1,7 @@
 """Submissions that a receiver can check, and the board over those that pass."""
 
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -13,9 +14,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from bench import cli
+from bench import cli, stats
 from bench.errors import BadInput
 from bench.report import board, submission
+from bench.run import summary
 from bench.run.main import run
 from bench.runfolder import record, tables
 from bench.types import RunSpec
@@ -128,7 +130,10 @@ def test_no_number_is_shown_that_its_rows_do_not_give(archive, ours, tmp_path, w
 
 ROWS = {
     "without a column": (lambda frame: frame.drop(columns="psnr"), "has no values in its rows"),
-    "without the worst image": (lambda frame: frame.assign(psnr=frame["psnr"].where(frame["psnr"] > 25)), "not what"),
+    "without the worst image": (lambda frame: frame.assign(psnr=frame["psnr"].where(frame["psnr"] > 25)), "leaves out"),
+    "none": (lambda frame: frame.iloc[:0], "it has no rows"),
+    "without a row": (lambda frame: frame.iloc[1:], "leaves out some of the 2 images"),
+    "of another ratio": (lambda frame: frame.assign(ratio=0.5), "measured under other masks"),
     "twice": (lambda frame: pd.concat([frame, frame]), "rows, more than its models, images and cells give"),
     "of other images": (lambda frame: frame.assign(image="x"), "that are not its own"),
     "under other masks": (lambda frame: frame.assign(mask="10-15/001"), "measured under other masks"),
@@ -334,6 +339,59 @@ def test_runs_of_other_settings_share_no_table(archive, tmp_path):
     submission.pack(measured(tmp_path / "fewer", "mean", limit=1), archive.parent / "fewer.zip")
     board.write(archive.parent, tmp_path / "board")
     assert len(list((tmp_path / "board").glob("board-*"))) == 2
+
+
+def test_what_is_no_file_is_refused_and_never_opened(archive, tmp_path):
+    os.mkfifo(tmp_path / "pipe.zip")
+    (tmp_path / "zero.zip").symlink_to("/dev/zero")
+    (tmp_path / "folder.zip").mkdir()
+    made = board.write(tmp_path, tmp_path / "board")
+    assert made.refused == dict.fromkeys(["folder.zip", "pipe.zip", "zero.zip"], "it is no regular file")
+
+
+def test_an_archives_name_leads_nowhere(archive, ours, tmp_path):
+    group = submission.results.load(ours).record.settings.digest[:8]
+    (tmp_path / "in").mkdir()
+    for name in ("...zip", f"board-{group}.zip", "<b>.zip"):
+        shutil.copy(archive, tmp_path / "in" / name)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(scratch))
+        made = board.write(tmp_path / "in", tmp_path / "board")
+    assert not made.refused
+    assert not list(scratch.iterdir())
+    assert "<b>" not in made.page.read_text().partition("<tbody>")[2].partition("</td>")[0]
+
+
+def test_values_that_are_left_out_are_counted_beside_the_row(archive, ours, tmp_path):
+    held = pd.read_parquet(ours / "results.parquet")
+    place = held.index[held["model"] == "telea"][0]
+    held.loc[place, "psnr"] = np.inf
+    values = held.loc[held["model"] == "telea", "psnr"].to_numpy()[None]
+    (score,) = summary.PairScores({"psnr": stats.mean}, 2)({"psnr": values})["psnr"]
+
+    def rewrite(name, change):
+        def rewritten_file(content):
+            (tmp_path / name).write_bytes(content)
+            table = tables.read(tmp_path / name)
+            changed = pa.Table.from_pandas(change(table.to_pandas()), table.schema, preserve_index=False)
+            tables.write(tmp_path / name, table.schema, [changed], record.read(ours).mark)
+            return (tmp_path / name).read_bytes()
+
+        return rewritten_file
+
+    def summed(frame):
+        frame.loc[(frame["model"] == "telea") & (frame["metric"] == "psnr"), list(score)] = list(score.values())
+        return frame
+
+    (tmp_path / "in").mkdir()
+    shutil.move(archive, tmp_path / "in")
+    files = {"results.parquet": rewrite("results.parquet", lambda frame: frame.assign(psnr=held["psnr"]))}
+    files |= {"summary.parquet": rewrite("summary.parquet", summed)}
+    rewritten(tmp_path / "in/ours.zip", honest=True, **files)
+    made = board.write(tmp_path / "in", tmp_path / "board")
+    assert made.page.read_text().count("yes; left out, not finite: 1 value<") == 1
 
 
 def test_a_folder_without_archives_is_refused(tmp_path):
