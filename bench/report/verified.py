@@ -6,6 +6,7 @@ Numbers of whole sets (FID and its kin) cannot be: vectors stay behind. They are
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,8 +34,9 @@ LONGEST_NAME = 1 << 12
 """Bytes of a text in a table: longer ones would be repeated in every row."""
 MOST_BYTES = 1 << 30
 """What the columns of a table may inflate to."""
-ANY_PICTURE = ("psnr", "psnr-y", "l1", "l1-255", "mse", "mse-255", "ms-ssim", "uqi")
-ANY_PICTURE += (
+ANY_PICTURE = (
+    *("psnr", "psnr-y", "l1", "l1-255", "mse", "mse-255", "ms-ssim", "uqi"),
+    *(
     "ssim-wang",
     "ssim-wang-y",
     "ssim-sk7",
@@ -148,7 +150,8 @@ def _numbers(run: Run, rows: pd.DataFrame, metrics: Sequence[str], images: int) 
 
 def _counted(rows: pd.DataFrame) -> dict[tuple[str, str], int]:
     """(model, cell) -> how many rows there are."""
-    return rows.groupby(["model", rows["mask_set"] + "/" + rows["bucket"]]).size().to_dict()
+    cells = rows["mask_set"] + "/" + rows["bucket"]
+    return dict(Counter(zip(rows["model"], cells, strict=True)))
 
 
 def _scores(
