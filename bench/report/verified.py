@@ -36,15 +36,7 @@ MOST_BYTES = 1 << 30
 """What the columns of a table may inflate to."""
 ANY_PICTURE = (
     *("psnr", "psnr-y", "l1", "l1-255", "mse", "mse-255", "ms-ssim", "uqi"),
-    *(
-    "ssim-wang",
-    "ssim-wang-y",
-    "ssim-sk7",
-    "ssim-u11",
-    "ssim-tm",
-    "lpips-alex",
-    "lpips-vgg",
-    "lpips-squeeze",
+    *("ssim-wang", "ssim-wang-y", "ssim-sk7", "ssim-u11", "ssim-tm", "lpips-alex", "lpips-vgg", "lpips-squeeze"),
 )
 """Metrics of which any picture has a value, an infinite one where it is the truth."""
 TOGETHER = 512
