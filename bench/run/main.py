@@ -25,7 +25,7 @@ from bench.run.inputs import Inputs
 from bench.run.spec import Job, resolve
 from bench.runfolder import batches, guides, record, tables
 from bench.runfolder.damage import Damaged
-from bench.runfolder.names import IMAGES, RESULTS, SUMMARY, TRUTH, component, listed
+from bench.runfolder.names import IMAGES, PARTS, RECORD, RESULTS, SUMMARY, TRUTH, component, listed
 from bench.runfolder.parts import Parts
 from bench.runfolder.record import ModelRecord, Record
 from bench.types import Execution, RunSpec
@@ -186,6 +186,9 @@ def _enter(job: Job, root: Path) -> Record | None:
     except Damaged as fault:
         _set_aside(fault)
         before = record.read_own(root, job.settings, job.ids)
+    else:
+        if not before and (root / PARTS).exists():
+            warn(f"{root / RECORD} is missing. It is to be made again.")
     for name in (RESULTS, SUMMARY):
         try:
             tables.check(root / name, before.mark if before and before.photographs else "")

@@ -210,6 +210,8 @@ def read(root: Path) -> Record:
         whole = stated == digest.of_settings(plain)
     except (ValueError, AttributeError, RecursionError) as fault:
         raise Damaged(path, "it is no JSON object" if content else "it is empty") from fault
+    if "settings" not in plain:
+        raise _no_record(root, path)
     if not whole and (stated or plain.get("format") == FORMAT):
         raise Damaged(path, "its content does not have its digest")
     try:
@@ -220,7 +222,21 @@ def read(root: Path) -> Record:
         raise BadInput(f"{path} was written by another version of bench. Measure into a new --out.")
     if text(found).encode() != content:  # a byte between the values
         raise Damaged(path, "it is not written as a record is")
+    if (held := _parts(root)) and found.settings.digest[:16] not in held:
+        raise Damaged(path, "it is the record of another run: the folder holds the parts of other settings")
     return found
+
+
+def _no_record(root: Path, path: Path) -> BadInput:
+    """Other JSON in the record's place: damage within a run, and the user's own anywhere else."""
+    if _parts(root):
+        return Damaged(path, "it is not the record of a run")
+    return BadInput(f"{root} is not a run: its {RECORD} is not the record of one.")
+
+
+def _parts(root: Path) -> list[str]:
+    """The settings whose parts a folder holds, by the digits that name their folders."""
+    return [path.name for path in (root / PARTS).glob("*")]
 
 
 def read_images(root: Path, record: Record) -> list[str]:
@@ -250,9 +266,9 @@ def read_own(root: Path, settings: Settings, ids: Sequence[str]) -> Record | Non
             what = "; ".join(differ)
             raise NotComparable(f"{root} holds a run with other settings: {what}. Give --out another folder.")
         return before
-    if f"{RECORD}.damaged" not in names and names:
+    held = _parts(root)
+    if names and not held and f"{RECORD}.damaged" not in names:
         raise BadInput(f"{root} is not empty and is not a run. Give --out a new folder.")
-    held = [path.name for path in root.glob(f"{PARTS}/*")]
     if held and settings.digest[:16] not in held:
         raise NotComparable(f"{root} holds the parts of a run with other settings. Give --out another folder.")
     return None

@@ -184,3 +184,73 @@ def test_what_belongs_to_another_model_is_refused_and_named(copy, spec, go_on):
     theirs.write_bytes(ours.read_bytes())
     with pytest.raises(BadInput, match="does not belong there"):
         go_on(spec, copy)
+
+
+def swaps(undisturbed, folded):
+    """Path of a file -> what else is put there: every kind of file of its own run, and its like of another run."""
+    here = {kind: min(undisturbed.glob(pattern), default=None) for kind, pattern in KINDS.items()}
+    there = {kind: min(folded.glob(pattern), default=None) for kind, pattern in KINDS.items()}
+    for kind, path in here.items():
+        for other in [*here.values(), there[kind]] if path else ():
+            if other and other.read_bytes() != path.read_bytes():
+                yield path.relative_to(undisturbed), other
+
+
+@pytest.mark.parametrize("share", [pytest.param(1, marks=pytest.mark.slow), 40])
+def test_any_file_in_the_place_of_another_is_named_or_harmless(undisturbed, folded, copy, share):
+    truthful = everything(undisturbed)
+    pairs = list(swaps(undisturbed, folded))
+    for name, other in random.Random(share).sample(pairs, len(pairs) // share):
+        (copy / name).write_bytes(other.read_bytes())
+        try:
+            assert everything(copy) == truthful, (name, other)
+        except BenchError as fault:
+            assert name.name in str(fault), (name, other)  # noqa: PT017 - either is right
+        shutil.copy(undisturbed / name, copy / name)
+
+
+@pytest.mark.parametrize("share", [pytest.param(4, marks=pytest.mark.slow), 80])
+def test_any_file_in_the_place_of_another_is_made_again_or_refused(
+    spec, go_on, lasting, undisturbed, folded, copy, capsys, share
+):
+    pairs = list(swaps(undisturbed, folded))
+    for name, other in random.Random(share).sample(pairs, len(pairs) // share):
+        (copy / name).write_bytes(other.read_bytes())
+        capsys.readouterr()
+        try:
+            go_on(spec, copy)
+            told = capsys.readouterr().err  # results and summary are written anew by every run
+            assert name.name in told or name.name in ("results.parquet", "summary.parquet"), (name, other)
+        except BadInput as fault:
+            assert f"{name} does not belong there" in str(fault), (name, other)  # noqa: PT017 - either is right
+            (copy / name).unlink()
+            go_on(spec, copy)
+        assert lasting(copy) == lasting(undisturbed), (name, other)
+
+
+@pytest.mark.parametrize("kind", ["the record", "the list of images", "the results", "the summary"])
+def test_what_names_the_run_is_made_again_when_it_is_lost(given, go_on, lasting, kind):
+    asked, whole, copy = given(kind)
+    (copy / KINDS[kind]).unlink()
+    go_on(asked, copy)
+    assert lasting(copy) == lasting(whole)
+    assert everything(copy) == everything(whole)
+
+
+def test_a_quiet_run_names_what_it_sets_aside(copy, spec, go_on, monkeypatch, capsys):
+    from bench import progress
+
+    monkeypatch.setattr(progress, "quiet", True)
+    (copy / "summary.parquet").write_bytes(b"")
+    go_on(spec, copy)
+    said = capsys.readouterr().err
+    assert said.strip().endswith("it is empty. It is renamed to summary.parquet.damaged and to be made again.")
+    assert said.count("\n") == 1
+
+
+def test_a_record_of_somebody_else_is_no_run_and_is_left_alone(spec, go_on, tmp_path):
+    for content in ("{}", '{"digest": "", "name": "theirs"}'):
+        (tmp_path / "run.json").write_text(content)
+        with pytest.raises(BadInput, match=r"is not a run: its run\.json is not the record of one"):
+            go_on(spec, tmp_path)
+        assert (tmp_path / "run.json").read_text() == content
