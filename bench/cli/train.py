@@ -53,7 +53,7 @@ def command(
     from bench.models.registry import UNTRAINED
     from bench.training import spec
 
-    if tag and (not weights.is_tag(tag) or tag == UNTRAINED):
+    if tag and (not weights.is_tag(tag) or tag.casefold() == UNTRAINED):
         raise BadInput(f"--tag {tag}: write letters, digits, . - and _, but not {UNTRAINED}.")
     asked = TrainingSpec(model, **wanted)
     folder = out or Path("trainings") / f"{model.replace(':', '-')}-{asked.recipe}"

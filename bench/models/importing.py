@@ -116,7 +116,7 @@ def _called_so(card: ModelCard, tag: str, found: list[Path]) -> list[Path]:
 
 
 def _place(model_id: str, tag: str, *, force: bool) -> Path:
-    if not weights.is_tag(tag) or tag in weights.RESERVED:
+    if not weights.is_tag(tag) or tag.casefold() in weights.RESERVED:
         raise BadInput(
             f"'{tag}' cannot name imported weights: letters, digits, - and _, but none of "
             f"{', '.join(weights.RESERVED)}."

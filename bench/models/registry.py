@@ -20,6 +20,7 @@ from bench import digest
 from bench.errors import BadInput, UnknownName
 from bench.models import sources, weights
 from bench.paths import expanded
+from bench.runfolder.names import RESERVED
 from bench.types import ModelCard
 
 if TYPE_CHECKING:
@@ -106,6 +107,11 @@ def choose(names: Sequence[str]) -> list[ModelRef]:
         if not refs:
             missed.append(name)
         for ref in refs:
+            if ref.name.casefold() in RESERVED:
+                raise BadInput(
+                    f"{name}: a model cannot be called '{ref.name}', as runs call what models are given "
+                    f"({', '.join(RESERVED)}). Rename the folder or file."
+                )
             if chosen.setdefault(ref.name, ref) != ref:
                 raise BadInput(f"Two different models would be called '{ref.name}'. Rename one folder or file.")
     if missed:

@@ -36,7 +36,7 @@ NORMALISATION, CHANNELS = ("mean", "std"), 4
 """How buffers are called that hold the normalisation of a network's input, and how many numbers they have at most."""
 RESERVED = ("untrained", "trained", "starter")
 """Tags that imported weights cannot take."""
-_TAG = re.compile(r"[A-Za-z0-9][\w.-]*")
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 def is_tag(text: str) -> bool:

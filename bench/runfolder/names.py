@@ -21,6 +21,8 @@ SHARES = ".shares"
 TRUTH = "truth"
 """The name under which the photographs themselves have parts and pictures."""
 MASK, MASKED, MODELS = "mask", "masked", "models"
+RESERVED = (TRUTH, MASK, MASKED)
+"""What no model may be called, in any case."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9@=+_:-][A-Za-z0-9@.=+_:-]{0,99}")
 _COMPONENT = re.compile(r"[A-Za-z0-9@=+_:~-][A-Za-z0-9@.=+_:~-]*")

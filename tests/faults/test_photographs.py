@@ -107,16 +107,11 @@ def test_images_whose_names_look_alike_keep_their_own_pictures(spec, go_on, draw
     submission.unpack(tmp_path / "run.zip", tmp_path / "unpacked")
 
 
-def test_a_model_called_like_the_truth_overwrites_nothing(spec, go_on, photographs, tmp_path):
-    for name in ("truth", "mask"):
-        shutil.copytree(photographs, tmp_path / "made" / name)
-    asked = replace(
-        spec, models=tuple(str(tmp_path / "made" / name) for name in ("truth", "mask")), masks=("centre",), buckets=""
-    )
-    root = go_on(asked, tmp_path / "run").root
-    for one in pictures.kept(root, results.load(root).record):
-        assert set(one.models) == {"truth", "mask"}
-        one.check()
+@pytest.mark.parametrize("name", ["truth", "mask", "Masked"])
+def test_a_model_called_as_runs_call_what_models_are_given_is_refused(spec, go_on, photographs, tmp_path, name):
+    made = shutil.copytree(photographs, tmp_path / "made" / name)
+    with pytest.raises(BadInput, match=rf"a model cannot be called '{name}'.* Rename the folder"):
+        go_on(replace(spec, models=(str(made),), masks=("centre",), buckets=""), tmp_path / "run")
 
 
 def test_a_report_of_a_run_at_work_names_the_process(copy, spec):

@@ -134,7 +134,7 @@ def test_weights_that_give_no_image_are_refused(tmp_path):
     assert not weights.find("tiny")
 
 
-@pytest.mark.parametrize("tag", ["untrained", "starter", "../out", "a b", ""])
+@pytest.mark.parametrize("tag", ["untrained", "Starter", "../out", "a b", "\u00e9", ""])
 def test_a_tag_that_would_mislead_or_escape_is_refused(theirs, tag):
     with pytest.raises(BadInput, match="cannot name imported weights"):
         importing.import_checkpoint("tiny", theirs, tag)

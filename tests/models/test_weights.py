@@ -67,3 +67,9 @@ def test_a_truncated_weights_file_is_refused(tmp_path):
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(BadInput, match="damaged"):
         weights.read(file)
+
+
+@pytest.mark.parametrize("text", ["..", "a/b", "a\n", "\u00e9", ".x", "x" * 101, "a@b", "a b", "", "a\\b", "*"])
+def test_a_tag_is_a_plain_file_name(text):
+    assert not weights.is_tag(text)
+    assert weights.is_tag("celeba-hq_1.0")
