@@ -100,9 +100,12 @@ def parse(line: bytes) -> Dict[str, Any]:
 
     A `hello` may be of any version: who reads it, compares.
     """
-    header = json.loads(line.decode("ascii"))
+    try:
+        header = json.loads(line.decode("ascii"))
+    except ValueError:
+        header = None
     if not isinstance(header, dict) or not {"v", "op", "arrays"} <= set(header):
-        raise ValueError("a line that is no message")
+        raise ValueError("a line that is no message: %r" % line[:60])
     if header["v"] != PROTOCOL and header["op"] != "hello":
         raise ValueError("a message of version %s, not %d" % (header["v"], PROTOCOL))
     return header

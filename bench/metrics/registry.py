@@ -112,10 +112,10 @@ def lacks(name: str) -> list[str]:
     return [file for file in weights(name) if downloads.find(file) is None] + missing
 
 
-def unavailable(name: str) -> str | None:
+def unavailable(name: str, size_px: int | None = None) -> str | None:
     """Why a metric (or extractor) cannot be opened here, in one sentence; None where it can. Checks digests."""
     if libraries.of(name):
-        return libraries.unavailable(name)
+        return libraries.unavailable(name, size_px)
     needed = _needed(name)
     for library in (library for card in needed for library in card.libraries):
         if importlib.util.find_spec(library) is None:

@@ -54,13 +54,15 @@ class Traits:
     """Whether every mask pixel of a cell reaches the network; else the mask is widened to whole cells."""
     imagewise: bool = False
     """Whether its own code mixes the images of a batch."""
+    negative: bool = True
+    """Whether it takes a text of what is not to be seen."""
 
 
 INPAINTING = {
     "StableDiffusionInpaintPipeline": Traits(),
     "StableDiffusionXLInpaintPipeline": Traits(),
     "StableDiffusion3InpaintPipeline": Traits(guidance=7.0, patch=2),
-    "FluxFillPipeline": Traits(guidance=30.0, patch=2, packed=True),
+    "FluxFillPipeline": Traits(guidance=30.0, patch=2, packed=True, negative=False),
     "FluxInpaintPipeline": Traits(guidance=7.0, patch=2),
     "KandinskyV22InpaintPipeline": Traits(steps=100, guidance=4.0, patch=8, imagewise=True),
     "KandinskyV22InpaintCombinedPipeline": Traits(steps=100, guidance=4.0, patch=8, imagewise=True),
@@ -152,8 +154,9 @@ class Pipeline(Adapter):
             "dtype": "float32",
             "slicing": False,
         }
-        if "Kandinsky" in self.kind:
-            del found["strength"]
+        lacking = {"strength": "Kandinsky" in self.kind, "negative": not self.traits.negative}
+        lacking["slicing"] = "unet" not in self.configs  # transformers have no slices
+        found = {name: value for name, value in found.items() if not lacking.get(name)}
         if self.kind == "KandinskyV22InpaintPipeline":
             found["prior"] = ""
         return {**found, "fill": FILLS[0]}
@@ -275,6 +278,8 @@ def _inpainting(own: str, name: str) -> str:
         found: str = auto_pipeline._get_task_class(auto_pipeline.AUTO_INPAINT_PIPELINES_MAPPING, own).__name__  # noqa: SLF001
     except ValueError as fault:
         raise BadInput(f"{name} is a {own or 'nameless class'}, which does not inpaint.") from fault
+    if "Control" in found:
+        raise BadInput(f"{name} is a {own}, which wants a picture that steers it; a run has image and mask alone.")
     return found
 
 

@@ -6,6 +6,7 @@ size are resized without a word, masks are sampled at the first pixel of a laten
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from bench.models.diffusion import Pipeline
 from bench.offline import Reached, without_network
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+ARGUMENTS = {"negative": "negative_prompt", "strength": "strength", "guidance": "guidance_scale"}
+"""Settings, and what pipelines call them; a class that is not known here may lack one."""
 TEXTS = 64
 """Batches of prompts whose encodings are kept; with one prompt for a run there is one."""
 
@@ -71,6 +74,11 @@ class Sampler:
             self.pipe.enable_attention_slicing()
         if hasattr(self.pipe, "encode_prompt"):
             self.pipe.encode_prompt = remembered(self.pipe.encode_prompt)
+        self.takes = inspect.signature(type(self.pipe).__call__).parameters
+        for setting, argument in ARGUMENTS.items():
+            own = pipeline.card.settings.get(setting, {}).get("")
+            if argument not in self.takes and settings.get(setting, own) != own:
+                raise BadInput(f"--set {setting}={settings[setting]}: a {pipeline.kind} takes no {setting}.")
 
     def predict(
         self, images: torch.Tensor, masks: torch.Tensor, seeds: Sequence[int], prompts: Sequence[str] = ()
@@ -87,23 +95,24 @@ class Sampler:
         height, width = images.shape[-2:]
         hole = masks if self.pipeline.traits.packed else widened(masks, self.pipeline.cell)
         with progress.inside(self.pipeline.card.title, self.settings["steps"]) as step:
-            made = self.pipe(
+            given = {
                 **self._texts(prompts, len(images), seeds),
-                image=self._picture(filled(images, masks, self.settings["fill"])),
-                mask_image=hole,
-                height=height,
-                width=width,
-                num_inference_steps=self.settings["steps"],
-                guidance_scale=self.settings["guidance"],
-                generator=generators(seeds),
-                callback_on_step_end=_told(step),
+                "image": self._picture(filled(images, masks, self.settings["fill"])),
+                "mask_image": hole,
+                "height": height,
+                "width": width,
+                "num_inference_steps": self.settings["steps"],
+                "guidance_scale": self.settings["guidance"],
+                "generator": generators(seeds),
+                "callback_on_step_end": _told(step),
                 **self._more(),
-            )
+            }
+            made = self.pipe(**{name: value for name, value in given.items() if name in self.takes})
         return self._unit(made.images)
 
     def _texts(self, prompts: Sequence[str], count: int, seeds: Sequence[int]) -> dict[str, Any]:
         texts = {"prompt": list(prompts) or [self.settings["prompt"]] * count}
-        if negative := self.settings["negative"]:
+        if negative := self.settings.get("negative"):
             texts["negative_prompt"] = [negative] * count
         return texts
 

@@ -115,7 +115,7 @@ def _asked(words: tuple[str, ...]) -> Hello:
     try:
         return process.hello(HELLO_S)
     except ContractBroken as fault:
-        raise BadInput(str(fault)) from fault
+        raise BadInput(f"{process.name} {fault}") from fault
     finally:
         waiting.cancel()
         process.end()
@@ -206,7 +206,7 @@ class ServedProcess:
                 return answer.result(limit_s or None)
         except TimeoutError as fault:
             self.kill()
-            raise Silent(f"{self.name} said nothing for {duration(limit_s)}{self.tail()}") from fault
+            raise Silent(f"said nothing for {duration(limit_s)}{self.tail()}") from fault
 
     @contextlib.contextmanager
     def pipe_faults(self) -> Any:
@@ -214,10 +214,10 @@ class ServedProcess:
         try:
             yield
         except (EOFError, BrokenPipeError) as fault:
-            raise ContractBroken(f"{self.name} {self._ending()}{self.tail()}") from fault
+            raise ContractBroken(f"{self._ending()}{self.tail()}") from fault
         except ValueError as fault:
             self.kill()
-            raise ContractBroken(f"{self.name} sent {fault}{self.tail()}") from fault
+            raise ContractBroken(f"sent {fault}{self.tail()}") from fault
 
     def _ending(self) -> str:
         try:
@@ -307,11 +307,11 @@ class Served:
         import torch
 
         if self._hangs >= HANGS:
-            raise ContractBroken(f"{PREFIX}{shlex.join(self.command.words)} is not asked again: it hung {HANGS} times")
+            raise ContractBroken(f"is not asked again: it hung {HANGS} times")
         if self._process is None:
             self._process = process = ServedProcess(self.command.words, torch.get_num_threads())
             if (found := process.hello(HELLO_S)) != self.command.hello:
-                raise ContractBroken(f"{process.name} is not what it was before the run: {found}, {self.command.hello}")
+                raise ContractBroken(f"is not what it was before the run: {found}, {self.command.hello}")
         return self._process
 
     def _receive(self, process: ServedProcess, number: int, shape: list[int]) -> Any:
@@ -338,7 +338,7 @@ class Served:
             self._process, self._hangs = None, self._hangs + isinstance(fault, Silent)
             raise
         if isinstance(found, str):
-            raise ContractBroken(f"{process.name}: {found}{process.tail()}")
+            raise ContractBroken(f"{found}{process.tail()}")
         made = torch.from_numpy(found).to(device)
         return made.float().div_(255) if made.dtype == torch.uint8 else made
 

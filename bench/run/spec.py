@@ -180,7 +180,9 @@ def _guides(given: str, models: list[ModelRef], ids: list[str], size_px: int) ->
 
 
 def _cells(opened: Mapping[str, MaskSet | DrawnSet], buckets: tuple[Bucket, ...], *, everywhere: bool) -> list[Cell]:
-    """Every set in the buckets, which a set that is not cut by ratio gets only `everywhere`, where a user named them.
+    """Every set in the buckets, which a set that is not cut by ratio gets only `everywhere`.
+
+    That is where a user named the buckets, or neither them nor the masks: a protocol's buckets are meant for its own.
 
     Raises `BadInput` for a set without masks in the buckets, and for a bucket of which no set has masks.
     """
@@ -208,7 +210,7 @@ def _job(
     skipped = verify.unusable(dataset, ids, protocol.preparation) if spec.skip_damaged else {}
     ids = [image_id for image_id in ids if image_id not in skipped]
     opened = {name: masks.load(name, protocol.preparation.size_px) for name in sets}
-    cells = _cells(opened, buckets, everywhere=bool(spec.buckets))
+    cells = _cells(opened, buckets, everywhere=bool(spec.buckets) or not spec.masks)
     for cell in cells:
         opened[cell.mask_set].check(cell.bucket, ids)
     guides = None
@@ -217,7 +219,8 @@ def _job(
         models = model_guides.given(models, guides)
     prompts = model_prompts.read(spec.prompts, models, dataset, ids) if spec.prompts else None
     models = model_prompts.given(models, prompts) if prompts else models
-    missing = {name: reason for name in metrics if (reason := metric_registry.unavailable(name))}
+    size_px = protocol.preparation.size_px
+    missing = {name: reason for name in metrics if (reason := metric_registry.unavailable(name, size_px))}
     ready = [name for name in metrics if name not in missing]
     return Job(
         spec=spec,

@@ -12,6 +12,7 @@ from bench.metrics import libraries
 from bench.metrics import registry as metric_registry
 from bench.metrics.libraries.metric import LibraryMetric, card
 from bench.run.main import run
+from bench.run.spec import resolve
 from bench.types import RunSpec
 
 TORCHMETRICS = "torchmetrics:StructuralSimilarityIndexMeasure"
@@ -119,6 +120,14 @@ def test_files_that_a_library_would_fetch_are_told_and_nothing_is_transferred(sc
 def test_a_metric_that_takes_no_colour_is_told_before_a_run():
     reason = metric_registry.unavailable("torchmetrics:PeakSignalNoiseRatioWithBlockedEffect")
     assert "cannot measure colour images of 256 x 256 pixels: ValueError" in reason
+
+
+def test_a_metric_that_needs_larger_pictures_than_the_protocol_makes_is_told_before_a_run():
+    name = "torchmetrics:MultiScaleStructuralSimilarityIndexMeasure"
+    spec = RunSpec(("mean",), masks=("centre",), metrics=("psnr", name), protocol="context-encoder@1", limit=1)
+    job = resolve(spec)
+    assert "cannot measure colour images of 128 x 128 pixels: ValueError" in job.missing[name]
+    assert metric_registry.unavailable(name) is None
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,19 @@ def test_a_folder_that_is_no_inpainting_pipeline_is_told(pipelines, tmp_path):
         model_registry.only(f"diffusers:{tmp_path}")
 
 
+def test_settings_that_a_class_has_no_use_for_are_not_offered(pipelines):
+    cards = {kind: model_registry.only(f"diffusers:{pipelines(kind)}").card.settings for kind in ("sd", "flux", "sd3")}
+    assert {"slicing", "negative"} <= cards["sd"].keys()
+    assert cards["flux"].keys() & {"slicing", "negative"} == set()
+    assert cards["sd3"].keys() & {"slicing", "negative"} == {"negative"}
+
+
+def test_a_pipeline_that_wants_a_picture_that_steers_it_is_refused(tmp_path):
+    (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionControlNetInpaintPipeline"}')
+    with pytest.raises(BadInput, match="wants a picture that steers it"):
+        model_registry.only(f"diffusers:{tmp_path}")
+
+
 @pytest.mark.parametrize(
     ("kind", "part"),
     [

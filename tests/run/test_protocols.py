@@ -8,6 +8,7 @@ from bench.errors import BadInput, Unavailable
 from bench.masks import draw, frozen, imported, load, packing, ratio, writing
 from bench.protocols import registry as protocol_registry
 from bench.run.main import run
+from bench.run.spec import resolve
 from bench.types import Execution, RunSpec
 
 COPIES = {
@@ -72,8 +73,10 @@ def home(tmp_path_factory):
         for name in ("mat-small", "mat-large"):
             masks = [(f"{place}.png", mask) for place, mask in enumerate(draw("deepgin-rectangular", 512, 1, [0, 1]))]
             imported.freeze(name, masks, {"kind": "folder"}, force=False)
-        shares = [(f"{percent}.png", np.arange(512 * 512).reshape(512, 512) < 2621 * percent) for percent in SHARES]
-        imported.freeze("comodgan", shares, {"kind": "folder"}, force=False)
+        shares = np.arange(512 * 512).reshape(512, 512) < 2621 * np.array(SHARES)[:, None, None]
+        whole = frozen.stratum(frozen.WHOLE, packing.pack(shares), 512)
+        about = {"id": "comodgan-512", "family": "comodgan", "version": 1}
+        writing.write(root / "masksets" / "comodgan-512", [whole], 512, {}, about)
         yield root
 
 
@@ -106,6 +109,11 @@ def test_a_protocol_fills_every_cell_but_those_whose_networks_are_missing(protoc
     empty = outcome.summary[outcome.summary.value.isna() & (outcome.summary.excluded == 0)]
     assert set(empty.metric) <= {"lpips-alex", "lpips-vgg", "fid"}, empty
     assert all("bench metrics fetch" in reason for reason in empty.reason)
+
+
+def test_a_protocols_ranges_cut_its_own_masks_though_these_are_frozen_in_one_piece(home, copies):
+    spec = RunSpec(("mean",), "places2", str(copies / "places2-large"), protocol="comodgan")
+    assert [cell.bucket.label for cell in resolve(spec).cells] == ["0-20", "20-40", "40-60", "60-80", "80-100"]
 
 
 @pytest.mark.parametrize("protocol", BLOCKED)

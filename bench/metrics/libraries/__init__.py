@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from bench.types import MetricCard
 
 LIBRARIES = ("piq", "pyiqa", "torchmetrics")
+TRIED_PX = 256
+"""Side of the pictures on which a metric is tried where none is known."""
 INSTALL = "pip install '.[iqa]'"
 
 
@@ -61,9 +63,12 @@ def choose(name: str) -> list[str]:
     return plugins.matching(name, list(cards(of(name))))
 
 
-def unavailable(name: str) -> str | None:
-    """Why a metric of a library gives no number here, in one sentence; None where it does. Loads its network."""
-    return open_metric(name, "cpu").fault()
+def unavailable(name: str, size_px: int | None) -> str | None:
+    """Why a metric of a library gives no number here, in one sentence; None where it does. Loads its network.
+
+    size_px: of the pictures that it is to measure; None: not known.
+    """
+    return open_metric(name, "cpu").fault(size_px or TRIED_PX)
 
 
 def open_metric(name: str, device: Any) -> LibraryMetric:

@@ -15,6 +15,7 @@ from bench import images
 from bench.contracts import PairMetric
 from bench.errors import BadInput, BenchError, Unavailable
 from bench.metrics import precision
+from bench.metrics.libraries import TRIED_PX
 from bench.metrics.pairs import check_output, check_truth
 from bench.offline import Reached, without_network
 from bench.types import MetricCard
@@ -22,8 +23,6 @@ from bench.types import MetricCard
 Score = Callable[[torch.Tensor, torch.Tensor], Any]
 """Output and truth, float32 [1, 3, H, W] in 0..1 -> what the library gives."""
 NO_REFERENCE = "; of the output alone"
-TRIED_PX = 256
-"""Side of the pictures on which a metric is tried before a run."""
 
 
 def card(library: str, name: str, *, lower: bool, span: str, of_two: bool) -> MetricCard:
@@ -63,9 +62,9 @@ class LibraryMetric(PairMetric):
         with precision.full(output.device):
             return torch.stack([self._one(*pair) for pair in zip(output.split(1), prepared.split(1), strict=True)])
 
-    def fault(self) -> str | None:
-        """Why it gives no number for a colour picture of `TRIED_PX`, in one sentence; None where it does."""
-        ramp = torch.linspace(0, 255, TRIED_PX, device=self.device).byte().expand(1, 3, TRIED_PX, TRIED_PX)
+    def fault(self, size_px: int = TRIED_PX) -> str | None:
+        """Why it gives no number for a colour picture of this side, in one sentence; None where it does."""
+        ramp = torch.linspace(0, 255, size_px, device=self.device).byte().expand(1, 3, size_px, size_px)
         said = io.StringIO()  # what it prints of files that it does not get
         try:
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
