@@ -1,7 +1,7 @@
 """Operations and speed of every registered model; contextual attention against a plain loop over patches.
 
 python perf/models.py                                       everything; on a CPU a quarter of an hour
-python perf/models.py --docs                                the same, and writes docs/speed.md
+python perf/models.py --docs                                the same, and writes docs/speed.md and reports/speed.csv
 python perf/models.py --models pconv,deepfillv2 --batches 1 --device cuda
 python perf/models.py --models none                         attention alone
 python perf/models.py --formats                             what the house gains on a CPU from channels last
@@ -10,6 +10,7 @@ python perf/models.py --formats                             what the house gains
 from __future__ import annotations
 
 import argparse
+import csv
 import itertools
 import platform
 import statistics
@@ -29,6 +30,7 @@ from bench.models import registry as model_registry
 from bench.run.flops import Flops
 from bench.training.features import drawn_where_missing
 
+ROOT = Path(__file__).parent.parent
 SIZE = 256
 SECONDS = 1.0
 ROUNDS = 3
@@ -123,10 +125,26 @@ def page(speeds: list[Speed], batches: list[int], where: str) -> str:
     return PAGE.format(where=where, table="\n".join(rows))
 
 
+def keep(speeds: list[Speed]) -> None:
+    """Put what one image costs into `reports/speed.csv`, which `bench models list` shows; other models' rows stand."""
+    path = ROOT / "reports" / "speed.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = {row["model"]: row for row in csv.DictReader(file)}
+    for found in speeds:
+        model, _, variant = found.name.partition(":")
+        counted = f"{found.operations / 1e9:.1f}" if found.operations else ""
+        taken = found.taken[min(found.taken)].processor
+        rows[model] = {"model": model, "variant": variant, "gflop": counted, "seconds": f"{taken:.3g}"}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ("model", "variant", "gflop", "seconds"), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows[model] for model in sorted(rows))
+
+
 PAGE = """# Speed
 
 Every model in its default variant (`quick` where there is one) at {where}.
-Written by `python perf/models.py --docs`.
+Written by `python perf/models.py --docs`; `bench models list` shows the same seconds, from `reports/speed.csv`.
 
 GFLOP are thousand millions of floating-point operations for an image, two to a multiplication with addition, as
 `run.json` has them too. `tests/baselines/test_operations.py` holds them against the published layer tables, within 2 %:
@@ -215,7 +233,7 @@ def main() -> None:
     parser.add_argument("--batches", default="1,16")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--formats", action="store_true", help="compare layouts of weights in memory, nothing else")
-    parser.add_argument("--docs", action="store_true", help="also write docs/speed.md")
+    parser.add_argument("--docs", action="store_true", help="also write docs/speed.md and reports/speed.csv")
     given = parser.parse_args()
     batches = [int(batch) for batch in given.batches.split(",")]
     names = {"all": registered(), "none": []}.get(given.models, given.models.split(","))
@@ -231,7 +249,8 @@ def main() -> None:
         speeds.append(speed(name, batches, given.device))
         print(line(speeds[-1]), flush=True)
     if given.docs:
-        (Path(__file__).parent.parent / "docs" / "speed.md").write_text(page(speeds, batches, where))
+        (ROOT / "docs" / "speed.md").write_text(page(speeds, batches, where))
+        keep(speeds)
     for batch in batches:
         compare_attention(batch, given.device)
 

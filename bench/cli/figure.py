@@ -70,4 +70,4 @@ def _print_layouts() -> None:
     from bench.report import figure_layout
 
     held = [(name, found.source, found.title) for name in figure_layout.names() for found in [figure_layout.load(name)]]
-    print("\n".join(align(held)))
+    print("\n".join(align([("layout", "figure", "what it shows"), *held])))

@@ -40,7 +40,8 @@ def list_metrics(library: Library = None, as_json: options.Json = False) -> None
         print(json.dumps(rows, indent=1))
         return
     keys = ("name", "title", "better", "unit", "kind", "scope")
-    print("\n".join(align([(*(row[key] for key in keys), _ready(row["missing"])) for row in rows])))
+    texts = [(*(row[key] for key in keys), _ready(row["missing"])) for row in rows]
+    print("\n".join(align([(*keys, "here"), *texts])))
     for name in libraries.LIBRARIES:
         ready = f"of the installed package: bench metrics list --library {name}"
         print(f"{name}:NAME  {ready if libraries.installed(name) else f'missing; type: {libraries.INSTALL}'}")
@@ -53,7 +54,8 @@ def _list_library(cards: Mapping[str, MetricCard], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({name: dataclasses.asdict(card) for name, card in cards.items()}, indent=1))
     else:
-        print("\n".join(align([(name, card.better, card.formula) for name, card in cards.items()])))
+        rows = [(name, card.better, card.formula) for name, card in cards.items()]
+        print("\n".join(align([("name", "better", "what it says of itself"), *rows])))
 
 
 def _ready(missing: list[str]) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.models.contract import Finding
     from bench.models.fetching import Published
     from bench.models.registry import ModelRef
+    from bench.models.speed import Speed
     from bench.types import ModelCard
 
 app = typer.Typer()
@@ -31,18 +32,42 @@ Name = Annotated[str, typer.Argument(metavar="MODEL", help="A name from `bench m
 
 @app.command("list")
 def list_models(as_json: options.Json = False) -> None:
-    """List the models, and for each the weights at hand or what to type. Example: bench models list"""
+    """List the models: parameters, cost, what each was held against, and the weights at hand or what to type.
+
+    Seconds are the processor's for one image of 256 x 256, as docs/speed.md has them. Example: bench models list
+    """
     from bench.columns import align
     from bench.models import registry as model_registry
+    from bench.models import speed
 
-    rows = [_row(ref) for ref in model_registry.choose(["all"])]
+    costs = speed.measured()
+    rows = [_row(ref) | _cost(costs.get(ref.id)) for ref in model_registry.choose(["all"])]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    shown = ("id", "title", "year", "kind", "evidence")
-    texts = [(*(str(row[name] or "") for name in shown), _weights(row)) for row in rows]
-    print("\n".join(align(texts)))
+    heads = ("model", "title", "year", "kind", "parameters", "CPU s", "held against", "weights")
+    texts = [
+        (
+            *(str(row[name] or "") for name in ("id", "title", "year", "kind")),
+            *_size(row),
+            row["evidence"],
+            _weights(row),
+        )
+        for row in rows
+    ]
+    print("\n".join(align([heads, *texts], right={4, 5})))
     print("\n".join(f"{name}  {what}" for name, what in model_registry.elsewhere().items()))
+
+
+def _size(row: dict[str, Any]) -> tuple[str, str]:
+    """Parameters and seconds, as people read them."""
+    size = f"{row['parameters'] / 1e6:.1f}M" if row["parameters"] else ""
+    seconds = "" if row["seconds"] is None else f"{row['seconds']:.2g}"
+    return size, f"{seconds} ({row['timed_variant']})" if row["timed_variant"] else seconds
+
+
+def _cost(found: Speed | None) -> dict[str, Any]:
+    return {"seconds": found.seconds if found else None, "timed_variant": found.variant if found else ""}
 
 
 def _weights(row: dict[str, Any]) -> str:
@@ -59,6 +84,7 @@ def _row(ref: ModelRef) -> dict[str, Any]:
         "title": ref.card.title,
         "year": ref.card.year,
         "kind": ref.card.kind,
+        "parameters": ref.card.parameters.get(ref.variant or next(iter(ref.card.variants), "")),
         "evidence": ref.card.evidence,
         "weights": sorted(weights.find(ref.id)),
         "reason": ref.reason,

@@ -26,7 +26,7 @@ def list_protocols(as_json: options.Json = False) -> None:
         print(json.dumps([{"name": p.name, "title": p.title, "blocked": p.blocked} for p in found], indent=1))
         return
     notes = {True: " (cannot be run: see `show`)", False: ""}
-    print("\n".join(align([(one.name, one.title + notes[bool(one.blocked)]) for one in found])))
+    print("\n".join(align([("name", "title"), *((one.name, one.title + notes[bool(one.blocked)]) for one in found)])))
 
 
 @app.command()

@@ -120,7 +120,7 @@ def _print_layouts() -> None:
     from bench.columns import align
     from bench.report import layout
 
-    print("\n".join(align([(name, layout.load(name).title) for name in layout.names()])))
+    print("\n".join(align([("layout", "title"), *((name, layout.load(name).title) for name in layout.names())])))
 
 
 def _page(runs: list[Path], out: Path) -> Path:

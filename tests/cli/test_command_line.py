@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -134,3 +135,28 @@ def test_the_version_is_told(bench):
 
     assert bench("--version") == (0, f"bench {library.__version__}\n", "")
     assert {"evaluate", "load_model", "metrics", "__version__"} <= set(dir(library))
+
+
+@pytest.mark.parametrize(
+    ("words", "head"),
+    [
+        ("models list", "model title year kind parameters CPU s held against weights"),
+        ("metrics list", "name title better unit kind scope here"),
+        ("masks list", "set masks strata ratio % sha256"),
+        ("protocols list", "name title"),
+        ("datasets list", "name type year images splits; resolution"),
+        ("figure --layouts", "layout figure what it shows"),
+        ("report --layouts", "layout title"),
+    ],
+)
+def test_lists_begin_with_what_their_columns_are(bench, words, head):
+    status, out, _ = bench(*words.split())
+    assert (status, " ".join(out.splitlines()[0].split())) == (0, head)
+
+
+def test_the_list_of_models_says_how_large_each_is_and_what_it_costs(bench):
+    rows = json.loads(bench("models", "list", "--json")[1])
+    assert [row["id"] for row in rows if row["seconds"] is None] == []
+    assert [row["id"] for row in rows if row["kind"] == "learned" and not row["parameters"]] == []
+    line = next(line for line in bench("models", "list")[1].splitlines() if line.startswith("hr "))
+    assert line.split()[4:7] == ["71.2M", "11", "(quick)"]
