@@ -106,6 +106,14 @@ def test_the_first_screen_says_what_was_measured_and_who_leads_and_shows_picture
     assert seen.tab.locator("#strip li").last.bounding_box()["y"] < 900
 
 
+@pytest.mark.parametrize(("weights", "told"), [("starter", True), ("official", False)])
+def test_what_starter_weights_are_is_told_where_a_model_has_them(visit, template, edit_record, tmp_path, weights, told):
+    run = shutil.copytree(template, tmp_path / "run")
+    edit_record(run, lambda plain: plain["models"]["deepgin"].update(weights=weights))
+    seen = visit(build.write(run, tmp_path / "page").as_uri())
+    assert ("Starter: weights that were trained for minutes" in seen.tab.inner_text("#summary-notes")) == told
+
+
 def test_a_head_sorts_best_first_and_once_more_worst_first(page):
     head = page.tab.locator("#summary thead button", has_text="FID")
     head.click()

@@ -153,6 +153,7 @@ def _model(run: Run, name: str, title: str) -> dict[str, Any]:
         "id": name,
         "title": title,
         "kind": found.kind,
+        "weights": found.weights,
         "parameters": found.parameters or None,
         "memory": found.memory_bytes or None,
         "seconds": views.plain(1 / speed) if speed else None,

@@ -142,6 +142,7 @@
     if (absent.length) lines.push(`Without numbers: ${absent.map(place => `${title(place)} (${data.models[place].reason})`).join("; ")}.`);
     const outside = page.shown().filter(place => data.models[place].outside);
     if (outside.length) lines.push(`Made for other pictures than these: ${outside.map(place => `${title(place)} (${data.models[place].outside})`).join(", ")}.`);
+    if (page.shown().some(place => data.models[place].weights === "starter")) lines.push("Starter: weights that were trained for minutes on a CPU core; they show that a model runs and is scored, not what its paper's weights reach.");
     return lines.join(" ");
   }
 
