@@ -95,6 +95,15 @@ def test_the_photograph_and_the_hole_laid_over_it_are_the_picture_that_was_score
     assert np.array_equal(np.asarray(Image.alpha_composite(truth, over))[..., :3], np.asarray(Image.open(place)))
 
 
+def test_a_thumbnail_of_thousands_of_specks_is_below_12_kb_too(run, keep_pictures, tmp_path):
+    chance = np.random.default_rng(0)
+    truth, mask = chance.integers(0, 256, (256, 256, 3), np.uint8), chance.random((256, 256)) < 0.5
+    keep_pictures(run, "freeform-256/10-20", {"photo000": (truth, mask, {"telea": truth ^ 255})})
+    thumbs = [*(build.write(run, tmp_path / "page").parent / "thumbs").rglob("*.webp")]
+    assert len(thumbs) == 3
+    assert max(path.stat().st_size for path in thumbs) < 12_000
+
+
 def test_every_picture_has_a_thumbnail_below_12_kb(page):
     shots = read_data(page)["shots"]
     assert len(shots) == IMAGES
