@@ -26,7 +26,8 @@ ROWS = 4
 """Images of a grid unless it is told which."""
 GAP = 0.02
 """Inches between pictures."""
-HEAD_PT = 7
+HEAD_PT, SMALLEST_PT = 7, 4.5
+"""Of heads: smaller where a word would be wider than its picture, but no smaller than can be read."""
 LINE = HEAD_PT * 1.2 / 72
 """Inches of a line of a head."""
 LETTER = HEAD_PT * 0.56 / 72
@@ -194,7 +195,8 @@ def _drawn(rows: Sequence[GridRow], heads: Sequence[str], width: float) -> Figur
 
     left = LINE if any(row.head for row in rows) else 0.0
     side = (width - left - GAP * (len(heads) - 1)) / len(heads)
-    lines = [_wrapped(head, side) for head in heads]
+    size = _head_pt(heads, side)
+    lines = [_wrapped(head, side, size) for head in heads]
     top = LINE * max(map(len, lines)) + GAP
     shapes = [[pixels.shape for pixels in row.pixels if pixels is not None] for row in rows]
     heights = [side * max((shape[0] / shape[1] for shape in held), default=1.0) for held in shapes]
@@ -216,10 +218,16 @@ def _drawn(rows: Sequence[GridRow], heads: Sequence[str], width: float) -> Figur
         below += height + GAP
     for place, head in enumerate(lines):
         across = (left + place * (side + GAP) + side / 2) / width
-        figure.text(across, 1 - (top - GAP) / whole, "\n".join(head), fontsize=HEAD_PT, ha="center", va="bottom")
+        figure.text(across, 1 - (top - GAP) / whole, "\n".join(head), fontsize=size, ha="center", va="bottom")
     return figure
 
 
-def _wrapped(head: str, side: float) -> list[str]:
+def _head_pt(heads: Sequence[str], side: float) -> float:
+    """The size at which no word is wider than a picture."""
+    longest = max(len(word) for head in heads for word in head.replace("-", "- ").split() or [""])
+    return min(HEAD_PT, max(SMALLEST_PT, HEAD_PT * side / (LETTER * max(1, longest))))
+
+
+def _wrapped(head: str, side: float, size: float) -> list[str]:
     """A head in lines no wider than a picture, as far as its words allow."""
-    return textwrap.wrap(head, max(4, int(side / LETTER))) or [""]
+    return textwrap.wrap(head, max(4, int(side / LETTER * HEAD_PT / size + 1e-6))) or [""]

@@ -77,6 +77,13 @@ def test_a_grid_has_the_pictures_that_were_asked_for(measured):
     assert [int(axes.images[0].get_array()[0, 0, 0]) for axes in drawn.axes] == [0, 255, 160]
 
 
+def test_a_head_over_a_narrow_picture_is_smaller_and_no_word_of_it_is_broken(measured):
+    drawn = figures.grid(results.load(measured), Choice(masks="freeform"), 1.6)
+    heads = {text.get_text(): text.get_fontsize() for text in drawn.texts}
+    assert {"Truth", "Masked", "telea", "ns", "deepgin"} <= heads.keys()
+    assert 4.5 <= heads["deepgin"] < 7
+
+
 @pytest.mark.parametrize("draw", [figures.curves, figures.costs])
 def test_only_the_models_that_were_named_are_drawn(measured, draw):
     drawn = draw(results.load(measured), Choice("psnr", "freeform", models=("ns", "telea")), 3.0).axes[0]
