@@ -77,9 +77,9 @@ def freeze(name: str, size_px: int, again: bool = False, into: Path | None = Non
         sizes = ", ".join(map(str, family.sizes)) if family.count else "none, it is only drawn on the fly"
         raise BadInput(f"Family {name} is not frozen at {size_px} px. Sizes: {sizes}.")
     there = into / set_id if into else frozen.folders().get(set_id)
-    if there and there.exists() and not again:
+    if there and (there / frozen.MANIFEST).exists() and not again:
         Ticker().say(f"{set_id} is in {there} already; --again draws it anew.")
-        return frozen.load(set_id)
+        return frozen.MaskSet(there, manifests.read(there / frozen.MANIFEST))
     todo = tasks(family, size_px)
     with track(f"freezing {set_id}", len(todo) * family.count) as ticker, ThreadPoolExecutor(2) as threads:
         drawn = list(threads.map(lambda task: redraw(task, ticker), todo))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bench.disk import whole_file
 from bench.masks import frozen, packing
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def save(held: frozen.MaskSet, out: Path) -> None:
     """Write a PNG of a set: a row for each stratum, its masks evenly spread; each pixel is one of the mask's."""
     rows = [row for part in held.open(held.names) for row in _rows(part, 1 if held.bucketed else _UNCUT_ROWS)]
     out.parent.mkdir(parents=True, exist_ok=True)
-    draw(rows).save(out, optimize=True)
+    with whole_file(out) as beside:
+        draw(rows).save(beside, "PNG", optimize=True)
 
 
 def _rows(part: frozen.StratumFile, rows: int) -> list[tuple[str, Masks]]:

@@ -24,6 +24,8 @@ from bench.runfolder.pictures import kept
 HERE = Path(__file__).parent
 SCRIPTS = ("state.js", "tables.js", "charts.js", "gallery.js", "start.js")
 CHARTS = "vega.js"
+OWN = {"full", "thumbs", "data.js", CHARTS, "style.css"}
+"""What a page that was not finished may have left in its folder."""
 FOLDER_BYTES, FILE_BYTES = 40_000_000, 20_000_000
 """What the pictures of a folder, and of a single file, take at most."""
 LICENCE = "/* Vega, Vega-Lite and Vega-Embed, (c) University of Washington Interactive Data Lab, BSD-3-Clause. */\n"
@@ -37,7 +39,8 @@ def write(root: Path, out: Path, *, about: Mapping[str, Mapping[str, str]] | Non
     other things, `Damaged` for pictures that are not those that were scored.
     """
     single = out.suffix == ".html" and not out.is_dir()
-    if not single and out.exists() and any(out.iterdir()) and not (out / "index.html").is_file():
+    others = {path.name for path in out.iterdir()} - OWN if out.is_dir() and not single else ()
+    if others and not (out / "index.html").is_file():
         raise BadInput(f"{out} is not empty and holds no page; give a new folder.")
     run = results.load(root)
     shots, how = gallery.within(kept(run.root, run.record), FILE_BYTES if single else FOLDER_BYTES)

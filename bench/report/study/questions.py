@@ -88,7 +88,7 @@ def write(
     """
     if kind not in KINDS:
         raise UnknownName("kind of study", [kind], KINDS, "bench study make --help")
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and {path.name for path in out.iterdir()} - {"page"}:  # which one that was not finished may leave
         raise BadInput(f"{out} is not empty. Give --out a new folder: answers belong to one study.")
     runs = {root: record.read(root) for root in roots}
     kept = [one for root, made in runs.items() for one in pictures.kept(root, made) if one.models]
