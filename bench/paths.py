@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
     """A path with `~` written out; `~nobody` stays as it is, where `Path.expanduser` raises."""
     return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
+def hidden(path: PurePath, root: PurePath | None = None) -> bool:
+    """Whether a file, or a folder between it and `root`, is hidden: `._x.png` of macOS, `.git`."""
+    inside = path.relative_to(root) if root else path
+    return any(part.startswith(".") and part not in (".", "..") for part in inside.parts)
 
 
 def shipped(folder: str) -> Path:

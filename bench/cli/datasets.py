@@ -120,7 +120,7 @@ def split(
     counts: Annotated[str, typer.Option(help="Lists and how many photographs each has: train=4000,test=1000.")],
     root: Annotated[Path | None, typer.Option(help="Where the copy lies.")] = None,
     of: Annotated[str | None, typer.Option(help="The official split, or a list, that is divided.")] = None,
-    seed: Annotated[int, typer.Option(help="Another seed draws other lists.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other lists.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for NAME-LIST.txt.")] = Path(),
     as_json: options.Json = False,
 ) -> None:

@@ -13,6 +13,9 @@ from bench.cli import _options as options
 
 app = typer.Typer()
 
+MAX_SIDE = 4096
+"""Pixels; a larger mask alone takes more than 16 MiB."""
+
 SetId = Annotated[str, typer.Argument(help="Id of a mask set, as `bench masks list` prints it.")]
 
 
@@ -102,7 +105,9 @@ def stats(set_id: SetId, as_json: options.Json = False) -> None:
 @app.command()
 def freeze(
     families: Annotated[list[str], typer.Argument(help="Families, globs, or `all`.")],
-    size: Annotated[int, typer.Option(help="Side of the masks in pixels, one of the family's sizes.")] = 256,
+    size: Annotated[
+        int, typer.Option(min=1, max=MAX_SIDE, help="Side of the masks in pixels, one of the family's sizes.")
+    ] = 256,
     again: Annotated[bool, typer.Option("--again", help="Draw it even if it is there.")] = False,
     into: Annotated[Path | None, typer.Option(help="Folder for the set, instead of the user's own.")] = None,
 ) -> None:
@@ -157,9 +162,11 @@ def import_set(
     ] = "folder",
     size: Annotated[
         int | None,
-        typer.Option(help="Cut the centred square and take the pixel under each centre; never interpolated."),
+        typer.Option(
+            min=1, max=MAX_SIDE, help="Cut the centred square and take the pixel under each centre; never interpolated."
+        ),
     ] = None,
-    threshold: Annotated[int | None, typer.Option(help="Grey values above it count as white.")] = None,
+    threshold: Annotated[int | None, typer.Option(min=0, max=254, help="Grey values above it count as white.")] = None,
     invert: Annotated[bool, typer.Option("--invert", help="Black is missing, white is known.")] = False,
     paired: Annotated[bool, typer.Option("--paired", help="A picture takes the mask of its own name.")] = False,
     ending: Annotated[

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+MAX_SIDE = 4096
+"""Pixels of the pictures on which a model is tried."""
+
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="A name from `bench models list`, or path/to/file.py.")]
 
 
@@ -238,7 +241,9 @@ def _given(files: list[str], card: ModelCard) -> list[Path] | dict[str, Path]:
 @app.command()
 def verify(
     name: Name,
-    size: Annotated[int, typer.Option(help="Side of the pictures it is tried on; its own by default.")] = 0,
+    size: Annotated[
+        int | None, typer.Option(min=8, max=MAX_SIDE, help="Side of the pictures it is tried on; its own by default.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
     published: Annotated[bool, typer.Option("--published", help="Hold a run against printed numbers instead.")] = False,
     run: Annotated[Path | None, typer.Option(help="With --published: the run; without it, what makes one.")] = None,
@@ -256,7 +261,7 @@ def verify(
         _against_print(ref, run, as_json=as_json)
         return
     findings = []
-    for finding in _checks(ref, name, size, options.device_name(device)):
+    for finding in _checks(ref, name, size or 0, options.device_name(device)):
         findings.append(finding)
         if not as_json:
             print(_line(finding))
@@ -271,7 +276,7 @@ def verify(
 @app.command("serve-check")
 def serve_check(
     command: Annotated[str, typer.Argument(help="What starts the served model: 'path/to/python their_script.py'.")],
-    size: Annotated[int, typer.Option(help="Side of the pictures it is tried on.")] = 256,
+    size: Annotated[int, typer.Option(min=8, max=MAX_SIDE, help="Side of the pictures it is tried on.")] = 256,
     time_limit: Annotated[
         float, typer.Option(min=1, callback=finite, help="Seconds that a batch may take.")
     ] = Execution.time_limit_s,

@@ -21,8 +21,8 @@ def make(
         str, typer.Option(help="choice (of two pictures), rating (1 to 5), or aspects (four ratings, truth shown).")
     ] = "choice",
     questions: Annotated[int, typer.Option(min=1, help="How many, the checks not counted.")] = 40,
-    checks: Annotated[int, typer.Option(min=0, help="Questions that set the truth against noise.")] = 3,
-    seed: Annotated[int, typer.Option(help="Draws pictures, order and sides.")] = 0,
+    checks: Annotated[int, typer.Option(min=0, max=1000, help="Questions that set the truth against noise.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Draws pictures, order and sides.")] = 0,
     models: Annotated[str | None, typer.Option(help="Only these models.")] = None,
 ) -> None:
     """Write a page of questions from the pictures that runs kept. Give raters OUT/page, keep OUT/key.json.

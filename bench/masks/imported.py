@@ -18,6 +18,7 @@ from bench import decoding, digest, paths
 from bench.errors import BadInput, UnknownName
 from bench.masks import brushnet, coco, frozen, packing, ratio, writing
 from bench.masks.registry import families
+from bench.paths import hidden
 from bench.progress import track
 from bench.types import Bucket
 
@@ -134,7 +135,8 @@ def _refuse_taken(set_id: str) -> None:
 def _files(folder: Path, ending: str) -> list[Path]:
     if not folder.is_dir():
         raise BadInput(f"{folder} is a file; give the folder of the mask images.")
-    found = sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and one.stem.endswith(ending))
+    pictures = (one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and not hidden(one, folder))
+    found = sorted(one for one in pictures if one.stem.endswith(ending))
     if not found:
         named = f" whose names end with {ending}" if ending else ""
         raise BadInput(f"{folder} holds no mask images{named} ({', '.join(sorted(SUFFIXES))}).")

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from bench.errors import BadInput, BenchError
+from bench.paths import hidden
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".t7", ".npz", ".p", ".pkl")
 """How files are called that may hold weights."""
@@ -159,6 +160,7 @@ def _tar(file: Path) -> Iterator[tarfile.TarFile]:
 
 def _in_folder(folder: Path) -> list[Path]:
     found = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
+    found = [path for path in found if not hidden(path, folder)]
     if not found:
         raise BadInput(f"{folder} holds {NONE}")
     return found
@@ -172,7 +174,8 @@ def _unpacked(archive: Path, inner: str, room: Path) -> list[Path]:
         for name, size, content in _members(archive):
             if (left := left - size) < 0:  # announced, as the zeros of a sparse file are, which take no room in it
                 raise _inflated(archive)
-            if inner in (".", name) and (inner == name or PurePosixPath(name).suffix in SUFFIXES):
+            wanted = PurePosixPath(name).suffix in SUFFIXES and not hidden(PurePosixPath(name))
+            if inner in (".", name) and (inner == name or wanted):
                 found.append(_copied(content, size, room / archive.name / _inside(archive, name)))
     if not found:
         raise BadInput(f"{archive} holds " + (NONE if inner == "." else f"no '{inner}'."))

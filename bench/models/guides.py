@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bench import decoding, digest, image_ids, images
 from bench.errors import BadInput, NotComparable
 from bench.models.registry import ModelRef
+from bench.paths import hidden
 from bench.runfolder.guides import FROM_TRUTH
 from bench.types import ModelCard
 
@@ -139,7 +140,11 @@ def given(refs: Sequence[ModelRef], guides: Guides) -> list[ModelRef]:
 def _strangers(root: Path, ids: Sequence[str]) -> str:
     """A sentence on files whose names are those of no image; "" where there are none."""
     asked = {f"{image_id}.png" for image_id in ids}
-    names = sorted(image_ids.normal(path.relative_to(root).as_posix()) for path in root.rglob("*") if path.is_file())
+    names = sorted(
+        image_ids.normal(path.relative_to(root).as_posix())
+        for path in root.rglob("*")
+        if path.is_file() and not hidden(path, root)
+    )
     others = [name for name in names if name not in asked]
     more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
     return f" Named after no image: {', '.join(others[:SHOWN])}{more}." if others else ""

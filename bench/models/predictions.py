@@ -19,7 +19,7 @@ from PIL import Image
 
 from bench import decoding, digest, image_ids
 from bench.errors import BadInput, UnknownName
-from bench.paths import expanded
+from bench.paths import expanded, hidden
 
 LOSSLESS = "png"
 SUFFIXES = (LOSSLESS, "bmp", "tif", "tiff", "webp", "jpg", "jpeg")
@@ -41,6 +41,7 @@ class PredictionFolder:
         """Name -> file, of all pictures whose suffix is the wanted one in any case."""
         end = f".{self.suffix}"
         found = (Path(place) / name for place, _, names in os.walk(self.root) for name in names)
+        found = (path for path in found if not hidden(path, self.root))
         paths = {path: path.relative_to(self.root).as_posix() for path in found if path.name.lower().endswith(end)}
         return {image_ids.normal(name[: -len(end)]): path for path, name in paths.items()}
 

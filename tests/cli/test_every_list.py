@@ -46,6 +46,20 @@ def test_an_empty_text_is_refused_and_named(bench, command, option):
         assert said.startswith(f"error: Invalid value for '{option}': it is empty: leave it out, or name something.")
 
 
+NUMBERS = [
+    (name, parameter)
+    for name, command in commands(typer.main.get_command(cli.build()))
+    for parameter in command.params
+    if isinstance(parameter.type, click.types.IntParamType | click.types.FloatParamType | click.IntRange)
+]
+
+
+@pytest.mark.parametrize(("command", "parameter"), NUMBERS, ids=lambda one: getattr(one, "name", one))
+def test_a_number_has_a_least_value_and_what_is_made_of_it_a_largest(command, parameter):
+    assert getattr(parameter.type, "min", None) is not None
+    assert parameter.type.max or parameter.name not in ("size", "checks", "threshold")
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     from bench import progress

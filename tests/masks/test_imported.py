@@ -59,6 +59,13 @@ def test_the_same_files_give_the_same_digest(folder, home):
     assert imported.bring("folder", "again", folder, None).digest == first
 
 
+def test_hidden_files_are_passed_over(folder, home):
+    (folder / "._a.png").write_bytes(b"of another system")
+    (folder / ".cache").mkdir()
+    (folder / ".cache/a.png").write_bytes(b"a preview")
+    assert imported.bring("folder", "mine", folder, None).manifest["count"]
+
+
 def test_inverting_is_asked_for_by_name(folder, home):
     held = imported.bring("folder", "mine", folder, None, invert=True)
     assert held.manifest["imported"]["inverted"]

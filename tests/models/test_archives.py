@@ -87,6 +87,11 @@ def test_an_archive_without_weights_says_what_was_sought(kind):
         importing.import_checkpoint("tiny", packed(kind, {"README.txt": b"hello"}))
 
 
+def test_hidden_files_of_an_archive_are_passed_over(kind):
+    packed(kind, {"__MACOSX/._theirs.pth": b"of another system", ".git/x.pth": b"", "theirs.pth": content()})
+    assert importing.import_checkpoint("tiny", kind)["source"] == f"{kind.name}/theirs.pth"
+
+
 def test_a_folder_is_searched(tmp_path):
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "a/b/theirs.pth").write_bytes(content())
