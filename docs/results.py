@@ -1,6 +1,7 @@
 """Writes `docs/results.md`: what the models with weights at hand reach on a run of many photographs, and at what cost.
 
-Command: python docs/results.py RUN
+Commands: python docs/results.py RUN
+          python docs/results.py RUN --floors    (prints what starters should reach and do, and writes nothing)
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ to be read again with trained weights, and prove no paper wrong.
 """
 SHOWN = ("psnr", "ssim-wang", "l1")
 MARGIN_DB = 1.5
+"""Above the mean colour, of half the starters."""
+LEAST_DB = 1.0
+"""Of every starter."""
+PASSING = {"psnr": 6, "ssim-wang": 2}
+"""So many starters should be better than the best classical model."""
 DECILES = ("20-30", "30-40", "40-50", "50-60")
 
 
@@ -49,12 +55,31 @@ def page(run: Path) -> str:
     """The whole page."""
     loaded = results.load(run)
     parts = [HEAD, f"```\n{loaded.record.command}\n```\n"]
-    parts += ["## What the starters learned\n", *margins(loaded)]
+    parts += ["## What the starters learned\n", *margins(loaded), "\n### Floors\n", *floors(loaded)]
     parts += ["\n## Where learning pays\n", *ahead(loaded)]
     parts += ["\n## Quality\n", quality(run)]
     parts += ["## Costs\n", markdown.render(fill.report([run], "costs", "none"))]
     parts += ["## Do the models stand in the papers' order?\n", ORDER, markdown.render(ranks.report(loaded))]
     return "\n".join(parts).replace(str(paths.home()), "BENCH_HOME")
+
+
+def floors(run: Run) -> Iterator[str]:
+    """What the starters should reach beside what they do, and who falls short."""
+    kinds = {name: model.kind for name, model in run.record.models.items() if not model.reason}
+    learned = [name for name, kind in kinds.items() if kind == "learned"]
+    leads = {name: smallest(run, name) for name in learned}
+    yield "| floor | wanted | reached | fall short |"
+    yield "|---|--:|--:|---|"
+    for floor, wanted in ((LEAST_DB, len(learned)), (MARGIN_DB, -(-len(learned) // 2))):
+        short = sorted((name for name in learned if leads[name] < floor), key=lambda name: leads[name])
+        told = ", ".join(f"{name} {leads[name]:+.2f}" for name in short)
+        yield f"| {floor} dB above the mean colour, worst cell | {wanted} | {len(learned) - len(short)} | {told} |"
+    for metric, wanted in PASSING.items():
+        best = max(late(run, name, metric) for name in kinds if kinds[name] == "classical")
+        behind = sorted((late(run, name, metric) - best, name) for name in learned)[::-1]
+        told = ", ".join(f"{name} {lead:+.4g}" for lead, name in behind if lead <= 0)
+        passing = sum(lead > 0 for lead, _ in behind)
+        yield f"| {metric} above the best classical at 50-60 % | {wanted} | {passing} | {told} |"
 
 
 def margins(run: Run) -> Iterator[str]:
@@ -144,7 +169,12 @@ def _told(row: Row) -> bool:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, help="folder of a run with all models, `mean` among them")
+    parser.add_argument("--floors", action="store_true", help="print what the starters should reach and do")
+    given = parser.parse_args()
     try:
-        write_text(PAGE, page(parser.parse_args().run))
+        if given.floors:
+            print(*floors(results.load(given.run)), sep="\n")
+        else:
+            write_text(PAGE, page(given.run))
     except BenchError as fault:
         parser.error(str(fault))

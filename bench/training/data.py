@@ -29,6 +29,8 @@ from bench.models.guides import Guides
 from bench.training.masks import MaskSampler
 from bench.training.recipe import Recipe
 
+KEPT_BYTES = 256 << 20
+"""So much of decoded photographs every process keeps, at four bytes a pixel; of more it decodes the rest each time."""
 HELD_OUT = 20
 """One photograph in so many is kept for validation, by the digest of its id, where the data set has no such split."""
 
@@ -72,6 +74,8 @@ class Batches(Numbered[Samples]):
         )
         self.share = range(rank, recipe.batch, world)
         self.prepare, self.guides = preparation(recipe), guides
+        self.kept: dict[str, Image.Image] = {}
+        self.room = KEPT_BYTES
 
     def __getitem__(self, number: int) -> Samples:
         samples = [number * self.recipe.batch + place for place in self.share]
@@ -91,7 +95,7 @@ class Batches(Numbered[Samples]):
         """Picture [S, S, 3], its guide [S, S] if there are any, and its fingerprint where it may be new."""
         epoch, place = divmod(sample, len(self.ids))
         image_id = self.ids[_order(self.seed, epoch, len(self.ids))[place]]
-        image = self.photographs.read(image_id)
+        image = self._read(image_id)
         fingerprint = contamination.fingerprint(image) if epoch == 0 else ""
         key = digest.number(f"training/{self.seed}/{sample}") >> 1
         try:
@@ -103,6 +107,16 @@ class Batches(Numbered[Samples]):
                 "Leave such photographs out, or let the recipe enlarge or crop otherwise: --set RandomCrop.size=..."
             ) from fault
         return picture, self._guide(image_id, image.size, key), fingerprint
+
+    def _read(self, image_id: str) -> Image.Image:
+        """A photograph, kept while there is room: every epoch shows all, so what came first serves as well as any."""
+        if image_id in self.kept:
+            return self.kept[image_id]
+        image = self.photographs.read(image_id)
+        if (size := 4 * image.width * image.height) <= self.room:
+            self.room -= size
+            self.kept[image_id] = image
+        return image
 
     def _guide(self, image_id: str, size: tuple[int, int], key: int) -> np.ndarray:
         """Cut, turned and resized as its photograph is, by nearest pixels."""
@@ -120,7 +134,7 @@ class Batches(Numbered[Samples]):
     def _prepared(self, picture: Any, key: int) -> Any:
         """With the same key, whatever is drawn is drawn alike."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(key)
+            torch.default_generator.manual_seed(key)  # torch.manual_seed looks for every kind of device
             return self.prepare(picture)
 
 

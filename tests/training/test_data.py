@@ -243,3 +243,15 @@ def test_quarter_turns_reach_all_four(prepared):
 def test_flips_really_happen(prepared):
     found = {prepared(RAMP, RandomHorizontalFlip={"p": 0.5}).tobytes() for _ in range(40)}
     assert found == {RAMP.tobytes(), RAMP[:, ::-1].tobytes()}
+
+
+def test_photographs_are_decoded_once_while_there_is_room(photographs, batches, monkeypatch):
+    read, original = [], type(photographs).read
+    monkeypatch.setattr(type(photographs), "read", lambda self, name: read.append(name) or original(self, name))
+    kept = batches(photographs)
+    first = [kept[number].images for number in range(8)]
+    assert sorted(read) == sorted(photographs.ids)
+    monkeypatch.setattr(data, "KEPT_BYTES", 0)
+    bare = batches(photographs)
+    assert all(torch.equal(bare[number].images, found) for number, found in enumerate(first))
+    assert len(read) == 8 + 8 * 4
