@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,6 +20,16 @@ LINE_EVERY_S = 10.0
 def warn(text: str) -> None:
     """A line on what went wrong and was mended, `--quiet` or not."""
     print(printable_lines(text), file=sys.stderr, flush=True)
+
+
+def unshared() -> None:
+    """Let the bars of other libraries (tqdm's) stay within this process.
+
+    Their own lock spans processes, and is told as leaked on the console when a worker ends.
+    """
+    from tqdm import tqdm
+
+    tqdm.set_lock(threading.RLock())
 
 
 class Ticker:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from bench import decoding, image_ids
+from bench import decoding, image_ids, progress
 from bench.contracts import Dataset
 from bench.datasets import streamed
 from bench.datasets.shards import Shards
@@ -143,11 +143,9 @@ def _streamed(place: PictureSource) -> tuple[str, Mapping[str, Sequence[str]]]:
 
 
 def _alone(datasets: Any) -> None:
-    """Keep the library from sending a count of uses, and its bars from a lock that outlives a worker."""
-    from tqdm import tqdm
-
+    """Keep the library from sending a count of uses."""
     datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
-    tqdm.set_lock(threading.RLock())
+    progress.unshared()
 
 
 def _layout(builder: Any, root: str) -> tuple[str, Mapping[str, Sequence[str]]]:

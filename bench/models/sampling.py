@@ -53,6 +53,7 @@ def _quiet() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    progress.unshared()
     try:
         from transformers.utils import logging as of_texts
     except ImportError:  # pixels alone

@@ -137,8 +137,9 @@ class Service:
         return Done(faults, self._bent(before), self.worker.models.batch(name))
 
     def _state(self, name: str) -> dict[str, object]:
-        """What a stranger's model may bend; nothing for one of the house."""
-        if not self.job.ref(name).member.foreign:
+        """What a stranger's model may bend; nothing for one of the house, nor for commands and libraries' pipelines."""
+        ref = self.job.ref(name)
+        if ref.adapter or not ref.member.foreign:
             return {}
         from bench.run import bending
 

@@ -45,9 +45,10 @@ def start(place, models, out):
     words = [sys.executable, "-m", "bench", "run", "--models", ",".join(models), "--dataset", "folder"]
     words += ["--root", place / "photographs", "--masks", "centre", "--buckets", "none", "--metrics", "psnr,ssim-wang"]
     words += ["--shard-size", "1", "--batch-size", "1", "--workers", "1", "--threads", "1", "--set", "steps=1"]
-    words += ["--quiet", "--keep-images", "0", "--out", out]
+    words += ["--keep-images", "0", "--out", out]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.Popen(list(map(str, words)), env=environment, start_new_session=True)
+    with out.with_suffix(".log").open("ab") as said:
+        return subprocess.Popen(list(map(str, words)), env=environment, start_new_session=True, stderr=said)
 
 
 def parts(out):
@@ -69,6 +70,9 @@ def test_each_is_killed_and_resumed_and_the_table_is_that_of_an_undisturbed_run(
     for out in (disturbed, tmp_path / "undisturbed"):
         assert start(place, models, out).wait() == 0
     assert (disturbed / "results.parquet").read_bytes() == (tmp_path / "undisturbed" / "results.parquet").read_bytes()
+    said = (tmp_path / "undisturbed.log").read_text()
+    assert "leaked" not in said
+    assert "changed the environment" not in said
     run = results.load(disturbed)
     assert [model.title for model in run.record.models.values()] == ["Telea", "PConv", "tiny-sd", "Served", "finished"]
     assert not [number for number in run.numbers.values() if number.reason]
