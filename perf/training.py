@@ -7,7 +7,8 @@ python perf/training.py --docs                              the table of `docs/s
 A step is one round of all turns of the recipe's last stage. Feature networks that are missing have drawn weights.
 Seconds are the processor's on a CPU, where other work may run, and the clock's on a GPU; of two steps after one that is
 not measured. The loader is measured after all photographs were seen once, as through nearly all of a training; beside
-its share of the paper's step stands that of the starter's, at the starter's own batch.
+its share of the paper's step stands that of the starter's, at the starter's own batch, and what a validation takes of
+the time between two.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from bench.datasets import registry as dataset_registry
 from bench.disk import write_text
 from bench.models import registry as model_registry
 from bench.models import sources
-from bench.training import data, features
+from bench.training import data, features, validation
 from bench.training.base import Batch
 from bench.training.job import TrainingJob, new_learner
 from bench.training.learner import Learner
@@ -43,6 +44,8 @@ BATCH = 2
 LEFT_OUT = {"gfc": ("parsing",)}
 CHANGED = {"cfs": ("settings.sketches=canny",)}
 """What needs networks that are not drawn where they are missing: GFC's parser, HED."""
+HELD, MASKS = 12, "freeform-256/20-40"
+"""Photographs and masks that judge a starter."""
 PHOTOGRAPHS = 16
 """So many serve for the loader's batches."""
 
@@ -56,12 +59,17 @@ def measure(name: str, photographs: Dataset, fabric: Fabric) -> dict[str, Any]:
     """Figures of one model."""
     recipes = sources.load(sources.members()[name]).RECIPES
     paper = of(name, dataclasses.replace(recipes["paper"], batch=BATCH), photographs, fabric)
-    starter = of(name, recipes["starter"], photographs, fabric)
-    return paper | {"starter_share": starter["loader_s"] / starter["step_s"], "threads": torch.get_num_threads()}
+    starter = of(name, recipes["starter"], photographs, fabric, judged=True)
+    between = max(100, recipes["starter"].steps // 20) * starter["step_s"]
+    return paper | {
+        "starter_share": starter["loader_s"] / starter["step_s"],
+        "validation_share": starter["validation_s"] / between,
+        "threads": torch.get_num_threads(),
+    }
 
 
-def of(name: str, recipe: Recipe, photographs: Dataset, fabric: Fabric) -> dict[str, Any]:
-    """Figures of a recipe's step."""
+def of(name: str, recipe: Recipe, photographs: Dataset, fabric: Fabric, *, judged: bool = False) -> dict[str, Any]:
+    """Figures of a recipe's step, and of a validation."""
     changed = override(without(recipe, LEFT_OUT.get(name, ())), CHANGED.get(name, ()))
     job = TrainingJob(name, sources.load(sources.members()[name]), "", changed, photographs, Path(), workers=0)
     with features.drawn_where_missing():
@@ -79,6 +87,7 @@ def of(name: str, recipe: Recipe, photographs: Dataset, fabric: Fabric) -> dict[
         "gflop": counter.total / 1e9,
         "step_s": per_call(lambda _: step(learner, batch, stage), 2, fabric.device),
         "loader_s": loader * (len(stage.turns) if stage.fresh else 1),
+        "validation_s": judging(learner, job) if judged else 0.0,
     }
 
 
@@ -93,6 +102,14 @@ class Operations(TorchDispatchMode):
         formula = flop_registry.get(func.overloadpacket)
         self.total += int(formula(*args, **(kwargs or {}), out_val=found)) if formula else 0
         return found
+
+
+def judging(learner: Learner, job: TrainingJob) -> float:
+    """Seconds of one validation."""
+    held, device = list(job.photographs.ids[-HELD:]), learner.fabric.device
+    judge = validation.prepare(job.photographs, held, job.sampler(-1), frozen=MASKS)
+    learner.players.eval()
+    return per_call(lambda _: judge.scores(judge.outputs(learner.model, job.card, device)), 1, device)
 
 
 def to_device(samples: data.Samples, device: torch.device) -> Batch:
@@ -121,14 +138,14 @@ def table(found: dict[str, dict[str, Any]]) -> Iterator[str]:
     """A row for each model."""
     yield (
         "| model | side | stage | GFLOP a step | steps a second | GFLOP a second | loader's share "
-        "| of the starter's step |"
+        "| of the starter's step | validation of its time |"
     )
-    yield "|---|--:|---|--:|--:|--:|--:|--:|"
+    yield "|---|--:|---|--:|--:|--:|--:|--:|--:|"
     for name, each in sorted(found.items()):
         yield (
             f"| `{name}` | {each['side']} | {each['stage']} | {each['gflop']:,.0f} | {1 / each['step_s']:.3g} "
             f"| {each['gflop'] / each['step_s']:.0f} | {each['loader_s'] / each['step_s']:.1%} "
-            f"| {each['starter_share']:.1%} |"
+            f"| {each['starter_share']:.1%} | {each['validation_share']:.1%} |"
         )
 
 

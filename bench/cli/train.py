@@ -24,6 +24,10 @@ Accumulate = Annotated[
     int,
     typer.Option(min=1, help="Take a batch in so many parts: the gradients of the whole, but for batch norms."),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Processes that read photographs, by default as many as steps need; changes no number."),
+]
 Plan = Annotated[bool, typer.Option("--plan", help="Print the recipe, estimated time and memory, then stop.")]
 
 
@@ -35,7 +39,7 @@ def command(
     tag: Annotated[str, typer.Option(help="Install the best weights as MODEL@TAG; empty: nowhere.")] = "trained",
     device: Annotated[str, typer.Option(help="cpu, cuda; `auto` takes GPUs where there are any.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="So many of them, one process each.")] = 1,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read photographs; changes no number.")] = 2,
+    workers: Workers = None,
     accumulate: Accumulate = 1,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard too.")] = False,
     plan: Plan = False,

@@ -8,7 +8,10 @@ next number, and two processes with half a batch each see what one would see.
 from __future__ import annotations
 
 import functools
+import math
+import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +34,8 @@ from bench.training.recipe import Recipe
 
 KEPT_BYTES = 256 << 20
 """So much of decoded photographs every process keeps, at four bytes a pixel; of more it decodes the rest each time."""
+LITTLE = 0.02
+"""So small a share of a step's time is spent on photographs without a process for them."""
 HELD_OUT = 20
 """One photograph in so many is kept for validation, by the digest of its id, where the data set has no such split."""
 
@@ -141,6 +146,18 @@ class Batches(Numbered[Samples]):
 @functools.lru_cache(maxsize=2)
 def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(digest.number(f"epoch/{seed}/{epoch}"))).permutation(count)
+
+
+def workers_needed(batches: Batches, number: int, batch_s: float) -> int:
+    """Processes that make batches as fast as they are used up, one every `batch_s` seconds, with half as many to spare.
+
+    Measured on the batch after `number`. None where it takes next to nothing; one core is left to the training.
+    """
+    batches[number]
+    begin = time.perf_counter()
+    batches[number + 1]
+    share = (time.perf_counter() - begin) / batch_s
+    return 0 if share < LITTLE else min(math.ceil(1.5 * share), max(1, len(os.sched_getaffinity(0)) - 1))
 
 
 def load(batches: Batches, first: int, stop: int, workers: int) -> Iterator[Samples]:

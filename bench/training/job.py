@@ -36,7 +36,8 @@ class TrainingJob:
     photographs: Dataset
     out: Path
     seed: int = 0
-    workers: int = 2
+    workers: int | None = 2
+    """Processes that make batches ahead; None: as many as it turns out to need."""
     frozen_masks: str = ""
     """A frozen mask set and bucket to validate on; empty: the recipe's own."""
     tensorboard: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Iterator
@@ -52,8 +53,11 @@ class Loop:
         self.log_every = min(100, max(1, job.recipe.steps // 1000))
         self.validate_every = max(100, job.recipe.steps // 20)
 
-    def batches(self) -> Iterator[data.Samples]:
-        """The batches of this process that are still to come, made ahead by `job.workers` processes."""
+    def batches(self, step_s: float = math.inf) -> Iterator[data.Samples]:
+        """The batches of this process that are still to come, made ahead by `job.workers` processes.
+
+        Where these are not given, by as many as steps of so many seconds need.
+        """
         fabric, recipe = self.fabric, self.job.recipe
         source = data.Batches(
             self.job.photographs,
@@ -65,7 +69,10 @@ class Loop:
             world=fabric.world_size,
         )
         first, stop = batches_until(recipe, self.step), batches_until(recipe, recipe.steps)
-        return data.load(source, first, stop, self.job.workers)
+        workers = self.job.workers
+        if workers is None:
+            workers = data.workers_needed(source, first, step_s * recipe.steps / batches_until(recipe, recipe.steps))
+        return data.load(source, first, stop, workers)
 
     def to_device(self, samples: data.Samples) -> Batch:
         """Samples as a float32 batch on the device (images in 0..1, masks 1 = missing); new photographs are noted."""

@@ -21,9 +21,9 @@ from bench.types import ModelCard, TrainingSpec
 
 
 def resolve(
-    spec: TrainingSpec, out: Path, workers: int = 0, *, tensorboard: bool = False, accumulate: int = 1
+    spec: TrainingSpec, out: Path, workers: int | None = 0, *, tensorboard: bool = False, accumulate: int = 1
 ) -> TrainingJob:
-    """The job of a training that leaves its files in `out` and reads photographs in so many processes.
+    """The job of a training that leaves its files in `out`; so many processes read photographs (None: as needed).
 
     Raises `BadInput` for a model that cannot be trained, a recipe, setting, data set or file that is none.
     """

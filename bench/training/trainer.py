@@ -73,12 +73,16 @@ def _held(folder: Path, fabric: Fabric) -> Iterator[None]:
 
 def _train(job: TrainingJob, fabric: Fabric) -> Path:
     found = checkpoint.load(job.out, job.identity())
-    if not found:
-        estimate.check_memory(plan(job, fabric), fabric.device, job.recipe.batch, job.accumulate)
+    if found:
+        step_s = found["seconds"] / max(1, found["step"])
+    else:
+        planned = plan(job, fabric)
+        estimate.check_memory(planned, fabric.device, job.recipe.batch, job.accumulate)
+        step_s = planned.seconds / job.recipe.steps
     loop = Loop(job, fabric, found)
     recipe, learner = job.recipe, loop.learner
     with progress.track(f"training {job.model}", recipe.steps, loop.step) as ticker, _stop_requests() as stop:
-        batches = loop.batches()
+        batches = loop.batches(step_s)
         for step, stage, done in rounds(recipe, loop.step):
             learner.enter(stage)
             for turn, player in enumerate(stage.turns):

@@ -255,3 +255,11 @@ def test_photographs_are_decoded_once_while_there_is_room(photographs, batches, 
     bare = batches(photographs)
     assert all(torch.equal(bare[number].images, found) for number, found in enumerate(first))
     assert len(read) == 8 + 8 * 4
+
+
+@pytest.mark.parametrize(("batch_s", "expected"), [(1e6, 0), (0.1, 2), (1e-6, 7)])
+def test_as_many_processes_read_as_steps_need(batch_s, expected, photographs, batches, monkeypatch):
+    monkeypatch.setattr(data.os, "sched_getaffinity", lambda _: range(8))
+    ticks = iter((0.0, 0.1))
+    monkeypatch.setattr(data.time, "perf_counter", lambda: next(ticks))
+    assert data.workers_needed(batches(photographs), 0, batch_s) == expected

@@ -122,3 +122,19 @@ def _distance(found: learner.Learner, batch, seeds):
         output = calling.call(found.model, batch.images * (1 - batch.masks), batch.masks, seeds)
     found.model.train()
     return float(((output - batch.images).abs() * batch.masks).sum() / batch.masks.sum() / 3)
+
+
+@pytest.mark.parametrize("name", ["cfs", "edgeconnect"])
+def test_outlines_are_drawn_once_a_step(name, monkeypatch):
+    """By the player whose turn comes first; Canny takes longer than all else that is made of photographs."""
+    module = load(name)
+    recipe = small(module, len(module.RECIPES["starter"].stages))
+    job = TrainingJob(name, module, "starter", recipe, dataset_registry.open_dataset("demo"), None, workers=0)
+    found, calls, original = new_learner(job, Fabric(accelerator="cpu", devices=1)), [], module.contours
+    monkeypatch.setattr(module, "contours", lambda *given: calls.append(player) or original(*given))
+    stage, batch = recipe.stages[-1], _four(job, recipe)
+    found.enter(stage)
+    for player in stage.turns:
+        found.turn(player, batch, stage, 0.0)
+    assert calls
+    assert set(calls) == {stage.turns[0]}
