@@ -8,7 +8,7 @@ import typer
 
 from bench import progress
 from bench.cli import _options as options
-from bench.cli.run import report
+from bench.cli.run import not_whole, report
 
 
 def command(
@@ -27,9 +27,8 @@ def command(
 
     progress.quiet = quiet
     outcome = collect(run, any_count=any_count)
-    short = outcome.summary[outcome.summary["reason"].str.contains(" images are done")]
-    for model in dict.fromkeys(short["model"]):
-        print(f"not whole: {model}: {short[short['model'] == model]['reason'].iloc[0]}", file=sys.stderr)
-    if len(short) and not as_json:
+    short = not_whole(outcome)
+    if short and not as_json:
+        print("\n".join(short), file=sys.stderr)
         raise typer.Exit(1)
     report(outcome, shown=True, as_json=as_json, quiet=quiet)

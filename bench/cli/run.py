@@ -184,7 +184,18 @@ def report(outcome: Outcome, *, shown: bool, as_json: bool, quiet: bool) -> None
         print(line, file=sys.stderr)
     for name, reason in lacking.items():
         print(printable(f"{name} was not measured: {reason}"), file=sys.stderr)
-    raise typer.Exit(1 if outcome.faults or lacking else 0)
+    for line in (short := not_whole(outcome)):
+        print(line, file=sys.stderr)
+    raise typer.Exit(1 if outcome.faults or lacking or short else 0)
+
+
+def not_whole(outcome: Outcome) -> list[str]:
+    """A line for each model that some images are missing of; none for a share, which is no whole."""
+    if outcome.share:
+        return []
+    short = outcome.summary[outcome.summary["reason"].str.contains(" images are done")]
+    reasons = dict(zip(reversed(short["model"]), reversed(short["reason"]), strict=True))
+    return [printable(f"not whole: {model}: {reasons[model]}") for model in dict.fromkeys(short["model"])]
 
 
 def _print_summary(root: Path) -> None:

@@ -82,7 +82,7 @@ class Service:
     """One worker and the connection to its supervisor."""
 
     def __init__(self, connection: Connection, job: Job, execution: Execution, parts: Parts) -> None:
-        self.connection, self.job, self.root = connection, job, parts.root
+        self.connection, self.job, self.root, self.process = connection, job, parts.root, os.getpid()
         self.worker = Worker(job, execution, parts, lambda text: self._tell(Said(text)), self._alive)
         self.worker.log = TracedLog(lambda _: None)
         self.ahead = ReadAhead(self.worker.inputs)
@@ -91,7 +91,7 @@ class Service:
 
     def run(self) -> None:
         """Serve until the supervisor wants no more, or is gone."""
-        steps = progress.told_to(Steps(lambda text: self._tell(Alive(text))))
+        steps = progress.told_to(Steps(self._step))
         with contextlib.suppress(Leaving, EOFError, ConnectionError), steps:
             while True:
                 message = self.connection.recv()
@@ -166,6 +166,14 @@ class Service:
             bound(self.printed)
         self._listen()
 
+    def _step(self, text: str) -> None:
+        if self._alone():
+            self._tell(Alive(text))
+
+    def _alone(self) -> bool:
+        """Whether this is the worker itself; a model that forks and returns leaves a copy of it behind."""
+        return os.getpid() == self.process
+
     def _listen(self) -> None:
         while self.connection.poll():
             self._heed(self.connection.recv())
@@ -177,6 +185,8 @@ class Service:
             raise Leaving
 
     def _tell(self, message: object) -> None:
+        if not self._alone():
+            os._exit(0)  # two would answer one supervisor
         self.told = time.monotonic()
         self.connection.send(message)
 
@@ -203,5 +213,5 @@ def print_into(path: Path) -> None:
 def flush() -> None:
     """Write out what was printed."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(ValueError, OSError):  # a model may have closed it
+        with contextlib.suppress(ValueError, OSError, AttributeError):  # a model may have closed it, or put None there
             stream.flush()

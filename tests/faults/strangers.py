@@ -103,6 +103,22 @@ class Prints(Grey):
         return super().predict(images, masks)
 
 
+class Forks(Grey):
+    """Leaves a copy of its process behind that goes on as if it were the worker."""
+
+    def predict(self, images, masks):
+        os.fork()
+        return super().predict(images, masks)
+
+
+class Mutes(Grey):
+    """Takes the streams away."""
+
+    def predict(self, images, masks):
+        sys.stdout = sys.stderr = None
+        return super().predict(images, masks)
+
+
 class Wanders(Grey):
     def misbehave(self):
         os.chdir("/")

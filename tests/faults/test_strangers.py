@@ -116,6 +116,15 @@ def test_a_log_is_bounded_and_says_that_it_ends(walled, alone, tmp_path):
     pd.testing.assert_frame_equal(_rows(outcome), alone)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Forks", "Mutes"])
+def test_a_model_that_copies_its_process_or_takes_its_streams_away_is_measured_once(walled, alone, tmp_path, name):
+    outcome = walled(tmp_path / "run", name)
+    assert outcome.faults == {}
+    pd.testing.assert_frame_equal(_rows(outcome), alone)
+    assert len(_rows(outcome, f"strangers.py:{name}")) == len(alone)
+
+
 def test_what_a_model_prints_goes_into_its_log(walled, alone, tmp_path, capfd):
     outcome = walled(tmp_path / "run", "Prints")
     shown = capfd.readouterr()
