@@ -15,6 +15,7 @@ from bench.run.spec import from_file
 LISTS = {
     "bench audit": {"--metrics": "psnr"},
     "bench compare": {"--metrics": "psnr"},
+    "bench export": {"--masks": "freeform", "--buckets": "20-30"},
     "bench figure": {"--models": "mean", "--metric": "psnr", "--masks": "freeform"},
     "bench report": {"--models": "mean", "--metrics": "psnr", "--masks": "freeform", "--buckets": "20-30"},
     "bench run": {"--models": "mean", "--metrics": "psnr", "--masks": "freeform", "--buckets": "20-30"},
@@ -22,7 +23,17 @@ LISTS = {
 }
 """What each option takes in the run of the tests."""
 SMALL = ("--dataset", "demo", "--limit", "1", "--workers", "0", "--quiet", "--protocol", "bench@1")
+REFUSED = {
+    "bench figure": ["--images"],
+    "bench run": ["--devices"],
+    "bench score": ["--metrics", "--masks", "--buckets"],
+    "bench train": ["--without"],
+}
+"""Lists of which the tests have nothing right to give."""
 OPTIONS = [(command, option) for command, taken in LISTS.items() for option in taken]
+
+
+EVERY = [*OPTIONS, *((command, option) for command, options in REFUSED.items() for option in options)]
 
 
 def commands(command, name="bench"):
@@ -76,6 +87,10 @@ def measured(tmp_path_factory):
     return root
 
 
+def _words(given):
+    return [word for name, right in given.items() for word in (name, right)]
+
+
 @pytest.fixture
 def ask(bench, measured, tmp_path, monkeypatch):
     """A command with one of its lists given, all else as it should be."""
@@ -87,18 +102,24 @@ def ask(bench, measured, tmp_path, monkeypatch):
         "bench figure": (measured, "--kind", "curves", "--out", "x.png"),
         "bench study make": (measured, "--questions", "1"),
         "bench run": (*SMALL, "--out", "new"),
+        "bench train": ("pconv", "--recipe", "starter", "--plan"),
+        "bench score": ("--predictions", measured, "--dataset", "demo", "--limit", "1"),
     }
 
     def give(command, option, value):
-        lists = LISTS[command] if command == "bench run" else {}
-        words = [word for name, right in ({**lists, option: value}).items() for word in (name, right)]
+        lists = LISTS[command] if command in ("bench run", "bench export") else {}
+        if option == "--images":
+            lists = {"--kind": "grid"}
+        if command == "bench export":
+            return bench("export", f"export{next(count)}", "--limit", "1", *_words({**lists, option: value}))
+        words = _words({**lists, option: value})
         words += ["--out", f"study{next(count)}"] if command == "bench study make" else []
         return bench(*command.split()[1:], *own.get(command, (measured,)), *words)
 
     return give
 
 
-@pytest.mark.parametrize(("command", "option"), OPTIONS, ids=map(" ".join, OPTIONS))
+@pytest.mark.parametrize(("command", "option"), EVERY, ids=map(" ".join, EVERY))
 @pytest.mark.parametrize("wrong", [",", " , ,", "NoSuch", "\x1b[2J,no\nsuch", "*nothing*", "[]"])
 def test_a_list_of_nothing_that_is_known_is_refused_in_one_sentence(ask, command, option, wrong):
     status, out, said = ask(command, option, wrong)
