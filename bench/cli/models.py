@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -143,7 +143,7 @@ def import_weights(
     ref = model_registry.only(name)
     given = _given(files, ref.card)
     variant = ref.variant if ":" in name else ""
-    numbers = dict(_numbers(text) for text in number or ())
+    numbers = _numbers(number or ())
     record = importing.import_checkpoint(ref.id, given, tag, variant=variant, part=part, numbers=numbers, force=force)
     if as_json:
         print(json.dumps(record, indent=1))
@@ -151,14 +151,19 @@ def import_weights(
         print("\n".join(_imported(ref, record, weights.folder(ref.id) / f"{tag}{weights.SUFFIX}")))
 
 
-def _numbers(text: str) -> tuple[str, list[float]]:
+def _numbers(texts: Iterable[str]) -> dict[str, list[float]]:
     from bench.errors import BadInput
 
-    name, _, values = text.partition("=")
-    try:
-        return name, [float(value) for value in values.split(",")]
-    except ValueError:
-        raise BadInput(f"--number {text}: write it as NAME=NUMBER,NUMBER,... : mean=0.46,0.45,0.42.") from None
+    found: dict[str, list[float]] = {}
+    for text in texts:
+        name, _, values = text.partition("=")
+        if name in found:
+            raise BadInput(f"--number {text}: {name} is given twice. Leave one of them out.")
+        try:
+            found[name] = [float(value) for value in values.split(",")]
+        except ValueError:
+            raise BadInput(f"--number {text}: write it as NAME=NUMBER,NUMBER,... : mean=0.46,0.45,0.42.") from None
+    return found
 
 
 def _imported(ref: ModelRef, record: dict[str, Any], place: Path) -> list[str]:
@@ -350,7 +355,8 @@ def _on_the_demo(name: str, model: str) -> Finding:
     from bench.types import RunSpec
 
     families = ("rectangular", "freeform", "cellular")
-    spec = RunSpec((name,), masks=families, buckets="deciles", limit=4, keep_images=0)
+    metrics = ("psnr", "ssim-wang", "l1")
+    spec = RunSpec((name,), masks=families, buckets="deciles", metrics=metrics, limit=4, keep_images=0)
     with tempfile.TemporaryDirectory() as folder:
         outcome = run(spec, Path(folder) / "demo")
         if faults := sorted({sentence(fault) for fault in outcome.faults.values()}):

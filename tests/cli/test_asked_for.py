@@ -59,6 +59,7 @@ def ask(bench, measured, tmp_path, monkeypatch):
         "models verify nope": "No model 'nope'",
         "models show nope": "No model 'nope'",
         "models fetch pconv@nope": "No published weights 'pconv@nope'",
+        "models import glcic empty --number mean=1,1,1 --number mean=2,2,2": "mean is given twice",
         "metrics show psn": "No metric 'psn'",
         "metrics fetch nope": "No weight file 'nope'",
         "metrics list --library nope": "No library of metrics 'nope'",
