@@ -26,7 +26,7 @@ def list_sets(as_json: options.Json = False) -> None:
     from bench.masks import frozen
     from bench.masks import registry as mask_registry
 
-    sets = [dict(held.manifest) for held in frozen.opened().values()]
+    sets = [{**held.manifest, "sha256": held.digest} for held in frozen.opened().values()]
     families = {
         name: {"title": member.title, "source": member.source} for name, member in mask_registry.families().items()
     }
@@ -87,7 +87,8 @@ def stats(set_id: SetId, as_json: options.Json = False) -> None:
     from bench.columns import align
     from bench.masks import frozen
 
-    manifest = dict(frozen.load(set_id).manifest)
+    held = frozen.load(set_id)
+    manifest = {**held.manifest, "sha256": held.digest}
     if as_json:
         print(json.dumps(manifest, indent=1))
         return

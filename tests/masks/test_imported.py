@@ -400,8 +400,9 @@ def test_a_picture_takes_the_mask_of_its_own_name_and_other_files_are_left(pairs
         rows(held, "000000")
 
 
-def test_which_mask_is_whose_is_part_of_a_paired_sets_digest(pairs):
+def test_which_mask_is_whose_is_part_of_a_paired_sets_digest(pairs, bench):
     before = imported.bring("folder", "challenge", pairs, None, paired=True, ending="_mask")
+    assert before.digest in bench("masks", "stats", before.id)[1]
     (pairs / "Completion").rename(pairs / "Half")
     after = imported.bring("folder", "challenge", pairs, None, force=True, paired=True, ending="_mask")
     assert before.manifest["sha256"] == after.manifest["sha256"]
