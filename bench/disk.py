@@ -10,6 +10,15 @@ from pathlib import Path
 
 from bench.errors import BadInput
 
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, readable by whom the user lets read, whatever a model's code has set."""
+    os.umask(_UMASK)
+    path.mkdir(parents=True, exist_ok=True)
+
 
 @contextmanager
 def whole_file(path: Path, *, first: bool = False) -> Iterator[Path]:
@@ -23,6 +32,7 @@ def whole_file(path: Path, *, first: bool = False) -> Iterator[Path]:
     if not path.parent.is_dir():
         raise BadInput(f"There is no folder {path.parent} to write {path.name} into.")
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    os.umask(_UMASK)
     try:
         yield beside
         with beside.open("rb") as file:

@@ -250,6 +250,7 @@ def begun(
             found = give()
         if fault := form_fault(found, known):
             raise ContractBroken(fault)
+        found = found.as_subclass(torch.Tensor)  # libraries have tensors of their own
         return found[..., :height, :width], torch.stack(torch.aminmax(found))
 
     return finish
@@ -335,7 +336,7 @@ def form_fault(output: object, images: torch.Tensor) -> str | None:
     """Type and shape of what `predict` gave back for `images`; no synchronisation."""
     if not isinstance(output, torch.Tensor):
         return f"predict returned {type(output).__name__} instead of a tensor"
-    for word in ("shape", "dtype", "device"):
+    for word in ("shape", "dtype", "device", "layout"):
         given, asked = (str(getattr(tensor, word)) for tensor in (output, images))
         if given != asked:
             return f"predict returned the {word} {given} instead of {asked}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Mapping
+from inspect import isroutine
 
 import cv2
 import numpy as np
@@ -27,12 +29,41 @@ def state() -> dict[str, object]:
         "NumPy's handling of errors": np.geterr(),
         "signal handlers": {number: signal.getsignal(number) for number in signal.valid_signals()},
         "the environment": dict(os.environ),
+        "the number of open files": resource.getrlimit(resource.RLIMIT_NOFILE),
+        "functions of torch, NumPy or OpenCV": Functions.now(),
     }
 
 
 def bent(before: Mapping[str, object]) -> tuple[str, ...]:
     """The names of what has moved since `state` gave `before`."""
     return tuple(name for name, value in state().items() if value != before[name])
+
+
+WATCHED = (torch, torch.Tensor, torch.nn.Module, torch.nn.functional, torch.nn.init, torch.linalg, torch.fft, np, cv2)
+"""Whose functions somebody may put others in place of."""
+WRAPPED = "_torchdynamo_orig_callable"
+"""Under which a function that torch has wrapped keeps the one within."""
+
+
+class Functions(tuple[dict[str, object], ...]):
+    """What the functions of libraries are; equal where those that both know are the same. Libraries load some late."""
+
+    __slots__ = ()
+
+    @classmethod
+    def now(cls) -> Functions:
+        """Those of this moment; torch's own wrappers of them are none."""
+        places = ({name: one for name, one in vars(place).items() if isroutine(one)} for place in WATCHED)
+        return cls({name: getattr(one, WRAPPED, one) for name, one in held.items()} for held in places)
+
+    def __ne__(self, other: object) -> bool:
+        pairs = zip(self, other, strict=True) if isinstance(other, Functions) else ()
+        return any(name in then and then[name] is not one for now, then in pairs for name, one in now.items())
+
+    def __eq__(self, other: object) -> bool:
+        return not self != other
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _folder() -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from bench import digest
-from bench.disk import write_text
+from bench.disk import make_folder, write_text
 from bench.runfolder.damage import Damaged
 from bench.runfolder.names import component
 
@@ -59,7 +59,7 @@ def settle(folder: Path, batch: SettledBatch, *, instead: bool = False) -> Settl
     instead: memory ran out for what stands, which this replaces if it is smaller.
     """
     path = file(folder, batch.device)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     stands = read(path)
     if stands and not (instead and batch.images < stands.images):
         return stands
@@ -69,7 +69,7 @@ def settle(folder: Path, batch: SettledBatch, *, instead: bool = False) -> Settl
 
 def copy(folder: Path, into: Path) -> None:
     """Settle for another folder of a model's parts what was settled for this one."""
-    into.mkdir(parents=True, exist_ok=True)
+    make_folder(into)
     for path in folder.glob("batch.*.json"):
         write_text(into / path.name, path.read_text(encoding="utf-8"))
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from bench import digest
 from bench.digest import DIGITS
+from bench.disk import make_folder
 from bench.errors import BadInput, NotComparable
 from bench.runfolder import batches, tables
 from bench.runfolder.damage import Damaged
@@ -111,7 +112,7 @@ class Parts:
         """
         span = Span(facts.start, facts.stop, any(facts.faults))
         path = self.path(facts.model, span)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         for extractor, arrays in vectors.items():
             if any(array is not None for array in arrays):
                 save_vectors(path.with_name(vectors_name(span.stem, extractor)), arrays)

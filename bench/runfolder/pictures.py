@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from bench import decoding, digest, images
 from bench.digest import DIGITS
-from bench.disk import whole_file
+from bench.disk import make_folder, whole_file
 from bench.errors import BadInput
 from bench.runfolder import tables
 from bench.runfolder.damage import Damaged
@@ -47,7 +47,7 @@ def output(mask_set: str, bucket: str, image: str, model: str) -> str:
 def save(root: Path, name: str, png: bytes) -> dict[str, str]:
     """Write a picture whole; returns its path below `root` -> digest of the file."""
     path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with whole_file(path) as beside:
         beside.write_bytes(png)
     return {name: digest.of_bytes(png)[:DIGITS]}

@@ -147,6 +147,18 @@ class Sets(Grey):
         os.environ["CUDA_VISIBLE_DEVICES"] = "7"
 
 
+class Hides(Grey):
+    def misbehave(self):
+        os.umask(0o777)
+
+
+class Replaces(Grey):
+    """Puts a function of its own in place of torch's."""
+
+    def misbehave(self):
+        torch.nn.functional.conv2d = lambda *_, **__: 1 / 0
+
+
 class Listens(Grey):
     def misbehave(self):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -14,7 +14,7 @@ from bench.run.main import run
 from bench.types import Execution, RunSpec
 
 FILE = Path(__file__).parent / "contestants.py"
-PASS = ("MyModel", "UNet", "Seeded", "SeededByName", "Writer")
+PASS = ("MyModel", "UNet", "Seeded", "SeededByName", "Writer", "OwnTensor")
 FAIL = {
     "Leaker": "the output changes with what lies under the mask, although predict was given a blank hole",
     "Dice": r"not repeatable: two calls with the same input differ by up to [\d.]+: fix its seed, or let predict take "
@@ -24,6 +24,7 @@ FAIL = {
     "Signed": r"the output runs from .* \(-1\.\.1\? return \(x \+ 1\) / 2.*",
     "Nan": "the output holds NaN or infinity",
     "Elsewhere": "predict returned the device meta instead of cpu",
+    "Sparse": "predict returned the layout torch.sparse_coo instead of torch.strided",
     "Double": "predict returned the dtype torch.float64 instead of torch.float32",
     "Array": "predict returned ndarray instead of a tensor",
     "Nothing": "predict returned NoneType instead of a tensor",

@@ -149,6 +149,7 @@ BENT = {
     "Switches": "the switches of OpenCV",
     "Sets": "the environment",
     "Listens": "signal handlers",
+    "Replaces": "functions of torch, NumPy or OpenCV",
 }
 
 
@@ -161,6 +162,11 @@ def test_a_model_that_bends_its_process_is_named_once_and_bends_no_other(walled,
     ]
     pd.testing.assert_frame_equal(_rows(outcome), alone)
     assert not outcome.faults
+
+
+def test_files_can_be_read_whatever_a_model_makes_of_the_rights_of_new_files(walled, tmp_path):
+    outcome = walled(tmp_path / "run", "Hides")
+    assert {path.stat().st_mode & 0o400 for path in outcome.root.rglob("*")} == {0o400}
 
 
 def test_threads_and_children_of_a_model_end_with_its_worker(walled, alone, tmp_path, monkeypatch):
