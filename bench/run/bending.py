@@ -41,8 +41,8 @@ def bent(before: Mapping[str, object]) -> tuple[str, ...]:
 
 WATCHED = (torch, torch.Tensor, torch.nn.Module, torch.nn.functional, torch.nn.init, torch.linalg, torch.fft, np, cv2)
 """Whose functions somebody may put others in place of."""
-WRAPPED = "_torchdynamo_orig_callable"
-"""Under which a function that torch has wrapped keeps the one within."""
+WRAPPED_LATE = "manual_seed"
+"""Which torch wraps itself once its compiler is loaded."""
 
 
 class Functions(tuple[dict[str, object], ...]):
@@ -52,9 +52,11 @@ class Functions(tuple[dict[str, object], ...]):
 
     @classmethod
     def now(cls) -> Functions:
-        """Those of this moment; torch's own wrappers of them are none."""
-        places = ({name: one for name, one in vars(place).items() if isroutine(one)} for place in WATCHED)
-        return cls({name: getattr(one, WRAPPED, one) for name, one in held.items()} for held in places)
+        """Those of this moment."""
+        places: list[dict[str, object]]
+        places = [{name: one for name, one in vars(place).items() if isroutine(one)} for place in WATCHED]
+        places[0].pop(WRAPPED_LATE, None)
+        return cls(places)
 
     def __ne__(self, other: object) -> bool:
         pairs = zip(self, other, strict=True) if isinstance(other, Functions) else ()
