@@ -150,3 +150,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except BenchError as fault:
         sys.exit(f"error: {fault}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # each training has said that it goes on

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from PIL import Image
 
 from bench import plugins, progress
@@ -19,6 +20,25 @@ def toy():
 def learned():
     """What every model learns from one batch: the module `gradients.py` beside this file."""
     return plugins.load(Path(__file__).parent / "gradients.py", "bench_gradients_of_tests")
+
+
+@pytest.fixture(scope="session")
+def fabric():
+    """One process on the CPU."""
+    return Fabric(accelerator="cpu", devices=1)
+
+
+@pytest.fixture(scope="session")
+def whole(learned, fabric, tmp_path_factory):
+    """Model -> the gradients of its whole batch in one process, made once."""
+    made = {}
+
+    def make(name):
+        if name not in made:
+            made[name] = learned.of(name, fabric, tmp_path_factory.mktemp(name))[0]
+        return made[name]
+
+    return make
 
 
 @pytest.fixture

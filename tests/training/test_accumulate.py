@@ -6,7 +6,6 @@ import signal
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 from torch.nn import functional
 
 from baselines.layers import minibatch
@@ -22,24 +21,6 @@ NORMED = {"ce", "degan", "dgm", "glcic", "hr", "lama", "lbam", "neo", "pconv", "
 QUARTERS = {"edgeconnect", "gfc", "gmcnn", "pennet"}
 
 pytestmark = pytest.mark.usefixtures("quiet")
-
-
-@pytest.fixture(scope="module")
-def fabric():
-    return Fabric(accelerator="cpu", devices=1)
-
-
-@pytest.fixture(scope="module")
-def whole(learned, fabric, tmp_path_factory):
-    """Model -> the gradients of its whole batch, made once."""
-    made = {}
-
-    def make(name):
-        if name not in made:
-            made[name] = learned.of(name, fabric, tmp_path_factory.mktemp(name))[0]
-        return made[name]
-
-    return make
 
 
 @pytest.mark.slow
