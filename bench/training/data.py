@@ -156,7 +156,7 @@ def workers_needed(batches: Batches, number: int, batch_s: float) -> int:
     batches[number]
     begin = time.perf_counter()
     batches[number + 1]
-    share = (time.perf_counter() - begin) / batch_s
+    share = (time.perf_counter() - begin) / max(batch_s, 1e-9)
     return 0 if share < LITTLE else min(math.ceil(1.5 * share), max(1, len(os.sched_getaffinity(0)) - 1))
 
 

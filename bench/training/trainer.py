@@ -38,9 +38,9 @@ def plan(job: TrainingJob, fabric: Fabric) -> estimate.TrainingEstimate:
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, IndexError) as fault:
-        side = sampler.size_px
+        side, told = sampler.size_px, str(fault).partition("\n")[0].rstrip(".")
         raise BadInput(
-            f"A step of {job.model}'s recipe '{job.recipe_name}' fails on images of {side} x {side} pixels: {fault}. "
+            f"A step of {job.model}'s recipe '{job.recipe_name}' fails on images of {side} x {side} pixels: {told}. "
             "Its networks may take the recipe's own sizes alone: look at what --set changed."
         ) from fault
 
