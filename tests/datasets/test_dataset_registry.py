@@ -191,7 +191,7 @@ def test_an_official_list_that_names_a_missing_photograph_is_refused(put):
     root = put("dtd/images/banded/banded_0001.jpg")
     (root / "dtd" / "labels").mkdir()
     (root / "dtd" / "labels" / "test1.txt").write_text("banded/banded_0001.jpg\nbanded/banded_0002.jpg\n")
-    with pytest.raises(BadInput, match=r"test1\.txt names 1 photographs that dtd does not hold: banded/banded_0002"):
+    with pytest.raises(BadInput, match=r"test1\.txt names 1 photograph that dtd does not hold: banded/banded_0002"):
         ids("dtd", root)
 
 
@@ -262,7 +262,7 @@ def test_a_list_of_ids_narrows_any_data_set(put, name):
 def test_a_list_with_an_id_too_many_is_refused(put):
     root = put("x/a.jpg")
     dataset_registry.write_list(root / "mine.txt", ["a", "b"])
-    with pytest.raises(BadInput, match=r"mine\.txt names 1 photographs that folder does not hold: b"):
+    with pytest.raises(BadInput, match=r"mine\.txt names 1 photograph that folder does not hold: b"):
         ids("folder", root / "x", str(root / "mine.txt"))
 
 

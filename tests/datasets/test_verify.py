@@ -93,7 +93,7 @@ def test_every_kind_of_fault_is_found_at_once(copy):
         "broken: 1",
         "no picture",
         "0.jpg and val_256/0.png have one name",
-        "names 1 photographs that folder does not hold: val_256/77",
+        "names 1 photograph that folder does not hold: val_256/77",
         "1 .gif",
         "doubles by content: 1",
         "val_256/1 = val_256/8",
