@@ -56,6 +56,30 @@ HELD = {
     "photographs replaced": (
         "faults/test_photographs.py::test_photographs_replaced_between_two_starts_are_refused_with_their_names"
     ),
+    "names that cannot be given": (
+        "cli/test_asked_for.py::test_a_name_that_cannot_be_given_ends_with_2_and_one_sentence"
+    ),
+    "metrics without a network": (
+        "cli/test_asked_for.py::test_a_metric_that_was_named_and_has_no_network_here_ends_with_1_and_its_reason"
+    ),
+    "buckets of uncut sets": "cli/test_asked_for.py::test_named_buckets_cut_sets_that_papers_leave_whole",
+    "runs that a layout has no use for": (
+        "cli/test_asked_for.py::test_a_layout_that_takes_nothing_of_a_run_ends_with_1_and_says_what_the_run_holds"
+    ),
+    "files in one another's place": (
+        "faults/test_damage.py::test_any_file_in_the_place_of_another_is_named_or_harmless"
+    ),
+    "a lost record": "faults/test_damage.py::test_what_names_the_run_is_made_again_when_it_is_lost",
+    "models called like the truth": (
+        "faults/test_photographs.py::test_a_model_called_as_runs_call_what_models_are_given_is_refused"
+    ),
+    "paths without permission": "cli/test_every_path.py::test_a_path_without_permission_is_refused_in_one_sentence",
+    "a full disk": (
+        "cli/test_every_path.py::test_a_full_disk_is_one_sentence_and_the_same_command_goes_on_where_there_is_room"
+    ),
+    "models that fork": (
+        "faults/test_strangers.py::test_a_model_that_copies_its_process_or_takes_its_streams_away_is_measured_once"
+    ),
     "models that bend their process": (
         "faults/test_strangers.py::test_a_model_that_bends_its_process_is_named_once_and_bends_no_other"
     ),
