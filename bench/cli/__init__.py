@@ -115,6 +115,8 @@ def build() -> typer.Typer:
 
 def main() -> NoReturn:
     """Run the command line; whatever a user can mend ends as one sentence and status 2."""
+    sys.stdout = sys.stdout or _nowhere()  # where the caller has closed them
+    sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console that lacks a sign shows `?` for it
@@ -136,6 +138,10 @@ def main() -> NoReturn:
         kept = " What was finished is kept; the same command goes on from there."
         print(f"Stopped.{kept * locks.began}", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - as long as the process
 
 
 def _answered() -> Any:

@@ -83,6 +83,24 @@ HELD = {
     "models that bend their process": (
         "faults/test_strangers.py::test_a_model_that_bends_its_process_is_named_once_and_bends_no_other"
     ),
+    "progressive JPEGs cut short and closed": (
+        "test_decoding.py::test_a_progressive_jpeg_cut_short_and_closed_is_damaged"
+    ),
+    "one rule for models": "faults/test_one_rule.py::test_a_model_that_breaks_it_is_told_the_same_everywhere",
+    "text that steers": "report/test_steering.py::test_what_a_command_prints",
+    "archives that are pipes": "report/test_board.py::test_what_is_no_file_is_refused_and_never_opened",
+    "names of archives that lead out": "report/test_board.py::test_an_archives_name_leads_nowhere",
+    "settings beside foreign weights": (
+        "models/test_importing.py::test_a_file_of_settings_beside_foreign_weights_is_no_record"
+    ),
+    "hidden files among masks": "masks/test_imported.py::test_hidden_files_are_passed_over",
+    "numbers without bounds": (
+        "cli/test_every_list.py::test_a_number_has_a_least_value_and_what_is_made_of_it_a_largest"
+    ),
+    "closed streams": "cli/test_command_line.py::test_streams_that_the_caller_has_closed_are_no_fault",
+    "rights of new files": (
+        "faults/test_strangers.py::test_files_can_be_read_whatever_a_model_makes_of_the_rights_of_new_files"
+    ),
 }
 """Fault -> the test that holds it."""
 

@@ -111,6 +111,15 @@ def test_a_path_that_cannot_be_used_is_one_sentence_and_status_two(bench, files,
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_that_the_caller_has_closed_are_no_fault(closed):
+    ended = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m bench version {closed}"], capture_output=True, check=False
+    )
+    assert ended.returncode == 0
+    assert b"Traceback" not in ended.stderr
+
+
 def test_a_console_that_lacks_a_sign_shows_another(tmp_path):
     words = [sys.executable, "-m", "bench", "report", "--layout", "survey-table2"]
     done = subprocess.run(words, capture_output=True, check=True, env=os.environ | {"PYTHONIOENCODING": "ascii"})
