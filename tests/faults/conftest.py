@@ -32,7 +32,7 @@ def small_extractor(tmp_path_factory):
     """In place of Inception, whose weights no test has."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metric_registry, "open_extractor", lambda *_: Pooled())
-        patch.setattr(metric_registry, "unavailable", lambda _: None)
+        patch.setattr(metric_registry, "unavailable", lambda *_: None)
         patch.setattr(metric_registry, "weights", lambda _: ())
         patch.setenv("BENCH_HOME", str(tmp_path_factory.mktemp("home")))
         yield

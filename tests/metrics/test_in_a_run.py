@@ -32,7 +32,7 @@ def extractor(tmp_path, monkeypatch):
     net = Counting()
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(metric_registry, "open_extractor", lambda *_: net)
-    monkeypatch.setattr(metric_registry, "unavailable", lambda _: None)
+    monkeypatch.setattr(metric_registry, "unavailable", lambda *_: None)
     monkeypatch.setattr(metric_registry, "weights", lambda _: ())
     return net
 
