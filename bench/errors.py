@@ -26,6 +26,15 @@ def printable_lines(text: str) -> str:
     return "".join(sign if sign in "\n\t" else printable(sign) for sign in text)
 
 
+def exception_text(fault: BaseException) -> str:
+    """A stranger's exception: its class, and its text where it has one that can be had."""
+    try:
+        text = str(fault)
+    except Exception as worse:  # noqa: BLE001 - a stranger's `__str__` may raise anything
+        text = f"its text cannot be had ({type(worse).__name__})"
+    return f"{type(fault).__name__}: {text}" if text else type(fault).__name__
+
+
 def inert(text: str, code: str = "\\u{:04x}") -> str:
     """The same for files: what steers a terminal or turns the direction of writing becomes its code.
 

@@ -71,7 +71,10 @@ def serve(
             header, answer = _answer(predict, arrays, extra)
         except Exception as fault:
             traceback.print_exc()
-            header, answer = {"op": "error", "text": "%s: %s" % (type(fault).__name__, fault)}, []
+            header, answer = (
+                {"op": "error", "text": traceback.format_exception_only(type(fault), fault)[-1].strip()},
+                [],
+            )
         write(answers, dict(header, id=asked["id"]), answer)
 
 

@@ -1,8 +1,8 @@
-"""Unknown names meet the nearest known ones."""
+"""Unknown names meet the nearest known ones; a stranger's exception is named, whatever its text does."""
 
 import pytest
 
-from bench.errors import UnknownName
+from bench.errors import UnknownName, exception_text
 from bench.metrics import registry as metric_registry
 
 
@@ -21,3 +21,20 @@ def test_a_misspelt_name_meets_its_neighbour():
 def test_a_name_that_is_near_to_none_meets_all_of_a_short_list():
     with pytest.raises(UnknownName, match=r"No model 'xyzzy'\. There are: mean, telea\. See:"):
         raise UnknownName("model", ["xyzzy"], ["mean", "telea"], "bench models list")
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (ValueError("off by one"), "ValueError: off by one"),
+        (ValueError(), "ValueError"),
+        (MuteError(), "MuteError: its text cannot be had (RuntimeError)"),
+    ],
+)
+def test_an_exception_is_named_with_the_text_it_has(fault, text):
+    assert exception_text(fault) == text

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bench.contracts import PairMetric
-from bench.errors import BadInput, BenchError
+from bench.errors import BadInput, BenchError, exception_text
 from bench.fixed_batches import in_batches
 
 GREY = (2125, 7154, 721)
@@ -66,7 +66,7 @@ def compared(
     except BenchError:
         raise
     except Exception as fault:  # a metric may be anybody's
-        raise BadInput(f"The metric {name} failed: {type(fault).__name__}: {fault}.") from fault
+        raise BadInput(f"The metric {name} failed: {exception_text(fault)}.") from fault
     if not isinstance(found, torch.Tensor) or found.shape != output.shape[:1] or found.dtype != torch.float64:
         gave = f"{_word(found)} {_shape(found)}" if isinstance(found, torch.Tensor) else type(found).__name__
         raise BadInput(f"The metric {name} must give a number for each image, float64 [{len(output)}], not {gave}.")

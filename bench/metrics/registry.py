@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench import downloads, plugins
 from bench.contracts import SetMetric
-from bench.errors import BadInput, BenchError, UnknownName
+from bench.errors import BadInput, BenchError, UnknownName, exception_text
 from bench.metrics import libraries
 from bench.types import MetricCard
 
@@ -142,7 +142,7 @@ def open_metric(name: str, device: Any) -> PairMetric | SetMetric:
     except BenchError:
         raise
     except Exception as fault:  # a metric may be anybody's
-        raise BadInput(f"The metric {name} could not be opened: {type(fault).__name__}: {fault}.") from fault
+        raise BadInput(f"The metric {name} could not be opened: {exception_text(fault)}.") from fault
     if isinstance(found, SetMetric) != bool(registered.card.extractor):
         raise BadInput(
             f"The metric {name} ({registered.module}) is a {type(found).__name__}: of a SetMetric, and of no other, the"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from bench.contracts import Model
-from bench.errors import BadInput, BenchError, ContractBroken
+from bench.errors import BadInput, BenchError, ContractBroken, exception_text
 from bench.models.batches import out_of_memory
 from bench.models.calling import call, imagewise, takes_seeds, unfit
 from bench.models.predict import blank, built_multiple, pad, padded, raw
@@ -110,7 +110,7 @@ def answered(given: Trial) -> torch.Tensor:
     except Exception as fault:  # whatever a model raises
         if out_of_memory(fault):
             raise
-        raise ContractBroken(f"predict fails: {type(fault).__name__}: {fault}") from fault
+        raise ContractBroken(f"predict fails: {exception_text(fault)}") from fault
 
 
 def repeats(given: Trial, first: torch.Tensor) -> str | None:
@@ -202,7 +202,7 @@ def _failure(attempt: Callable[[], torch.Tensor]) -> str:
     except ContractBroken as fault:
         return str(fault)
     except Exception as fault:  # noqa: BLE001 - whatever the model raises is the finding
-        return f"{type(fault).__name__}: {fault}"
+        return exception_text(fault)
     return ""
 
 

@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from bench import progress
-from bench.errors import BadInput, BenchError
+from bench.errors import BadInput, BenchError, exception_text
 from bench.models import diffusion
 from bench.models.diffusion import Pipeline
 from bench.offline import Reached, without_network
@@ -45,7 +45,7 @@ def opened(pipeline: Pipeline, device: torch.device | str, settings: Mapping[str
     except BenchError:
         raise
     except Exception as fault:
-        raise BadInput(f"{pipeline.place} cannot be opened: {type(fault).__name__}: {fault}") from fault
+        raise BadInput(f"{pipeline.place} cannot be opened: {exception_text(fault)}") from fault
 
 
 def _quiet() -> None:

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from bench import digest, plugins
-from bench.errors import BadInput, BenchError, ContractBroken, Unavailable, UnknownName
+from bench.errors import BadInput, BenchError, ContractBroken, Unavailable, UnknownName, exception_text
 from bench.paths import expanded
 from bench.types import ModelCard
 
@@ -126,7 +126,7 @@ def load(member: ModelFile) -> ModuleType:
     except SyntaxError as fault:
         raise BadInput(f"{member.file}:{fault.lineno}: the model's file is not valid Python: {fault.msg}.") from fault
     except Exception as fault:
-        raise ContractBroken(f"{member.file} fails when it is imported: {type(fault).__name__}: {fault}") from fault
+        raise ContractBroken(f"{member.file} fails when it is imported: {exception_text(fault)}") from fault
 
 
 def build(member: ModelFile, variant: str = "", attribute: str = "model", **settings: Any) -> Any:
@@ -158,7 +158,7 @@ def build(member: ModelFile, variant: str = "", attribute: str = "model", **sett
     except Exception as fault:
         given = ", ".join(f"{key}={value!r}" for key, value in settings.items())
         what = f"{attribute}({', '.join(filter(None, [repr(variant) if attribute == 'model' else '', given]))})"
-        raise ContractBroken(f"{member.file}: {what} fails: {type(fault).__name__}: {fault}") from fault
+        raise ContractBroken(f"{member.file}: {what} fails: {exception_text(fault)}") from fault
 
 
 def _asked(maker: Callable[..., Any], settings: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.errors import BenchError, ContractBroken, printable_lines
+from bench.errors import BenchError, ContractBroken, exception_text, printable_lines
 
 LONGEST = 2000
 """Characters of a stranger's message that are kept."""
@@ -25,7 +25,7 @@ def sentence(fault: BaseException) -> str:
     Signs that could steer a terminal, or that no text file can hold, are written as escapes, and a very long message is
     cut.
     """
-    text = str(fault) if isinstance(fault, BenchError) else f"{type(fault).__name__}: {fault}"
+    text = str(fault) if isinstance(fault, BenchError) else exception_text(fault)
     cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
     return printable_lines(cut)
 

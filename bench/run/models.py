@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from bench.errors import BenchError, ContractBroken
+from bench.errors import BenchError, ContractBroken, exception_text
 from bench.models import arithmetic, contract, opening, tiling
 from bench.models.predict import Predictions, Predictor
 from bench.models.served import Served
@@ -76,7 +76,7 @@ class Models:
         except BenchError:
             raise
         except Exception as fault:  # a stranger's code may raise anything; the run goes on without it
-            raise ContractBroken(f"{name} could not be opened: {type(fault).__name__}: {fault}") from fault
+            raise ContractBroken(f"{name} could not be opened: {exception_text(fault)}") from fault
         return predictor
 
     def _settle(self, name: str, predictor: Predictor) -> None:

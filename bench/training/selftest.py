@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench import downloads
 from bench.contracts import Dataset
-from bench.errors import BenchError
+from bench.errors import BenchError, exception_text
 from bench.models import sources
 
 
@@ -35,7 +35,7 @@ def training_fault(member: sources.ModelFile) -> str | None:
     except BenchError as fault:
         return str(fault)
     except Exception as fault:  # noqa: BLE001 - whatever the model's training raises is the finding
-        return f"a step of the starter recipe fails: {type(fault).__name__}: {fault}"
+        return f"a step of the starter recipe fails: {exception_text(fault)}"
     return None
 
 

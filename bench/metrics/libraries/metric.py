@@ -13,7 +13,7 @@ import torch
 
 from bench import images
 from bench.contracts import PairMetric
-from bench.errors import BadInput, BenchError, Unavailable
+from bench.errors import BadInput, BenchError, Unavailable, exception_text
 from bench.metrics import precision
 from bench.metrics.libraries import TRIED_PX
 from bench.metrics.pairs import check_output, check_truth
@@ -86,8 +86,8 @@ class LibraryMetric(PairMetric):
         except Exception as fault:
             height, width = output.shape[-2:]
             raise BadInput(
-                f"{self.name} cannot measure colour images of {height} x {width} pixels: {type(fault).__name__}: "
-                f"{fault}. Leave it out, or choose a protocol with another size."
+                f"{self.name} cannot measure colour images of {height} x {width} pixels: "
+                f"{exception_text(fault)}. Leave it out, or choose a protocol with another size."
             ) from fault
         value = torch.as_tensor(found, device=output.device)
         if value.numel() != 1:
@@ -103,7 +103,7 @@ class LibraryMetric(PairMetric):
         try:
             return self._scorer(self.device)
         except Exception as fault:
-            raise Unavailable(f"{self.name} cannot be opened: {type(fault).__name__}: {fault}") from fault
+            raise Unavailable(f"{self.name} cannot be opened: {exception_text(fault)}") from fault
 
     def fetch(self) -> None:
         """Let the library bring what it needs, also what it loads with its first picture."""
