@@ -1,6 +1,7 @@
 """Checks of a CUDA device are left out where there is none, and no test inherits the silence of another."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -63,7 +64,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def edit_record():
-    """Change what a run folder's record says: `edit` gets it as plain data; digest and results follow."""
+    """Change what a run folder's record says: `edit` gets it as plain data; digest and results follow.
+
+    Parts name the settings that they are of: those of others go.
+    """
 
     def change(root: Path, edit):
         plain = json.loads((root / "run.json").read_text())
@@ -74,6 +78,9 @@ def edit_record():
         for path in root.glob("*.parquet"):
             held = tables.read(path)
             tables.write(path, held.schema, [held], made.mark)
+        for path in (root / "parts").glob("*"):
+            if path.name != made.settings.digest[:16]:
+                shutil.rmtree(path)
         return root
 
     return change

@@ -181,6 +181,11 @@ def test_sums_are_taken_over_each_image():
     assert second["content"] == pytest.approx(0.8 * 3 / 4 * elements)
 
 
+def as_it_is(value):
+    """A batch in one part."""
+    return value
+
+
 @pytest.mark.parametrize(("sums", "expected"), [(False, 2 * (1 / 2) / 3), (True, 2.0)])
 def test_variation_counts_pairs_inside_the_hole(sums, expected):
     """A hole of 2 x 2 pixels that holds 0 0 / 0 1 in red: of two pairs along either axis one differs by 1."""
@@ -189,14 +194,14 @@ def test_variation_counts_pairs_inside_the_hole(sums, expected):
     hole[..., 1:3, 1:3] = 1
     image[0, 0, 2, 2] = 1
     image[0, 2, 0, 0] = image[0, 1, 1, 3] = 9  # outside, and beside
-    assert learner.variation(image, hole).item() == pytest.approx(expected)
+    assert learner.variation(image, hole, as_it_is).item() == pytest.approx(expected)
 
 
 def test_variation_of_a_single_missing_pixel_is_zero():
     learner, _ = learning()
     hole = torch.zeros(1, 1, 4, 4)
     hole[..., 2, 2] = 1
-    assert learner.variation(torch.rand(1, 3, 4, 4), hole).item() == 0
+    assert learner.variation(torch.rand(1, 3, 4, 4), hole, as_it_is).item() == 0
 
 
 def test_the_first_adversarial_term_is_a_distance_of_chances():

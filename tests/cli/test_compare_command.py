@@ -35,7 +35,7 @@ def patched(tmp_path_factory):
     """A small extractor in place of Inception, whose weights no test has."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metric_registry, "open_extractor", lambda *_: Pooled())
-        patch.setattr(metric_registry, "unavailable", lambda _: None)
+        patch.setattr(metric_registry, "unavailable", lambda *_: None)
         patch.setattr(metric_registry, "weights", lambda _: ())
         patch.setenv("BENCH_HOME", str(tmp_path_factory.mktemp("home")))
         yield

@@ -45,7 +45,7 @@ def measured(toys, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr(metric_registry, "open_extractor", lambda *_: Pooled())
-        patch.setattr(metric_registry, "unavailable", lambda _: None)
+        patch.setattr(metric_registry, "unavailable", lambda *_: None)
         patch.setattr(metric_registry, "weights", lambda _: ())
         yield measure
 
