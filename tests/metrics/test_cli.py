@@ -32,7 +32,7 @@ def bench(monkeypatch, capsys):
 def test_the_list_names_every_variant_and_what_is_missing(bench):
     status, out, _ = bench("metrics", "list")
     assert status == 0
-    names = [line.split()[0] for line in out.splitlines()]
+    names = [line.split()[0] for line in out.splitlines()[1:]]
     assert names[: len(metric_registry.cards())] == list(metric_registry.cards())
     (line,) = (line for line in out.splitlines() if line.startswith("fid "))
     assert "bench metrics fetch inception-fid" in line
@@ -88,7 +88,7 @@ def test_one_file_cannot_be_brought_under_two_names(bench, tmp_path):
 
 def test_protocols_are_listed_with_those_that_cannot_be_run(bench):
     _, out, _ = bench("protocols", "list")
-    lines = {line.split()[0]: line for line in out.splitlines()}
+    lines = {line.split()[0]: line for line in out.splitlines()[1:]}
     assert list(lines) == protocol_registry.names()
     assert {name for name, line in lines.items() if "cannot be run" in line} == {
         name for name in protocol_registry.names() if protocol_registry.load(name).blocked
@@ -114,5 +114,5 @@ def test_two_protocols_are_compared_field_by_field(bench):
     _, out, _ = bench("protocols", "diff", "bench", "rnon")
     assert "composite\n  - yes   [chosen: " in out
     assert "\n  + no   [inferred: " in out
-    assert bench("protocols", "diff", "bench", "bench@1")[1] == ""
+    assert bench("protocols", "diff", "bench", "bench@1")[1] == "bench and bench@1 do not differ.\n"
     assert json.loads(bench("protocols", "diff", "bench", "rnon", "--json")[1])[0]["field"] == "title"
