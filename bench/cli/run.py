@@ -107,6 +107,10 @@ def _measure(
     as_json: bool,
     quiet: bool,
 ) -> None:
+    from bench.run import processes
+
+    if execution.workers and executor == "local":
+        processes.start_server()  # it imports while we do
     from bench.run.faults import CellFailed
     from bench.run.main import run
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from bench.metrics import registry as metric_registry
 from bench.models import registry as model_registry
@@ -12,6 +11,9 @@ from bench.run.faults import Faults
 from bench.runfolder.names import listed
 from bench.runfolder.record import Record
 from bench.types import RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def named(record: Record, summary: pd.DataFrame, faults: Faults) -> dict[str, str]:
