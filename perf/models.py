@@ -115,7 +115,7 @@ def line(found: Speed) -> str:
 
 
 def page(speeds: list[Speed], batches: list[int], where: str) -> str:
-    """The text of docs/speed.md."""
+    """The first section of docs/speed.md."""
     heads = [f"batch {batch}: images a second | processor seconds an image" for batch in batches]
     rows = [f"| model | GFLOP | {' | '.join(heads)} |", f"|---|--:|{'--:|' * 2 * len(batches)}"]
     for found in speeds:
@@ -249,7 +249,9 @@ def main() -> None:
         speeds.append(speed(name, batches, given.device))
         print(line(speeds[-1]), flush=True)
     if given.docs:
-        (ROOT / "docs" / "speed.md").write_text(page(speeds, batches, where))
+        path = ROOT / "docs" / "speed.md"
+        _, sign, others = path.read_text(encoding="utf-8").partition("\n## ")  # other commands write these
+        path.write_text(page(speeds, batches, where) + sign + others, encoding="utf-8")
         keep(speeds)
     for batch in batches:
         compare_attention(batch, given.device)
