@@ -222,9 +222,12 @@ class Training(base.Training):
         return terms
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
-        """L1 in -1..1, perceptual and style terms of the raw output; the composite is judged."""
+        """L1 in -1..1, perceptual and style terms of the raw output; the composite is judged, by SSIM in `starter`."""
         truth, output = self(batch)
         terms = {"reconstruction": losses.l1(output, truth)}
+        if weights.get("ssim"):
+            filled = _composite(output, truth, batch.masks)
+            terms["ssim"] = losses.dissimilarity((filled + 1) / 2, batch.images)
         if weights["adversarial"]:
             fake = self._scores(_composite(output, truth, batch.masks), batch.masks)
             terms["adversarial"] = self._fool(fake, batch)
@@ -310,13 +313,14 @@ RECIPES = {
     ),
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 256 x 256, without the terms that need VGG; holes are of all kinds.",
+        note="Narrow, on 256 x 256, without the terms that need VGG but with one of SSIM, which the paper "
+        "does not have; holes are of all kinds.",
         stages=(
             Stage("reconstruction", 2450, weights={"adversarial": 0.0}, schedule=FALLING),
             Stage("joint", 40, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
-        weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
+        weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0, "ssim": 0.15},
         preparation={
             "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},

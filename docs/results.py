@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from bench import paths
 from bench.disk import write_text
 from bench.errors import BenchError
+from bench.models import weights
 from bench.report import fill, results
 from bench.report.analysis import ranks
 from bench.report.formats import markdown
@@ -138,8 +138,11 @@ def learned_in(name: str) -> str:
     """Steps, minutes and megabytes of weights that travel with the project, as the record beside them says."""
     model, _, tag = name.partition("@")
     file = WEIGHTS / model / f"{tag}.safetensors"
-    record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-    return f"{record['steps']:,} | {record['seconds'] / 60:.0f} | {file.stat().st_size / 1e6:.1f}"
+    trainings = weights.history(weights.record(file).facts)
+    steps = sum(training["step"] for training in trainings[:-1])
+    seconds = sum(training["seconds"] for training in trainings)
+    last = trainings[-1].get("stopped", trainings[-1]["steps"])
+    return f"{steps + last:,} | {seconds / 60:.0f} | {file.stat().st_size / 1e6:.1f}"
 
 
 def late(run: Run, model: str, metric: str) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.disk import write_text
 from bench.models import registry as model_registry
+from bench.models import weights
 
 HOUSE = Path(__file__).parent.parent
 PAGE = HOUSE / "docs" / "training.md"
@@ -29,18 +30,30 @@ def table(records: list[dict[str, Any]]) -> Iterator[str]:
     yield "| model | steps | best | minutes | on | MB | held out | PSNR, dB |"
     yield "|---|--:|--:|--:|---|--:|--:|--:|"
     for record in records:
-        weights = HOUSE / "baselines" / "weights" / record["model"] / "starter.safetensors"
+        file = HOUSE / "baselines" / "weights" / record["model"] / "starter.safetensors"
         yield (
             f"| {model_registry.cards()[record['model']].title} | {steps(record)} | {record['step']:,} "
-            f"| {record['seconds'] / 60:.0f} | {record['device'].removeprefix('1 x ')} "
-            f"| {weights.stat().st_size / 1e6:.1f} "
+            f"| {minutes(record)} | {devices(record)} | {file.stat().st_size / 1e6:.1f} "
             f"| {record['validation']['photographs']} | {score(record):.2f} |"
         )
 
 
 def steps(record: dict[str, Any]) -> str:
-    """Steps that were taken; of how many, where the training was stopped before its end."""
-    return f"{record['stopped']:,} of {record['steps']:,}" if "stopped" in record else f"{record['steps']:,}"
+    """Steps that were taken; of how many, where the training was stopped before its end; one training + the next."""
+    *before, last = weights.history(record)
+    taken = [f"{earlier['step']:,}" for earlier in before]
+    of = f" of {last['steps']:,}" if "stopped" in last else ""
+    return " + ".join((*taken, f"{last.get('stopped', last['steps']):,}{of}"))
+
+
+def minutes(record: dict[str, Any]) -> str:
+    """Minutes of one training + the next."""
+    return " + ".join(f"{training['seconds'] / 60:.0f}" for training in weights.history(record))
+
+
+def devices(record: dict[str, Any]) -> str:
+    """Where it was trained, the last device last."""
+    return ", ".join(dict.fromkeys(training["device"].removeprefix("1 x ") for training in weights.history(record)))
 
 
 def score(record: dict[str, Any]) -> float:

@@ -5,25 +5,30 @@
     python baselines/weights/make.py --root photographs --device cuda --at-once 8
     python baselines/weights/make.py gmcnn                              packs what stands in trainings/
     python baselines/weights/make.py --root photographs deepgin:std     one of the variants that a table compares
+    python baselines/weights/make.py --root photographs --more 900 ce   goes on from the weights that stand here
 
 Stopped by Ctrl-C, the same command goes on where it was, and finished trainings are not repeated. Packed are the best
-weights of a finished training in half precision, its record, and the photographs that it has seen.
+weights of a finished training in half precision, its record, and the photographs that it has seen. With `--more` the
+recipe's stages, so many steps in all, start from the weights that stand here, and these stay unless they are passed.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
 import torch
 
+from bench import digest
 from bench.errors import BadInput, BenchError
 from bench.models import calling, contamination, contract, sources, weights
 from bench.models import registry as model_registry
@@ -43,17 +48,32 @@ COMPARED = {
 LICENCE = "trained on BSDS500 photographs, which are for research"
 
 
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """What the command was given."""
+
+    models: Sequence[str] = ()
+    root: Path | None = None
+    at_once: int = 1
+    device: str = "cpu"
+    more: int = 0
+    set: Sequence[str] = ()
+
+
 def learned() -> list[str]:
     """Models of this project with a starter recipe."""
     mine = {name: member for name, member in sources.members().items() if member.file.parent == HERE.parent}
     return [name for name, member in mine.items() if "starter" in getattr(sources.load(member), "RECIPES", {})]
 
 
-def command(name: str, root: Path) -> list[str]:
+def command(name: str, given: Given) -> list[str]:
     """What trains a starter, of a model or of a variant that is compared; the words after `python -m`."""
+    root = given.root or Path("photographs")
     told = ["--dataset", "folder", "--root", str(root), "--validate", MASKS, "--workers", "1", "--tag", ""]
-    more = COMPARED[name.partition(":")[0]] if ":" in name else ()
-    return ["bench", "train", name, "--recipe", "starter", *told, *more, "--out", str(training(name))]
+    told += COMPARED[name.partition(":")[0]] if ":" in name else ()
+    told += ["--from", f"{name}@{tag(name)}", "--steps", str(given.more)] if given.more else []
+    told += [word for setting in given.set for word in ("--set", setting)]
+    return ["bench", "train", name, "--recipe", "starter", *told, "--out", str(training(name, given))]
 
 
 def tag(name: str) -> str:
@@ -62,27 +82,33 @@ def tag(name: str) -> str:
     return f"ablation-{variant}" if colon else "starter"
 
 
-def training(name: str) -> Path:
-    """The folder in which a starter is trained."""
-    return TRAININGS / f"{name.partition(':')[0]}-{tag(name)}"
+def training(name: str, given: Given) -> Path:
+    """The folder in which a starter is trained; one that goes on from weights is called by their digest."""
+    begun = f"-from-{digest.of_file(packed(name))[:8]}" if given.more else ""
+    return TRAININGS / f"{name.partition(':')[0]}-{tag(name)}{begun}"
 
 
-def train(name: str, root: Path, device: str) -> int:
+def packed(name: str) -> Path:
+    """The file of the weights that travel with the project."""
+    return HERE / name.partition(":")[0] / f"{tag(name)}{weights.SUFFIX}"
+
+
+def train(words: list[str], device: str) -> int:
     """Train on one core, so that the bits do not depend on how many there are; returns the exit status."""
-    words = [sys.executable, "-m", *command(name, root), "--device", device]
-    return subprocess.run(words, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
+    whole = [sys.executable, "-m", *words, "--device", device]
+    return subprocess.run(whole, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
 
 
-def train_all(names: list[str], root: Path, device: str, at_once: int) -> bool:
+def train_all(names: list[str], given: Given) -> bool:
     """Train models side by side; after one that fails, or Ctrl-C, none is started any more. Whether all ended well."""
     halt = Event()
 
     def one(name: str) -> bool:
-        if not halt.is_set() and train(name, root, device):
+        if not halt.is_set() and train(command(name, given), given.device):
             halt.set()
         return not halt.is_set()
 
-    side_by_side = ThreadPoolExecutor(at_once)
+    side_by_side = ThreadPoolExecutor(given.at_once)
     try:
         return all(list(side_by_side.map(one, names)))
     finally:
@@ -90,30 +116,41 @@ def train_all(names: list[str], root: Path, device: str, at_once: int) -> bool:
         side_by_side.shutdown()
 
 
-def pack(name: str, root: Path | None) -> str:
+def pack(name: str, given: Given) -> str:
     """Store a finished training's best weights here; a line that says how they are."""
-    model, best = name.partition(":")[0], training(name) / "best.safetensors"
+    model, best = name.partition(":")[0], training(name, given) / "best.safetensors"
     if not best.with_name("last.safetensors").is_file():
         raise BadInput(
             f"{name}: no finished training in {best.parent}. Train it: {Path(__file__).name} --root DIR {name}"
         )
+    if given.more and score(best)["psnr"] <= score(packed(name))["psnr"]:
+        return f"{name}: {score(best)['psnr']:.2f} dB after {given.more} steps more, not better than before: left out"
     state, known = weights.read(best)
     halved = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     record = known.facts | {
         "kind": "starter",
         "stored": "float16",
         "halving": difference(model, known, state, halved),
-        "command": shlex.join(command(name, Path(root.name if root else "photographs"))),
+        "command": shlex.join(command(name, dataclasses.replace(given, root=given.root and Path(given.root.name)))),
         "licence": LICENCE,
     }
     size = sum(tensor.nbytes for tensor in halved.values())
     if size > LIMIT_BYTES:
         raise BadInput(f"{name}: its weights take {size:,} bytes, more than {LIMIT_BYTES:,}: train it narrower.")
-    place = HERE / model / f"{tag(name)}.safetensors"
+    place = packed(name)
     weights.save(place, halved, record)
     shutil.copyfile(best.with_suffix(contamination.SUFFIX), place.with_suffix(contamination.SUFFIX))
-    scores = max(record["validation"]["scores"], key=lambda score: score["psnr"])
-    return f"{name}: {scores['psnr']:.2f} dB at step {scores['step']}, {record['seconds'] / 60:.0f} min, {size:,} bytes"
+    best_score = score(place)
+    return (
+        f"{name}: {best_score['psnr']:.2f} dB at step {best_score['step']}, {record['seconds'] / 60:.0f} min, "
+        f"{size:,} bytes"
+    )
+
+
+def score(file: Path) -> dict[str, float]:
+    """Step and figures of the validation at which weights were best."""
+    scores = weights.record(file).facts["validation"]["scores"]
+    return dict(max(scores, key=lambda entry: entry["psnr"]))
 
 
 @torch.no_grad()
@@ -136,12 +173,16 @@ def main() -> int:
     parser.add_argument("--root", type=Path, help="the photographs; without it nothing is trained")
     parser.add_argument("--at-once", type=int, default=1, help="trainings side by side, one core each")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where; only on a CPU bits repeat")
-    given = parser.parse_args()
+    parser.add_argument("--more", type=int, default=0, metavar="STEPS", help="go on from the weights that stand here")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="changes the recipe; in the record"
+    )
+    given = Given(**vars(parser.parse_args()))
     names = given.models or learned()
-    if given.root and not train_all(names, given.root, given.device, given.at_once):
+    if given.root and not train_all(names, given):
         return 1
     for name in names:
-        print(pack(name, given.root))
+        print(pack(name, given))
     return 0
 
 

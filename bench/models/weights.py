@@ -95,6 +95,11 @@ def record(path: Path) -> WeightsRecord:
         raise BadInput(f"{fault} Import or train these weights again.") from fault
 
 
+def history(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What the records of trained weights say, of each training that led to them, the first first."""
+    return [*(history(facts["from"]) if facts.get("from") else []), facts]
+
+
 def recorded(path: Path) -> bool:
     """Whether weights have a record beside them; what lies beside a foreign file may be anything."""
     beside = path.with_suffix(".json")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.metrics.windows import gaussian
 from bench.training.parts import stays_apart
 
 Features = Sequence[Tensor]
@@ -47,6 +48,31 @@ def hole_variation(images: Tensor, masks: Tensor) -> Tensor:
     down = (images[:, :, 1:] - images[:, :, :-1]).abs() * (region[:, :, 1:] * region[:, :, :-1])
     right = (images[..., 1:] - images[..., :-1]).abs() * (region[..., 1:] * region[..., :-1])
     return (down.sum() + right.sum()) / images.numel()
+
+
+def dissimilarity(output: Tensor, truth: Tensor) -> Tensor:
+    """1 - SSIM of images in 0..1: the mean over all Gaussian windows of 11 that lie inside, and over channels.
+
+    Wang et al. 2004, as the metric `ssim-wang`, there of RGB, but in float32 at least and with a gradient. The published range
+    of SSIM makes it 0..2; 0 for equal images.
+    """
+    with torch.autocast(output.device.type, enabled=False):
+        x, y = (item.to(torch.promote_types(item.dtype, torch.float32)) for item in (truth, output))
+        rows, columns = (_windows(side, x) for side in x.shape[-2:])
+
+        def mean(planes: Tensor) -> Tensor:
+            return rows @ planes @ columns.mT
+
+        mu_x, mu_y = mean(x), mean(y)
+        light, both = 2 * mu_x * mu_y, mu_x.square() + mu_y.square()
+        covariance, variances = 2 * mean(x * y) - light, mean(x * x + y * y) - both
+        c1, c2 = 0.01**2, 0.03**2
+        return 1 - ((light + c1) * (covariance + c2) / ((both + c1) * (variances + c2))).mean()
+
+
+def _windows(side: int, like: Tensor) -> Tensor:
+    """[side - 10, side]: a Gaussian window a row, one place further in each."""
+    return torch.eye(side).unfold(0, 11, 1).to(like) @ gaussian().to(like)
 
 
 def perceptual(

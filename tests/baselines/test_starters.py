@@ -1,6 +1,7 @@
 """The small weights that travel with the project, and the command that packs them."""
 
 import importlib.util
+import sys
 import time
 from pathlib import Path
 
@@ -16,11 +17,11 @@ SHIPPED = sorted(HERE.glob("*/starter.safetensors"))
 COMPARED = sorted(HERE.glob("*/ablation-*.safetensors"))
 """Weights of variants that a table compares, trained alike."""
 SPEC = importlib.util.spec_from_file_location("make", HERE / "make.py")
-make = importlib.util.module_from_spec(SPEC)
+make = sys.modules["make"] = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(make)
 
 
-def tiny(folder, *, done=True, size=2):
+def tiny(folder, *, done=True, size=2, psnr=10.0):
     """A training as `bench train` leaves it, of the context encoder at its smallest."""
     from baselines import ce
 
@@ -30,11 +31,11 @@ def tiny(folder, *, done=True, size=2):
         "variant": "",
         "settings": settings,
         "seconds": 60.0,
-        "validation": {"scores": [{"step": 1, "psnr": 10.0}, {"step": 2, "psnr": 9.0}]},
+        "validation": {"scores": [{"step": 1, "psnr": psnr}, {"step": 2, "psnr": 9.0}]},
     }
     for name in ("best", "last") if done else ("best",):
-        weights.save(folder / "ce-starter" / f"{name}.safetensors", ce.model(**settings).state_dict(), record)
-    contamination.save(folder / "ce-starter" / "best.safetensors", ["00ff"])
+        weights.save(folder / f"{name}.safetensors", ce.model(**settings).state_dict(), record)
+    contamination.save(folder / "best.safetensors", ["00ff"])
 
 
 @pytest.fixture
@@ -112,49 +113,66 @@ def test_weights_that_a_table_compares_had_one_budget():
 
 
 def test_a_training_is_packed_in_half_precision_with_its_best_score(places):
-    tiny(places / "trainings")
-    assert make.pack("ce", None).startswith("ce: 10.00 dB at step 1, 1 min")
+    tiny(places / "trainings" / "ce-starter")
+    assert make.pack("ce", make.Given()).startswith("ce: 10.00 dB at step 1, 1 min")
     state, record = weights.read(places / "weights" / "ce" / "starter.safetensors")
     assert {tensor.dtype for tensor in state.values() if tensor.is_floating_point()} == {torch.float16}
     assert 0 < record.facts["halving"] < 0.01
     assert contamination.load(places / "weights" / "ce" / "starter.safetensors") == {"00ff"}
 
 
+@pytest.mark.parametrize(("after", "told", "kept"), [(11.0, "11.00 dB", 11.0), (10.0, "left out", 10.0)])
+def test_weights_that_went_on_stay_only_if_they_are_better(places, after, told, kept):
+    tiny(places / "trainings" / "ce-starter")
+    make.pack("ce", make.Given())
+    more = make.Given(more=9)
+    tiny(make.training("ce", more), psnr=after)
+    assert told in make.pack("ce", more)
+    assert make.score(make.packed("ce"))["psnr"] == kept
+
+
+def test_a_training_that_goes_on_names_what_it_starts_from_and_what_is_changed():
+    words = make.command("ce", make.Given(more=40, set=["batch=2"]))
+    assert words[words.index("--from") : words.index("--out")] == (
+        ["--from", "ce@starter", "--steps", "40", "--set", "batch=2"]
+    )
+
+
 def test_an_unfinished_training_is_not_packed(places):
-    tiny(places / "trainings", done=False)
+    tiny(places / "trainings" / "ce-starter", done=False)
     with pytest.raises(BadInput, match=r"ce: no finished training in .*Train it: make.py --root DIR ce"):
-        make.pack("ce", None)
+        make.pack("ce", make.Given())
     assert not (places / "weights").exists()
 
 
 def test_weights_that_are_too_large_are_refused(places, monkeypatch):
-    tiny(places / "trainings")
+    tiny(places / "trainings" / "ce-starter")
     monkeypatch.setattr(make, "LIMIT_BYTES", 1000)
     with pytest.raises(BadInput, match="train it narrower"):
-        make.pack("ce", None)
+        make.pack("ce", make.Given())
     assert not list((places / "weights").rglob("*.safetensors"))
 
 
 def test_after_a_training_that_fails_none_is_started(monkeypatch):
     started = []
 
-    def train(name, root, device):
-        started.append(name)
+    def train(words, device):
+        started.append(words[2])
         time.sleep(0.1)
-        return name == "bad"
+        return words[2] == "bad"
 
     monkeypatch.setattr(make, "train", train)
-    assert not make.train_all(["good", "bad", *(f"later{number}" for number in range(50))], Path(), "cpu", at_once=1)
+    assert not make.train_all(["good", "bad", *(f"later{number}" for number in range(50))], make.Given())
     assert started == ["good", "bad"]
 
 
 def test_trainings_that_all_end_well_are_said_to(monkeypatch):
-    monkeypatch.setattr(make, "train", lambda name, root, device: 0)
-    assert make.train_all(["one", "two"], Path(), "cpu", at_once=2)
+    monkeypatch.setattr(make, "train", lambda words, device: 0)
+    assert make.train_all(["one", "two"], make.Given(at_once=2))
 
 
 def test_a_training_installs_nothing_that_would_win_over_the_starter():
-    words = make.command("ce", Path("photographs"))
+    words = make.command("ce", make.Given())
     assert words[words.index("--tag") + 1] == ""
 
 

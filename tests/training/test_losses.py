@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.metrics import registry as metric_registry
 from bench.training import losses
 
 
@@ -14,6 +15,25 @@ def image(*rows):
 
 def hole(*rows):
     return torch.tensor(rows).float()[None, None]
+
+
+def test_dissimilarity_is_one_less_the_metric():
+    images = torch.randint(0, 256, (2, 2, 3, 24, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    truth, output = images[0], (images[0] // 2 + images[1] // 2)
+    metric = metric_registry.open_metric("ssim-wang", "cpu")
+    expected = 1 - metric.compare(metric.prepare(truth), output, torch.ones(2, 1, 24, 32, dtype=torch.bool)).mean()
+    assert losses.dissimilarity(output / 255, truth / 255) == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_dissimilarity_of_equal_images_is_zero():
+    assert losses.dissimilarity(torch.ones(1, 3, 16, 16), torch.ones(1, 3, 16, 16)) == 0
+
+
+def test_dissimilarity_teaches_also_where_both_are_flat():
+    output = torch.zeros(1, 3, 16, 16, requires_grad=True)
+    losses.dissimilarity(output, torch.full((1, 3, 16, 16), 0.5)).backward()
+    assert output.grad.isfinite().all()
+    assert (output.grad < 0).all()
 
 
 def test_l1_divides_by_all_elements_also_where_the_region_is_small():
