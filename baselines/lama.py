@@ -247,7 +247,12 @@ class Discriminator(nn.Module):
 
 
 class Training(base.Training):
-    """The losses of `configs/training/big-lama.yaml`; weights start as PyTorch draws them, as in the code."""
+    """The losses of `configs/training/big-lama.yaml`; weights start as PyTorch draws them, as in the code.
+
+    There the network fills every batch twice in training mode, once a turn.
+    """
+
+    statistics_of_all_turns = True
 
     def __init__(self, model: LaMa, recipe: Recipe) -> None:
         super().__init__(generator=model, discriminator=Discriminator(recipe.options["discriminator_width"]))

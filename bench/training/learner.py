@@ -96,13 +96,21 @@ class Learner:
             group["lr"] = rate
         _require_gradients(learning, needed=True)
         optimizer.zero_grad(set_to_none=True)
-        terms = self._learn(player, batch, stage)
+        with parts.still(self._watching(player)):
+            terms = self._learn(player, batch, stage)
         _share_gradients(self.fabric, learning)
         if settings.clip:
             nn.utils.clip_grad_norm_(learning, settings.clip)
         optimizer.step()
         _require_gradients(learning, needed=False)
         return terms
+
+    def _watching(self, player: str) -> list[nn.Module]:
+        """Modules whose statistics stand in a player's turn: those that do not learn in it."""
+        if self.training.statistics_of_all_turns:
+            return []
+        own = set(self.players[player].modules())
+        return [module for module in self.players.modules() if module not in own]
 
     def _learn(self, player: str, batch: Batch, stage: Stage) -> dict[str, torch.Tensor]:
         """Add up the gradients of a player's terms, one part of the batch after another. Returns the terms."""

@@ -53,8 +53,8 @@ def hole_variation(images: Tensor, masks: Tensor) -> Tensor:
 def dissimilarity(output: Tensor, truth: Tensor) -> Tensor:
     """1 - SSIM of images in 0..1: the mean over all Gaussian windows of 11 that lie inside, and over channels.
 
-    Wang et al. 2004, as the metric `ssim-wang`, there of RGB, but in float32 at least and with a gradient. The published range
-    of SSIM makes it 0..2; 0 for equal images.
+    Wang et al. 2004, as the metric `ssim-wang`, but in float32 at least and with a gradient: 0 for equal images, at
+    most 2.
     """
     with torch.autocast(output.device.type, enabled=False):
         x, y = (item.to(torch.promote_types(item.dtype, torch.float32)) for item in (truth, output))

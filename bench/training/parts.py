@@ -7,7 +7,7 @@ same buffers (`Buffers`). What lets images act on one another, as batch norms do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -201,6 +201,19 @@ def stays_apart(what: str) -> None:
     found = _APART.get()
     if found is not None:
         found[what] = None
+
+
+@contextmanager
+def still(norms: Iterable[nn.Module]) -> Iterator[None]:
+    """Within it batch norms among these modules normalise as before, and their running statistics stand."""
+    held = [norm for norm in norms if isinstance(norm, _BatchNorm) and norm.training and norm.track_running_stats]
+    for norm in held:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in held:
+            norm.track_running_stats = True
 
 
 def batch_norms(players: nn.ModuleDict) -> list[str]:

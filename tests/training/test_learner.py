@@ -6,6 +6,7 @@ from lightning_fabric import Fabric
 
 from bench.errors import BadInput, ContractBroken
 from bench.training import learner as learners
+from bench.training import parts
 from bench.training.base import Batch
 from bench.training.learner import Learner
 from bench.training.recipe import MaskRecipe, Stage
@@ -51,6 +52,24 @@ def play(learner):
 
 def moved(found, before):
     return {name for name, value in found.players.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def test_statistics_move_in_the_turn_of_their_own_player_alone(one_stage, play, toy, monkeypatch):
+    recipe = one_stage(turns=("critic", "generator"))
+    assert "generator.norm.running_mean" not in moved(*play(recipe, "critic", variant="normed")[:2])
+    assert "generator.norm.running_mean" in moved(*play(recipe, "generator", variant="normed")[:2])
+    monkeypatch.setattr(toy.Training, "statistics_of_all_turns", True)
+    assert "generator.norm.running_mean" in moved(*play(recipe, "critic", variant="normed")[:2])
+
+
+def test_a_batch_norm_that_stands_still_normalises_by_the_batch():
+    norm = torch.nn.BatchNorm2d(3)
+    images = torch.rand(2, 3, 4, 4)
+    with parts.still([norm]):
+        stood = norm(images)
+    assert torch.equal(norm.running_mean, torch.zeros(3))
+    assert torch.equal(stood, norm(images))
+    assert not torch.equal(norm.running_mean, torch.zeros(3))
 
 
 def test_only_the_player_whose_turn_it_is_learns(one_stage, play):
