@@ -254,9 +254,12 @@ class Training(base.Training):
         return terms
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
-        """L1 of both stages and of the branch over the whole image; composites are judged."""
+        """L1 of both stages and of the branch over the whole image; composites are judged, by SSIM in `starter`."""
         truth, coarse, refined, auxiliary = self(batch, weights)
         terms = {"coarse": losses.l1(coarse, truth)}
+        if weights.get("ssim"):
+            filled = _composite(refined, truth, batch.masks)
+            terms["ssim"] = losses.dissimilarity((filled + 1) / 2, batch.images)
         for name, output in (("base", refined), ("auxiliary", auxiliary)):
             if output is not None:
                 terms[f"reconstruction {name}"] = losses.l1(output, truth)
@@ -358,7 +361,8 @@ RECIPES = {
     "paper": PAPER,
     "starter": dataclasses.replace(
         PAPER,
-        note="Narrow, on 256 x 256: first without the discriminators and the branch, then with both, lightly.",
+        note="Narrow, on 256 x 256, with a term of SSIM, which the paper does not have: first without the "
+        "discriminators and the branch, then with both, lightly.",
         stages=(
             Stage(
                 "reconstruction",
@@ -369,7 +373,7 @@ RECIPES = {
             Stage("branch", 60, BOTH, lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
-        weights=PAPER.weights | {"adversarial base": 0.02, "adversarial auxiliary": 0.01},
+        weights=PAPER.weights | {"adversarial base": 0.02, "adversarial auxiliary": 0.01, "ssim": 0.15},
         batch=4,
         preparation={
             "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},

@@ -14,10 +14,13 @@ from bench.errors import BadInput
 from bench.training.base import Batch
 from bench.training.learner import Learner, rounds
 from bench.training.masks import MaskSampler
+from bench.training.recipe import Stage
 
 GIB = 1 << 30
 PROBE = 2
 """Images of the measured batch: batch norms need two."""
+LONG_S = 10.0
+"""A turn that takes longer is measured once."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,11 @@ def measure(learner: Learner, sampler: MaskSampler, world: int) -> TrainingEstim
         for player in dict.fromkeys(stage.turns):
             counter = _Kept(learner)
             with torch.autograd.graph.saved_tensors_hooks(counter.count, _same):
-                learner.turn(player, batch, stage, 0.0)
+                took = _seconds(learner, player, batch, stage)
             kept = max(kept, counter.bytes)
-            _wait(learner)
-            begin = time.perf_counter()
-            learner.turn(player, batch, stage, 0.0)
-            _wait(learner)
-            seconds[stage.name, player] = (time.perf_counter() - begin) * share
+            if took < LONG_S:  # the first turn has costs of its own, which say little of a long one
+                took = _seconds(learner, player, batch, stage)
+            seconds[stage.name, player] = took * share
     per_stage = {stage.name: sum(seconds[stage.name, player] for player in stage.turns) for stage in recipe.stages}
     counts = {name: sum(p.numel() for p in module.parameters()) for name, module in learner.players.items()}
     fixed = sum(item.numel() * item.element_size() for item in learner.training.state_dict().values())
@@ -115,6 +116,15 @@ def _noise(learner: Learner, sampler: MaskSampler) -> Batch:
     device = learner.fabric.device
     masks = torch.from_numpy(sampler.batch(0, range(PROBE))[:PROBE])[:, None].float()
     return Batch(torch.rand(PROBE, 3, sampler.size_px, sampler.size_px, device=device), masks.to(device))
+
+
+def _seconds(learner: Learner, player: str, batch: Batch, stage: Stage) -> float:
+    """What one turn takes."""
+    _wait(learner)
+    begin = time.perf_counter()
+    learner.turn(player, batch, stage, 0.0)
+    _wait(learner)
+    return time.perf_counter() - begin
 
 
 def _wait(learner: Learner) -> None:

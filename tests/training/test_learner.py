@@ -206,6 +206,17 @@ def test_turns_of_a_fresh_stage_take_a_batch_each(toy):
     assert [learners.batches_until(toy.PAPER, step) for step in (0, 4, 10, 11, 40)] == [0, 4, 10, 13, 100]
 
 
+def test_a_long_turn_is_measured_once(learner, monkeypatch):
+    from bench.training import estimate
+    from bench.training.masks import MaskSampler
+
+    found, turns = learner(), []
+    monkeypatch.setattr(estimate, "LONG_S", 0.0)
+    monkeypatch.setattr(found, "turn", lambda player, batch, stage, done: turns.append((stage.name, player)))
+    estimate.measure(found, MaskSampler(MaskRecipe(("centre",)), 32, 0), world=1)
+    assert len(turns) == len(set(turns)) > 0
+
+
 def test_an_estimate_counts_players_time_and_memory(learner):
     from bench.training import estimate
     from bench.training.masks import MaskSampler
