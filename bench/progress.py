@@ -178,11 +178,12 @@ def _bar(title: str, total: float, done: float) -> Iterator[Ticker]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: `42 s`, `3 min`, `2.5 h`, `4.1 days`, `12 years`, `5e+14 years`."""
+    """Seconds as people say them: `42 s`, `3 min`, `2.5 h`, `4.1 days`, `370 years`, `5e+14 years`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} min"
     if seconds < 1000 * 86400:
         return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
-    return f"{seconds / (365.25 * 86400):.2g} years"
+    years = seconds / (365.25 * 86400)
+    return f"{years:,.0f} years" if years < 1e6 else f"{years:.2g} years"

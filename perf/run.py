@@ -1,6 +1,7 @@
 """What the wall costs and what a second worker gives: one run in this process, with one worker, with two; same bytes.
 
-First, seconds from the command to a model's first batch.
+First, seconds from the command to a model's first batch. Last, the peer of the second worker: what two processes of the
+bare networks on one thread each do beside one, with neither supervisor nor metrics, in the same minutes.
 
 python perf/run.py [--models glcic,dualpath] [--limit 12] [--rounds 2] [--ray]
 """
@@ -25,6 +26,20 @@ class First:
         return images
 """
 """A model that writes down when it was called."""
+BARE = """
+import sys, time, torch
+import bench
+
+torch.set_num_threads(1)
+models = [bench.load_model(name) for name in sys.argv[1].split(",")]
+images, masks = torch.rand(1, 3, 256, 256), bench.load_masks("freeform", "20-30", 1)
+begin = time.perf_counter()
+for _ in range(int(sys.argv[2])):
+    for model in models:
+        model.predict(images, masks)
+print(time.perf_counter() - begin)
+"""
+"""Networks alone, image by image."""
 RAY = {"two workers on Ray": ["--workers", "2", "--executor", "ray"]}
 
 
@@ -47,6 +62,13 @@ def first_batch(words: list[str], scratch: Path) -> float:
     begin = time.time()
     seconds(["--models", f"{scratch / 'first.py'}:First", *words], scratch / "first")
     return float((scratch / "first.txt").read_text(encoding="utf-8").split()[0]) - begin
+
+
+def bare(models: str, count: int, at_once: int) -> float:
+    """Images a second of so many processes that run the networks alone."""
+    command = [sys.executable, "-c", BARE, models, str(count)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(at_once)]
+    return sum(count / float(process.communicate()[0]) for process in running)
 
 
 def main() -> None:
@@ -81,6 +103,8 @@ def main() -> None:
     for name, time_taken in best.items():
         ratio = alone / time_taken
         print(f"{name:20} {time_taken:6.1f} s, {ratio:.2f} times one worker; shortest run {start[name]:.1f} s")
+    alone_bare, two_bare = (bare(given.models, 6 * int(given.limit), count) for count in (1, 2))
+    print(f"two processes of the bare networks: {two_bare / alone_bare:.2f} times one")
     print(f"the wall costs {alone / best['in one process'] - 1:+.1%}; same bytes: {len(results) == 1}")
 
 

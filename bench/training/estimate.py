@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from bench import progress
 from bench.errors import BadInput
 from bench.training.base import Batch
 from bench.training.learner import Learner, rounds
@@ -43,9 +44,10 @@ def measure(learner: Learner, sampler: MaskSampler, world: int) -> TrainingEstim
     batch = _noise(learner, sampler)
     seconds: dict[tuple[str, str], float] = {}
     kept = 0
-    for stage in recipe.stages:
-        learner.enter(stage)
-        for player in dict.fromkeys(stage.turns):
+    turns = [(stage, player) for stage in recipe.stages for player in dict.fromkeys(stage.turns)]
+    with progress.track("measuring a step", len(turns)) as ticker:
+        for stage, player in turns:
+            learner.enter(stage)
             counter = _Kept(learner)
             with torch.autograd.graph.saved_tensors_hooks(counter.count, _same):
                 took = _seconds(learner, player, batch, stage)
@@ -53,6 +55,7 @@ def measure(learner: Learner, sampler: MaskSampler, world: int) -> TrainingEstim
             if took < LONG_S:  # the first turn has costs of its own, which say little of a long one
                 took = _seconds(learner, player, batch, stage)
             seconds[stage.name, player] = took * share
+            ticker.advance()
     per_stage = {stage.name: sum(seconds[stage.name, player] for player in stage.turns) for stage in recipe.stages}
     counts = {name: sum(p.numel() for p in module.parameters()) for name, module in learner.players.items()}
     fixed = sum(item.numel() * item.element_size() for item in learner.training.state_dict().values())
