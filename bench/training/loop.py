@@ -38,14 +38,17 @@ class Loop:
 
     def __init__(self, job: TrainingJob, fabric: Fabric, found: dict[str, Any] | None) -> None:
         self.job, self.fabric = job, fabric
-        seen = sorted(contamination.load(job.start)) if job.start else []
-        known = found or {"step": 0, "seen": seen, "seconds": 0.0, "scores": [], "best": -1.0}
+        before = contamination.load(job.start) if job.start else frozenset()
+        known = found or {"step": 0, "seen": sorted(before), "seconds": 0.0, "scores": [], "best": -1.0}
         self.step, self.scores, self.best = int(known["step"]), list(known["scores"]), float(known["best"])
         self.learner = new_learner(job, fabric)
         if found:
             self.learner.restore(found["learner"])
         self.learned, held = data.split(job.photographs)
-        self.validation = validation.prepare(job.photographs, held, job.sampler(VALIDATION), frozen=job.frozen_masks)
+        seen = before if held != self.learned else ()
+        self.validation = validation.prepare(
+            job.photographs, held, job.sampler(VALIDATION), frozen=job.frozen_masks, seen=seen
+        )
         self.log = logs.Log(job.out, fabric, resumed_at=self.step, tensorboard=job.tensorboard)
         self.told: list[str] = []
         self.seen, self.fresh = list(known["seen"]), list[str]()
@@ -211,6 +214,7 @@ class Loop:
             "validation": {
                 "masks": self.validation.source,
                 "photographs": len(self.validation.truth),
+                "known": self.validation.known,
                 "scores": self.scores,
             },
             "losses": _curve(job.out / logs.FILE),

@@ -82,6 +82,10 @@ def _train(job: TrainingJob, fabric: Fabric) -> Path:
     loop = Loop(job, fabric, found)
     recipe, learner = job.recipe, loop.learner
     with progress.track(f"training {job.model}", recipe.steps, loop.step) as ticker, _stop_requests() as stop:
+        if loop.validation.known:
+            ticker.say(
+                f"{loop.validation.known} held-out photographs do not judge: the weights to start from know them."
+            )
         batches = loop.batches(step_s)
         for step, stage, done in rounds(recipe, loop.step):
             learner.enter(stage)

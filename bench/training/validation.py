@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import torch
 from bench import images as pictures
 from bench.contracts import Dataset, Model
 from bench.disk import whole_file
+from bench.errors import BadInput
 from bench.metrics import l1, psnr
+from bench.models import contamination
 from bench.models.predict import Predictor, composite
 from bench.protocols import registry as protocols
 from bench.training import masks as training_masks
@@ -37,6 +40,8 @@ class ValidationSet:
     """bool [N, 1, S, S], True = missing"""
     source: str
     """Which masks these are: a frozen set and bucket, or the recipe's own."""
+    known: int = 0
+    """So many held-out photographs are left out, since the weights to start from had learned from them."""
 
     def outputs(self, model: Model, card: ModelCard, device: torch.device) -> torch.Tensor:
         """The model's raw whole images, uint8 [N, 3, S, S] on the CPU; the hole was blank when it saw them."""
@@ -64,13 +69,23 @@ class ValidationSet:
             draft.write_bytes(pictures.encode_png(np.ascontiguousarray(grid)))
 
 
-def prepare(photographs: Dataset, ids: list[str], sampler: MaskSampler, *, frozen: str) -> ValidationSet:
+def prepare(
+    photographs: Dataset, ids: list[str], sampler: MaskSampler, *, frozen: str, seen: Collection[str] = ()
+) -> ValidationSet:
     """Read the photographs (largest centred square, resized) and give each its mask.
 
     `frozen`: a frozen mask set with a bucket (`freeform-256/20-40`), which then also decides the size; empty: what the
-    sampler draws, always the same.
+    sampler draws, always the same. `seen`: fingerprints of photographs that the weights to start from have learned
+    from, which do not judge; raises `BadInput` where none is left.
     """
-    chosen = ids[:: max(1, len(ids) // IMAGES)][:IMAGES]
+    spread = ids[:: max(1, len(ids) // IMAGES)][:IMAGES]
+    chosen = [name for name in spread if contamination.fingerprint(photographs.read(name)) not in seen]
+    if not chosen:
+        raise BadInput(
+            f"The weights to start from have learned from all {len(spread)} photographs that would judge this "
+            "training, which would flatter it: name the photographs as that training did (their names decide who is "
+            "held out), or take others."
+        )
     masks = training_masks.frozen(frozen, chosen) if frozen else sampler.batch(0, range(len(chosen)))[: len(chosen)]
     preparation = Preparation(size_px=masks.shape[1], upscale=True)
     truth = np.stack([pictures.prepare(photographs.read(name), preparation, name) for name in chosen])
@@ -78,4 +93,5 @@ def prepare(photographs: Dataset, ids: list[str], sampler: MaskSampler, *, froze
         truth=torch.from_numpy(truth).permute(0, 3, 1, 2).contiguous(),
         masks=torch.from_numpy(masks)[:, None] > 0,
         source=frozen or "the recipe's own",
+        known=len(spread) - len(chosen),
     )
