@@ -31,7 +31,8 @@ networks, trained for two minutes to an hour and a half on one core of a CPU, or
 has each). They show that every model trains by its own recipe and what such a budget gives; they are **not** the quality of
 the papers' models.
 
-The photographs are the first 100 of the 200 of `bsds500/test` (Arbelaez et al., PAMI 2011), which no starter has seen. The
+The photographs are the 100 of the 200 of `bsds500/test` (Arbelaez et al., PAMI 2011) that `--limit 100` takes; no starter
+has seen any. The
 run was stopped and gone on with several times, on a machine of two cores that other work shared: its seconds are rough here
 ([speed](speed.md) has quiet ones). Another run is held against this one by
 `bench check RUN --against reports/regression/bsds.json`.
