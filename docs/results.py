@@ -31,13 +31,12 @@ networks, trained for two minutes to an hour and a half on one core of a CPU, or
 has each). They show that every model trains by its own recipe and what such a budget gives; they are **not** the quality of
 the papers' models.
 
-The photographs are the 100 of the 200 of `bsds500/test` (Arbelaez et al., PAMI 2011) that `--limit 100` takes; no starter
-has seen any. The
-run was stopped and gone on with several times, on a machine of two cores that other work shared: its seconds are rough here
-([speed](speed.md) has quiet ones). Another run is held against this one by
+The photographs are those 100 of the 200 of `bsds500/test` (Arbelaez et al., PAMI 2011) that `--limit 100` takes; no
+starter has seen any. The run was stopped and gone on with several times, on a machine of two cores that other work
+shared: its seconds are rough here ([speed](speed.md) has quiet ones). Another run is held against this one by
 `bench check RUN --against reports/regression/bsds.json`.
 
-![The first table of the run's page](images/results-page.png)
+![The first screen of the run's page](images/page-first.png)
 """
 ORDER = """A starter's place says as much about its few minutes of training as about its architecture: these orders are
 to be read again with trained weights, and prove no paper wrong.
@@ -137,8 +136,8 @@ def ahead(run: Run) -> Iterator[str]:
 
 def learned_in(name: str) -> str:
     """Steps, minutes and megabytes of weights that travel with the project, as the record beside them says."""
-    model, _, tag = name.partition("@")
-    file = WEIGHTS / model / f"{tag}.safetensors"
+    model, _, tag = name.partition("@")  # mat:256@starter lies with mat
+    file = WEIGHTS / model.partition(":")[0] / f"{tag}.safetensors"
     trainings = weights.history(weights.record(file).facts)
     steps = sum(training["step"] for training in trainings[:-1])
     seconds = sum(training["seconds"] for training in trainings)

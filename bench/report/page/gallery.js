@@ -101,9 +101,9 @@
       make("button", { type: "button", "aria-pressed": String(state.strip === order), onclick: () => page.set({ strip: order }) }, text)));
     if (!shot) return;
     const why = { median: `typical of ${titleOf(model)}`, worst: `the worst of ${titleOf(model)}`, best: `the best of ${titleOf(model)}`, apart: "where the models differ most" }[state.strip];
-    by("strip-caption").textContent = `${page.family(at.masks)}, hole of ${page.hole(at.ratio)}: ${why}. Choose a picture to compare.`;
+    by("strip-caption").textContent = `${page.family(at.masks)}, hole of ${page.hole(at.ratio)}: ${why.replace(/\.$/, "")}. Choose a picture to compare.`;
     const best = page.ranked().map(place => data.models[place].id).filter(id => id in shot.files);
-    const shown = [...GIVEN, ...best.slice(0, 4)];
+    const shown = [...GIVEN, ...best.slice(0, data.models.length > 16 ? 10 : 4)]; // beside a long table there is room
     document.querySelector("#strip .pictures").replaceChildren(...shown.map(name => tile(shot, name, here)));
   }
 
