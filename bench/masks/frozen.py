@@ -378,10 +378,16 @@ def _hits(name: str, at_size: Sequence[str], size_px: int, sizes: Mapping[str, i
     if f"{name}-{size_px}" in at_size:
         return [f"{name}-{size_px}"]
     if any(set_id == f"{name}-{size}" for set_id, size in sizes.items()):
-        raise Unavailable(
-            f"Mask family {name} is not frozen at {size_px} px. Freeze it: bench masks freeze {name} --size {size_px}"
-        )
+        raise Unavailable(f"Mask family {name} is not frozen at {size_px} px. {_remedy(name)}")
     return []
+
+
+def _remedy(name: str) -> str:
+    from bench.masks import registry as mask_registry
+
+    family = mask_registry.families().get(name)
+    told = f"It can be at {', '.join(map(str, family.sizes))} px: take a protocol of such a size, or b" if family else "B"
+    return f"{told}ring masks of that size: bench masks import --help"
 
 
 def _imported(family: str, at_size: Sequence[str]) -> list[str]:
