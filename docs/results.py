@@ -27,9 +27,9 @@ WEIGHTS = Path(__file__).parent.parent / "baselines" / "weights"
 HEAD = """# The second real table
 
 Written by `python docs/results.py RUN`. The learned models stand with the weights that travel with the project: narrow
-networks, trained for two minutes to an hour and a half on one core of a CPU, or for a few on a GPU ([training](training.md)
-has each). They show that every model trains by its own recipe and what such a budget gives; they are **not** the quality of
-the papers' models.
+networks, trained for two minutes to an hour and a half on one core of a CPU, or for a few on a GPU
+([training](training.md) has each). They show that every model trains by its own recipe and what such a budget gives;
+they are **not** the quality of the papers' models.
 
 The photographs are those 100 of the 200 of `bsds500/test` (Arbelaez et al., PAMI 2011) that `--limit 100` takes; no
 starter has seen any. The run was stopped and gone on with several times, on a machine of two cores that other work

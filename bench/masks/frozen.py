@@ -385,9 +385,10 @@ def _hits(name: str, at_size: Sequence[str], size_px: int, sizes: Mapping[str, i
 def _remedy(name: str) -> str:
     from bench.masks import registry as mask_registry
 
-    family = mask_registry.families().get(name)
-    told = f"It can be at {', '.join(map(str, family.sizes))} px: take a protocol of such a size, or b" if family else "B"
-    return f"{told}ring masks of that size: bench masks import --help"
+    bring = "ring masks of that size: bench masks import --help"
+    if family := mask_registry.families().get(name):
+        return f"It can be at {', '.join(map(str, family.sizes))} px: take a protocol of such a size, or b{bring}"
+    return f"B{bring}"
 
 
 def _imported(family: str, at_size: Sequence[str]) -> list[str]:
