@@ -377,18 +377,12 @@ def _hits(name: str, at_size: Sequence[str], size_px: int, sizes: Mapping[str, i
         raise BadInput(f"Mask set {name} has masks of {sizes[name]} px, but {size_px} px are wanted.")
     if f"{name}-{size_px}" in at_size:
         return [f"{name}-{size_px}"]
-    if any(set_id == f"{name}-{size}" for set_id, size in sizes.items()):
-        raise Unavailable(f"Mask family {name} is not frozen at {size_px} px. {_remedy(name)}")
+    if held := [str(size) for set_id, size in sizes.items() if set_id == f"{name}-{size}"]:
+        raise Unavailable(
+            f"Mask family {name} is not frozen at {size_px} px but at {', '.join(held)} px: take a protocol of such a "
+            "size, or bring masks of that one: bench masks import --help"
+        )
     return []
-
-
-def _remedy(name: str) -> str:
-    from bench.masks import registry as mask_registry
-
-    bring = "ring masks of that size: bench masks import --help"
-    if family := mask_registry.families().get(name):
-        return f"It can be at {', '.join(map(str, family.sizes))} px: take a protocol of such a size, or b{bring}"
-    return f"B{bring}"
 
 
 def _imported(family: str, at_size: Sequence[str]) -> list[str]:
