@@ -377,11 +377,10 @@ def _hits(name: str, at_size: Sequence[str], size_px: int, sizes: Mapping[str, i
         raise BadInput(f"Mask set {name} has masks of {sizes[name]} px, but {size_px} px are wanted.")
     if f"{name}-{size_px}" in at_size:
         return [f"{name}-{size_px}"]
-    if held := [str(size) for set_id, size in sizes.items() if set_id == f"{name}-{size}"]:
-        raise Unavailable(
-            f"Mask family {name} is not frozen at {size_px} px but at {', '.join(held)} px: take a protocol of such a "
-            "size, or bring masks of that one: bench masks import --help"
-        )
+    if any(set_id == f"{name}-{size}" for set_id, size in sizes.items()):
+        from bench.masks import registry as mask_registry
+
+        raise Unavailable(f"Mask family {name} is not frozen at {size_px} px. {mask_registry.way_to(name, size_px)}")
     return []
 
 

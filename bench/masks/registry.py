@@ -97,6 +97,15 @@ def find(name: str) -> Family:
     return families()[name]
 
 
+def way_to(name: str, size_px: int) -> str:
+    """How masks of a family can be had at a size at which none are frozen yet, as sentences with the command."""
+    sizes = families()[name].sizes if name in families() else ()
+    if size_px in sizes:
+        return f"Freeze it: bench masks freeze {name} --size {size_px}"
+    told = f"It can be at {', '.join(map(str, sizes))} px. " if sizes else ""
+    return f"{told}Take a protocol of another size, or bring masks of this one: bench masks import --help"
+
+
 def sample(
     family: Family, size_px: Size, key: int, index: Integers, stratum: Bucket | None = None
 ) -> tuple[Masks, int]:

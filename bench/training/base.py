@@ -53,8 +53,8 @@ class Training(nn.Module):
 
     Where several players need one pass, `forward(batch)` gives what it puts out. In a player's turn only its own
     parameters require gradients, so a fake made for a discriminator needs no `detach()`. All players are in training
-    mode, but for modules that the stage freezes. Running statistics of batch norms move in turns of their own player
-    alone, as in code that makes a fake once for all turns of a step; where the authors' code makes one in every turn,
+    mode, but for modules that the stage freezes. Running statistics of the model's batch norms stand in the turns of
+    critics, as in code that makes a fake once for all turns of a step; where the authors' code makes one in every turn,
     the class says `statistics_of_all_turns = True`. Random numbers come from torch's global generator, which the
     trainer seeds anew for every turn. `__init__` gives the players the initial weights of the paper. What is not a
     player (feature networks, fixed kernels) is an ordinary submodule or buffer: it follows the device, never learns,

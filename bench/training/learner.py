@@ -106,11 +106,10 @@ class Learner:
         return terms
 
     def _watching(self, player: str) -> list[nn.Module]:
-        """Modules whose statistics stand in a player's turn: those that do not learn in it."""
-        if self.training.statistics_of_all_turns:
-            return []
-        own = set(self.players[player].modules())
-        return [module for module in self.players.modules() if module not in own]
+        """Modules whose statistics stand in a player's turn: the model's in that of a critic."""
+        own = set(self.model.modules())
+        critic = own.isdisjoint(self.players[player].modules())
+        return [*own] if critic and not self.training.statistics_of_all_turns else []
 
     def _learn(self, player: str, batch: Batch, stage: Stage) -> dict[str, torch.Tensor]:
         """Add up the gradients of a player's terms, one part of the batch after another. Returns the terms."""

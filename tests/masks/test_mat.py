@@ -45,5 +45,5 @@ def test_a_family_that_is_named_and_not_there_at_a_size_is_frozen_on_demand(tmp_
     assert "mat-small-512" not in frozen.folders()
     assert masks.resolve(["mat-small"], 512) == ["mat-small-512"]
     assert frozen.load("mat-small-512").stands_in == "the pictures of MAT's authors for their small masks"
-    with pytest.raises(Unavailable, match=r"is not frozen at 128 px but at 256, 512 px: .*bench masks import"):
+    with pytest.raises(Unavailable, match=r"not frozen at 128 px. It can be at 256, 512 px. .*bench masks import"):
         masks.resolve(["mat-small"], 128)

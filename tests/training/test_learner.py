@@ -54,7 +54,7 @@ def moved(found, before):
     return {name for name, value in found.players.state_dict().items() if not torch.equal(value, before[name])}
 
 
-def test_statistics_move_in_the_turn_of_their_own_player_alone(one_stage, play, toy, monkeypatch):
+def test_statistics_of_the_model_stand_in_the_turns_of_critics(one_stage, play, toy, monkeypatch):
     recipe = one_stage(turns=("critic", "generator"))
     assert "generator.norm.running_mean" not in moved(*play(recipe, "critic", variant="normed")[:2])
     assert "generator.norm.running_mean" in moved(*play(recipe, "generator", variant="normed")[:2])
