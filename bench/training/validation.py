@@ -79,7 +79,7 @@ def prepare(
     from, which do not judge; raises `BadInput` where none is left.
     """
     spread = ids[:: max(1, len(ids) // IMAGES)][:IMAGES]
-    chosen = [name for name in spread if contamination.fingerprint(photographs.read(name)) not in seen]
+    chosen = [name for name in spread if not seen or contamination.fingerprint(photographs.read(name)) not in seen]
     if not chosen:
         raise BadInput(
             f"The weights to start from have learned from all {len(spread)} photographs that would judge this "
