@@ -84,6 +84,8 @@ def tag(name: str) -> str:
 
 def training(name: str, given: Given) -> Path:
     """The folder in which a starter is trained; one that goes on from weights is called by their digest."""
+    if given.more and not packed(name).is_file():
+        raise BadInput(f"{name}: no weights stand here to go on from. Train it without --more first.")
     begun = f"-from-{digest.of_file(packed(name))[:8]}" if given.more else ""
     return TRAININGS / f"{name.partition(':')[0]}-{tag(name)}{begun}"
 

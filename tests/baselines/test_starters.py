@@ -138,6 +138,11 @@ def test_a_training_that_goes_on_names_what_it_starts_from_and_what_is_changed()
     )
 
 
+def test_nothing_goes_on_from_weights_that_are_not_there(places):
+    with pytest.raises(BadInput, match="ce: no weights stand here to go on from"):
+        make.command("ce", make.Given(more=9))
+
+
 def test_an_unfinished_training_is_not_packed(places):
     tiny(places / "trainings" / "ce-starter", done=False)
     with pytest.raises(BadInput, match=r"ce: no finished training in .*Train it: make.py --root DIR ce"):
