@@ -125,8 +125,10 @@ def pack(name: str, given: Given) -> str:
         raise BadInput(
             f"{name}: no finished training in {best.parent}. Train it: {Path(__file__).name} --root DIR {name}"
         )
-    if given.more and score(best)["psnr"] <= score(packed(name))["psnr"]:
-        return f"{name}: {score(best)['psnr']:.2f} dB after {given.more} steps more, not better than before: left out"
+    if given.more:
+        before, after = weights.record(best).facts["validation"]["start"]["psnr"], score(best)["psnr"]
+        if after <= before:
+            return f"{name}: {before:.2f} dB before, {after:.2f} after {given.more} steps more: left out"
     state, known = weights.read(best)
     halved = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     record = known.facts | {

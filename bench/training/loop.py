@@ -39,8 +39,9 @@ class Loop:
     def __init__(self, job: TrainingJob, fabric: Fabric, found: dict[str, Any] | None) -> None:
         self.job, self.fabric = job, fabric
         before = contamination.load(job.start) if job.start else frozenset()
-        known = found or {"step": 0, "seen": sorted(before), "seconds": 0.0, "scores": [], "best": -1.0}
+        known = found or {"step": 0, "seen": sorted(before), "seconds": 0.0, "scores": [], "best": -1.0, "start": None}
         self.step, self.scores, self.best = int(known["step"]), list(known["scores"]), float(known["best"])
+        self.start: dict[str, float] | None = known["start"]
         self.learner = new_learner(job, fabric)
         if found:
             self.learner.restore(found["learner"])
@@ -122,9 +123,13 @@ class Loop:
             self._validate(stage, ticker)
             self.save()
 
-    def _validate(self, stage: str, ticker: progress.Ticker) -> None:
-        if not self.fabric.is_global_zero:
-            return
+    def judge_start(self, ticker: progress.Ticker) -> None:
+        """Before the first step: score the weights to start from, where there are any, on the same photographs."""
+        if self.job.start and self.step == 0 and self.fabric.is_global_zero:
+            self.start = self._score(self.job.recipe.stages[0].name)
+            ticker.say(f"step 0: PSNR {self.start['psnr']:.2f} dB, L1 {self.start['l1']:.4f} of the weights to start from")
+
+    def _score(self, stage: str) -> dict[str, float]:
         eval_model = self.learner.eval_model
         training = [module for module in eval_model.modules() if module.training]
         eval_model.eval()
@@ -134,6 +139,12 @@ class Loop:
         scores = self.validation.scores(outputs)
         self.validation.sheet(outputs, self.job.out / "sheets" / f"step-{self.step:07d}.png")
         self.log.score(self.step, stage, scores)
+        return scores
+
+    def _validate(self, stage: str, ticker: progress.Ticker) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        scores = self._score(stage)
         self.scores.append({"step": self.step, **scores})
         losses = ", ".join(f"{name} {value:.4g}" for name, value in self.log.latest.items() if "validation" not in name)
         ticker.say(f"step {self.step}: PSNR {scores['psnr']:.2f} dB, L1 {scores['l1']:.4f} ({losses})")
@@ -157,6 +168,7 @@ class Loop:
             "seconds": self._seconds(),
             "scores": self.scores,
             "best": float(self.best),
+            "start": self.start,
         }
         checkpoint.save(self.job.out, content)
 
@@ -215,6 +227,7 @@ class Loop:
                 "masks": self.validation.source,
                 "photographs": len(self.validation.truth),
                 "known": self.validation.known,
+                "start": self.start,
                 "scores": self.scores,
             },
             "losses": _curve(job.out / logs.FILE),

@@ -86,6 +86,7 @@ def _train(job: TrainingJob, fabric: Fabric) -> Path:
             ticker.say(
                 f"{loop.validation.known} held-out photographs do not judge: the weights to start from know them."
             )
+        loop.judge_start(ticker)
         batches = loop.batches(step_s)
         for step, stage, done in rounds(recipe, loop.step):
             learner.enter(stage)

@@ -270,6 +270,19 @@ def test_a_training_goes_on_from_weights_and_says_so(finished, photographs, tmp_
     assert contamination.load(best) == contamination.load(finished / "best.safetensors")
 
 
+def test_the_weights_to_start_from_are_judged_on_the_same_photographs(finished, photographs, tmp_path, toy, train):
+    from bench.training.recipe import shorten
+
+    before = weights.record(finished / "last.safetensors").facts["validation"]
+    train(photographs, tmp_path, shorten(toy.PAPER, 2), start=finished / "last.safetensors")
+    told = json.loads((tmp_path / "best.json").read_text())["validation"]["start"]
+    assert told == {key: value for key, value in before["scores"][-1].items() if key != "step"}
+    assert before["start"] is None
+    assert [row["value"] for row in logs.rows(tmp_path / logs.FILE) if row["step"] == "0"] == [
+        f"{value:.6g}" for value in told.values()
+    ]
+
+
 def test_weights_of_another_width_are_no_start(finished, photographs, tmp_path, toy, train):
     wider = dataclasses.replace(toy.PAPER, settings={"width": 5})
     with pytest.raises(BadInput, match="does not fit"):
