@@ -127,7 +127,9 @@ class Loop:
         """Before the first step: score the weights to start from, where there are any, on the same photographs."""
         if self.job.start and self.step == 0 and self.fabric.is_global_zero:
             self.start = self._score(self.job.recipe.stages[0].name)
-            ticker.say(f"step 0: PSNR {self.start['psnr']:.2f} dB, L1 {self.start['l1']:.4f} of the weights to start from")
+            ticker.say(
+                f"step 0: PSNR {self.start['psnr']:.2f} dB, L1 {self.start['l1']:.4f} of the weights to start from"
+            )
 
     def _score(self, stage: str) -> dict[str, float]:
         eval_model = self.learner.eval_model
