@@ -81,7 +81,7 @@ def main() -> None:
     words = ["--models", given.models, "--dataset", "demo", "--limit", given.limit, "--masks", "freeform"]
     words += ["--metrics", "psnr,ssim-wang", "--keep-images", "0"]
     ways = WAYS | (RAY if given.ray else {})
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     results = set()
     with tempfile.TemporaryDirectory() as scratch:
         first = [first_batch([*words[2:], "--workers", way], Path(scratch) / way) for way in ("0", "1")]
@@ -96,16 +96,18 @@ def main() -> None:
         for turn in range(given.rounds):
             for name, more in ways.items():
                 out = Path(scratch) / f"{name} {turn}"
-                taken[name].append(seconds([*words, *more], out)[0])
+                taken[name].append(seconds([*words, *more], out))
                 results.add((out / "results.parquet").read_bytes())
     best = {name: min(times) for name, times in taken.items()}
-    alone = best["one worker"]
-    for name, time_taken in best.items():
-        ratio = alone / time_taken
-        print(f"{name:20} {time_taken:6.1f} s, {ratio:.2f} times one worker; shortest run {start[name]:.1f} s")
+    alone = best["one worker"][0]
+    for name, (wall, processors) in best.items():
+        print(
+            f"{name:20} {wall:6.1f} s, {alone / wall:.2f} times one worker, {processors:.1f} s of processors; "
+            f"shortest run {start[name]:.1f} s"
+        )
     alone_bare, two_bare = (bare(given.models, 6 * int(given.limit), count) for count in (1, 2))
     print(f"two processes of the bare networks: {two_bare / alone_bare:.2f} times one")
-    print(f"the wall costs {alone / best['in one process'] - 1:+.1%}; same bytes: {len(results) == 1}")
+    print(f"the wall costs {alone / best['in one process'][0] - 1:+.1%}; same bytes: {len(results) == 1}")
 
 
 if __name__ == "__main__":

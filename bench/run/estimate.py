@@ -87,7 +87,7 @@ def played(tasks: Sequence[Task], costs: TaskCosts, batch: int, workers: int) ->
         work = sum(costs.seconds(task, key) for task in tasks for key in task.keys)
         work += sum(task.stop - task.start for task in tasks) * costs.found.image_s
         return work / workers, work
-    schedule, spans, opened = Schedule(tasks, batch), dict[int, Span](), set[tuple[int, str]]()
+    schedule, spans, opened = Schedule(tasks, batch, workers), dict[int, Span](), set[tuple[int, str]]()
     clocks, last, work = [(0.0, place) for place in range(workers)], 0.0, 0.0
     while clocks:
         now, place = heapq.heappop(clocks)

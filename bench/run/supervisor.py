@@ -95,7 +95,7 @@ class Supervisor:
     ) -> None:
         self.job, self.start, self.ticker = job, start, ticker
         self.limit_s, self.fail_fast = execution.time_limit_s, execution.fail_fast
-        self.schedule = Schedule(tasks, execution.batch or BATCH)
+        self.schedule = Schedule(tasks, execution.batch or BATCH, count)
         self.places = [Place(number) for number in range(min(count, len(self.schedule)))]
         self.log = FaultLog(ticker.say)
         self.attempts = Attempts(job, self.log)

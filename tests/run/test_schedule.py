@@ -2,8 +2,10 @@
 
 import time
 
+import pytest
+
 from bench.run.plan import Task
-from bench.run.schedule import Schedule
+from bench.run.schedule import LEAST_S, Schedule
 
 
 def done(schedule, workers=2, seconds=lambda task: 0.1):
@@ -17,6 +19,19 @@ def done(schedule, workers=2, seconds=lambda task: 0.1):
                 taken[place].append(schedule.take(spans[place]))
                 schedule.measured(taken[place][-1], seconds(taken[place][-1]))
     return taken
+
+
+def ends(schedule, workers, pace):
+    """When each worker has nothing left to do, in seconds, where a model takes so many an image."""
+    clocks, spans = dict.fromkeys(range(workers), 0.0), dict.fromkeys(range(workers))
+    while len(schedule):
+        place = min(clocks, key=clocks.__getitem__)
+        spans[place] = schedule.span(spans[place], {span for other, span in spans.items() if other != place})
+        task = schedule.take(spans[place])
+        seconds = pace[task.keys[0]] * (task.stop - task.start)
+        schedule.measured(task, seconds, batch=1)
+        clocks[place] += seconds
+    return sorted(clocks.values())
 
 
 def pairs(tasks):
@@ -60,6 +75,20 @@ def test_a_model_that_is_slow_has_parts_of_about_a_minute():
     assert max(slow) == 8  # two batches take 64 s
     quick = [task.stop - task.start for task in taken if task.keys == ("a",)]
     assert max(quick) == 64
+
+
+@pytest.mark.parametrize("count", [12, 28, 200])
+@pytest.mark.parametrize("workers", [2, 3, 8])
+def test_workers_end_together(count, workers):
+    pace = {"truth": 0.02, "a": 0.3, "b": 0.5, "c": 0.4}
+    halves = [Task(start, min(start + 16, count), tuple(pace)) for start in range(0, count, 16)]
+    first, *_, last = ends(Schedule(halves, 1, workers), workers, pace)
+    assert last - first < LEAST_S + max(pace.values())
+
+
+def test_a_worker_alone_has_a_minute_s_work_to_the_end():
+    [taken] = done(Schedule(TASKS, 8), workers=1, seconds=lambda task: 0.9 * (task.stop - task.start))
+    assert taken[-1] == Task(128, 192, ("b",))
 
 
 def test_what_was_not_made_is_left_again():
