@@ -3,7 +3,7 @@
 First, seconds from the command to a model's first batch. Last, the peer of the second worker: what two processes of the
 bare networks on one thread each do beside one, with neither supervisor nor metrics, in the same minutes.
 
-python perf/run.py [--models glcic,dualpath] [--limit 12] [--rounds 2] [--ray]
+python perf/run.py [--models glcic,dualpath] [--limit 12] [--rounds 2]
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ for _ in range(int(sys.argv[2])):
 print(time.perf_counter() - begin)
 """
 """Networks alone, image by image."""
-RAY = {"two workers on Ray": ["--workers", "2", "--executor", "ray"]}
 
 
 def seconds(words: list[str], out: Path) -> tuple[float, float]:
@@ -76,12 +75,10 @@ def main() -> None:
     parser.add_argument("--models", default="glcic,dualpath")
     parser.add_argument("--limit", default="12")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--ray", action="store_true")
     given = parser.parse_args()
     words = ["--models", given.models, "--dataset", "demo", "--limit", given.limit, "--masks", "freeform"]
     words += ["--metrics", "psnr,ssim-wang", "--keep-images", "0"]
-    ways = WAYS | (RAY if given.ray else {})
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
     results = set()
     with tempfile.TemporaryDirectory() as scratch:
         first = [first_batch([*words[2:], "--workers", way], Path(scratch) / way) for way in ("0", "1")]
@@ -91,10 +88,10 @@ def main() -> None:
             name: seconds([*words[:1], "mean", *words[2:5], "1", *words[6:], *more], empty.with_name(f"start {name}"))[
                 0
             ]
-            for name, more in ways.items()
+            for name, more in WAYS.items()
         }
         for turn in range(given.rounds):
-            for name, more in ways.items():
+            for name, more in WAYS.items():
                 out = Path(scratch) / f"{name} {turn}"
                 taken[name].append(seconds([*words, *more], out))
                 results.add((out / "results.parquet").read_bytes())
