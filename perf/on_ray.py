@@ -1,6 +1,6 @@
 """What Ray costs: a run of many photographs with two workers of this machine, and with two on Ray; same bytes.
 
-python perf/ray.py --root photographs [--models pconv@starter,glcic@starter] [--limit 500]
+python perf/on_ray.py --root photographs [--models pconv@starter,glcic@starter] [--limit 500]
 """
 
 from __future__ import annotations
