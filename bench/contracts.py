@@ -86,7 +86,8 @@ class PairMetric(ABC):
         """One value per image: float64 [B].
 
         output: uint8 [B, 3, H, W]; masks: bool [B, 1, H, W]. NaN where undefined (hole metrics on an empty mask),
-        infinite where the formula says so (PSNR of equal images). A value depends on its own image alone.
+        infinite where the formula says so (PSNR of equal images). A value depends on its own image alone; `better` of
+        the card holds for it too, since models are compared image by image.
         """
 
     def reduce(self, values: np.ndarray) -> np.ndarray:

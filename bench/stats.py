@@ -136,9 +136,18 @@ def percentiles(drawn: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.
     tail = (1 - level) / 2
     low, high = np.full(len(drawn), np.nan), np.full(len(drawn), np.nan)
     known = np.isfinite(drawn).any(axis=1)
-    if known.any():
+    infinite = np.isinf(drawn).any(axis=1)  # between a number and infinity lies nothing: a draw itself is taken
+    for row in np.flatnonzero(known & infinite):
+        low[row], high[row] = _nearest(drawn[row], tail), _nearest(drawn[row], 1 - tail)
+    if (known := known & ~infinite).any():
         low[known], high[known] = np.nanquantile(drawn[known], [tail, 1 - tail], axis=1)
     return low, high
+
+
+def _nearest(drawn: np.ndarray, share: float) -> float:
+    """The draw below which so large a share of them lies; an infinite one too."""
+    ordered = np.sort(drawn[~np.isnan(drawn)])
+    return float(ordered[round(share * (len(ordered) - 1))])
 
 
 def _finite(reduce: Reduce, values: np.ndarray) -> float:

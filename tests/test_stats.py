@@ -176,3 +176,10 @@ def test_holm_never_lowers_a_p_value_keeps_their_order_and_stays_below_bonferron
     assert (adjusted >= p).all()
     assert (np.diff(adjusted[order]) >= 0).all()
     assert (adjusted <= np.minimum(1, p * len(p)) + 1e-12).all()
+
+
+def test_an_end_of_an_interval_is_infinite_where_its_draws_are_and_the_other_is_not():
+    drawn = np.array([[*range(90), *[np.inf] * 10], [*range(100)]], float)
+    low, high = stats.percentiles(drawn)
+    assert (low[0], high[0]) == (2, np.inf)
+    assert (low[1], high[1]) == pytest.approx((2.475, 96.525))

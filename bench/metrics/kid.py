@@ -93,11 +93,12 @@ class Whole(SetMetric):
         return KernelSample(vectors)
 
     def compare(self, truth: KernelSample, output: KernelSample) -> KernelDistance:
-        """The estimate, in float64."""
+        """The estimate, in float64; `BadInput` where fewer vectors are held than a subset takes."""
         x, y = truth.vectors.rows, output.vectors.rows
         vectors.check("KID", truth.vectors, output.vectors)
         _same_size(x, y)
         if truth.vectors.images > LARGEST:
+            _check_held(len(x), truth.vectors.images)
             return KernelDistance(truth, output, float(np.mean(subset_values(x, y, SUBSETS, SUBSET_SIZE))))
         return KernelDistance(truth, output, _mmd2(truth.within, output.within, truth.x, output.x))
 
@@ -137,6 +138,14 @@ def mmd2(x: torch.Tensor, y: torch.Tensor) -> float:
     """Squared maximum mean discrepancy of two sets, float64 [N, D] each; as published, sums within over i != j."""
     _same_size(x, y)
     return _mmd2(_within(x), _within(y), x, y)
+
+
+def _check_held(held: int, images: int) -> None:
+    if held < SUBSET_SIZE:
+        raise BadInput(
+            f"kid of {images:,} images draws subsets of {SUBSET_SIZE:,} vectors, and {held:,} were kept: "
+            f"--keep-vectors {SUBSET_SIZE} or more, in a new run"
+        )
 
 
 def _same_size(x: Sized, y: Sized) -> None:

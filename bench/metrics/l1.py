@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from bench.metrics.pairs import GREY, Formula, absolute, count, weighted
+from bench.metrics.pairs import GREY, Formula, absolute, count, over, weighted
 from bench.types import MetricCard
 
 CARDS = {
@@ -84,7 +84,8 @@ CARDS = {
         title="MAE (EdgeConnect log)",
         better="lower",
         decimals=4,
-        formula="sum |a - b| / sum a of one image, a the truth: the batch of one of the log's sum over a batch",
+        formula="sum |a - b| / sum a of one image, a the truth: the batch of one of the log's sum over a batch; "
+        "undefined for a black truth",
         reference="EdgeConnect's training log and CFS's test loop",
         tolerance="1e-6",
         users="CFS",
@@ -116,24 +117,23 @@ def plain(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> tor
 
 
 def hole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Mean |a - b| over channels of the missing pixels, in grey levels; NaN (0 / 0) where nothing is missing."""
-    return absolute(truth, output, masks) / (3 * count(masks))
+    """Mean |a - b| over channels of the missing pixels, in grey levels; NaN where nothing is missing."""
+    return over(absolute(truth, output, masks), 3 * count(masks))
 
 
 def relative(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Sum |a - b| over the sum of the truth, without unit; NaN for a black truth."""
-    return absolute(truth, output) / absolute(truth)
+    return over(absolute(truth, output), absolute(truth))
 
 
 def shared(truth: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
     """Sum |a - b| over the sum of both images, 0..1; NaN where both are black."""
-    return absolute(truth, output) / (absolute(truth) + absolute(output))
+    return over(absolute(truth, output), absolute(truth) + absolute(output))
 
 
 def valid_share(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Sum |a - b| over pixels and channels, in grey levels, by the count of known pixels; NaN where none is known."""
-    known = count(~masks)
-    return torch.where(known > 0, absolute(truth, output) / known, torch.nan)
+    return over(absolute(truth, output), count(~masks))
 
 
 FORMULAS = {

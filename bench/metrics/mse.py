@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from bench.metrics.pairs import Formula, count, squares
+from bench.metrics.pairs import Formula, count, over, squares
 from bench.types import MetricCard
 
 CARDS = {
@@ -88,13 +88,13 @@ def unit(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torc
 
 
 def hole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Mean (a - b)^2 over channels of missing pixels, in squared grey levels; NaN (0 / 0) where nothing is missing."""
-    return squares(truth, output, masks) / (3 * count(masks))
+    """Mean (a - b)^2 over channels of missing pixels, in squared grey levels; NaN where nothing is missing."""
+    return over(squares(truth, output, masks), 3 * count(masks))
 
 
 def relative(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Sum (a - b)^2 over the sum of the truth's squares, without unit; NaN for a black truth."""
-    return squares(truth, output) / squares(truth)
+    return over(squares(truth, output), squares(truth))
 
 
 FORMULAS = {

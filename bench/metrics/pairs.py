@@ -117,6 +117,11 @@ def count(masks: torch.Tensor) -> torch.Tensor:
     return masks.flatten(1).count_nonzero(1).double()
 
 
+def over(part: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    """The part over the whole, of each image; NaN where the whole is 0, whatever the part is."""
+    return torch.where(whole > 0, part / whole, torch.nan)
+
+
 def weighted(images: torch.Tensor, weights: Sequence[int]) -> torch.Tensor:
     """Grey images of RGB bytes, float64 [B, 1, H, W]: the exact sum in whole numbers, divided once, not rounded."""
     total = images[:, :1].int() * weights[0]

@@ -42,7 +42,9 @@ CARDS = {
         title="PSNR pooled",
         better="higher",
         decimals=2,
-        formula="10 log10(255^2 / mean MSE of the images), images of one size; an image's own value is its MSE",
+        formula="10 log10(255^2 / mean MSE of the images), images of one size; an image's own value is minus its "
+        "MSE, which is higher for a better picture as the number is",
+        version=2,
         reference="torchmetrics 1.9 PeakSignalNoiseRatio without dim",
         tolerance="1e-6 dB",
         unit="dB",
@@ -102,7 +104,7 @@ CARDS = {
         title="PSNR (image maximum)",
         better="higher",
         decimals=2,
-        formula="10 log10(R^2 / MSE), R the largest value of the truth",
+        formula="10 log10(R^2 / MSE), R the largest value of the truth; undefined for a black truth",
         reference="the formula that RNON prints",
         tolerance="1e-6 dB",
         unit="dB",
@@ -115,16 +117,21 @@ CARDS = {
 
 def metric(name: str, device: Any) -> PairMetric:
     """Open one of `CARDS`; a closed formula takes no notice of the device."""
-    return Pooled(mse.plain) if name == "psnr-pooled" else Formula(FORMULAS[name])
+    return Pooled(minus_mse) if name == "psnr-pooled" else Formula(FORMULAS[name])
 
 
 class Pooled(Formula):
-    """Gives the MSE of each image, and of a set of images the PSNR of their mean MSE."""
+    """Gives minus the MSE of each image, and of a set of images the PSNR of their mean MSE."""
 
     def reduce(self, values: np.ndarray) -> np.ndarray:
-        """Mean squared errors [..., N] -> PSNR of their mean [...], in dB; infinite where all images are equal."""
+        """Values of images [..., N] -> PSNR of their mean MSE [...], in dB; infinite where all images are equal."""
         with np.errstate(divide="ignore"):
-            return np.asarray(10 * np.log10(255**2 / values.mean(axis=-1)))
+            return np.asarray(10 * np.log10(255**2 / np.abs(values.mean(axis=-1))))
+
+
+def minus_mse(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Minus the mean (a - b)^2 over pixels and channels, in squared grey levels: float64 [N]."""
+    return 0 - mse.plain(truth, output, masks)
 
 
 def decibels(error: torch.Tensor, peak: torch.Tensor | float = 255.0) -> torch.Tensor:
@@ -144,8 +151,9 @@ def whole(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> tor
 
 
 def image_maximum(truth: torch.Tensor, output: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """PSNR in dB whose peak is the largest value of each truth, instead of 255."""
-    return decibels(mse.plain(truth, output, masks), truth.flatten(1).amax(1).double())
+    """PSNR in dB whose peak is the largest value of each truth, instead of 255; NaN for a black truth."""
+    peak = truth.flatten(1).amax(1).double()
+    return decibels(mse.plain(truth, output, masks), peak.where(peak > 0, torch.nan))
 
 
 def where_equal(value: float, psnr: torch.Tensor) -> torch.Tensor:

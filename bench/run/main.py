@@ -235,6 +235,11 @@ def _collect(job: Job, root: Path, execution: Execution, before: Record | None, 
     """From all parts, whoever wrote them, to results, summary and record."""
     parts = Parts(root, job.digest)
     photographs = parts.photographs(len(job.ids))
+    if before and before.photographs and not photographs:
+        raise BadInput(
+            f"{root} has lost parts of the photographs themselves ({parts.of(TRUTH)}): `bench run` into the same --out "
+            "makes them again, and collects."
+        )
     if before and before.photographs not in {"", photographs}:
         raise NotComparable(
             f"The photographs of {job.spec.dataset} are not those that {root} was measured on: their prepared pixels "

@@ -54,11 +54,13 @@ def _pair_scores(values: np.ndarray, reduce: stats.Reduce, drawn: np.ndarray) ->
 
 def _pair_score(values: np.ndarray, reduce: stats.Reduce, low: float, high: float) -> Score:
     finite = values[np.isfinite(values)]
-    counts = {"n": len(finite), "excluded": len(values) - len(finite)}
-    if len(finite):
-        return counts | {"value": float(reduce(finite)), "low": low, "high": high}
-    what = "identical to the truth" if np.isinf(values).all() else "undefined"
-    return counts | {"reason": f"every image of the cell is {what}"}
+    value = float(reduce(finite)) if len(finite) else np.nan
+    if np.isfinite(value):
+        counts = {"n": len(finite), "excluded": len(values) - len(finite)}
+        return counts | {"value": value, "low": low, "high": high}
+    equal = np.isposinf(value) or np.isposinf(values).all()  # as PSNR is, pooled or of each image
+    what = "identical to the truth" if equal else "undefined"
+    return {"excluded": len(values), "reason": f"every image of the cell is {what}"}
 
 
 class SetScores:
@@ -75,11 +77,11 @@ class SetScores:
         scores: dict[tuple[str, str], list[Score]] = {}
         for extractor in self.job.extractors:
             names = [name for name, card in self.cards.items() if card.extractor == extractor]
-            truth = self._truth(extractor, names) if gathered else None
+            truth, lacking = self._truth(extractor, names) if gathered else None, self._lacking()
             with track(", ".join(names), len(gathered) * len(self.job.cells)) as ticker:
                 for model in gathered:
                     found = []
-                    for cell, reason in enumerate(model.reasons()):
+                    for cell, reason in enumerate(one or lacking for one in model.reasons()):
                         held = self.folding.vectors(model.parts, extractor, cell) if truth and not reason else None
                         found.append(self._scores(names, reason, truth.against(held) if truth and held else None))
                         ticker.advance()
@@ -88,12 +90,17 @@ class SetScores:
         return scores
 
     def _truth(self, extractor: str, names: Sequence[str]) -> sets.Truth | None:
-        """The photographs' side, None where no metric has its minimum count or no photograph has vectors."""
-        if not self.photographs or not any(self._enough(name, len(self.job.ids)) for name in names):
+        """The photographs' side; None where no metric has its minimum count, or a photograph lacks its part."""
+        if self._lacking() or not any(self._enough(name, len(self.job.ids)) for name in names):
             return None
         truth = sets.Truth(names, self.folding.vectors(self.photographs, extractor, 0))
         self.folding.close(self.photographs, extractor)
         return truth
+
+    def _lacking(self) -> str:
+        """Why there is no truth for all outputs; empty where there is."""
+        done, count = sum(part.images for part in self.photographs), len(self.job.ids)
+        return f"of the photographs themselves {done} of {count} images are done" if done < count else ""
 
     def _enough(self, name: str, images: int) -> bool:
         return images >= self.cards[name].minimum or self.any_count

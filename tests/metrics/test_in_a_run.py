@@ -99,7 +99,8 @@ def test_images_identical_to_their_truth_are_counted_apart_from_the_mean_of_psnr
     assert row["value"] == pytest.approx(values[np.isfinite(values)].mean())
 
 
-def test_a_cell_of_identical_images_says_so_instead_of_a_number(spec, tmp_path):
-    row = only(run(spec(greys=[128], metric="psnr"), tmp_path / "run"))
+@pytest.mark.parametrize("metric", ["psnr", "psnr-pooled"])
+def test_a_cell_of_identical_images_says_so_instead_of_a_number(metric, spec, tmp_path):
+    row = only(run(spec(greys=[128], metric=metric), tmp_path / "run"))
     assert np.isnan(row["value"])
     assert row["reason"] == "every image of the cell is identical to the truth"

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.image.kid import poly_mmd
 
+from bench.contracts import Vectors
 from bench.errors import BadInput
 from bench.metrics import kid, vectors
 
@@ -136,6 +137,14 @@ def test_above_the_largest_count_the_estimate_is_that_of_the_subsets(many, featu
     assert feature_tables.value(METRIC, *many) == feature_tables.value(SUBSETS, *many)
     fewer = [table[:299] for table in many]
     assert feature_tables.value(METRIC, *fewer) != feature_tables.value(SUBSETS, *fewer)
+
+
+def test_too_few_kept_vectors_for_the_subsets_meet_a_sentence(many):
+    truth, output = (table[:99] for table in many)
+    whole = vectors.moments([many[0]])
+    sides = [METRIC.statistics(Vectors(rows, whole)) for rows in (truth, output)]
+    with pytest.raises(BadInput, match="--keep-vectors 100 or more"):
+        METRIC.compare(*sides)
 
 
 def test_above_the_largest_count_the_interval_is_about_as_wide_as_the_exact_one(many, monkeypatch, feature_tables):

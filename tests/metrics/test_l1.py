@@ -1,6 +1,5 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 from sklearn.metrics import mean_absolute_error
@@ -63,8 +62,3 @@ def test_a_hole_metric_is_undefined_where_nothing_is_missing(of, stored):
 def test_deepgin_is_undefined_where_all_is_missing(of, stored):
     truth, output, masks = stored.drawn(1)
     assert math.isnan(of("l1-deepgin", truth, output, torch.ones_like(masks)))
-
-
-def test_a_relative_error_is_undefined_for_a_black_truth(of, stored):
-    truth, output, masks = stored.drawn(1)
-    assert not np.isfinite(of("l1-relative", torch.zeros_like(truth), output, masks))

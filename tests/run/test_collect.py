@@ -1,5 +1,6 @@
 """Collecting: each part once, the truth's statistics once, nothing that depends on how the work was cut."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -8,11 +9,13 @@ import pytest
 from PIL import Image
 
 from bench.contracts import Extractor
+from bench.errors import BadInput
 from bench.metrics import fid
 from bench.metrics import registry as metric_registry
-from bench.run import collect
+from bench.run import collect, main
 from bench.run.main import run
 from bench.run.spec import resolve
+from bench.runfolder import record
 from bench.runfolder.parts import Parts
 from bench.types import Execution, RunSpec
 
@@ -97,3 +100,26 @@ def test_every_cell_has_a_number_and_an_interval_in_every_metric(collected):
     assert (summary["reason"] == "").all()
     assert len(summary) == 2 * 2 * (2 + len(SETS))
     assert (summary["low"] <= summary["high"]).all()
+
+
+@pytest.fixture
+def without_a_photograph(done, tmp_path):
+    """A run folder that lost a part of the photographs themselves."""
+    root = shutil.copytree(done, tmp_path / "lost")
+    min(root.glob("parts/*/truth/*.parquet")).unlink()
+    return root
+
+
+def test_a_set_is_never_compared_with_a_part_of_its_truth(spec, without_a_photograph):
+    job = resolve(spec)
+    found = collect.collect(job, Parts(without_a_photograph, job.digest), any_count=True).summary
+    sets = found[found["metric"].isin(SETS)]
+    assert sets["value"].isna().all()
+    assert set(sets["reason"]) == {f"of the photographs themselves {COUNT - 5} of {COUNT} images are done"}
+    assert found.loc[found["metric"] == "psnr", "value"].notna().all()
+
+
+def test_lost_photographs_are_not_called_other_ones(without_a_photograph):
+    assert record.read(without_a_photograph).photographs
+    with pytest.raises(BadInput, match="has lost parts of the photographs themselves"):
+        main.collect(without_a_photograph, any_count=True)
