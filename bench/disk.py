@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ def whole_file(path: Path, *, first: bool = False) -> Iterator[Path]:
         raise BadInput(f"{path} is a folder: give the name of a file.")
     if not path.parent.is_dir():
         raise BadInput(f"There is no folder {path.parent} to write {path.name} into.")
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")  # process numbers meet on shared disks
     os.umask(_UMASK)
     try:
         yield beside

@@ -18,3 +18,13 @@ def test_a_fault_while_writing_leaves_nothing(tmp_path):
 def test_a_text_for_a_folder_that_is_missing_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no folder"):
         write_text(tmp_path / "no" / "x", "")
+
+
+def test_two_who_write_one_file_at_once_do_not_meet(tmp_path):
+    with whole_file(tmp_path / "x") as one:
+        one.write_bytes(b"one")
+        with whole_file(tmp_path / "x") as other:
+            other.write_bytes(b"other")
+        assert (tmp_path / "x").read_bytes() == b"other"
+    assert (tmp_path / "x").read_bytes() == b"one"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

@@ -1,25 +1,39 @@
 """Copies of a run folder in an object store, or wherever fsspec reaches, and back.
 
 Every file of a run is whole from its first moment, so a copy that is made while the run is at work is a smaller run.
-The record comes last: a copy that was cut short is no run yet, and the same command goes on with it.
+What lies beside parts comes before them, and the record last: a copy that was cut short is no run yet, and the same
+command goes on with it. A part that was made again may be as large as before: parts are known by the digest that each
+ends with.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.disk import whole_file
 from bench.errors import BadInput, BenchError, Unavailable
 from bench.progress import track
-from bench.runfolder import record
+from bench.runfolder import record, tables
 from bench.runfolder.names import PARTS, RECORD
 
 OBJECTS = {"s3", "gs", "abfs"}
 """Stores, by fsspec's names, that have no folders: to make one there would make a bucket."""
+AT_ONCE = 500
+"""Files of which a few bytes are asked for together."""
+
+
+class RunCopy(NamedTuple):
+    """Where a copy of a run lies."""
+
+    files: Any
+    """The file system, as fsspec has it."""
+    base: str
+    sizes: dict[str, int]
+    """Name -> bytes of what is there."""
 
 
 def push(root: Path, url: str) -> int:
@@ -32,8 +46,9 @@ def push(root: Path, url: str) -> int:
     with _reached(url) as (files, base), track(f"{len(names)} files to {url}", len(names)) as ticker:
         there = _sizes(files, base)
         _check_same(files, base, there, root)
+        alike = _alike(names, _here(root), RunCopy(files, base, there))
         for name in names:
-            if not _lasting(name) or there.get(name) != (root / name).stat().st_size:
+            if name not in alike:
                 if OBJECTS.isdisjoint((files.protocol,) if isinstance(files.protocol, str) else files.protocol):
                     files.makedirs(f"{base}/{name}".rpartition("/")[0], exist_ok=True)
                 files.put_file(str(root / name), f"{base}/{name}")
@@ -58,11 +73,11 @@ def pull(url: str, root: Path) -> int:
 
 
 def _fetch(files: Any, base: str, there: dict[str, int], root: Path, url: str) -> int:
-    fetched = 0
+    fetched, alike = 0, _alike(there, _here(root), RunCopy(files, base, there))
     with track(f"{len(there)} files from {url}", len(there)) as ticker:
         for name in _in_order(there):
             place = root / name
-            if not (_lasting(name) and place.is_file() and place.stat().st_size == there[name]):
+            if name not in alike:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with whole_file(place) as beside:
                     files.get_file(f"{base}/{name}", str(beside))
@@ -71,9 +86,48 @@ def _fetch(files: Any, base: str, there: dict[str, int], root: Path, url: str) -
     return fetched
 
 
-def _lasting(name: str) -> bool:
-    """Whether a file is never written anew."""
-    return name.startswith(f"{PARTS}/") and not name.endswith(".json")
+def _alike(names: Iterable[str], one: RunCopy, other: RunCopy) -> set[str]:
+    """The parts among these names, and files beside them, that are the same in both places and need not be copied."""
+    held = [name for name in names if name.startswith(f"{PARTS}/") and not name.endswith(".json")]
+    equal = [name for name in held if name in one.sizes and one.sizes[name] == other.sizes.get(name)]
+    parts = [name for name in equal if _is_part(name)]
+    same = {
+        name for name, *seals in zip(parts, _seals(one, parts), _seals(other, parts), strict=True) if len({*seals}) == 1
+    }
+    changed = {name for name in held if _is_part(name)} - same
+    stems, folders = {_stem(name) for name in changed}, {name.rpartition("/")[0] for name in changed}
+    beside = {name for name in equal if not _is_part(name) and _stem(name) not in stems}
+    return same | {name for name in beside if name.endswith(".npy") or name.rpartition("/")[0] not in folders}
+
+
+def _is_part(name: str) -> bool:
+    return name.startswith(f"{PARTS}/") and name.endswith(".parquet")
+
+
+def _stem(name: str) -> str:
+    """What the names of a part and of the vectors beside it begin with."""
+    folder, _, last = name.rpartition("/")
+    return f"{folder}/{last.partition('.')[0]}"
+
+
+def _seals(place: RunCopy, names: Sequence[str]) -> Iterator[bytes]:
+    """The digest that each of these parts ends with."""
+    for start in range(0, len(names), AT_ONCE):
+        some = names[start : start + AT_ONCE]
+        paths, ends = [f"{place.base}/{name}" for name in some], [place.sizes[name] for name in some]
+        tails = place.files.cat_ranges(paths, [max(0, end - tables.TAIL) for end in ends], ends, on_error="raise")
+        spans = [tables.seal_span(end, tail) for end, tail in zip(ends, tails, strict=True)]
+        yield from place.files.cat_ranges(paths, *map(list, zip(*spans, strict=True)), on_error="raise")
+
+
+def _here(root: Path) -> RunCopy:
+    """A run folder of this machine."""
+    import fsspec
+
+    sizes = {
+        path.relative_to(root).as_posix(): path.stat().st_size for path in (root / PARTS).rglob("*") if path.is_file()
+    }
+    return RunCopy(fsspec.filesystem("file"), root.absolute().as_posix(), sizes)
 
 
 @contextmanager
@@ -105,9 +159,9 @@ def _opened(url: str) -> tuple[Any, str]:
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
-    """What is not hidden nor damaged, the record last."""
+    """What is not hidden nor damaged: parts after what lies beside them, the record last."""
     kept = [name for name in names if not _left_out(name)]
-    return sorted(kept, key=lambda name: (name == RECORD, name))
+    return sorted(kept, key=lambda name: (name == RECORD, _is_part(name), name))
 
 
 def _left_out(name: str) -> bool:

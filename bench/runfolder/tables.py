@@ -86,6 +86,12 @@ def read(path: Path, columns: Sequence[str] | None = None, run: str = "") -> pa.
     return opened(path, run=run).read(columns)
 
 
+def seal_span(size: int, tail: bytes) -> tuple[int, int]:
+    """Where the digest stands in a file of so many bytes: start and end, from its last `TAIL` bytes."""
+    end = max(0, size - TAIL - int.from_bytes(tail[:4], "little"))
+    return max(0, end - SEAL), end
+
+
 def _seal(file: BinaryIO) -> None:
     """Put the digest of a file's bytes between its pages and its footer."""
     start = _footer(file)

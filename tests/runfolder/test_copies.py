@@ -3,12 +3,14 @@
 import shutil
 
 import fsspec
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from bench.errors import BadInput
 from bench.report import results
 from bench.run.main import run
-from bench.runfolder import copies
+from bench.runfolder import copies, tables
 from bench.types import Execution, RunSpec
 
 
@@ -68,6 +70,44 @@ def test_parts_that_are_there_are_not_sent_again(root, url, tmp_path):
     assert copies.push(root, url) == first - parts
     assert copies.pull(url, tmp_path / "back") == first
     assert copies.pull(url, tmp_path / "back") == first - parts
+
+
+@pytest.fixture
+def made_again(root, tmp_path):
+    """A copy of the run whose second part, its vectors and what is folded were made again: other bytes, as many."""
+
+    def make():
+        other = shutil.copytree(root, tmp_path / "other")
+        part = next(other.glob("parts/*/toys*/0000002*.parquet"))
+        table = pq.read_table(part)
+        place = table.schema.get_field_index("psnr")
+        values = pc.add(table.column(place), 1.0)
+        again = table.set_column(place, table.schema.field(place), values)
+        tables.write(part, again.schema, [again])
+        return other, part
+
+    return make
+
+
+def beside(part, letter):
+    """Files as they lie beside parts."""
+    for name in (f"{part.name.partition('.')[0]}.inception.npy", "folded.inception.000.safetensors"):
+        (part.parent / name).write_bytes(letter * 100)
+    (part.parent / "0000000-0000002.inception.npy").write_bytes(b"of another part")
+
+
+def test_what_was_made_again_is_copied_again_though_it_is_as_large_as_before(made_again, root, url, tmp_path):
+    first = shutil.copytree(root, tmp_path / "first")
+    beside(next(first.glob("parts/*/toys*/0000002*.parquet")), b"a")
+    sent = copies.push(first, url)
+    copies.pull(url, tmp_path / "back")
+    other, part = made_again()
+    beside(part, b"b")
+    assert part.stat().st_size == (first / part.relative_to(other)).stat().st_size
+    assert copies.push(other, url) == copies.push(first, url)
+    assert copies.push(other, url) < sent - 3
+    copies.pull(url, tmp_path / "back")
+    assert content(tmp_path / "back") == content(other)
 
 
 def test_a_run_goes_on_in_what_was_pulled(root, url, tmp_path, toys):
