@@ -13,7 +13,10 @@ from urllib.parse import urlencode
 import jinja2
 import pyarrow as pa
 
+from bench import digest
 from bench.errors import BadInput, inert
+from bench.metrics import registry as metric_registry
+from bench.protocols import registry as protocols
 from bench.report import page as pages
 from bench.report import results, submission, summary, verified
 from bench.report.filters import measured
@@ -24,6 +27,7 @@ from bench.runfolder import record, tables
 from bench.runfolder.names import RESULTS, SUMMARY
 from bench.runfolder.pictures import SHOWN, kept, output, shown
 from bench.runfolder.record import ModelRecord, Record
+from bench.types import MetricCard, Protocol
 
 PAGE = Path(pages.__file__).parent
 
@@ -39,7 +43,7 @@ class Board:
 
 
 def write(folder: Path, out: Path) -> Board:
-    """Check every `.zip` of a folder and write the page over those that pass, one part for each settings digest.
+    """Check every `.zip` of a folder and write the page over those that pass, one part for all runs that are alike.
 
     Raises `BadInput` where the folder holds no archive. What is refused stands on the page with its reason.
     """
@@ -74,8 +78,8 @@ def write(folder: Path, out: Path) -> Board:
 
 
 def _group(run: Run) -> str:
-    """Runs of one group have the same images, masks, protocol and metric versions."""
-    return run.record.settings.digest[:8]
+    """Runs of one group have the same images to the pixel, masks, protocol and metric versions."""
+    return digest.of_lines([run.record.mark])
 
 
 def _part(name: str, runs: dict[str, Run], days: dict[str, str], scratch: Path, out: Path) -> dict[str, Any]:
@@ -83,7 +87,7 @@ def _part(name: str, runs: dict[str, Run], days: dict[str, str], scratch: Path, 
 
     days: archive -> the day on which it was packed.
     """
-    root = scratch / f"board-{name}"
+    root = scratch / f"board-{name[:16]}"
     joined = join(runs, root)
     origins = _origins(joined, runs)
     since = {
@@ -158,9 +162,23 @@ def join(runs: dict[str, Run], root: Path) -> Record:
         for label in first.record.settings.cells
     }
     chosen = {label: images for label, images in chosen.items() if images}
-    whole = replace(first.record, name=root.name, models=models, kept=tuple(pictures), chosen=chosen)
+    own = replace(first.record, name=root.name, metrics=_cards(first), protocol=_protocol(first))
+    whole = replace(own, models=models, kept=tuple(pictures), chosen=chosen)
     record.write(root, whole, record.read_images(first.root, first.record))
     return whole
+
+
+def _cards(run: Run) -> dict[str, MetricCard]:
+    """This installation's own words on metrics, which way is better above all; a submission's where it has none."""
+    own, versions = metric_registry.cards(), run.record.settings.metrics
+    known = {name: own[name] for name, version in versions.items() if name in own and own[name].version == version}
+    return {name: known.get(name, card) for name, card in run.record.metrics.items()}
+
+
+def _protocol(run: Run) -> Protocol:
+    """The same of the protocol, whose settings are checked already."""
+    claimed = run.record.protocol
+    return protocols.load(claimed.name) if claimed.name in protocols.names() else claimed
 
 
 def _renamed(table: pa.Table, named: dict[str, str]) -> pa.Table:

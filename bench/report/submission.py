@@ -17,11 +17,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from bench import digest, documents
+from bench import digest, documents, masks
 from bench.disk import whole_file
 from bench.errors import BadInput, UnknownName
-from bench.masks import frozen
-from bench.report import results, verified
+from bench.report import recomputed, results, verified
 from bench.report.results import Run
 from bench.runfolder import record
 from bench.runfolder.damage import Damaged
@@ -61,8 +60,9 @@ def pack(root: Path, out: Path, *, day: date | None = None) -> int:
 def unpack(archive: Path, out: Path) -> Run:
     """Unpack a submission into an empty folder and check all of it; raises `BadInput` with the first thing wrong.
 
-    Checked: names (nothing can leave the folder), size, digests of files; that masks are this installation's; that the
-    summary follows from the rows; and that kept pictures are those whose digests stand in the rows.
+    Checked: names (nothing can leave the folder), size, digests of files; that masks and protocol are this
+    installation's; that the summary follows from the rows; that kept pictures are those whose digests stand in the
+    rows, and have the PSNR, L1 and MSE that stand there.
     """
     if not archive.is_file():
         raise BadInput("it is no regular file")
@@ -92,7 +92,8 @@ def _checked(out: Path) -> Run:
     made = record.read(out)
     verified.check_sizes(out, made, record.read_images(out, made))
     run = results.load(out)
-    if fault := next(itertools.chain(_mask_sets(run), verified.faults(run), _pictures(run)), ""):
+    checks = (_mask_sets(run), verified.faults(run), _pictures(run), recomputed.faults(run))
+    if fault := next(itertools.chain(*checks), ""):
         raise BadInput(fault)
     return run
 
@@ -159,15 +160,19 @@ def _is_picture(name: str) -> bool:
 
 
 def _mask_sets(run: Run) -> Iterator[str]:
-    """The mask sets are those that this installation holds."""
-    for name, claimed in run.record.settings.mask_sets.items():
+    """The mask sets are those that this installation holds, and what is told of them is what they are."""
+    settings = run.record.settings
+    for name, claimed in settings.mask_sets.items():
         try:
-            held = frozen.load(name).digest
+            held = masks.load(name, settings.protocol.preparation.size_px)
         except UnknownName:
             yield f"its mask set {name} is not on this machine: bench masks import brings it"
             continue
-        if held != claimed:
+        if held.digest != claimed:
             yield f"its mask set {name} is not the one that is frozen here"
+        told = run.record.mask_sets.get(name)
+        if not told or (told.family, told.size_px) != (held.family, held.size_px):
+            yield f"its record tells of another mask set {name} than is frozen here"
 
 
 def _pictures(run: Run) -> Iterator[str]:

@@ -21,6 +21,7 @@ from bench import digest, stats
 from bench.errors import BadInput, BenchError
 from bench.masks import frozen, ratio
 from bench.metrics import registry as metric_registry
+from bench.protocols import registry as protocols
 from bench.report.results import Number, Run
 from bench.runfolder import record, tables
 from bench.runfolder.names import RESULTS, SUMMARY
@@ -35,7 +36,7 @@ LONGEST_NAME = 1 << 12
 MOST_BYTES = 1 << 30
 """What the columns of a table may inflate to."""
 ANY_PICTURE = (
-    *("psnr", "psnr-y", "l1", "l1-255", "mse", "mse-255", "ms-ssim", "uqi"),
+    *("psnr", "psnr-y", "psnr-pooled", "l1", "l1-255", "mse", "mse-255", "ms-ssim", "uqi"),
     *("ssim-wang", "ssim-wang-y", "ssim-sk7", "ssim-u11", "ssim-tm", "lpips-alex", "lpips-vgg", "lpips-squeeze"),
 )
 """Metrics of which any picture has a value, an infinite one where it is the truth."""
@@ -86,9 +87,37 @@ def faults(run: Run) -> Iterator[str]:
     if rows.duplicated(["model", "place", "cell"]).any():
         yield "it has two rows of one image in one cell"
         return
+    yield from _words(run)
     yield from _truths(run, rows, ids)
     yield from _masks(run, rows, ids)
+    yield from _infinite(rows, metrics)
     yield from _numbers(run, rows, metrics, len(ids))
+
+
+def _words(run: Run) -> Iterator[str]:
+    """What record and summary say of data set, protocol and cells is what the settings say, and what is known here."""
+    protocol, settings = run.record.protocol, run.record.settings
+    if run.dataset != settings.dataset.name:
+        yield f"its settings are those of the data set {settings.dataset.name}, not of {run.dataset}"
+    known = protocols.load(protocol.name) if protocol.name in protocols.names() else protocol
+    if not settings.protocol == protocol.settings() == known.settings():
+        yield f"its settings are not those of the protocol {protocol.name}"
+    columns = ("mask_set", "bucket", "family", "bucket_lo", "bucket_hi")
+    for mask_set, bucket, *told in set(
+        zip(*tables.read(run.root / SUMMARY, columns).to_pydict().values(), strict=True)
+    ):
+        if f"{mask_set}/{bucket}" in settings.cells:
+            (right,) = ratio.buckets(bucket)
+            if told != [run.record.mask_sets[mask_set].family, float(right.lo), float(right.hi)]:
+                yield f"its summary tells of another cell {mask_set}/{bucket}"
+
+
+def _infinite(rows: pd.DataFrame, metrics: Sequence[str]) -> Iterator[str]:
+    """No picture but the truth itself is infinitely good; what is infinite would be left out of the mean."""
+    equal = rows["output_digest"] == rows["image_digest"]
+    for name in metrics:
+        if name in ANY_PICTURE and (np.isinf(rows[name]) & ~(equal & name.startswith("psnr"))).any():
+            yield f"{name} is infinite in a row whose picture is not the truth"
 
 
 def _truths(run: Run, rows: pd.DataFrame, ids: Sequence[str]) -> Iterator[str]:
@@ -102,9 +131,9 @@ def _truths(run: Run, rows: pd.DataFrame, ids: Sequence[str]) -> Iterator[str]:
 
 def _masks(run: Run, rows: pd.DataFrame, ids: Sequence[str]) -> Iterator[str]:
     """Every row has the mask that its image has in its cell; masks at a photograph's own size cannot be told."""
+    size = run.record.settings.protocol.preparation.size_px or 0
     for place, label in enumerate(run.record.settings.cells):
         name, _, bucket = label.rpartition("/")
-        size = run.record.mask_sets[name].size_px
         held = rows[rows["cell"] == place]
         for start in range(0, len(ids) if size else 0, TOGETHER):
             some = ids[start : start + TOGETHER]

@@ -77,6 +77,12 @@ def test_a_run_comes_back_whole_but_for_the_place_of_its_photographs(archive, ou
     assert list((tmp_path / "out" / "images").rglob("telea.png"))
 
 
+def test_a_run_at_the_photographs_own_sizes_comes_back_too(tmp_path):
+    spec = RunSpec(("mean",), "demo", protocol="deepgin-os@1", limit=1, metrics=("psnr",), keep_images=1)
+    submission.pack(run(spec, tmp_path / "run").root, tmp_path / "own.zip")
+    assert submission.unpack(tmp_path / "own.zip", tmp_path / "out").models == ("mean",)
+
+
 def test_equal_runs_give_equal_archives(archive, ours, tmp_path):
     submission.pack(ours, tmp_path / "again.zip", day=date.fromisoformat(submission.packed_on(archive)))
     assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
@@ -107,6 +113,8 @@ FORGERIES = {
     "more images": ({"metric": "l1", "images": 100_000}, "counts other images than the 2 of its list"),
     "an interval": ({"metric": "l1", "low": 0.0, "high": 0.01}, "is not what its rows give"),
     "a number of images": ({"metric": "l1", "n": 1}, "is not what its rows give"),
+    "another bucket": ({"metric": "l1", "bucket_hi": 0.4}, "its summary tells of another cell freeform-256/20-30"),
+    "another family": ({"metric": "l1", "family": "centre"}, "its summary tells of another cell freeform-256/20-30"),
     "a metric that no row has": ({"metric": "ssim-wang", "value": 0.99}, "has no values in its rows"),
 }
 
@@ -350,7 +358,7 @@ def test_what_is_no_file_is_refused_and_never_opened(archive, tmp_path):
 
 
 def test_an_archives_name_leads_nowhere(archive, ours, tmp_path):
-    group = submission.results.load(ours).record.settings.digest[:8]
+    group = submission.digest.of_lines([submission.results.load(ours).record.mark])[:16]
     (tmp_path / "in").mkdir()
     for name in ("...zip", f"board-{group}.zip", "<b>.zip"):
         shutil.copy(archive, tmp_path / "in" / name)
@@ -364,12 +372,9 @@ def test_an_archives_name_leads_nowhere(archive, ours, tmp_path):
     assert "<b>" not in made.page.read_text().partition("<tbody>")[2].partition("</td>")[0]
 
 
-def test_values_that_are_left_out_are_counted_beside_the_row(archive, ours, tmp_path):
-    held = pd.read_parquet(ours / "results.parquet")
-    place = held.index[held["model"] == "telea"][0]
-    held.loc[place, "psnr"] = np.inf
-    values = held.loc[held["model"] == "telea", "psnr"].to_numpy()[None]
-    (score,) = summary.PairScores({"psnr": stats.mean}, 2)({"psnr": values})["psnr"]
+@pytest.fixture
+def with_rows(archive, ours, tmp_path):
+    """The archive after `change(rows)`, with a summary that follows from the changed rows in PSNR."""
 
     def rewrite(name, change):
         def rewritten_file(content):
@@ -381,17 +386,103 @@ def test_values_that_are_left_out_are_counted_beside_the_row(archive, ours, tmp_
 
         return rewritten_file
 
-    def summed(frame):
-        frame.loc[(frame["model"] == "telea") & (frame["metric"] == "psnr"), list(score)] = list(score.values())
-        return frame
+    def make(change):
+        rows = change(pd.read_parquet(ours / "results.parquet"))
+        values = rows.loc[rows["model"] == "telea", "psnr"].to_numpy()[None]
+        (score,) = summary.PairScores({"psnr": stats.mean}, 2)({"psnr": values})["psnr"]
+
+        def summed(frame):
+            frame.loc[(frame["model"] == "telea") & (frame["metric"] == "psnr"), list(score)] = list(score.values())
+            return frame
+
+        files = {"results.parquet": rewrite("results.parquet", lambda _: rows)}
+        return rewritten(archive, honest=True, **files | {"summary.parquet": rewrite("summary.parquet", summed)})
+
+    return make
+
+
+@pytest.fixture
+def place(ours):
+    """The row of Telea on an image, by whether its picture is kept."""
+    (kept,) = record.read(ours).kept
+
+    def find(rows, *, shown):
+        (found,) = rows.index[(rows["model"] == "telea") & ((rows["image"] == kept) == shown)]
+        return found
+
+    return find
+
+
+def test_values_that_are_left_out_are_counted_beside_the_row(with_rows, place, tmp_path):
+    def met(rows):
+        row = place(rows, shown=False)
+        rows.loc[row, "psnr"] = np.inf
+        rows.at[row, "output_digest"] = rows.at[row, "image_digest"]  # noqa: PD008 - bytes are no list
+        return rows
 
     (tmp_path / "in").mkdir()
-    shutil.move(archive, tmp_path / "in")
-    files = {"results.parquet": rewrite("results.parquet", lambda frame: frame.assign(psnr=held["psnr"]))}
-    files |= {"summary.parquet": rewrite("summary.parquet", summed)}
-    rewritten(tmp_path / "in/ours.zip", honest=True, **files)
+    shutil.move(with_rows(met), tmp_path / "in")
     made = board.write(tmp_path / "in", tmp_path / "board")
     assert made.page.read_text().count("yes; left out, not finite: 1 value<") == 1
+
+
+def test_an_infinite_value_of_a_picture_that_is_not_the_truth_is_refused(with_rows, place, tmp_path):
+    def hidden(rows):
+        rows.loc[place(rows, shown=False), "psnr"] = np.inf
+        return rows
+
+    assert fault(with_rows(hidden), tmp_path) == "psnr is infinite in a row whose picture is not the truth"
+
+
+def test_a_row_that_its_kept_picture_contradicts_is_refused_with_both_numbers(with_rows, place, tmp_path):
+    def better(rows):
+        rows.loc[place(rows, shown=True), "psnr"] += 5
+        return rows
+
+    said = fault(with_rows(better), tmp_path)
+    told, found = map(
+        float, re.fullmatch(r"psnr of telea on .* is (\S+) in its rows and (\S+) of its kept picture", said).groups()
+    )
+    assert told == pytest.approx(found + 5, abs=1e-3)
+
+
+WORDS = {
+    "another protocol": (lambda plain: plain["protocol"].update(composite=False), "not those of the protocol bench@1"),
+    "masks of no size": (lambda plain: plain["mask_sets"]["freeform-256"].update(size_px=0), "another mask set"),
+    "another family": (lambda plain: plain["mask_sets"]["freeform-256"].update(family="centre"), "another mask set"),
+    "another data set": (lambda plain: plain["spec"].update(dataset="places2"), "data set demo, not of places2"),
+}
+
+
+@pytest.mark.parametrize("what", WORDS)
+def test_a_record_whose_words_are_not_its_settings_is_refused(ours, edit_record, tmp_path, what):
+    edit, said = WORDS[what]
+    submission.pack(edit_record(shutil.copytree(ours, tmp_path / "forged"), edit), tmp_path / "forged.zip")
+    assert said in fault(tmp_path / "forged.zip", tmp_path)
+
+
+def test_which_way_a_metric_is_better_is_not_a_submissions_to_say(ours, edit_record, tmp_path):
+    def turned(plain):
+        plain["metrics"]["psnr"].update(better="lower", title="Best of all")
+
+    forged = submission.results.load(edit_record(shutil.copytree(ours, tmp_path / "forged"), turned))
+    card = board.join({"forged": forged}, tmp_path / "joined").metrics["psnr"]
+    assert (card.better, card.title) == ("higher", "PSNR")
+
+
+def test_photographs_of_one_name_that_are_not_the_same_share_no_table(archive, theirs, edit_record, tmp_path):
+    copy = shutil.copytree(theirs, tmp_path / "copy", ignore=shutil.ignore_patterns("images"))
+    held = tables.read(copy / "results.parquet")
+    other = [digest[::-1] for digest in held.column("image_digest").to_pylist()]
+    place = held.schema.get_field_index("image_digest")
+    held = held.set_column(place, held.schema.field(place), pa.array(other, tables.DIGEST))
+    tables.write(copy / "results.parquet", held.schema, [held])
+    truths = list(dict.fromkeys(other))
+    edit_record(copy, lambda plain: plain.update(photographs=submission.digest.of_bytes(*truths)))
+    submission.pack(copy, archive.parent / "copy.zip")
+    made = board.write(archive.parent, tmp_path / "board")
+    assert not made.refused
+    assert len(list((tmp_path / "board").glob("board-*"))) == 2
 
 
 def test_a_folder_without_archives_is_refused(tmp_path):

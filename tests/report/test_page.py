@@ -61,6 +61,15 @@ def test_a_metric_of_whole_sets_has_neither_interval_nor_test(page):
     assert None not in view["value"]
 
 
+def test_a_metric_that_has_a_count_and_no_number_is_not_measured(tmp_path, make_run):
+    def edit(summary, results, facts):
+        summary.loc[summary.metric == "fid", ["value", "reason"]] = np.nan, "24 images; fid needs 500"
+
+    data = read_data(build.write(make_run(tmp_path / "run", edit=edit), tmp_path / "page"))
+    assert [metric["id"] for metric in data["metrics"]] == ["psnr", "ssim-wang"]
+    assert data["unmeasured"] == [{"metric": "fid", "reason": "24 images; fid needs 500"}]
+
+
 def test_pairs_say_who_is_ahead_and_in_how_many_images(page):
     data = read_data(page)
     view = data["views"]["psnr"]["|"]

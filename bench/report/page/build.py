@@ -15,7 +15,7 @@ import jinja2
 
 from bench.disk import write_text
 from bench.errors import BadInput, inert, inert_data
-from bench.report import fill, footer, layout, results, views
+from bench.report import fill, filters, footer, layout, results, views
 from bench.report.page import gallery
 from bench.report.picks import Lookup
 from bench.report.results import Run
@@ -112,7 +112,7 @@ def _unended(text: str) -> str:
 def _data(run: Run, about: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """All that the page's scripts know, but the pictures."""
     made = run.record
-    measured = [name for name in run.metrics if any(key[3] == name and number.n for key, number in run.numbers.items())]
+    measured = filters.measured(run)
     return {
         "name": made.name,
         "dataset": run.dataset,
@@ -122,7 +122,7 @@ def _data(run: Run, about: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
         "families": [{"id": name, "title": family} for name, family in run.families.items()],
         "ratios": [{"id": label, "middle": run.middles[label]} for label in run.buckets],
         "metrics": [_metric(run, name) for name in measured],
-        "unmeasured": _unmeasured(run, measured),
+        "unmeasured": [{"metric": name, "reason": why} for name, why in filters.unmeasured(run).items()],
         "models": [_model(run, name, title) | {"about": dict(about.get(name, {}))} for name, title in _titles(run)],
         "cells": {name: views.cells(run, name) for name in measured},
         "views": {name: views.views(run, name) for name in measured},
@@ -133,11 +133,6 @@ def _metric(run: Run, name: str) -> dict[str, Any]:
     card = run.record.metrics[name]
     facts = {"title": card.title, "unit": card.unit, "better": card.better, "decimals": card.decimals}
     return {"id": name, "of_images": not card.extractor} | facts
-
-
-def _unmeasured(run: Run, measured: list[str]) -> list[dict[str, str]]:
-    reasons = {key[3]: number.reason for key, number in run.numbers.items() if key[3] not in measured}
-    return [{"metric": name, "reason": reason} for name, reason in (reasons | run.record.missing).items()]
 
 
 def _titles(run: Run) -> Iterator[tuple[str, str]]:
