@@ -37,7 +37,7 @@ def buckets(text: str) -> tuple[Bucket, ...]:
     """
     found = tuple(_bucket(part.strip()) for part in PUBLISHED.get(text, text).split(","))
     for one, other in itertools.combinations(found, 2):
-        if _overlap(one, other):
+        if overlap(one, other):
             raise BadInput(f"Buckets {one.label} and {other.label} overlap: a mask must fall into one bucket only.")
     return found
 
@@ -80,6 +80,7 @@ def _bucket(text: str) -> Bucket:
     return Bucket(lo, hi, _BORDER[match[3]])
 
 
-def _overlap(one: Bucket, other: Bucket) -> bool:
+def overlap(one: Bucket, other: Bucket) -> bool:
+    """Whether a mask may lie in both buckets."""
     apart = {one.border, other.border} == {True, False}
     return not apart and max(one.lo, other.lo) < min(one.hi, other.hi)

@@ -273,4 +273,6 @@ def _lettered(rows: list[Row]) -> tuple[list[Row], list[tuple[str, str]]]:
 
 
 def _letter(place: int) -> str:
-    return (chr(ord("a") + place // 26 - 1) if place >= 26 else "") + chr(ord("a") + place % 26)
+    """`a` to `z`, `aa` to `zz`, `aaa` and so on."""
+    before, last = divmod(place, 26)
+    return (_letter(before - 1) if before else "") + chr(ord("a") + last)

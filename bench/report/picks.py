@@ -178,4 +178,4 @@ def _no_bucket(run: Run, masks: str, bucket: str) -> str:
 
 def _spread(number: Number, decimals: int) -> str:
     half = max(number.value - number.low, number.high - number.value)
-    return "" if math.isnan(half) else f"{half:.{decimals}f}"
+    return f"{half:.{decimals}f}" if math.isfinite(half) else ""

@@ -111,7 +111,10 @@ def verdict(found: Comparison) -> str:
 def plain(found: Comparison) -> dict[str, Any]:
     """For machines; what is not there is null."""
     rows = [
-        {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in asdict(row).items()}
+        {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in asdict(row).items()
+        }
         for row in found.rows
     ]
     moves = [asdict(move) for move in found.moves]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.errors import BadInput
+from bench.masks import ratio
 from bench.report import footer, published
 from bench.report.published import Printed
 from bench.report.results import Run
@@ -103,12 +103,11 @@ def measured(run: Run, model: str, metric: str, line: Printed) -> float:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether two buckets share ratios; a label without numbers stands for all."""
-    ends = [re.match(r"(\d+)-(\d+)", label) for label in (one, other)]
-    if not all(ends):
+    """Whether a mask may lie in both of two buckets; a label that is none stands for all masks."""
+    try:
+        return any(ratio.overlap(*pair) for pair in itertools.product(ratio.buckets(one), ratio.buckets(other)))
+    except BadInput:
         return True
-    (a, b), (c, d) = ((int(end[1]), int(end[2])) for end in ends if end)
-    return a < d and c < b
 
 
 def report(run: Run) -> Report:

@@ -12,7 +12,7 @@ SUFFIX = ".json"
 
 
 def render(report: Report) -> str:
-    """The tables; a number that is not there is null."""
+    """The tables; a number that is not there is null, and so is an infinite end of an interval, which JSON lacks."""
     plain = {"tables": [_table(table) for table in report.tables], "footer": list(report.footer)}
     return json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -37,7 +37,7 @@ def _cell(cell: TableCell) -> list[dict[str, Any]]:
             **dict(value.keys),
             "source": value.source,
             "text": value.text,
-            **{name: None if math.isnan(number) else number for name, number in value.numbers.items()},
+            **{name: number if math.isfinite(number) else None for name, number in value.numbers.items()},
             "n": value.n,
             "excluded": value.excluded,
             "marks": value.marks,

@@ -67,9 +67,10 @@ def read(path: Path, key: Key) -> Answers:
     found = documents.from_json(path, "the answers").into(Answers)
     if found.study != key.study:
         raise BadInput(f"{path} answers the study {found.study}, not {key.study}.")
+    asked = set(map(str, range(len(key.questions))))  # as the page writes them: no other writing of a number
     allowed = (0, 1) if key.kind == "choice" else (1, 2, 3, 4, 5)
     for number, answer in found.answers.items():
-        if not number.isdigit() or int(number) >= len(key.questions) or answer.value not in allowed:
+        if number not in asked or answer.value not in allowed:
             raise BadInput(f"{path} holds an answer that the study does not ask for: question {number}.")
     return found
 

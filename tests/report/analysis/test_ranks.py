@@ -85,6 +85,14 @@ def test_buckets_that_only_touch_do_not_overlap():
     assert ranks.overlap("10-20", "")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("10-20+border", "10-20-border"), ("12.5-25", "50-60"), ("40-60", "0-12.5")]
+)
+def test_buckets_without_a_mask_in_common_do_not_overlap(one, other):
+    assert not ranks.overlap(one, other)
+    assert ranks.overlap(one, one)
+
+
 def test_the_shipped_numbers_make_a_table_with_its_caveats(tmp_path, write_run):
     run = results.load(write_run(tmp_path / "run", models=("glcic", "pconv", "edgeconnect")))
     report = ranks.report(run)

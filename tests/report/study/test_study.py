@@ -172,12 +172,20 @@ def test_who_takes_noise_for_the_truth_is_left_out_and_named(tmp_path):
     assert "no finite score exists" in text
 
 
+ONE = '{"value": 1}'
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         (sent("ann", 0, study="t"), "answers the study t, not s"),
         (sent("ann", 0, 1, 1), "question 2"),
         (sent("ann", 2), "question 0"),
+        (f'{{"study": "s", "rater": "ann", "answers": {{"1": {ONE}, "01": {ONE}}}}}', "question 01"),
+        (
+            f'{{"study": "s", "rater": "ann", "answers": {{"\N{SUPERSCRIPT TWO}": {ONE}}}}}',
+            "question \N{SUPERSCRIPT TWO}",
+        ),
         ("{", "answers"),
     ],
 )
