@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -183,12 +184,10 @@ def _number(row: dict[str, Any]) -> Number:
 
 
 def check_comparable(runs: list[Run]) -> None:
-    """Runs that share a table must share the protocol and no cell; raises `NotComparable` naming the difference."""
+    """Runs that share a table must be made alike (`_differences`) and share no cell; raises `NotComparable`."""
     for other in runs[1:]:
         first = runs[0]
-        one, two = first.record.protocol, other.record.protocol
-        names = [f"protocol is {one.name} and {two.name}"] if one.name != two.name else []
-        if differences := names + one.settings().differences(two.settings()):
+        if differences := list(_differences(first.record, other.record)):
             raise NotComparable(
                 f"{first.root} and {other.root} were measured in different ways and cannot share a table: "
                 f"{'; '.join(differences)}."
@@ -202,3 +201,26 @@ def check_comparable(runs: list[Run]) -> None:
                     f"{seen[key].root} and {run.root} both hold {', '.join(key)}: leave one of them out."
                 )
             seen[key] = run
+
+
+def _differences(one: Record, two: Record) -> Iterator[str]:
+    """Protocol, masks and metrics of one name that are not the same, and images of one data set."""
+    if one.protocol.name != two.protocol.name:
+        yield f"protocol is {one.protocol.name} and {two.protocol.name}"
+    yield from one.protocol.settings().differences(two.protocol.settings())
+    sides = one.settings, two.settings
+    for what, a, b in (("mask set", *(s.mask_sets for s in sides)), ("metric", *(s.metrics for s in sides))):
+        yield from (
+            f"the {what} {name} is {_short(a[name])} and {_short(b[name])}"
+            for name in a
+            if a[name] != b.get(name, a[name])
+        )
+    if one.settings.dataset.name == two.settings.dataset.name:
+        if one.settings.dataset.images != two.settings.dataset.images:
+            yield f"{one.images} and {two.images} images of {one.settings.dataset.name} are not the same list"
+        elif "" != one.photographs != two.photographs != "":
+            yield f"the photographs of {one.settings.dataset.name} have other pixels"
+
+
+def _short(value: object) -> str:
+    return f"{value}"[:12]

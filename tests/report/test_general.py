@@ -157,6 +157,28 @@ def test_runs_of_two_protocols_are_refused_with_the_difference(tmp_path, run, ma
         fill.report([run, other], "general")
 
 
+UNLIKE = {
+    "other masks": (lambda made: made["mask_sets"].update({"freeform-256": "ef" * 32}), "the mask set freeform-256 is"),
+    "another definition": (lambda made: made["metrics"].update(psnr=2), "the metric psnr is 1 and 2"),
+}
+
+
+@pytest.mark.parametrize("what", UNLIKE)
+def test_runs_that_were_made_in_another_way_share_no_table(run, tmp_path, make_run, what):
+    change, said = UNLIKE[what]
+    other = make_run(
+        tmp_path / "other", models=("pconv",), edit=lambda summary, frame, facts: change(facts["settings"])
+    )
+    with pytest.raises(NotComparable, match=said):
+        fill.report([run, other], "general")
+
+
+def test_runs_on_other_images_of_a_data_set_share_no_table(run, tmp_path, make_run):
+    other = make_run(tmp_path / "other", models=("pconv",), images=12)
+    with pytest.raises(NotComparable, match="24 and 12 images of demo are not the same list"):
+        fill.report([run, other], "general")
+
+
 def test_two_runs_that_hold_the_same_cell_are_refused(tmp_path, run, make_run):
     with pytest.raises(NotComparable, match="both hold demo, telea"):
         fill.report([run, make_run(tmp_path / "again")], "general")
