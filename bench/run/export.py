@@ -8,9 +8,10 @@ DIR/manifest.json                       written last: what the pictures are, and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from bench.models import predictions
 from bench.progress import track
 from bench.run.inputs import Inputs, Photographs
 from bench.run.spec import Job, resolve
+from bench.runfolder.names import listed
 from bench.types import Cell, RunSpec
 
 MANIFEST = "manifest.json"
@@ -33,13 +35,15 @@ WRITERS = 4
 
 
 def export(spec: RunSpec, out: Path) -> dict[str, Any]:
-    """Write masked inputs and masks of every cell, and return the manifest. Files that are there are not made again.
+    """Write masked inputs and masks of every cell, and return the manifest.
 
-    Raises `BenchError` for wrong names, missing data, or a folder that holds another export.
+    Files of a whole export are not made again; of one that was stopped, those that are not as they must be. Raises
+    `BenchError` for wrong names, missing data, photographs that were replaced, or a folder that holds another export.
     """
     job = resolve(replace(spec, models=(), metrics=()))
-    if (out / MANIFEST).exists():
-        _same(job, manifest(out / MANIFEST).settings, out / MANIFEST)
+    before = manifest(out / MANIFEST) if (out / MANIFEST).exists() else None
+    if before:
+        _same(job, before.settings, out / MANIFEST)
     inputs = Inputs(job)
     step = AT_ONCE if job.protocol.preparation.size_px else 1  # photographs of several sizes are no array
     spans = [(start, min(start + step, len(job.ids))) for start in range(0, len(job.ids), step)]
@@ -52,8 +56,11 @@ def export(spec: RunSpec, out: Path) -> dict[str, Any]:
         for (start, stop), photographs in pictures.prefetch(load, spans, workers=2, ahead=2):
             ids = job.ids[start:stop]
             digests |= {name: pictures.digest(row)[:32] for name, row in zip(ids, photographs.pixels, strict=True)}
+            if before:
+                _check_replaced(ids, before.images, digests, out / MANIFEST)
+            write = partial(_write, start, stop, photographs.pixels, inputs, out, again=not before)
             with ThreadPoolExecutor(WRITERS) as threads:
-                list(threads.map(lambda cell: _write(cell, start, stop, photographs.pixels, inputs, out), job.cells))  # noqa: B023
+                list(threads.map(write, job.cells))
             ticker.advance(stop - start)
     wanted = {field.name: getattr(job.spec, field.name) for field in fields(_Wanted)}
     written = {"spec": wanted, "settings": _settings(job), "missing": "0 in masked, 255 in masks", "images": digests}
@@ -61,17 +68,31 @@ def export(spec: RunSpec, out: Path) -> dict[str, Any]:
     return written
 
 
-def _write(cell: Cell, start: int, stop: int, photographs: np.ndarray, inputs: Inputs, out: Path) -> None:
+def _check_replaced(ids: Sequence[str], before: Mapping[str, str], now: Mapping[str, str], place: Path) -> None:
+    if replaced := [name for name in ids if before.get(name) != now[name]]:
+        raise NotComparable(
+            f"Photographs are not those that {place} was written from: {listed(replaced)}. Put the old files back, or "
+            "export into a new folder."
+        )
+
+
+def _write(
+    start: int, stop: int, photographs: np.ndarray, inputs: Inputs, out: Path, cell: Cell, *, again: bool
+) -> None:
+    """again: files that are there are held against what they must be."""
     _, height, width, _ = photographs.shape
     holes = inputs.masks(cell, start, stop, (height, width)).holes
     for image_id, photograph, hole in zip(inputs.job.ids[start:stop], photographs, holes, strict=True):
         masked = np.where(hole[..., None], np.uint8(0), photograph)
         for kind, pixels in (("masked", masked), ("masks", hole.astype(np.uint8) * 255)):
             path = out / kind / cell.label / f"{image_id}.png"
-            if not path.exists():
+            if path.exists() and not again:
+                continue
+            content = pictures.encode_png(pixels)
+            if not path.exists() or path.read_bytes() != content:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with whole_file(path) as beside:
-                    beside.write_bytes(pictures.encode_png(pixels))
+                    beside.write_bytes(content)
 
 
 @dataclass(frozen=True)

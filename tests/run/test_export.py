@@ -192,6 +192,31 @@ def test_an_export_goes_on_where_it_was_stopped(exported, spec, tmp_path):
     assert (half / "masks" / CELLS[0] / "a.png").exists()
 
 
+@pytest.fixture
+def replaced(spec, photographs, tmp_path):
+    """The spec on the same photographs, one of which is another."""
+    other = shutil.copytree(photographs, tmp_path / "other")
+    Image.new("RGB", (256, 256), (200, 100, 50)).save(other / "b.png")
+    return dataclasses.replace(spec, root=str(other))
+
+
+def test_no_export_holds_pictures_of_two_states_of_a_photograph(exported, replaced, spec, tmp_path):
+    half = shutil.copytree(exported, tmp_path / "half")
+    (half / "manifest.json").unlink()
+    export.export(replaced, half)
+    fresh = tmp_path / "fresh"
+    export.export(replaced, fresh)
+    for path in fresh.rglob("*.png"):
+        assert (half / path.relative_to(fresh)).read_bytes() == path.read_bytes()
+
+
+def test_photographs_that_were_replaced_after_an_export_are_named(exported, replaced):
+    before = (exported / "manifest.json").read_bytes()
+    with pytest.raises(NotComparable, match=r"manifest.json was written from: b\. Put"):
+        export.export(replaced, exported)
+    assert (exported / "manifest.json").read_bytes() == before
+
+
 def test_a_manifest_stands_for_the_options(exported, inside, outside, photographs, tmp_path):
     arguments = ["score", "--predictions", str(outside), "--manifest", str(exported / "manifest.json")]
     arguments += ["--root", str(photographs), "--metrics", "psnr,ssim-wang,l1", "--out", str(tmp_path / "run")]
