@@ -25,6 +25,5 @@ def shipped(folder: str) -> Path:
 
 def home() -> Path:
     """The user's folder for weights, caches and imported mask sets: `BENCH_HOME`, else `~/.cache/bench`."""
-    return Path(
-        os.environ.get("BENCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench"
-    )
+    cache = expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return expanded(os.environ.get("BENCH_HOME") or cache / "bench")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import digest, downloads
+from bench import digest, downloads, paths
 from bench.downloads import transfer
 from bench.errors import BadInput, Unavailable, UnknownName
 
@@ -76,6 +76,15 @@ def test_the_variable_goes_before_every_folder(tmp_path, monkeypatch):
     path = _put(tmp_path / "mine")
     monkeypatch.setenv("BENCH_WEIGHTS_NET", str(path))
     assert downloads.locate("net") == path
+
+
+def test_variables_know_the_users_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("BENCH_HOME", "~/mine")
+    assert paths.home() == tmp_path / "mine"
+    monkeypatch.delenv("BENCH_HOME")
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/cache")
+    assert paths.home() == tmp_path / "cache" / "bench"
 
 
 def test_a_variable_that_names_nothing_is_an_error(monkeypatch):

@@ -30,9 +30,9 @@ def find(name: str) -> Path | None:
     """Where the file lies, unchecked: what its variable names, else `BENCH_HOME`/weights, else torch's hub cache."""
     file = entry(name).file
     if given := os.environ.get(variable(name)):
-        if not Path(given).is_file():
+        if not (path := paths.expanded(given)).is_file():
             raise BadInput(f"{variable(name)} names {given}, which is not a file.")
-        return Path(given)
+        return path
     return next((folder / file for folder in (_store(), _torch_hub()) if (folder / file).is_file()), None)
 
 

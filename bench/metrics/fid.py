@@ -13,6 +13,7 @@ from scipy.linalg import lapack
 
 from bench import stats
 from bench.contracts import Moments, SetMetric, Vectors
+from bench.errors import BadInput
 from bench.metrics import vectors
 from bench.types import MetricCard
 
@@ -171,8 +172,10 @@ class Extrapolated(SetMetric):
     """FID of infinitely many images, under its law a + b/N."""
 
     def compare(self, truth: Vectors, output: Vectors) -> tuple[np.ndarray, np.ndarray]:
-        """Checks both."""
+        """Checks both; a line needs two sizes of subsets, three images."""
         vectors.check("FID", truth, output)
+        if len(truth.rows) < 3:
+            raise BadInput(f"fid-inf draws a line through several set sizes: it needs 3 images, not {len(truth.rows)}.")
         return truth.rows, output.rows
 
     def value(self, compared: tuple[np.ndarray, np.ndarray]) -> float:

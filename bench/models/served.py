@@ -309,9 +309,11 @@ class Served:
         if self._hangs >= HANGS:
             raise ContractBroken(f"is not asked again: it hung {HANGS} times")
         if self._process is None:
-            self._process = process = ServedProcess(self.command.words, torch.get_num_threads())
+            process = ServedProcess(self.command.words, torch.get_num_threads())
             if (found := process.hello(HELLO_S)) != self.command.hello:
+                process.end()
                 raise ContractBroken(f"is not what it was before the run: {found}, {self.command.hello}")
+            self._process = process
         return self._process
 
     def _receive(self, process: ServedProcess, number: int, shape: list[int]) -> Any:

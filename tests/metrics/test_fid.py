@@ -236,6 +236,11 @@ def test_the_extrapolated_distance_is_the_intercept_over_seeded_subsets(feature_
     assert feature_tables.value(EXTRAPOLATED, truth, rows) == pytest.approx(intercept, rel=1e-9)
 
 
+def test_two_images_are_no_line(feature_tables):
+    with pytest.raises(BadInput, match="needs 3 images, not 2"):
+        feature_tables.value(EXTRAPOLATED, *feature_tables.drawn(12, 2, width=8))
+
+
 def test_subset_sizes_are_those_of_the_paper():
     assert fid.subset_sizes(50_000)[:2] == [5000, 8214]
     assert len(fid.subset_sizes(50_000)) == 15

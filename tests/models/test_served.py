@@ -188,6 +188,20 @@ def test_a_served_model_is_padded_to_what_it_says_it_needs(tmp_path, folder):
     assert predict.raw(opening.open_model(ref), ref.card, images, masks, [0]).shape == images.shape
 
 
+def test_a_command_that_is_another_when_it_is_started_again_is_refused_as_often_as_it_is_asked(tmp_path, folder):
+    shutil.copy(folder / "serve.py", tmp_path / "serve.py")
+    body = "from serve import serve\nimport pathlib\nmark = pathlib.Path(__file__).with_name('mark')\n"
+    body += "serve(lambda images, masks: images, name='other' if mark.exists() else 'first')\n"
+    (tmp_path / "turning.py").write_text(body)
+    model = opening.open_model(
+        model_registry.only(f"serve:{shlex.join([sys.executable, str(tmp_path / 'turning.py')])}")
+    )
+    (tmp_path / "mark").touch()
+    for _ in range(2):
+        with pytest.raises(ContractBroken, match="is not what it was before the run"):
+            model.predict(torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8))
+
+
 def test_a_program_that_sends_back_what_it_is_sent_is_no_model():
     with pytest.raises(BadInput, match="cat does not say what it is"):
         model_registry.only("serve:cat")

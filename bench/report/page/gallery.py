@@ -24,7 +24,6 @@ from bench.runfolder.pictures import Kept, Pixels
 THUMB_PX, THUMB_BYTES = 192, 12_000
 THUMB_QUALITIES = (75, 50, 25, 5)
 """The first whose file is small enough: thousands of specks, as cellular masks leave them, are dear."""
-COMMON = (TRUTH, MASKED)
 EXACT = {"lossless": True, "method": 1, "quality": 20}
 """A fifth of the time of WebP's usual effort, for 8 % more bytes."""
 LOSSY = {"quality": 90, "method": 2}
