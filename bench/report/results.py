@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -208,13 +208,8 @@ def _differences(one: Record, two: Record) -> Iterator[str]:
     if one.protocol.name != two.protocol.name:
         yield f"protocol is {one.protocol.name} and {two.protocol.name}"
     yield from one.protocol.settings().differences(two.protocol.settings())
-    sides = one.settings, two.settings
-    for what, a, b in (("mask set", *(s.mask_sets for s in sides)), ("metric", *(s.metrics for s in sides))):
-        yield from (
-            f"the {what} {name} is {_short(a[name])} and {_short(b[name])}"
-            for name in a
-            if a[name] != b.get(name, a[name])
-        )
+    yield from _others("mask set", one.settings.mask_sets, two.settings.mask_sets)
+    yield from _others("metric", one.settings.metrics, two.settings.metrics)
     if one.settings.dataset.name == two.settings.dataset.name:
         if one.settings.dataset.images != two.settings.dataset.images:
             yield f"{one.images} and {two.images} images of {one.settings.dataset.name} are not the same list"
@@ -222,5 +217,8 @@ def _differences(one: Record, two: Record) -> Iterator[str]:
             yield f"the photographs of {one.settings.dataset.name} have other pixels"
 
 
-def _short(value: object) -> str:
-    return f"{value}"[:12]
+def _others(what: str, one: Mapping[str, object], two: Mapping[str, object]) -> Iterator[str]:
+    """What two have under one name, and is not the same."""
+    for name in one:
+        if name in two and one[name] != two[name]:
+            yield f"the {what} {name} is {str(one[name])[:12]} and {str(two[name])[:12]}"
