@@ -102,8 +102,10 @@ def _view(run: Run, scores: Scores, places: Sequence[int], resamples: stats.Resa
     low, high = _interval(run, scores, places, numbers, images, resamples)
     better = "higher" if scores.sign > 0 else "lower"
     kept = [np.isfinite(row) for row in images]
+    alike = _over(_alike(scores.values[:, places], np.isfinite(means)))
     rivals = [
-        Rival(mean, np.flatnonzero(there), row[there]) for mean, there, row in zip(means, kept, images, strict=True)
+        Rival(mean, np.flatnonzero(there), row[there])
+        for mean, there, row in zip(means, np.isfinite(alike), alike, strict=True)
     ]
     return {
         "value": [plain(value) for value in means],
@@ -111,8 +113,18 @@ def _view(run: Run, scores: Scores, places: Sequence[int], resamples: stats.Resa
         "high": [plain(value) for value in high],
         "n": [int(there.sum()) for there in kept],
         "tied": [int(mark.bold) for mark in highlight(rivals, better, "best")],
-        **(_pairs(images, scores.sign) if pairs else {}),
+        **(_pairs(alike, scores.sign) if pairs else {}),
     }
+
+
+def _alike(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The values [models, cells, images] by which models are compared; NaN for a model that is not `known` [models].
+
+    Of several cells, an image counts in those in which every known model has a value: means over other cells would say
+    which cells they are of (the easy ones, which a model may have filled without a fault, are infinite).
+    """
+    there = np.isfinite(values[known]).all(axis=0) if values.shape[1] > 1 else True
+    return np.where(known[:, None, None] & there, values, np.nan)
 
 
 def _over(values: np.ndarray) -> np.ndarray:

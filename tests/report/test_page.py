@@ -78,6 +78,26 @@ def test_pairs_say_who_is_ahead_and_in_how_many_images(page):
     assert all(share < 50 for share in view["share"])
 
 
+def test_a_model_is_not_worse_for_pictures_that_it_filled_without_a_fault(tmp_path, make_run):
+    """Their value is infinite and left out of means: in a view of all cells, its easiest ones."""
+
+    def values(model, metric, cell, images):
+        easy = np.where(np.arange(images) < 20, np.inf, 50.0) if model else np.full(images, 45.0)
+        return (20.0 + model + np.zeros(images)) if cell else easy
+
+    def edit(summary, results, facts):
+        easy = (summary.bucket == "0-10") & (summary.model == "ns")
+        summary.loc[easy, ["value", "n", "excluded"]] = 50.0, 4, 20
+
+    root = make_run(
+        tmp_path / "run", models=("telea", "ns"), sets={"freeform-256": "freeform"}, buckets=("0-10", "10-20"),
+        metrics=("psnr",), values=values, edit=edit,
+    )  # fmt: skip
+    view = read_data(build.write(root, tmp_path / "page"))["views"]["psnr"]["|"]
+    assert view["value"] == [32.5, 35.5]
+    assert (view["ahead"], view["share"], view["tied"]) == ([-1], [0], [0, 1])
+
+
 def test_a_model_without_a_number_in_some_cell_has_no_mean(tmp_path, make_run):
     def edit(summary, results, facts):
         summary.loc[(summary.model == "ns") & (summary.bucket == "0-10"), "value"] = np.nan
