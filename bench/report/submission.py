@@ -7,8 +7,10 @@ packed on one day give equal bytes.
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
+import shlex
 import shutil
 import zipfile
 import zlib
@@ -35,26 +37,44 @@ MAX_BYTES = 4 << 30
 SMALL_BYTES, LIST_BYTES = 64 << 20, 256 << 20
 """The same of the record and the digests, and of the list of images."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
+PLACES = ("--root", "--guides", "--prompts", "--out", "--spec", "--predictions", "--manifest")
+"""Options that take a path of the machine on which a run was made."""
 
 
 def pack(root: Path, out: Path, *, day: date | None = None) -> int:
     """Write a run's archive and return its size in bytes; `day`: when, today (UTC) unless given.
 
-    The folder of the photographs is left out of the record. Raises `BadInput` for a run without results.
+    Places of this machine are left out of the record: the folder of the photographs and the like, in the command too.
+    Raises `BadInput` for a run without results, and for one that nobody would unpack.
     """
     run = results.load(root)
-    pictures = [name for one in kept(root, run.record) for name in one.names()]
-    held = {name: (root / name).read_bytes() for name in (*WHOLE, *pictures)}
-    held[RECORD] = record.text(
-        replace(run.record, spec=replace(run.record.spec, root=None, guides=None, prompts=None))
-    ).encode()
-    digests = {name: digest.of_bytes(content) for name, content in sorted(held.items())}
+    files = [*WHOLE, *(name for one in kept(root, run.record) for name in one.names())]
+    if sum((root / name).stat().st_size for name in files) > MAX_BYTES:
+        raise BadInput(f"{root} holds more than the {MAX_BYTES >> 30} GiB that a submission may unpack to.")
+    spec = replace(run.record.spec, root=None, guides=None, prompts=None)
+    made = record.text(replace(run.record, spec=spec, command=_without_places(run.record.command))).encode()
+    digests = {name: digest.of_file(root / name) for name in sorted(files)} | {RECORD: digest.of_bytes(made)}
     day = day or datetime.now(UTC).date()
-    held[DIGESTS] = (json.dumps({"form": FORM, "date": day.isoformat(), "sha256": digests}, indent=1) + "\n").encode()
+    told = json.dumps({"form": FORM, "date": day.isoformat(), "sha256": digests}, indent=1) + "\n"
+    texts = {RECORD: made, DIGESTS: told.encode()}
     with whole_file(out) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in sorted(held.items()):
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
+        for name in sorted({*files, *texts}):
+            content = io.BytesIO(texts[name]) if name in texts else (root / name).open("rb")
+            with content, archive.open(zipfile.ZipInfo(name, EPOCH), "w", force_zip64=True) as packed:
+                shutil.copyfileobj(content, packed)
     return out.stat().st_size
+
+
+def _without_places(command: str) -> str:
+    """A command line with `...` for the paths that some of its options were given."""
+    words = shlex.split(command)
+    for at, word in enumerate(words):
+        option, equals, _ = word.partition("=")
+        if option in PLACES and equals:
+            words[at] = f"{option}=..."
+        elif word in PLACES and at + 1 < len(words):
+            words[at + 1] = "..."
+    return shlex.join(words)
 
 
 def unpack(archive: Path, out: Path) -> Run:

@@ -83,6 +83,26 @@ def test_a_run_at_the_photographs_own_sizes_comes_back_too(tmp_path):
     assert submission.unpack(tmp_path / "own.zip", tmp_path / "out").models == ("mean",)
 
 
+@pytest.mark.parametrize("given", ["--root /home/ann/photos --out runs/x", "--root=/home/ann/photos --out=runs/x"])
+def test_no_place_of_the_machine_is_packed_with_the_command(ours, edit_record, tmp_path, given):
+    def typed(plain):
+        plain["command"] = f"bench run --models mean {given} --limit 2"
+        plain["spec"]["root"] = "/home/ann/photos"
+
+    submission.pack(edit_record(shutil.copytree(ours, tmp_path / "run"), typed), tmp_path / "a.zip")
+    assert b"/home/ann" not in (tmp_path / "a.zip").read_bytes()
+    command = submission.unpack(tmp_path / "a.zip", tmp_path / "out").record.command
+    assert command.startswith("bench run --models mean --root")
+    assert command.endswith("... --limit 2")
+
+
+def test_a_run_that_nobody_would_unpack_is_not_packed(ours, tmp_path, monkeypatch):
+    monkeypatch.setattr(submission, "MAX_BYTES", 1000)
+    with pytest.raises(BadInput, match="that a submission may unpack to"):
+        submission.pack(ours, tmp_path / "a.zip")
+    assert not (tmp_path / "a.zip").exists()
+
+
 def test_equal_runs_give_equal_archives(archive, ours, tmp_path):
     submission.pack(ours, tmp_path / "again.zip", day=date.fromisoformat(submission.packed_on(archive)))
     assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()

@@ -63,7 +63,7 @@ def plain(lines: list[VariantResult]) -> list[dict[str, Any]]:
     """For machines; what is undefined is null."""
 
     def known(value: float) -> float | None:
-        return None if math.isnan(value) else value
+        return value if math.isfinite(value) else None
 
     return [
         asdict(line)
