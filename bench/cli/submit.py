@@ -20,16 +20,16 @@ def command(
     """
     import tempfile
 
+    from bench.disk import whole_file
     from bench.report import submission
 
     if out and out.suffix != ".zip":
         raise BadInput(f"--out {out}: a submission is written as .zip, which is what `bench board` reads.")
     archive = out or run.with_name(f"{run.name}.zip")
-    size = submission.pack(run, archive)
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            packed = submission.unpack(archive, Path(scratch))
-    except BadInput as fault:
-        archive.unlink()
-        raise BadInput(f"{run} cannot be submitted: {str(fault).rstrip('.')}.") from fault
+    with whole_file(archive) as beside, tempfile.TemporaryDirectory() as scratch:
+        size = submission.pack(run, beside)
+        try:
+            packed = submission.unpack(beside, Path(scratch))
+        except BadInput as fault:
+            raise BadInput(f"{run} cannot be submitted: {str(fault).rstrip('.')}.") from fault
     print(f"{archive}: {len(packed.models)} models, {size / 2**20:.1f} MiB, checked")

@@ -514,3 +514,13 @@ def test_the_command_packs_beside_the_run_and_checks(ours, tmp_path):
     result = CliRunner().invoke(cli.build(), ["submit", str(ours), "--out", str(tmp_path / "a.zip")])
     assert result.exit_code == 0
     assert "2 models" in result.stdout
+
+
+def test_an_archive_that_is_there_stays_where_the_run_cannot_be_submitted(ours, edit_record, tmp_path):
+    wrong = edit_record(
+        shutil.copytree(ours, tmp_path / "wrong"), lambda plain: plain["spec"].update(dataset="places2")
+    )
+    (tmp_path / "a.zip").write_bytes(b"of yesterday")
+    result = CliRunner().invoke(cli.build(), ["submit", str(wrong), "--out", str(tmp_path / "a.zip")])
+    assert "cannot be submitted: its settings are those of the data set demo" in str(result.exception)
+    assert (tmp_path / "a.zip").read_bytes() == b"of yesterday"
