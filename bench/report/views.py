@@ -123,8 +123,11 @@ def _alike(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     Of several cells, an image counts in those in which every known model has a value: means over other cells would say
     which cells they are of (the easy ones, which a model may have filled without a fault, are infinite).
     """
-    there = np.isfinite(values[known]).all(axis=0) if values.shape[1] > 1 else True
-    return np.where(known[:, None, None] & there, values, np.nan)
+    there = np.isfinite(values)
+    if values.shape[1] > 1:
+        there &= there[known].all(axis=0)
+    there &= known[:, None, None]
+    return values if there.all() else np.where(there, values, np.nan)
 
 
 def _over(values: np.ndarray) -> np.ndarray:
