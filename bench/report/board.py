@@ -89,7 +89,7 @@ def _part(name: str, runs: dict[str, Run], days: dict[str, str], scratch: Path, 
     """
     root = scratch / f"board-{name[:16]}"
     joined = join(runs, root)
-    origins = _origins(joined, runs)
+    origins = _origins(_names(runs))
     since = {
         model: min((days[archive] for archive in held if days[archive]), default="") for model, held in origins.items()
     }
@@ -124,13 +124,27 @@ def _submission(archives: Sequence[str], day: str) -> str:
     return " ".join([", ".join(archives), day.replace("-", "\N{NON-BREAKING HYPHEN}")]).strip()
 
 
-def _origins(joined: Record, runs: dict[str, Run]) -> dict[str, tuple[str, ...]]:
+def _names(runs: dict[str, Run]) -> dict[str, dict[str, str]]:
+    """Archive -> model -> what it is called on the board: with its archive's name where it could be taken for another.
+
+    That is where archives hold other rows of one name, and where a name ends as if an archive's stood there already.
+    """
+    marks = {archive: verified.marks(run) for archive, run in runs.items()}
+    seen: dict[str, set[str]] = {}
+    for found in marks.values():
+        for model, mark in found.items():
+            seen.setdefault(model, set()).add(mark)
+    unclear = {model for model, held in seen.items() if len(held) > 1 or model.endswith("]")}
+    return {
+        archive: {model: f"{model} [{archive}]" if model in unclear else model for model in found}
+        for archive, found in marks.items()
+    }
+
+
+def _origins(names: dict[str, dict[str, str]]) -> dict[str, tuple[str, ...]]:
     """Model of a joined run -> the submissions that hold it."""
-    found: dict[str, tuple[str, ...]] = {}
-    for model in joined.models:
-        named = tuple(archive for archive in runs if model.endswith(f" [{archive}]"))[:1]
-        found[model] = named or tuple(archive for archive, run in runs.items() if model in run.models)
-    return found
+    models = dict.fromkeys(model for held in names.values() for model in held.values())
+    return {model: tuple(archive for archive, held in names.items() if model in held.values()) for model in models}
 
 
 def join(runs: dict[str, Run], root: Path) -> Record:
@@ -139,16 +153,11 @@ def join(runs: dict[str, Run], root: Path) -> Record:
     A model that several runs hold with the same rows stands once; with others, each carries its archive's name.
     """
     root.mkdir(parents=True, exist_ok=True)
-    rows = {archive: verified.marks(run) for archive, run in runs.items()}
-    seen: dict[str, set[str]] = {}
-    for found in rows.values():
-        for model, mark in found.items():
-            seen.setdefault(model, set()).add(mark)
+    names = _names(runs)
     held: dict[str, list[pa.Table]] = {RESULTS: [], SUMMARY: []}
     models: dict[str, ModelRecord] = {}
     for archive, run in runs.items():
-        named = {model: f"{model} [{archive}]" if len(seen[model]) > 1 else model for model in rows[archive]}
-        named = {model: name for model, name in named.items() if name not in models}
+        named = {model: name for model, name in names[archive].items() if name not in models}
         models |= {name: run.record.models[model] for model, name in named.items()}
         for name, joined in held.items():
             joined.append(_renamed(tables.read(run.root / name), named))

@@ -40,6 +40,8 @@ ANY_PICTURE = (
     *("ssim-wang", "ssim-wang-y", "ssim-sk7", "ssim-u11", "ssim-tm", "lpips-alex", "lpips-vgg", "lpips-squeeze"),
 )
 """Metrics of which any picture has a value, an infinite one where it is the truth."""
+TOLD = ("title", "kind", "weights", "settings", "guides", "prompts", "domain", "larger", "reason", "contaminated")
+"""What a record says of a model on every machine alike."""
 TOGETHER = 512
 """Images whose masks are held at once."""
 
@@ -219,10 +221,18 @@ def claimed(metric: str) -> bool:
 
 
 def marks(run: Run) -> dict[str, str]:
-    """Model -> digest of all that its rows and numbers say, in the order of the record."""
+    """Model -> digest of all that its rows and numbers say, and the record of it, in the order of the record."""
     rows = tables.read(run.root / RESULTS).to_pandas()
     marks = dict(iter(pd.util.hash_pandas_object(rows, index=False).groupby(rows["model"], sort=False)))
     numbers: dict[str, list[str]] = {model: [] for model in run.models}
     for (model, *cell), number in run.numbers.items():
         numbers[model].append(f"{cell} {number}")
-    return {model: digest.of_lines([*numbers[model], *map(str, marks.get(model, ()))]) for model in run.models}
+    return {
+        model: digest.of_lines([_told(run, model), *numbers[model], *map(str, marks.get(model, ()))])
+        for model in run.models
+    }
+
+
+def _told(run: Run, model: str) -> str:
+    """What a record says of a model, without what depends on the machine."""
+    return str([getattr(run.record.models.get(model), name, None) for name in TOLD])

@@ -363,6 +363,46 @@ def test_a_model_of_two_submissions_with_other_rows_carries_the_archives_names(o
     assert list(board.join(runs, tmp_path / "joined").models) == ["mean [ours]", "telea", "mean [theirs]", "ns"]
 
 
+def renamed(run, edit_record, model, name, **facts):
+    """The run with one model under another name, and other facts of it."""
+
+    def edit(plain):
+        plain["models"] = {name if key == model else key: held for key, held in plain["models"].items()}
+        plain["models"][name].update(facts)
+
+    for path in run.glob("*.parquet"):
+        held = tables.read(path)
+        place = held.schema.get_field_index("model")
+        models = [name if one == model else one for one in held.column(place).to_pylist()]
+        table = held.set_column(place, "model", pa.array(models, pa.string()))
+        tables.write(path, table.schema, [table])
+    return edit_record(run, edit)
+
+
+def test_no_model_is_called_as_if_another_archive_held_it(ours, theirs, edit_record, tmp_path):
+    (tmp_path / "in").mkdir()
+    copies = [shutil.copytree(theirs, tmp_path / name, ignore=shutil.ignore_patterns("images")) for name in "ab"]
+    submission.pack(renamed(copies[0], edit_record, "ns", "telea [ours]", title="Better"), tmp_path / "in/evil.zip")
+    submission.pack(renamed(copies[1], edit_record, "ns", "telea"), tmp_path / "in/other.zip")
+    submission.pack(ours, tmp_path / "in/ours.zip")
+    made = board.write(tmp_path / "in", tmp_path / "board")
+    assert not made.refused
+    rows = re.findall(r">([^<]+)</a></th>.*?<td>([^<]*)</td><td>\d{4}-", made.page.read_text())
+    assert sorted(archive for title, archive in rows if "Better" in title) == ["evil"]
+    assert sorted(archive for _, archive in rows) == ["evil", "evil, other, ours", "other", "ours"]
+
+
+def test_a_copy_gives_no_other_title_to_anothers_rows(ours, edit_record, tmp_path):
+    copy = shutil.copytree(ours, tmp_path / "a", ignore=shutil.ignore_patterns("images"))
+    renamed(copy, edit_record, "telea", "telea", title="Mine")
+    runs = {"a": submission.results.load(copy), "ours": submission.results.load(ours)}
+    joined = board.join(runs, tmp_path / "joined").models
+    assert {name: made.title for name, made in joined.items() if "telea" in name} == {
+        "telea [a]": "Mine",
+        "telea [ours]": "Telea",
+    }
+
+
 def test_runs_of_other_settings_share_no_table(archive, tmp_path):
     submission.pack(measured(tmp_path / "fewer", "mean", limit=1), archive.parent / "fewer.zip")
     board.write(archive.parent, tmp_path / "board")
