@@ -15,6 +15,7 @@ from bench.errors import BadInput, NotComparable
 from bench.models.registry import ModelRef
 from bench.paths import hidden
 from bench.runfolder.guides import FROM_TRUTH
+from bench.runfolder.names import SHOWN, listed
 from bench.types import ModelCard
 
 KINDS = {
@@ -25,8 +26,6 @@ KINDS = {
 UNSAID = 255
 """The level of a place of which a guide of labels says nothing."""
 MODES = ("L", "1", "P")
-SHOWN = 3
-"""Guides that a message names before it counts the rest."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +145,7 @@ def _strangers(root: Path, ids: Sequence[str]) -> str:
         if path.is_file() and not hidden(path, root)
     )
     others = [name for name in names if name not in asked]
-    more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-    return f" Named after no image: {', '.join(others[:SHOWN])}{more}." if others else ""
+    return f" Named after no image: {listed(others)}." if others else ""
 
 
 def _look(root: Path, image_id: str, size_px: int, classes: int) -> tuple[str, str]:

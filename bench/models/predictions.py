@@ -20,13 +20,12 @@ from PIL import Image
 from bench import decoding, digest, image_ids
 from bench.errors import BadInput, UnknownName
 from bench.paths import expanded, hidden
+from bench.runfolder.names import listed
 
 LOSSLESS = "png"
 SUFFIXES = (LOSSLESS, "bmp", "tif", "tiff", "webp", "jpg", "jpeg")
 FORMATS = {"png": "PNG", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF", "webp": "WEBP", "jpg": "JPEG", "jpeg": "JPEG"}
 """What a file of a suffix must hold."""
-SHOWN = 3
-"""Names that a message gives before it counts the rest."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class PredictionFolder:
         missing = [name for key in keys if (name := self.place(key, cells)) not in self.names]
         if not missing:
             return ""
-        text = f"{self.root} lacks {len(missing)} pictures: {_some([f'{name}.{self.suffix}' for name in missing])}."
+        text = f"{self.root} lacks {len(missing)} pictures: {listed([f'{name}.{self.suffix}' for name in missing])}."
         if self.names:
             return text
         others = sorted({path.suffix[1:].lower() for path in self.root.rglob("*.*")} & {*SUFFIXES} - {self.suffix})
@@ -86,7 +85,7 @@ class PredictionFolder:
     def unused(self, keys: Iterable[str], cells: Sequence[str]) -> str:
         """Pictures that nothing asks for, in a sentence; empty where there are none."""
         left = sorted(self.names - {self.place(key, cells) for key in keys})
-        names = _some([f"{name}.{self.suffix}" for name in left])
+        names = listed([f"{name}.{self.suffix}" for name in left])
         return f"{self.root} holds {len(left)} pictures that are not scored: {names}." if left else ""
 
     def check(self, name: str, size: tuple[int, int] | None) -> None:
@@ -156,8 +155,3 @@ def _opened(file: Path) -> Image.Image:
     if not file.exists():
         raise BadInput(f"{file} is gone.")
     return decoding.opened(file, str(file))
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -13,11 +13,11 @@ from bench.errors import BadInput
 from bench.models.diffusion import one_line
 from bench.models.registry import ModelRef
 from bench.paths import expanded
+from bench.runfolder.names import listed
 
 OWN = "dataset"
 """In place of a file: the data set's own texts."""
 HEAD = ["image", "text"]
-SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,10 @@ def read(source: str, refs: Sequence[ModelRef], dataset: Dataset, ids: Sequence[
     found = _of_dataset(dataset, ids) if source == OWN else _of_file(expanded(source))
     if missing := [image_id for image_id in ids if image_id not in found]:
         strange = sorted(set(found) - set(dataset.ids))
-        names = f" It names {_some(strange)}, which {dataset.name} does not hold." * bool(strange)
-        raise BadInput(f"--prompts {source} has no text for {_some(missing)}. Each image needs one.{names}")
+        names = f" It names {listed(strange)}, which {dataset.name} does not hold." * bool(strange)
+        raise BadInput(f"--prompts {source} has no text for {listed(missing)}. Each image needs one.{names}")
     texts = {image_id: one_line(found[image_id], f"--prompts {source}, {image_id}") for image_id in ids}
     return Prompts(texts, digest.of_settings(texts))
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def given(refs: Sequence[ModelRef], prompts: Prompts) -> list[ModelRef]:
