@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 
 from bench.report.page import build
@@ -104,6 +105,20 @@ def test_the_first_screen_says_what_was_measured_and_who_leads_and_shows_picture
     assert seen.models == ["deepgin", "ns", "telea"]
     assert seen.tab.locator("#strip li").count() == 5
     assert seen.tab.locator("#strip li").last.bounding_box()["y"] < 900
+
+
+def test_how_sure_the_lead_is_is_told_of_the_models_that_are_shown(visit, write_run, tmp_path):
+    """The best of all is hidden: that nothing ties with it says nothing about the others."""
+
+    def values(model, metric, cell, images):
+        noise = np.random.default_rng([model, cell]).normal(0, 1, images)
+        return 20.0 + noise + 10 * (model == 2)
+
+    run = write_run(tmp_path / "run", values=values)
+    address = build.write(run, tmp_path / "page").as_uri()
+    assert "No other model can be mistaken for it" in visit(address).tab.inner_text("#lead")
+    seen = visit(f"{address}#group=some&models=telea&models=ns")
+    assert "cannot be told apart from it" in seen.tab.inner_text("#lead")
 
 
 @pytest.mark.parametrize(("weights", "told"), [("starter", True), ("official", False)])

@@ -26,8 +26,12 @@
     const rivals = order.slice(1), n = found.n[order[0]];
     if (!page.metric().of_images) return "A metric of whole sets of images: there is no paired test.";
     if (n < 10) return `Not sure: ${n} images; an interval and a test need 10.`;
-    const tied = rivals.filter(place => found.tied[place]);
     if (!rivals.length) return "";
+    const tests = rivals.map(place => ({ place, ...duel(found, order[0], place) }));
+    const untested = tests.filter(one => one.ahead == null).length;
+    if (untested) return `Not sure: ${untested} of its rivals share too few images with it for a test.`;
+    const best = found.value.every(value => value == null || page.sign() * (value - found.value[order[0]]) <= 0);
+    const tied = tests.filter(one => best ? found.tied[one.place] : one.ahead !== 1).map(one => one.place);
     if (!tied.length) return `No other model can be mistaken for it (paired test on ${n} images).`;
     if (tied.length === 1) return `${title(tied[0])} cannot be told apart from it (paired test on ${n} images).`;
     return `${tied.length} models cannot be told apart from it (paired test on ${n} images).`;
