@@ -43,6 +43,10 @@ def whole_file(path: Path, *, first: bool = False) -> Iterator[Path]:
             return
         with contextlib.suppress(FileExistsError):
             os.link(beside, path)
+    except OSError as fault:
+        if fault.filename and Path(fault.filename) == beside:
+            fault.filename = str(path)  # the name that the user knows
+        raise
     finally:
         beside.unlink(missing_ok=True)
 

@@ -161,7 +161,7 @@ def _located(fault: Exception, text: str) -> str:
         sentence = sentence.replace(byte[0], f"at line {text.encode()[: int(byte[1])].count(10) + 1}")
     sentence = sentence.replace("end of document", f"line {len(text.rstrip().split(chr(10)))}, the end of the file")
     place = re.search(r"at line (\d+)", sentence)
-    shown = text.split("\n")[int(place[1]) - 1].strip()[:80] if place else ""
+    shown = text.split("\n")[int(place[1]) - 1].strip()[:80].rstrip(".") if place else ""
     return f"{sentence}: {shown}" if shown else sentence
 
 

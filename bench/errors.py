@@ -35,6 +35,16 @@ def exception_text(fault: BaseException) -> str:
     return f"{type(fault).__name__}: {text}" if text else type(fault).__name__
 
 
+def counted(number: int, word: str) -> str:
+    """`1 image`, `1,200 images`: a count, and the word for one of what is counted."""
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
+def said_of(name: str, sentence: str) -> str:
+    """A sentence as it stands behind a name and before a full stop: with neither of them a second time."""
+    return sentence.removeprefix(f"{name}: ").rstrip(".")
+
+
 def inert(text: str, code: str = "\\u{:04x}") -> str:
     """The same for files: what steers a terminal or turns the direction of writing becomes its code.
 

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from bench.errors import printable
+from bench.runfolder.names import listed
 
 SUFFIXES = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff")
 """File name endings that mean a photograph, in any case."""
@@ -65,7 +66,8 @@ def unwritable(ids: Sequence[str], where: str) -> list[str]:
     counted = f"{len(bad):,} file names have" if bad[1:] else "the file name has"
     coded = sys.getfilesystemencoding()
     mend = "Rename them." if coded == "utf-8" else f"The locale has names in {coded}: set LC_ALL=C.UTF-8."
-    return [f"{where}: {counted} control characters or bytes that are no UTF-8: {bad[0]!r}. {mend}"]
+    few = listed([repr(name) for name in bad])
+    return [f"{where}: {counted} control characters or bytes that are no UTF-8: {few}. {mend}"]
 
 
 def told(aside: Mapping[str, int]) -> str:
@@ -77,6 +79,17 @@ def told(aside: Mapping[str, int]) -> str:
     parts += [f"{len(most) - SHOWN} more kinds"] * (len(most) > SHOWN)
     total = sum(aside.values())
     return f"{total:,} other file{'s' * (total > 1)} left aside: {', '.join(parts)}.{_lines(aside)}"
+
+
+def together(faults: Iterable[str]) -> list[str]:
+    """Sentences `NAME: what is wrong` on photographs, one for all of which the same is wrong: a few names, a count."""
+    names: dict[str, list[str]] = {}
+    for fault in faults:
+        name, _, wrong = fault.partition(": ")
+        names.setdefault(wrong, []).append(name)
+    whole = [f"{listed(those)}: {wrong}" if wrong else those[0] for wrong, those in names.items()]
+    more = len(whole) - SHOWN
+    return whole[:SHOWN] + [f"And {more:,} more like these."] * (more > 0)
 
 
 def _lines(aside: Iterable[str]) -> str:

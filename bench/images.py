@@ -63,8 +63,8 @@ def check_size(size: tuple[int, int], preparation: Preparation, name: str) -> No
     wanted = preparation.size_px
     if wanted and min(size) < wanted and (preparation.crop == "centre-pixels" or not preparation.upscale):
         raise BadInput(
-            f"{name}: {size[0]} x {size[1]} pixels, smaller than {wanted} x {wanted}, and the protocol enlarges "
-            "nothing. Take it out, or choose a protocol that does (bench protocols list)."
+            f"{name} ({size[0]} x {size[1]} pixels): smaller than {wanted} x {wanted}, and the protocol enlarges "
+            "nothing. Leave it out, or choose a protocol that does (bench protocols list)."
         )
 
 

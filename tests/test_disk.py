@@ -28,3 +28,10 @@ def test_two_who_write_one_file_at_once_do_not_meet(tmp_path):
         assert (tmp_path / "x").read_bytes() == b"other"
     assert (tmp_path / "x").read_bytes() == b"one"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_file_that_cannot_be_written_is_named_as_the_user_named_it(tmp_path):
+    name = "n" * 300
+    with pytest.raises(OSError, match="too long") as fault:
+        write_text(tmp_path / name, "")
+    assert fault.value.filename == str(tmp_path / name)

@@ -222,3 +222,9 @@ def test_no_data_ends_in_a_traceback(data):
     document = documents.Document("mine", "", data)
     with contextlib.suppress(BenchError):
         document.into(Table, names=("names",), joined=("buckets",))
+
+
+def test_a_line_that_ends_with_a_full_stop_is_told_with_one():
+    with pytest.raises(BadInput, match=r"A sentence\.$") as fault:
+        documents.parse("A sentence.", "notes", toml=False)
+    assert not str(fault.value).endswith("..")

@@ -1,8 +1,8 @@
-"""Unknown names meet the nearest known ones; a stranger's exception is named, whatever its text does."""
+"""Unknown names meet the nearest known ones; a stranger's exception is named, whatever its text does; a count agrees with its word."""
 
 import pytest
 
-from bench.errors import UnknownName, exception_text
+from bench.errors import UnknownName, counted, exception_text
 from bench.metrics import registry as metric_registry
 
 
@@ -38,3 +38,8 @@ class MuteError(Exception):
 )
 def test_an_exception_is_named_with_the_text_it_has(fault, text):
     assert exception_text(fault) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 images"), (1, "1 image"), (1200, "1,200 images")])
+def test_a_count_agrees_with_its_word(number, text):
+    assert counted(number, "image") == text

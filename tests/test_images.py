@@ -78,7 +78,7 @@ def test_resizing_is_pillows_own():
 
 @pytest.mark.parametrize("crop", ["centre", "none", "centre-pixels"])
 def test_a_small_source_is_refused(crop):
-    with pytest.raises(BadInput, match="tiny: 1 x 1 pixels, smaller than 256 x 256"):
+    with pytest.raises(BadInput, match=r"tiny \(1 x 1 pixels\): smaller than 256 x 256"):
         images.prepare(ramp(1, 1), Preparation(crop=crop), "tiny")
 
 

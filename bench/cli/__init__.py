@@ -16,6 +16,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO, cast
 
 import click
@@ -24,13 +25,18 @@ from click.core import ParameterSource
 from typer.core import TyperGroup
 
 from bench import __version__, locks
-from bench.errors import BenchError, inert, printable
+from bench.errors import BadInput, BenchError, inert, printable
 
 STOPPED = 130
 """Exit status of a command that Ctrl-C ended."""
 SPINS = "30000"
 """Rounds that an idle thread of GNU OpenMP turns before it sleeps: a tenth of its default (perf/waiting.py)."""
 FULL = {errno.ENOSPC, errno.EDQUOT}
+NO_FOLDER = {
+    errno.EEXIST: "a file, or a link that leads nowhere, stands where a folder must be",
+    errno.ENOTDIR: "a file stands where a folder must be",
+}
+"""What the system means by its words, where a folder was asked for."""
 
 
 class UserPath(click.Path):
@@ -147,6 +153,10 @@ def _nowhere() -> TextIO:
 def _answered() -> Any:
     """What the command gives back: a status, or nothing."""
     try:
+        Path.cwd()
+    except FileNotFoundError as fault:
+        raise BadInput("The folder in which this command was started is gone: change into one that exists.") from fault
+    try:
         return build()(standalone_mode=False, prog_name="bench")
     except SystemExit as leave:  # click's own word on a closed pipe
         return 0 if type(sys.stdout).__name__.endswith("PacifyFlushWrapper") else leave.code
@@ -213,4 +223,4 @@ def _wrong_file(fault: OSError) -> str:
     if fault.errno is None:
         return f"{str(fault).rstrip('.')}.{kept}"
     verb = "cannot write" if fault.errno in FULL else "cannot use"
-    return f"{verb} {fault.filename or 'a file'}: {fault.strerror}.{kept}"
+    return f"{verb} {fault.filename or 'a file'}: {NO_FOLDER.get(fault.errno, fault.strerror)}.{kept}"

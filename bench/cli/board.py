@@ -17,11 +17,11 @@ def command(
 
     Exit status 1 if one is refused. Example: bench board submissions --html board
     """
-    from bench.errors import printable
+    from bench.errors import counted, printable
     from bench.report import board
 
     made = board.write(folder, html)
     for archive, reason in made.refused.items():
         print(printable(f"refused: {archive}: {reason}"), file=sys.stderr)
-    print(f"{made.page}: {len(made.accepted)} submissions, {len(made.refused)} refused")
+    print(f"{made.page}: {counted(len(made.accepted), 'submission')}, {len(made.refused)} refused")
     raise typer.Exit(1 if made.refused else 0)

@@ -44,11 +44,12 @@ def command(
 
 
 def _write(run: Path, file: Path, tolerances: list[str]) -> None:
+    from bench.errors import counted
     from bench.report.analysis import regression
 
     expected = regression.expectations(run, regression.tolerances(tolerances))
     regression.write(file, expected)
-    print(f"{file}: {len(expected.values)} numbers of {len(expected.digests)} models")
+    print(f"{file}: {counted(len(expected.values), 'number')} of {counted(len(expected.digests), 'model')}")
 
 
 def _check(run: Path, file: Path, junit: Path | None, markdown: Path | None, *, as_json: bool) -> None:

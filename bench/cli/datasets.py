@@ -162,15 +162,17 @@ def _counts(text: str) -> dict[str, int]:
 
 def _report(found: Findings, protocol: str) -> str:
     from bench import image_ids
-    from bench.errors import printable
+    from bench.errors import counted, printable
 
     official = f" of {found.official:,} official" if found.official else ""
     lines = [
-        f"{found.name} {found.split}".rstrip() + f": {found.count:,} photographs{official}",
+        f"{found.name} {found.split}".rstrip() + f": {counted(found.count, 'photograph')}{official}",
         f"list sha256: {found.list_sha256}",
-        f"decoded: {found.decoded:,}, broken: {len(found.broken):,}",
-        "sizes: {} x {} to {} x {} pixels".format(*found.smallest, *found.largest),
+        f"decoded: {found.decoded:,} of {found.decoded + len(found.broken):,}, broken: {len(found.broken):,}",
     ]
+    if found.decoded:
+        (width, height), (widest, highest) = found.smallest, found.largest
+        lines.append(f"widths: {width} to {widest} pixels, heights: {height} to {highest}")
     lines += [told] if (told := image_ids.told(found.aside)) else []
     lines += _some(found.faults) + _some(list(found.broken.values()))
     if found.doubles:

@@ -12,6 +12,7 @@ import typer
 from bench import progress
 from bench.cli import _options as options
 from bench.cli._fields import FieldsOf, Typed, spread
+from bench.errors import counted
 from bench.types import RunSpec
 
 EXPORTED = ("dataset", "root", "split", "masks", "buckets", "protocol", "limit")
@@ -46,7 +47,7 @@ def _print_next(written: dict[str, Any], out: Path, manifest: Path, root: str | 
     words = ["bench", "score", "--predictions", "FOLDER", "--manifest", str(manifest)]
     words += ["--root", root] if root else []
     print(
-        f"{out}: {len(written['images'])} images in {len(written['settings']['cells'])} cells.\n"
+        f"{out}: {counted(len(written['images']), 'image')} in {counted(len(written['settings']['cells']), 'cell')}.\n"
         f"Fill {out}/masked/SET/BUCKET/IMAGE.png where {out}/masks is white, save as FOLDER/SET/BUCKET/IMAGE.png,\n"
         f"then: {shlex.join(words)}"
     )

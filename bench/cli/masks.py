@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli import _options as options
+from bench.errors import counted
 
 app = typer.Typer()
 
@@ -124,7 +125,7 @@ def freeze(
     known = dict.fromkeys([*freezing.frozen_families(), *drawn])
     for name in plugins.choose("mask family", families, list(known), "bench masks list"):
         held = freezing.freeze(name, size, again, into)
-        print(f"{held.id}  {held.manifest['count']} masks  sha256 {held.digest}  {held.folder}")
+        print(f"{held.id}  {counted(held.manifest['count'], 'mask')}  sha256 {held.digest}  {held.folder}")
 
 
 @app.command()
@@ -132,7 +133,10 @@ def verify(
     set_ids: Annotated[list[str] | None, typer.Argument(help="Ids of mask sets.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every set that `bench masks list` shows.")] = False,
 ) -> None:
-    """Draw sets again and compare every bit; exit status 1 where one differs. Example: bench masks verify --all"""
+    """Draw sets again and compare every bit, of imported ones with their digests; exit status 1 where one differs.
+
+    Example: bench masks verify --all
+    """
     from bench import plugins
     from bench.errors import BadInput
     from bench.masks import freezing, frozen
@@ -144,7 +148,8 @@ def verify(
     for set_id in chosen:
         faults = freezing.verify(set_id)
         whole &= not faults
-        print(f"{set_id}: {'every bit as drawn' if not faults else f'{len(faults)} faults'}")
+        origin = "imported" if frozen.load(set_id).manifest.get("imported") else "drawn"
+        print(f"{set_id}: {counted(len(faults), 'fault') if faults else f'every bit as {origin}'}")
         for fault in faults[:SHOWN]:
             print(f"  {fault}")
     raise typer.Exit(0 if whole else 1)
@@ -182,7 +187,7 @@ def import_set(
     from bench.masks import imported
 
     held = imported.bring(kind, name, source, size, threshold, invert, force, paired=paired, ending=ending)
-    print(f"{held.id}  {held.manifest['count']} masks  sha256 {held.digest}  {held.folder}")
+    print(f"{held.id}  {counted(held.manifest['count'], 'mask')}  sha256 {held.digest}  {held.folder}")
     if kind == "folder" and (missing := _mean_ratio(held.manifest)) > HALF:
         colour, other = ("black", "without --invert") if invert else ("white", "with --invert")
         print(

@@ -9,6 +9,7 @@ import typer
 
 from bench import progress
 from bench.cli import _options as options
+from bench.errors import counted
 
 
 def command(
@@ -24,4 +25,4 @@ def command(
 
     progress.quiet = quiet
     count = copies.pull(url, folder)
-    print(f"{folder}: {count} files fetched.")
+    print(f"{folder}: {counted(count, 'file')} fetched.")

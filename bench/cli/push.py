@@ -8,6 +8,7 @@ import typer
 
 from bench import progress
 from bench.cli import _options as options
+from bench.errors import counted
 
 
 def command(
@@ -23,4 +24,4 @@ def command(
 
     progress.quiet = quiet
     count = copies.push(run, url)
-    print(f"{url}: {count} files sent. Back: bench pull {url} DIR")
+    print(f"{url}: {counted(count, 'file')} sent. Back: bench pull {url} DIR")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,7 @@ def command(
     wanted = needs.runs(replace(chosen, weights=chosen.weights | tags))
     datasets = [need.dataset for need in wanted]
     where, parts = _named("--root", roots, "data set", datasets), _named("--split", splits, "data set", datasets)
+    _check_roots(datasets, where)
     specs = [(need, _spec(need, where, parts, limit)) for need in wanted]
     execution = Execution(options.device_name(device), workers=workers)
     home = out or Path("runs") / chosen.name
@@ -73,14 +75,17 @@ def command(
     options.write_report(fill.report(done, name), form, table)
 
 
-def _spec(need: Need, roots: dict[str, str], splits: dict[str, str], limit: int | None) -> RunSpec:
+def _check_roots(datasets: Iterable[str], roots: Collection[str]) -> None:
+    """Raise `BadInput` that names all data sets of the table whose place nobody gave."""
     from bench.errors import BadInput
 
-    if need.dataset not in roots and need.dataset != "demo":
-        raise BadInput(
-            f"The table needs the data set {need.dataset}: say where it lies, --root {need.dataset}=DIR. Its official "
-            f"folders: bench datasets show {need.dataset}"
-        )
+    if lacking := [name for name in dict.fromkeys(datasets) if name not in (*roots, "demo")]:
+        roots_of = " ".join(f"--root {name}=DIR" for name in lacking)
+        shown = ", ".join(f"bench datasets show {name}" for name in lacking)
+        raise BadInput(f"The table needs {' and '.join(lacking)}; say where: {roots_of}. Official folders: {shown}")
+
+
+def _spec(need: Need, roots: dict[str, str], splits: dict[str, str], limit: int | None) -> RunSpec:
     return RunSpec(
         models=need.models,
         dataset=need.dataset,

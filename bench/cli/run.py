@@ -13,7 +13,7 @@ import typer
 from bench import progress
 from bench.cli import _options as options
 from bench.cli._fields import FieldsOf, Typed, spread
-from bench.errors import BadInput, printable
+from bench.errors import BadInput, counted, printable
 from bench.runfolder.names import RESULTS, SUMMARY
 from bench.types import Execution, RunSpec
 
@@ -131,7 +131,8 @@ def _print_plan(spec: RunSpec, execution: Execution, out: Path | None, *, as_jso
     if as_json:
         print(json.dumps(found, indent=1))
         return
-    print(f"{found['images']} images, {len(found['cells'])} cells, {found['shard']} images a part, into {found['out']}")
+    photographs, cells = counted(found["images"], "image"), counted(len(found["cells"]), "cell")
+    print(f"{photographs}, {cells}, {counted(found['shard'], 'image')} a part, into {found['out']}")
     print("cells: " + ", ".join(found["cells"]))
     rows = [("model", "done", "batch", "s an image", "left")]
     for row in found["models"]:
@@ -159,8 +160,8 @@ def _needs(found: dict[str, Any]) -> str:
     workers, gib = max(1, found["workers"]), 1 << 30
     gpu = f", {found['device_bytes'] / gib:.1f} GiB of a GPU's" if found["device_bytes"] else ""
     return (
-        f"all together about {progress.duration(found['left_s'])} with {workers} worker{'s' * (workers > 1)} of "
-        f"{found['threads']} thread{'s' * (found['threads'] > 1)}, metrics and collecting counted "
+        f"all together about {progress.duration(found['left_s'])} with {counted(workers, 'worker')} of "
+        f"{counted(found['threads'], 'thread')}, metrics and collecting counted "
         f"({progress.duration(found['processor_s'])} of processors); {found['memory_bytes'] / gib:.1f} GiB of "
         f"memory{gpu}; {found['disk_bytes'] / (1 << 20):.1f} MiB of disk"
     )

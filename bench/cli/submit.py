@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.errors import BadInput
+from bench.errors import BadInput, counted
 
 
 def command(
@@ -32,4 +32,4 @@ def command(
             packed = submission.unpack(beside, Path(scratch))
         except BadInput as fault:
             raise BadInput(f"{run} cannot be submitted: {str(fault).rstrip('.')}.") from fault
-    print(f"{archive}: {len(packed.models)} models, {size / 2**20:.1f} MiB, checked")
+    print(f"{archive}: {counted(len(packed.models), 'model')}, {size / 2**20:.1f} MiB, checked")

@@ -289,7 +289,7 @@ def _locate(entry: DatasetEntry, root: Path, split: str | None) -> tuple[Officia
             return layout, base
     expected = ", ".join(f"{layout.folder}{layout.listing and f' with {layout.listing}'}" for layout in layouts)
     others = ", ".join(dict.fromkeys(layout.split for layout in entry.layouts if _base(root, layout)))
-    hint = f"There is: --split {others}." if others else "For another arrangement: --dataset folder."
+    hint = f"There is: --split {others}." if others else "The data set folder takes any arrangement."
     raise BadInput(f"{root} holds no split {wanted} of {entry.name}; expected: {expected}. {hint}")
 
 

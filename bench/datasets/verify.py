@@ -89,7 +89,7 @@ def verify(
         count=len(dataset.ids),
         official=layout.count if layout else 0,
         list_sha256=dataset_registry.list_digest(dataset.ids),
-        decoded=len(ids),
+        decoded=len(sizes),
         broken={image_id: look.fault for image_id, look in looks.items() if look.fault},
         faults=list(dataset.faults),
         small={i: look.size for i, look in looks.items() if not look.fault and _small(look.size, made, i)},

@@ -250,8 +250,10 @@ class MaskSet:
         held = [bucket for bucket in buckets if any(self._inside(one, bucket) for one in self._meeting(bucket))]
         lacking = [bucket.label for bucket in buckets if bucket not in held]
         if lacking and (self.bucketed or not held):
+            ends = [entry[end] for entry in self.manifest["strata"].values() for end in ("ratio_min", "ratio_max")]
             raise BadInput(
-                f"Mask set {self.id} has no mask in bucket {' or '.join(lacking)}. See: bench masks stats {self.id}"
+                f"Mask set {self.id} has no mask in bucket {' or '.join(lacking)}: its masks cover {min(ends):.1f} to "
+                f"{max(ends):.1f} %. Name other --buckets, or take it whole: --buckets none."
             )
         return held
 

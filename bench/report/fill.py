@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.errors import BadInput
+from bench.errors import BadInput, counted
 from bench.report import footer, layout, published, results
 from bench.report.filters import Selection, measured
 from bench.report.layout import Axis, AxisEntry, Layout
@@ -200,7 +200,7 @@ class Filler:
     def under(self, ours: list[list[Values]], place: int) -> str:
         """The number of images below a column's head, where all its numbers share it."""
         counts = {value.n + value.excluded for line in ours for value in line[place] if value.n}
-        return f"{counts.pop()} images" if self.layout.counts and len(counts) == 1 else ""
+        return counted(counts.pop(), "image") if self.layout.counts and len(counts) == 1 else ""
 
     def highlighted(self, ours: list[list[Values]]) -> list[list[Values]]:
         """The same values with bold and underline, each compared with the other models' in the same place."""

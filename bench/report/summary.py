@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from bench.errors import counted, said_of
 from bench.report import fill, footer, layout, views
 from bench.report.filters import Selection, measured
 from bench.report.picks import Lookup
@@ -34,8 +35,8 @@ def _table(run: Run, selection: Selection) -> Table:
         values = [_value(filler, (name, metric), held[metric], place) for metric in metrics]
         cells = [TableCell((value,)) for value in (*values, *_facts(run, name))]
         rows.append(Row((filler.model(name),), tuple(cells)))
-    count = len({key[1:3] for key in run.numbers})
-    title = f"{run.dataset}, {run.record.images} images: means over {count} cell{'s' * (count > 1)}, best first"
+    over = counted(len({key[1:3] for key in run.numbers}), "cell")
+    title = f"{run.dataset}, {counted(run.record.images, 'image')}: means over {over}, best first"
     return Table("summary", title, "", ("Model",), tuple(columns), tuple(rows))
 
 
@@ -67,8 +68,9 @@ def _facts(run: Run, name: str) -> tuple[Value, Value]:
     """Seconds an image, and parameters."""
     made = run.record.models.get(name)
     speed, size = (made.images_per_second, made.parameters) if made else (None, 0)
-    seconds = Value(f"{1 / speed:.2g}", number=1 / speed) if speed else Value(EMPTY)
-    return seconds, Value(f"{size / 1e6:.1f}M", number=size) if size else Value(EMPTY)
+    keys = (("model", name),)
+    seconds = Value(f"{1 / speed:.2g}", keys=keys, number=1 / speed) if speed else Value(EMPTY, keys=keys)
+    return seconds, Value(f"{size / 1e6:.1f}M", keys=keys, number=size) if size else Value(EMPTY, keys=keys)
 
 
 def _legend(table: Table) -> list[str]:
@@ -90,11 +92,11 @@ def _empty(run: Run) -> list[str]:
         made = run.record.models.get(name)
         if made and made.reason and not made.contaminated:
             absent.append(name)
-            reasons[name] = made.reason
+            reasons[name] = said_of(name, made.reason)
         elif empty := [
             one.reason for key, one in run.numbers.items() if key[0] == name and key[3] in metrics and one.reason
         ]:
-            reasons[name] = empty[0]
+            reasons[name] = said_of(name, empty[0])
     if len(absent) <= SHOWN:
         return [f"{EMPTY} {name}: {reason}." for name, reason in reasons.items()]
     failed = [f"{EMPTY} {name}: {reason}." for name, reason in reasons.items() if name not in absent]

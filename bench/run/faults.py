@@ -53,7 +53,7 @@ class FaultLog:
         text = sentence(fault)
         if (model, text) not in self._reported:
             self._reported.add((model, text))
-            self.report(f"{model} failed on {cell}: {text}")
+            self.report(f"{model} failed on {cell}: {text.removeprefix(f'{model}: ')}")
 
     def of(self, model: str, cell: str) -> Exception | None:
         """The fault that a model met on a cell before."""

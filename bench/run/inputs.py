@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bench import image_ids, masks
 from bench import images as pictures
-from bench import masks
 from bench.contracts import Dataset
 from bench.datasets import registry as dataset_registry
 from bench.errors import BadInput
@@ -91,7 +91,8 @@ class Inputs:
             spec = self.job.spec
             root = f" --root {shlex.quote(spec.root)}" if spec.root else ""
             raise BadInput(
-                f"{' '.join(faults)} To go on without them: --skip-damaged. This looks at all: "
+                f"{' '.join(image_ids.together(faults))} To go on without them, in a new --out: --skip-damaged. "
+                "This looks at all: "
                 f"bench datasets verify {spec.dataset}{root}"
             )
         return Photographs(np.stack(prepared), fingerprints)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import image_ids
 from bench.disk import sweep
-from bench.errors import BadInput, NotComparable
+from bench.errors import BadInput, NotComparable, counted
 from bench.locks import locked
 from bench.metrics import registry as metric_registry
 from bench.models import settings as model_settings
@@ -102,7 +102,7 @@ def _tell_what_is_not_measured(job: Job) -> None:
     """Files that are no photographs, photographs that cannot be used; what masks, models and metrics lack."""
     if told := image_ids.told(job.aside):
         Ticker().say(f"{job.spec.dataset}: {told}")
-    for fault in job.skipped.values():
+    for fault in image_ids.together(job.skipped.values()):
         Ticker().say(f"left out: {fault}")
     for name, lacking in _not_cut(job):
         Ticker().say(f"{name} has no mask in bucket {lacking}: it is measured in the others alone.")
@@ -208,7 +208,8 @@ def _fill(job: Job, root: Path, execution: Execution, executor: str) -> Faults:
         warn(sentence)
     parts.even_out(_keys(job))
     left = remaining(job, parts, execution)
-    with track(f"{len(job.models)} models on {len(job.ids)} images", plan.pairs(left) * len(job.cells)) as ticker:
+    title = f"{counted(len(job.models), 'model')} on {counted(len(job.ids), 'image')}"
+    with track(title, plan.pairs(left) * len(job.cells)) as ticker:
         return executors.choose(executor)(left, job, execution, parts, ticker) if left else {}
 
 

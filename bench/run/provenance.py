@@ -29,6 +29,8 @@ LIBRARIES = (
     "pandas",
     "pyarrow",
 )
+SHARE = "--share"
+"""What each share of a run says alone."""
 
 
 @functools.cache
@@ -63,8 +65,10 @@ def device(name: str) -> str:
 
 
 def command() -> str:
-    """The command line that is running, as one would type it."""
-    return shlex.join(["bench", *sys.argv[1:]])
+    """The command line that is running, as one would type it for the whole of a run: `--share` is left out."""
+    words = sys.argv[1:]
+    pairs = zip(("", *words), words, strict=False)
+    return shlex.join(["bench", *(word for before, word in pairs if SHARE not in (before, word.partition("=")[0]))])
 
 
 def record(*, device_name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.errors import BadInput, NotComparable
+from bench.errors import BadInput, NotComparable, counted
 from bench.locks import holder, locked
 from bench.run.plan import Task
 from bench.run.spec import Job
@@ -89,9 +89,9 @@ def check_alike(root: Path, share: Share, job: Job, shard: int | None, before: R
         return
     differ = []
     if before.shares not in (0, share.total):
-        differ.append(f"{before.shares} shares there, {share.total} now")
+        differ.append(f"{counted(before.shares, 'share')} there, {share.total} now")
     if before.shares and shard and before.shard != shard:
-        differ.append(f"{before.shard} images a part there, {shard} now")
+        differ.append(f"{counted(before.shard, 'image')} a part there, {shard} now")
     if before.shares and before.spec != job.spec:
         names = [name for name, value in vars(before.spec).items() if value != getattr(job.spec, name)]
         differ.append(f"other {', '.join(names)}")

@@ -62,6 +62,8 @@ def pull(url: str, root: Path) -> int:
 
     Returns the number of files fetched. Raises as `push`.
     """
+    if root.exists() and not root.is_dir():
+        raise BadInput(f"{root} is a file: give the folder that is to hold the run.")
     with _reached(url) as (files, base):
         there = _sizes(files, base)
         if RECORD not in there:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ from bench.types import MetricCard, Protocol, ProtocolSettings, RunSpec
 FORMAT = 3
 RARE = ("vectors", "arithmetic", "tiling")
 """Fields of the settings that are left out where they say nothing."""
+
+WORDS = {"arithmetic": "--precision and --compile", "vectors": "--keep-vectors", "tiling": "--tiling"}
+"""What a user calls them."""
+
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 LATER = ("skipped", "chosen")
 """Fields of the record that are left out where they say nothing: those of earlier runs lack them."""
@@ -277,7 +283,7 @@ def read_own(root: Path, settings: Settings, ids: Sequence[str]) -> Record | Non
 def _differences(root: Path, before: Record, settings: Settings, ids: Sequence[str]) -> list[str]:
     one, two = before.settings.plain(), settings.plain()
     differ = [name for name in {**one, **two} if one.get(name) != two.get(name)]
-    texts = {name: f"{name}: {_short(one.get(name))} there, {_short(two.get(name))} now" for name in differ}
+    texts = {name: "; ".join(_told(WORDS.get(name, name), one.get(name), two.get(name))) for name in differ}
     if "dataset" in differ and {**one["dataset"], "images": ""} == {**two["dataset"], "images": ""}:
         texts["dataset"] = _images(root, before, ids)
     return list(texts.values())
@@ -294,10 +300,27 @@ def _images(root: Path, before: Record, ids: Sequence[str]) -> str:
     return counts + "".join(f"; {word}: {listed(names)}" for word, names in (("gone", gone), ("new", new)) if names)
 
 
-def _without(names: Sequence[str], others: Collection[str]) -> list[str]:
+def _without(names: Iterable[str], others: Collection[str]) -> list[str]:
     return [name for name in names if name not in others]
 
 
+def _told(name: str, there: Any, now: Any) -> Iterator[str]:
+    """How two values of one name differ: what is gone or new, and what both have in another way."""
+    if isinstance(there, list) and isinstance(now, list) and set(there) != set(now):
+        there, now = dict.fromkeys(there), dict.fromkeys(now)
+    if not isinstance(there, dict) or not isinstance(now, dict):
+        yield f"{name}: {_short(there)} there, {_short(now)} now"
+        return
+    for word, names in (("gone", _without(there, now)), ("new", _without(now, there))):
+        if names:
+            yield f"{name}, {word}: {listed(names)}"
+    for key in there:
+        if key in now and there[key] != now[key]:
+            yield from _told(f"{name}, {key}", there[key], now[key])
+
+
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) < 90 else f"{text[:86]} ..."
+    """A setting as a user knows it; of a digest its first digits."""
+    if isinstance(value, str):
+        return value[:12] if _DIGEST.fullmatch(value) else value
+    return "not given" if value is None else json.dumps(value, ensure_ascii=False)

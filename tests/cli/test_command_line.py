@@ -111,6 +111,22 @@ def test_a_path_that_cannot_be_used_is_one_sentence_and_status_two(bench, files,
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("out", ["afile", "afile/sub", "nowhere"])
+def test_what_stands_in_a_folders_place_is_told(bench, files, out):
+    (files / "nowhere").symlink_to(files / "gone")
+    assert "stands where a folder must be" in bench("run", *SMALL, "--out", out)[2]
+
+
+def test_a_working_folder_that_is_gone_is_told(bench, files):
+    folder = files / "gone"
+    folder.mkdir()
+    os.chdir(folder)
+    folder.rmdir()
+    assert bench("models", "list")[2] == (
+        "error: The folder in which this command was started is gone: change into one that exists.\n"
+    )
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_streams_that_the_caller_has_closed_are_no_fault(closed):
     ended = subprocess.run(

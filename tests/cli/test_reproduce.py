@@ -46,10 +46,17 @@ def test_a_layout_that_no_run_of_its_own_fills_says_what_does(bench, name, hint)
     assert hint in told
 
 
-def test_a_data_set_that_is_not_placed_is_asked_for(bench):
-    status, _, told = bench("reproduce", "rnon-table3", "--root", "celeba=/data")
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        (("--root", "celeba=/data"), "needs places2; say where: --root places2=DIR."),
+        ((), "needs celeba and places2; say where: --root celeba=DIR --root places2=DIR."),
+    ],
+)
+def test_all_data_sets_that_are_not_placed_are_asked_for_at_once(bench, given, asked):
+    status, _, told = bench("reproduce", "rnon-table3", *given)
     assert status == 2
-    assert "needs the data set places2: say where it lies, --root places2=DIR" in told
+    assert asked in told
 
 
 def test_a_data_set_that_the_table_has_not_is_refused(bench):

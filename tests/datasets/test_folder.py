@@ -119,6 +119,11 @@ def test_names_that_cannot_stand_in_a_list_are_refused(put, name):
         dataset_registry.open_dataset("folder", str(put(name)))
 
 
+def test_several_names_that_cannot_stand_in_a_list_are_all_shown(put):
+    with pytest.raises(BadInput, match=r"2 file names have .*: 'a\\n', 'b\\t'\."):
+        dataset_registry.open_dataset("folder", str(put("a\n.png", "b\t.png")))
+
+
 def test_names_may_be_in_any_script(put):
     assert Folder(put("sœur/図.png", "a b (1).png")).ids == ["a b (1)", "sœur/図"]
 

@@ -113,3 +113,18 @@ def test_names_cannot_steer_the_terminal(copy):
     shown = run("verify", "folder", "--root", copy).stdout
     assert "\x1b[2J" not in shown
     assert "\\x1b[2J" in shown
+
+
+def test_what_is_broken_does_not_count_as_decoded(copy):
+    (copy / "val_256" / "9.jpg").write_bytes(b"?")
+    told = run("verify", "folder", "--root", copy).stdout
+    assert "decoded: 3 of 4, broken: 1" in told
+    assert "widths: 8 to 20 pixels, heights: 6 to 30" in told
+
+
+def test_where_nothing_could_be_decoded_no_size_is_told(tmp_path):
+    (tmp_path / "9.jpg").write_bytes(b"?")
+    told = run("verify", "folder", "--root", tmp_path).stdout
+    assert "folder: 1 photograph\n" in told
+    assert "decoded: 0 of 1, broken: 1" in told
+    assert "widths" not in told

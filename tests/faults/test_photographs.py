@@ -46,9 +46,18 @@ def test_all_damaged_photographs_of_a_shard_are_named_with_the_command_that_look
         (root / f"{name}.png").write_bytes((root / f"{name}.png").read_bytes()[:3000])
     with pytest.raises(BadInput) as fault:
         go_on(spec, tmp_path / "run")
-    assert "im3.png: damaged" in str(fault.value)
-    assert "im5.png: damaged" in str(fault.value)
+    assert f"{root / 'im3.png'}, {root / 'im5.png'}: damaged" in str(fault.value)
     assert str(fault.value).endswith(f"bench datasets verify folder --root {root}")
+
+
+def test_photographs_of_which_the_same_is_wrong_share_a_sentence(own, go_on, tmp_path):
+    spec, root = own
+    for name in ("im1", "im2", "im3"):
+        Image.new("RGB", (64, 48)).save(root / f"{name}.png")
+    with pytest.raises(BadInput, match=r"im1 \(64 x 48 pixels\), im2 \(64 x 48 pixels\).*: smaller than") as fault:
+        go_on(spec, tmp_path / "run")
+    assert str(fault.value).count("smaller than") == 1
+    assert "in a new --out: --skip-damaged" in str(fault.value)
 
 
 def test_a_run_goes_on_without_damaged_photographs_where_it_is_told_to_and_lists_them(own, go_on, bench, tmp_path):

@@ -89,3 +89,13 @@ def test_import_prints_the_digest(run, tmp_path):
 def test_a_family_that_is_only_drawn_on_the_fly_is_no_unknown_one(run):
     told = run("freeze", "deepfillv2")
     assert "only drawn on the fly" in str(told.exception)
+
+
+def test_imported_masks_are_verified_as_such(run, tmp_path):
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:2] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "mask.png").rename(tmp_path / "masks/mask.png")
+    assert "mine-8  1 mask  sha256" in run("import", "mine", tmp_path / "masks").output
+    assert run("verify", "mine-8").output == "mine-8: every bit as imported\n"

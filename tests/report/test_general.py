@@ -243,3 +243,17 @@ def test_a_summary_has_a_row_a_model_with_means_over_all_cells(run):
     found = table.rows[1].cells[0].values[0]
     assert found.number == pytest.approx(np.mean(values), rel=1e-6)
     assert found.low < found.number < found.high
+
+
+def test_a_summary_gives_a_reason_once_behind_the_models_name(tmp_path, make_run):
+    def edit(summary, results, facts):
+        empty = [np.nan, np.nan, np.nan, 0, "ns: no tensor came back."]
+        summary.loc[summary.model == "ns", ["value", "low", "high", "n", "reason"]] = empty
+
+    lines = summary.report(results.load(make_run(tmp_path / "run", edit=edit))).footer
+    assert f"{EMPTY} ns: no tensor came back." in lines
+
+
+def test_every_number_of_a_summary_says_of_which_model_it_is(run):
+    (table,) = summary.report(results.load(run)).tables
+    assert {dict(value.keys)["model"] for cell in table.rows[1].cells for value in cell.values} == {"ns"}

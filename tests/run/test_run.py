@@ -188,9 +188,25 @@ def test_a_kept_picture_has_the_digest_of_its_row(reference):
     assert images.digest(np.array(Image.open(path)))[:32] == wanted.hex()
 
 
-def test_other_buckets_need_another_folder(spec, reference):
-    with pytest.raises(NotComparable, match="cells"):
-        run(spec(buckets="20-30"), reference.root)
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            {
+                "protocol": "edgeconnect@1",
+            },
+            "protocol, rounding: round there, truncate now",
+        ),
+        ({"tiling": "native"}, "--tiling: not given there, native now"),
+        ({"masks": ("cellular",)}, "mask sets, gone: freeform-256, centre-256; mask sets, new: cellular-256"),
+        ({"metrics": ("psnr", "ssim-ec51")}, "metrics, gone: ssim-wang, l1; metrics, new: ssim-ec51"),
+        ({"buckets": "20-30"}, "cells, gone: freeform-256/50-60"),
+    ],
+)
+def test_what_keeps_a_run_from_going_on_is_told_by_name(spec, reference, asked, said):
+    with pytest.raises(NotComparable) as fault:
+        run(spec(**asked), reference.root)
+    assert said in str(fault.value)
 
 
 def test_a_network_is_counted_and_what_is_none_is_not(reference):

@@ -6,7 +6,7 @@ import pytest
 
 from bench.errors import BadInput, NotComparable
 from bench.locks import locked
-from bench.run import shares
+from bench.run import provenance, shares
 from bench.run.main import collect, run
 from bench.run.plan import Task
 from bench.runfolder import record
@@ -123,3 +123,9 @@ def test_the_command_line_tells_what_to_type_when_all_are_done(bench, toys, tmp_
     status, out, _ = bench("collect", tmp_path / "run", "--json")
     assert status == 0
     assert json.loads(out)[0]["metric"] == "psnr"
+
+
+@pytest.mark.parametrize("words", [["--share", "2/3"], ["--share=2/3"]])
+def test_the_command_on_record_is_that_of_the_whole_run(monkeypatch, words):
+    monkeypatch.setattr("sys.argv", ["bench", "run", "--models", "mean", *words, "--out", "a b"])
+    assert provenance.command() == "bench run --models mean --out 'a b'"

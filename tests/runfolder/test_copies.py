@@ -178,3 +178,9 @@ def test_a_run_whose_list_of_images_is_damaged_is_not_sent(root, url, tmp_path):
     (broken / "images.txt").write_text("")
     with pytest.raises(BadInput, match=r"images\.txt is damaged"):
         copies.push(broken, url)
+
+
+def test_a_run_is_not_fetched_into_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="file is a file: give the folder"):
+        copies.pull(f"file://{tmp_path}/store", tmp_path / "file")

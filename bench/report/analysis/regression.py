@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import documents
 from bench.disk import write_text
-from bench.errors import BadInput, NotComparable, UnknownName
+from bench.errors import BadInput, NotComparable, UnknownName, counted
 from bench.models import registry as model_registry
 from bench.paths import shipped
 from bench.report import results
@@ -226,7 +226,7 @@ def _find(run: Run, value: ExpectedNumber, held: Expectations) -> CheckedNumber:
     if not math.isfinite(number.value):
         return CheckedNumber(*key, GONE, before, math.nan, allowed, number.reason)
     if number.n != value.n:
-        reason = f"over {number.n} images, {value.n} in the file"
+        reason = f"over {counted(number.n, 'image')}, {value.n} in the file"
         return CheckedNumber(*key, WORSE, before, number.value, allowed, reason)
     gain = number.value - before
     if run.record.metrics[value.metric].better == "lower":
