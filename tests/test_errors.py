@@ -1,4 +1,4 @@
-"""Unknown names meet the nearest known ones; a stranger's exception is named, whatever its text does; a count agrees with its word."""
+"""Unknown names meet the nearest known ones; a stranger's exception is named, whatever its text does; counts agree."""
 
 import pytest
 
