@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from bench import decoding, digest, image_ids
-from bench.errors import BadInput, UnknownName
+from bench.errors import BadInput, UnknownName, counted
 from bench.paths import expanded, hidden
 from bench.runfolder.names import listed
 
@@ -74,7 +74,8 @@ class PredictionFolder:
         missing = [name for key in keys if (name := self.place(key, cells)) not in self.names]
         if not missing:
             return ""
-        text = f"{self.root} lacks {len(missing)} pictures: {listed([f'{name}.{self.suffix}' for name in missing])}."
+        names = listed([f"{name}.{self.suffix}" for name in missing])
+        text = f"{self.root} lacks {counted(len(missing), 'picture')}: {names}."
         if self.names:
             return text
         others = sorted({path.suffix[1:].lower() for path in self.root.rglob("*.*")} & {*SUFFIXES} - {self.suffix})
@@ -86,7 +87,7 @@ class PredictionFolder:
         """Pictures that nothing asks for, in a sentence; empty where there are none."""
         left = sorted(self.names - {self.place(key, cells) for key in keys})
         names = listed([f"{name}.{self.suffix}" for name in left])
-        return f"{self.root} holds {len(left)} pictures that are not scored: {names}." if left else ""
+        return f"{self.root} holds {counted(len(left), 'picture')}, which nothing asks for: {names}." if left else ""
 
     def check(self, name: str, size: tuple[int, int] | None) -> None:
         """Look at a picture's header: 8-bit RGB of this (height, width), if one is known, or `BadInput`."""

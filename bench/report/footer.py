@@ -6,18 +6,17 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from bench.errors import BadInput, printable
+from bench.errors import BadInput, counted, printable
 from bench.report import filters, needs
 from bench.report.layout import Layout
 from bench.report.results import Run
 from bench.report.table import DIFFERS, Table, Value
 from bench.runfolder.guides import FROM_TRUTH
+from bench.runfolder.names import listed
 from bench.runfolder.record import ModelRecord, Record
 from bench.stats import MINIMUM_IMAGES
 from bench.types import Preparation
 
-SKIPPED_SHOWN = 5
-"""Photographs that a line names before it counts the rest."""
 SHORT = 12
 """Digits of a digest that are shown."""
 
@@ -72,8 +71,8 @@ def cautions(run: Run) -> Iterator[str]:
     """What a reader of a run's numbers must know: who may have seen the images or was made for others, what was set."""
     made = run.record
     if left := list(made.skipped):
-        names = ", ".join(printable(name) for name in left[:SKIPPED_SHOWN]) + ", ..." * (len(left) > SKIPPED_SHOWN)
-        yield f"Left out, since they cannot be used (the record says why): {len(left)} photographs: {names}."
+        names, count = listed([printable(name) for name in left]), counted(len(left), "photograph")
+        yield f"Left out, since they cannot be used (the record says why): {count}: {names}."
     for name, one in made.mask_sets.items():
         if one.stands_in:
             yield f"{name} stands in for {one.stands_in}; those are taken once they are imported (bench masks import)."

@@ -257,3 +257,9 @@ def test_a_summary_gives_a_reason_once_behind_the_models_name(tmp_path, make_run
 def test_every_number_of_a_summary_says_of_which_model_it_is(run):
     (table,) = summary.report(results.load(run)).tables
     assert {dict(value.keys)["model"] for cell in table.rows[1].cells for value in cell.values} == {"ns"}
+
+
+def test_of_many_photographs_that_were_left_out_a_few_are_named(run, edit_record):
+    edit_record(run, lambda made: made.update(skipped={f"im{number}": "im: damaged" for number in range(7)}))
+    said = summary.report(results.load(run)).footer
+    assert "Left out, since they cannot be used (the record says why): 7 photographs: im0, im1, im2 and 4 more." in said

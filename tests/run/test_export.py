@@ -100,7 +100,7 @@ def test_changed_pictures_are_scored_anew(outside, spec, tmp_path):
 @pytest.mark.parametrize("missing", [CELLS[0] + "/a.png", CELLS[1] + "/deep/c.png"])
 def test_a_missing_picture_is_named_before_anything_is_scored(missing, outside, spec, tmp_path):
     (outside / missing).unlink()
-    with pytest.raises(BadInput, match=f"lacks 1 pictures: {missing}"):
+    with pytest.raises(BadInput, match=f"lacks 1 picture: {missing}"):
         run(export.folders(spec, outside), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -108,7 +108,7 @@ def test_a_missing_picture_is_named_before_anything_is_scored(missing, outside, 
 def test_pictures_that_nothing_asks_for_are_named(outside, spec, tmp_path, capsys):
     Image.new("RGB", (256, 256)).save(outside / "stray.png")
     run(export.folders(spec, outside), tmp_path / "run")
-    assert "1 pictures that are not scored: stray.png" in capsys.readouterr().err
+    assert "1 picture, which nothing asks for: stray.png" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
