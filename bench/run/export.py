@@ -26,6 +26,7 @@ from bench.progress import track
 from bench.run.inputs import Inputs, Photographs
 from bench.run.spec import Job, resolve
 from bench.runfolder.names import listed
+from bench.runfolder.record import differences
 from bench.types import Cell, RunSpec
 
 MANIFEST = "manifest.json"
@@ -43,7 +44,7 @@ def export(spec: RunSpec, out: Path) -> dict[str, Any]:
     job = resolve(replace(spec, models=(), metrics=()))
     before = manifest(out / MANIFEST) if (out / MANIFEST).exists() else None
     if before:
-        _same(job, before.settings, out / MANIFEST)
+        _same(job, before, out / MANIFEST, "Export into another folder.")
     inputs = Inputs(job)
     step = AT_ONCE if job.protocol.preparation.size_px else 1  # photographs of several sizes are no array
     spans = [(start, min(start + step, len(job.ids))) for start in range(0, len(job.ids), step)]
@@ -132,17 +133,15 @@ def spec_from(path: Path) -> dict[str, Any]:
 def pinned_to(job: Job, path: Path) -> Job:
     """The same job, whose photographs must be those of a manifest; `NotComparable` where its settings differ."""
     found = manifest(path)
-    _same(job, found.settings, path)
+    _same(job, found, path, "Leave data set, split, limit, masks, buckets and protocol to the manifest.")
     return replace(job, expected=found.images)
 
 
-def _same(job: Job, found: dict[str, Any], path: Path) -> None:
+def _same(job: Job, found: Manifest, path: Path, mend: str) -> None:
     wanted = _settings(job)
-    if differ := [field for field in wanted if wanted[field] != found.get(field)]:
-        raise NotComparable(
-            f"{path} was written with other settings: {', '.join(differ)}. "
-            "Leave data set, split, limit, masks, buckets and protocol to the manifest."
-        )
+    settings = {field: found.settings.get(field) for field in wanted}
+    if differ := differences(settings, wanted, list(found.images), job.ids):
+        raise NotComparable(f"{path} was written with other settings: {'; '.join(differ)}. {mend}")
 
 
 def _settings(job: Job) -> dict[str, Any]:

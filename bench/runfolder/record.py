@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import msgspec
 
 from bench import digest
 from bench.disk import write_text
-from bench.errors import BadInput, NotComparable
+from bench.errors import BadInput, NotComparable, counted
 from bench.runfolder.damage import Damaged
 from bench.runfolder.names import IMAGES, PARTS, RECORD, listed
 from bench.types import MetricCard, Protocol, ProtocolSettings, RunSpec
@@ -281,23 +281,34 @@ def read_own(root: Path, settings: Settings, ids: Sequence[str]) -> Record | Non
 
 
 def _differences(root: Path, before: Record, settings: Settings, ids: Sequence[str]) -> list[str]:
-    one, two = before.settings.plain(), settings.plain()
-    differ = [name for name in {**one, **two} if one.get(name) != two.get(name)]
-    texts = {name: "; ".join(_told(WORDS.get(name, name), one.get(name), two.get(name))) for name in differ}
-    if "dataset" in differ and {**one["dataset"], "images": ""} == {**two["dataset"], "images": ""}:
-        texts["dataset"] = _images(root, before, ids)
-    return list(texts.values())
-
-
-def _images(root: Path, before: Record, ids: Sequence[str]) -> str:
-    """How the images differ, by number and, where the list can be read, by name."""
-    counts = f"{before.images} images there, {len(ids)} now"
     try:
         there = read_images(root, before)
     except Damaged:
-        return counts
-    gone, new = _without(there, set(ids)), _without(ids, set(there))
-    return counts + "".join(f"; {word}: {listed(names)}" for word, names in (("gone", gone), ("new", new)) if names)
+        return differences(before.settings.plain(), settings.plain())
+    return differences(before.settings.plain(), settings.plain(), there, ids)
+
+
+def differences(
+    there: Mapping[str, Any], now: Mapping[str, Any], ids_there: Sequence[str] = (), ids_now: Sequence[str] = ()
+) -> list[str]:
+    """How settings (as `Settings.plain`, or as a file says) differ: a text for each field.
+
+    Images are told by number and name where both lists are given.
+    """
+    differ = [name for name in {**there, **now} if there.get(name) != now.get(name)]
+    texts = {name: "; ".join(_told(WORDS.get(name, name), there.get(name), now.get(name))) for name in differ}
+    one, two = there.get("dataset"), now.get("dataset")
+    alike = isinstance(one, dict) and isinstance(two, dict) and one | {"images": ""} == two | {"images": ""}
+    if ids_there and "dataset" in differ and alike:
+        texts["dataset"] = _images(ids_there, ids_now)
+    return list(texts.values())
+
+
+def _images(there: Sequence[str], now: Sequence[str]) -> str:
+    """How images differ, by number and by name."""
+    gone, new = _without(there, set(now)), _without(now, set(there))
+    named = (f"; {word}: {listed(names)}" for word, names in (("gone", gone), ("new", new)) if names)
+    return f"{counted(len(there), 'image')} there, {len(now)} now{''.join(named)}"
 
 
 def _without(names: Iterable[str], others: Collection[str]) -> list[str]:
@@ -306,7 +317,7 @@ def _without(names: Iterable[str], others: Collection[str]) -> list[str]:
 
 def _told(name: str, there: Any, now: Any) -> Iterator[str]:
     """How two values of one name differ: what is gone or new, and what both have in another way."""
-    if isinstance(there, list) and isinstance(now, list) and set(there) != set(now):
+    if _are_names(there) and _are_names(now) and set(there) != set(now):
         there, now = dict.fromkeys(there), dict.fromkeys(now)
     if not isinstance(there, dict) or not isinstance(now, dict):
         yield f"{name}: {_short(there)} there, {_short(now)} now"
@@ -317,6 +328,10 @@ def _told(name: str, there: Any, now: Any) -> Iterator[str]:
     for key in there:
         if key in now and there[key] != now[key]:
             yield from _told(f"{name}, {key}", there[key], now[key])
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _short(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Masked inputs leave the house, finished pictures come back and are scored as if the model had run here."""
 
 import dataclasses
+import json
 import shutil
 
 import numpy as np
@@ -227,8 +228,23 @@ def test_a_manifest_stands_for_the_options(exported, inside, outside, photograph
 
 def test_other_settings_than_the_manifests_are_refused(exported, outside, spec, tmp_path):
     fewer = export.folders(dataclasses.replace(spec, masks=("freeform",)), outside)
-    with pytest.raises(NotComparable, match="other settings: mask sets, cells"):
+    with pytest.raises(NotComparable, match="other settings: mask sets, gone"):
         run(fewer, tmp_path / "run", manifest=exported / "manifest.json")
+
+
+def test_an_export_into_the_folder_of_another_says_what_differs(exported, spec):
+    with pytest.raises(NotComparable, match=r"images there, 1 now; gone: .* Export into another folder\."):
+        export.export(dataclasses.replace(spec, limit=1), exported)
+
+
+@pytest.mark.parametrize("value", [7, [["x"]], {"images": []}, None, "x"])
+def test_a_manifest_whose_settings_are_of_another_kind_differs(exported, spec, tmp_path, value):
+    copy = shutil.copytree(exported, tmp_path / "copy")
+    plain = json.loads((copy / "manifest.json").read_text())
+    plain["settings"] |= {"dataset": value, "cells": value}
+    (copy / "manifest.json").write_text(json.dumps(plain))
+    with pytest.raises(NotComparable, match="other settings: dataset"):
+        export.export(spec, copy)
 
 
 def test_other_photographs_than_the_manifests_are_refused(exported, outside, spec, photographs, tmp_path):

@@ -153,7 +153,8 @@ def _draw(
         found.append([(one, group) for one in (places[number] for number in chance.permutation(len(places)))])
     turns = [question for turn in range(max(map(len, found))) for group in found for question in group[turn : turn + 1]]
     if len(turns) < count:
-        raise BadInput(f"--questions {count}: the kept pictures give {len(turns)}. Ask fewer, or keep more pictures.")
+        fewer = f"--questions {len(turns)}"
+        raise BadInput(f"The kept pictures give {len(turns)} questions, not {count}: {fewer}, or keep more pictures.")
     return [(one, tuple(chance.permutation(group).tolist())) for one, group in turns[:count]]
 
 

@@ -62,7 +62,7 @@ def test_a_model_that_was_told_the_truth_is_marked_in_key_and_tally_and_nowhere_
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ({"questions": 999}, "the kept pictures give"),
+        ({"questions": 999}, "questions, not 999: --questions"),
         ({"models": ["telea"]}, "needs pictures of two models or more; there is telea"),
     ],
 )
