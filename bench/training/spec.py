@@ -71,7 +71,7 @@ def _photographs(spec: TrainingSpec) -> Dataset:
 
 def _guides(folder: str, card: ModelCard, recipe: Recipe, photographs: Dataset) -> Guides:
     terms = [term for term in recipe.weights if recipe.wants(term)]
-    return guides.for_training(Path(folder).expanduser(), card, terms, photographs.ids)
+    return guides.for_training(expanded(folder), card, terms, photographs.ids)
 
 
 def _start(name: str, model: str) -> Path:
@@ -81,6 +81,11 @@ def _start(name: str, model: str) -> Path:
         if not file.is_file():
             raise BadInput(f"--from {name}: there is no such file.")
         return file
+    if file.suffix in {".pth", ".pt", ".ckpt", ".bin"} or len(file.parts) > 1:
+        raise BadInput(
+            f"--from {name}: weights to start from are a file of .safetensors. A checkpoint is imported first: "
+            f"bench models import {model} FILE"
+        )
     ref = model_registry.only(name)
     if ref.id != model or not ref.file:
         raise BadInput(f"--from {name}: give weights of {model}, as {model}@starter, or a file of them.")

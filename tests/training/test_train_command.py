@@ -143,7 +143,13 @@ def test_two_trainings_in_one_folder_are_refused(bench, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("start", "said"), [("no/such.safetensors", "no such file"), ("pconv@starter", "weights of ce")]
+    ("start", "said"),
+    [
+        ("no/such.safetensors", "no such file"),
+        ("pconv@starter", "weights of ce"),
+        ("nowhere.pth", "imported first: bench models import ce FILE"),
+        ("a/folder", "imported first: bench models import ce FILE"),
+    ],
 )
 def test_a_start_that_is_not_there_or_of_another_model_is_said(bench, start, said):
     with pytest.raises(BadInput, match=said):
