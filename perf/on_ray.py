@@ -24,7 +24,7 @@ def main() -> None:
     words += ["--masks", "freeform", "--buckets", "20-40,40-60", "--metrics", "psnr,ssim-wang", "--keep-images", "0"]
     with tempfile.TemporaryDirectory() as scratch:
         outs = {name: Path(scratch) / name for name in WAYS}
-        walls = {name: seconds([*words, "--workers", "2", *more], outs[name])[0] for name, more in WAYS.items()}
+        walls = {name: seconds([*words, "--workers", "2", *more], outs[name]) for name, more in WAYS.items()}
         same = len({(out / "results.parquet").read_bytes() for out in outs.values()}) == 1
     print(f"local {walls['local']:.1f} s, Ray {walls['ray']:.1f} s: {walls['ray'] / walls['local']:.3f} times")
     print(f"same bytes: {same}")

@@ -42,15 +42,12 @@ print(time.perf_counter() - begin)
 """Networks alone, image by image."""
 
 
-def seconds(words: list[str], out: Path) -> tuple[float, float]:
-    """From the command to its end, on the wall and of processors."""
-    before, begin = os.times(), time.perf_counter()
+def seconds(words: list[str], out: Path) -> float:
+    """From the command to its end, on the wall."""
+    begin = time.perf_counter()
     command = [sys.executable, "-m", "bench", "run", *words, "--threads", "1", "--out", str(out), "--quiet"]
     subprocess.run(command, check=True)
-    after = os.times()
-    return time.perf_counter() - begin, after.children_user + after.children_system - (
-        before.children_user + before.children_system
-    )
+    return time.perf_counter() - begin
 
 
 def first_batch(words: list[str], scratch: Path) -> float:
@@ -78,33 +75,26 @@ def main() -> None:
     given = parser.parse_args()
     words = ["--models", given.models, "--dataset", "demo", "--limit", given.limit, "--masks", "freeform"]
     words += ["--metrics", "psnr,ssim-wang", "--keep-images", "0"]
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
+    taken: dict[str, list[float]] = {name: [] for name in WAYS}
     results = set()
     with tempfile.TemporaryDirectory() as scratch:
         first = [first_batch([*words[2:], "--workers", way], Path(scratch) / way) for way in ("0", "1")]
         print(f"first batch after {first[0]:.1f} s in one process, {first[1]:.1f} s with one worker")
         empty = Path(scratch) / "start"
-        start = {
-            name: seconds([*words[:1], "mean", *words[2:5], "1", *words[6:], *more], empty.with_name(f"start {name}"))[
-                0
-            ]
-            for name, more in WAYS.items()
-        }
+        shortest = [*words[:1], "mean", *words[2:5], "1", *words[6:]]
+        start = {name: seconds([*shortest, *more], empty.with_name(f"start {name}")) for name, more in WAYS.items()}
         for turn in range(given.rounds):
             for name, more in WAYS.items():
                 out = Path(scratch) / f"{name} {turn}"
                 taken[name].append(seconds([*words, *more], out))
                 results.add((out / "results.parquet").read_bytes())
     best = {name: min(times) for name, times in taken.items()}
-    alone = best["one worker"][0]
-    for name, (wall, processors) in best.items():
-        print(
-            f"{name:20} {wall:6.1f} s, {alone / wall:.2f} times one worker, {processors:.1f} s of processors; "
-            f"shortest run {start[name]:.1f} s"
-        )
+    alone = best["one worker"]
+    for name, wall in best.items():
+        print(f"{name:20} {wall:6.1f} s, {alone / wall:.2f} times one worker; shortest run {start[name]:.1f} s")
     alone_bare, two_bare = (bare(given.models, 6 * int(given.limit), count) for count in (1, 2))
     print(f"two processes of the bare networks: {two_bare / alone_bare:.2f} times one")
-    print(f"the wall costs {alone / best['in one process'][0] - 1:+.1%}; same bytes: {len(results) == 1}")
+    print(f"the wall costs {alone / best['in one process'] - 1:+.1%}; same bytes: {len(results) == 1}")
 
 
 if __name__ == "__main__":
