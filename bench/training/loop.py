@@ -39,9 +39,9 @@ class Loop:
     def __init__(self, job: TrainingJob, fabric: Fabric, found: dict[str, Any] | None) -> None:
         self.job, self.fabric = job, fabric
         before = contamination.load(job.start) if job.start else frozenset()
-        known = found or {"step": 0, "seen": sorted(before), "seconds": 0.0, "scores": [], "best": -1.0, "start": None}
+        known = found or {"step": 0, "seen": sorted(before), "seconds": 0.0, "scores": [], "best": -1.0}
         self.step, self.scores, self.best = int(known["step"]), list(known["scores"]), float(known["best"])
-        self.start: dict[str, float] | None = known["start"]
+        self.start: dict[str, float] | None = known.get("start")
         self.learner = new_learner(job, fabric)
         if found:
             self.learner.restore(found["learner"])
