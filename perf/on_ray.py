@@ -1,6 +1,7 @@
 """What Ray costs: a run of many photographs with two workers of this machine, and with two on Ray; same bytes.
 
 python perf/on_ray.py --root photographs [--models pconv@starter,glcic@starter] [--limit 500]
+                      [--masks freeform] [--buckets 20-40,40-60]
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ def main() -> None:
     parser.add_argument("--root", required=True, help="a folder of photographs")
     parser.add_argument("--models", default="pconv@starter,glcic@starter")
     parser.add_argument("--limit", default="500")
+    parser.add_argument("--masks", default="freeform")
+    parser.add_argument("--buckets", default="20-40,40-60")
     given = parser.parse_args()
     words = ["--models", given.models, "--dataset", "folder", "--root", given.root, "--limit", given.limit]
-    words += ["--masks", "freeform", "--buckets", "20-40,40-60", "--metrics", "psnr,ssim-wang", "--keep-images", "0"]
+    words += ["--masks", given.masks, "--buckets", given.buckets, "--metrics", "psnr,ssim-wang", "--keep-images", "0"]
     with tempfile.TemporaryDirectory() as scratch:
         outs = {name: Path(scratch) / name for name in WAYS}
         walls = {name: seconds([*words, "--workers", "2", *more], outs[name]) for name, more in WAYS.items()}
