@@ -34,8 +34,7 @@ they are **not** the quality of the papers' models.
 The photographs are those 100 of the 200 of `bsds500/test` (Arbelaez et al., PAMI 2011) that `--limit 100` takes; no
 starter has seen any. The run was stopped and gone on with several times, on a machine of two cores that other work
 shared: its seconds are rough here ([speed](speed.md) has quiet ones). Another run is held against this one by
-`bench check RUN --against reports/regression/bsds.json`. All numbers of `mat` are of its weights before
-their last 900 steps (20.03 dB on the held-out photographs; those that travel now have 21.56): there the check says so.
+`bench check RUN --against reports/regression/bsds.json`.
 
 ![The first screen of the run's page](images/page-first.png)
 """
