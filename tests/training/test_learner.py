@@ -72,6 +72,27 @@ def test_a_batch_norm_that_stands_still_normalises_by_the_batch():
     assert not torch.equal(norm.running_mean, torch.zeros(3))
 
 
+def test_dilated_convolutions_learn_in_bfloat16_what_they_do_in_full(one_stage, toy):
+    recipe = one_stage(weights={"fool": 0.0})
+    found = {}
+    for precision in ("32-true", "bf16-mixed"):
+        torch.manual_seed(0)
+        model = toy.model(width=24)
+        model.norm = torch.nn.Conv2d(24, 24, 3, padding=2, dilation=2)
+        chosen = dataclasses.replace(recipe, precision=precision)
+        fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
+        learner = Learner(model, toy.Training(model, chosen), chosen, fabric)
+        learner.enter(chosen.stages[0])
+        torch.manual_seed(1)
+        images, masks = torch.rand(4, 3, 40, 40), (torch.rand(4, 1, 40, 40) > 0.7).float()
+        for power in range(8, 24):
+            torch.full((1 << power,), torch.nan)  # what a kernel that reads before it writes will find
+        learner.turn("generator", Batch(images, masks), chosen.stages[0], 0.0)
+        found[precision] = model.norm.weight.grad.clone()
+    full, half = found["32-true"], found["bf16-mixed"]
+    torch.testing.assert_close(half, full, rtol=0, atol=0.05 * float(full.abs().max()))
+
+
 def test_only_the_player_whose_turn_it_is_learns(one_stage, play):
     found, before, _ = play(one_stage(turns=("critic", "generator")), "critic")
     assert {name.split(".")[0] for name in moved(found, before)} == {"critic"}
