@@ -222,12 +222,10 @@ class Training(base.Training):
         return terms
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
-        """L1 in -1..1, perceptual and style terms of the raw output; the composite is judged, by SSIM in `starter`."""
+        """L1 in -1..1, perceptual and style terms of the raw output; the composite is judged, or measured."""
         truth, output = self(batch)
         terms = {"reconstruction": losses.l1(output, truth)}
-        if weights.get("ssim"):
-            filled = _composite(output, truth, batch.masks)
-            terms["ssim"] = losses.dissimilarity((filled + 1) / 2, batch.images)
+        terms |= losses.measured((output + 1) / 2, batch.images, batch.masks, weights)
         if weights["adversarial"]:
             fake = self._scores(_composite(output, truth, batch.masks), batch.masks)
             terms["adversarial"] = self._fool(fake, batch)
@@ -320,7 +318,7 @@ RECIPES = {
             Stage("joint", 40, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
-        weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0, "ssim": 0.15},
+        weights=PAPER.weights | losses.UNMEASURED | {"perceptual": 0.0, "style": 0.0, "ssim": 0.15},
         preparation={
             "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},

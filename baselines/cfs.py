@@ -333,6 +333,7 @@ class Training(base.Training):
         output, critic = self.paint(batch), self.players["colour_critic"]
         share = 1.0 if self.whole else batch.everywhere(batch.masks.mean())
         terms = {"reconstruction": losses.l1(output, batch.images) / share}
+        terms |= losses.measured(output, batch.images, batch.masks, weights)
         if weights["adversarial"] or weights["matching"]:
             score, seen = critic(output)
             _, wanted = critic(batch.images)
@@ -468,7 +469,7 @@ RECIPES = {
             "colours": Optimizer(1e-3, settings={"eps": 1e-16}),
             "colour_critic": Optimizer(1e-4, settings=SLOW),
         },
-        weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
+        weights=PAPER.weights | losses.UNMEASURED | {"perceptual": 0.0, "style": 0.0},
         preparation={"Resize": {"size": 256}, "RandomCrop": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"width": 5, "sketches": "canny"},

@@ -254,12 +254,10 @@ class Training(base.Training):
         return terms
 
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
-        """L1 of both stages and of the branch over the whole image; composites are judged, by SSIM in `starter`."""
+        """L1 of both stages and of the branch over the whole image; composites are judged, or measured."""
         truth, coarse, refined, auxiliary = self(batch, weights)
         terms = {"coarse": losses.l1(coarse, truth)}
-        if weights.get("ssim"):
-            filled = _composite(refined, truth, batch.masks)
-            terms["ssim"] = losses.dissimilarity((filled + 1) / 2, batch.images)
+        terms |= losses.measured((refined + 1) / 2, batch.images, batch.masks, weights)
         for name, output in (("base", refined), ("auxiliary", auxiliary)):
             if output is not None:
                 terms[f"reconstruction {name}"] = losses.l1(output, truth)
@@ -373,7 +371,10 @@ RECIPES = {
             Stage("branch", 60, BOTH, lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
-        weights=PAPER.weights | {"adversarial base": 0.02, "adversarial auxiliary": 0.01, "ssim": 0.15},
+        weights=PAPER.weights
+        | {"adversarial base": 0.02, "adversarial auxiliary": 0.01}
+        | losses.UNMEASURED
+        | {"ssim": 0.15},
         batch=4,
         preparation={
             "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},

@@ -34,7 +34,7 @@ from baselines.layers.two_stages import (
     written_by_mmagic,
 )
 from bench.errors import BadInput
-from bench.training import base, features, initialise
+from bench.training import base, features, initialise, losses
 from bench.training.adversarial import HINGE
 from bench.training.base import Batch
 from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
@@ -288,6 +288,7 @@ class Training(base.Training):
         """L1 of both stages over the whole image; the composite is judged."""
         truth, coarse, refined, beside = self(batch)
         terms = {"coarse": F.l1_loss(coarse, truth), "refined": F.l1_loss(refined, truth)}
+        terms |= losses.measured((refined + 1) / 2, batch.images, batch.masks, weights)
         if weights["adversarial"]:
             fake = torch.cat([_composite(refined, truth, batch.masks), beside], dim=1)
             terms["adversarial"] = HINGE.fool(self.players["discriminator"](fake))
@@ -343,7 +344,7 @@ RECIPES = {
             "generator": Optimizer(1e-3),
             "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.999)}),
         },
-        weights=PAPER.weights | {"adversarial": 0.02},
+        weights=PAPER.weights | losses.UNMEASURED | {"adversarial": 0.02},
         batch=4,
         preparation={
             "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},

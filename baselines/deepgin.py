@@ -361,6 +361,7 @@ class Training(base.Training):
         if weights["adversarial"]:
             scores = self._scores(shown, completed)
             terms["adversarial"] = torch.stack([HINGE.fool(item) for item in scores]).sum()
+        terms |= losses.measured(output, batch.images, batch.masks, weights)
         if weights["variation"]:
             terms["variation"] = absolute_variation(completed) if self.absolute else variation(completed)
         if self.vgg is not None and (weights["perceptual"] or weights["style"]):
@@ -488,7 +489,7 @@ RECIPES = {
             "generator": Optimizer(1e-3, settings=ADAM, clip=3.0),
             "discriminator": Optimizer(4e-4, settings=ADAM),
         },
-        weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
+        weights=PAPER.weights | losses.UNMEASURED | {"perceptual": 0.0, "style": 0.0},
         batch=8,
         preparation={
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},

@@ -239,6 +239,7 @@ class Training(base.Training):
 
     def _colour_terms(self, batch: Batch, output: Tensor, weights: dict[str, float]) -> dict[str, Tensor]:
         terms = {"reconstruction": losses.l1(output, batch.images) / batch.everywhere(batch.masks.mean())}
+        terms |= losses.measured(output, batch.images, batch.masks, weights)
         if weights["adversarial"]:
             terms["adversarial"] = ORIGINAL.fool(self.players["colour_critic"](output)[0])
         if self.vgg is not None and weights["perceptual"]:
@@ -324,7 +325,7 @@ RECIPES = {
             "colours": Optimizer(1e-3),
             "colour_critic": Optimizer(1e-4, settings=SLOW),
         },
-        weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
+        weights=PAPER.weights | losses.UNMEASURED | {"perceptual": 0.0, "style": 0.0},
         preparation={
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},

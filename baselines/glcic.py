@@ -282,6 +282,7 @@ class Training(base.Training):
         """Squared error in the hole over all elements, and the adversarial term."""
         output = self._fill(batch)
         terms = {"reconstruction": ((output - batch.images) * batch.masks).square().mean()}
+        terms |= losses.measured(output, batch.images, batch.masks, weights)
         if weights["adversarial"]:
             terms["adversarial"] = ORIGINAL.fool(self._judge(batch, output))
         return terms
@@ -350,6 +351,7 @@ RECIPES = {
             "generator": Optimizer(1e-3),
             "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.999)}),
         },
+        weights=PAPER.weights | losses.UNMEASURED,
         batch=8,
         preparation={
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},

@@ -20,7 +20,7 @@ from baselines.layers import two_stages
 from baselines.layers.attention import contextual_attention
 from baselines.layers.same import SameConv2d
 from bench import progress
-from bench.training import base, initialise
+from bench.training import base, initialise, losses
 from bench.training.adversarial import HINGE
 from bench.training.base import Batch
 from bench.training.recipe import FALLING, Recipe, Stage
@@ -183,6 +183,7 @@ class Training(base.Training):
             "confidence": (sure * error * holes).sum() / area,
             "doubt": ((1 - sure) * holes).sum() / area,
         }
+        terms |= losses.measured((refined + 1) / 2, batch.images, batch.masks, weights)
         if weights["adversarial"]:
             fake = torch.cat([refined * holes + truth * (1 - holes), holes], 1)
             terms["adversarial"] = HINGE.fool(self.players["discriminator"](fake))
@@ -209,7 +210,7 @@ RECIPES = {
             Stage("reconstruction", 2200, weights={"adversarial": 0.0}, schedule=FALLING),
             Stage("joint", 30, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
-        weights=PAPER.weights | {"adversarial": 0.02},
+        weights=PAPER.weights | losses.UNMEASURED | {"adversarial": 0.02},
     ),
 }
 SMALL = deepfillv2.SMALL

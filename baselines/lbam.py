@@ -255,6 +255,7 @@ class Training(base.Training):
         output = self.players["generator"].fill(truth, batch.masks)
         composite = known * truth + batch.masks * output
         terms = {"hole": losses.l1(output, truth, batch.masks), "valid": losses.l1(output, truth, known)}
+        terms |= losses.measured(output, truth, batch.masks, weights)
         if weights["adversarial"]:
             terms["adversarial"] = self.sign * self.players["discriminator"](output, known).mean()
         if self.vgg is not None and (weights["perceptual"] or weights["style"]):
@@ -316,7 +317,7 @@ RECIPES = {
             Stage("joint", 20, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers=PAPER.optimizers | {"generator": Optimizer(2e-3)},
-        weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0, "adversarial": 0.01},
+        weights=PAPER.weights | losses.UNMEASURED | {"perceptual": 0.0, "style": 0.0, "adversarial": 0.01},
         batch=4,
         preparation={"Resize": {"size": 256}, "RandomCrop": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),

@@ -526,7 +526,7 @@ class Training(base.Training):
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """No term compares pixels in the paper's recipe; `reconstruction`, of both stages, is the starter's."""
         truth, known, answers = self._answers(batch)
-        terms = {}
+        terms = losses.measured((answers[0] + 1) / 2, batch.images, batch.masks, weights)
         if weights["adversarial"]:
             pairs = zip(self.players["discriminator"], answers, strict=True)
             scores = [critic(torch.cat([known - 0.5, answer], 1)) for critic, answer in pairs]
@@ -588,7 +588,7 @@ RECIPES = {
             Stage("joint", 20, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(2e-3, settings=ADAM), "discriminator": Optimizer(1e-3, settings=ADAM)},
-        weights=PAPER.weights | {"adversarial": 0.01, "perceptual": 0.0, "reconstruction": 1.0},
+        weights=PAPER.weights | losses.UNMEASURED | {"adversarial": 0.01, "perceptual": 0.0, "reconstruction": 1.0},
         batch=4,
         preparation={
             "RandomResizedCrop": {"size": 256, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},

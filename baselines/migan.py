@@ -305,7 +305,7 @@ class Training(base.Training):
     def generator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """The paper's own generator has the first term alone."""
         truth, output, composite = self._answers(batch)
-        terms = {}
+        terms = losses.measured((output + 1) / 2, batch.images, batch.masks, weights)
         if weights["adversarial"]:
             terms["adversarial"] = ORIGINAL.fool(self.players["discriminator"](shown(composite, batch.masks)))
         if weights["reconstruction"]:
@@ -355,7 +355,7 @@ RECIPES = {
             Stage("joint", 20, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(5e-3, settings=ADAM), "discriminator": Optimizer(1e-3, settings=ADAM)},
-        weights=PAPER.weights | {"adversarial": 0.01, "reconstruction": 1.0, "hole": 6.0},
+        weights=PAPER.weights | losses.UNMEASURED | {"adversarial": 0.01, "reconstruction": 1.0, "hole": 6.0},
         batch=4,
         preparation={
             "RandomResizedCrop": {"size": 256, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},

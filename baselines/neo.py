@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.training import base, initialise
+from bench.training import base, initialise, losses
 from bench.training.adversarial import LEAST_SQUARES
 from bench.training.base import Batch
 from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
@@ -168,6 +168,7 @@ class Training(base.Training):
         """L1 over all elements, and the adversary."""
         truth, output, found = self(batch)
         terms = {"reconstruction": F.l1_loss(output, truth)}
+        terms |= losses.measured((output + 1) / 2, batch.images, batch.masks, weights)
         if weights["adversarial"]:
             composite = output * batch.masks + truth * (1 - batch.masks)
             score = self.players["discriminator"](torch.cat([composite, found], 1))
@@ -203,6 +204,7 @@ RECIPES = {
             Stage("joint", 40, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers=PAPER.optimizers | {"generator": Optimizer(2e-3, settings=ADAM)},
+        weights=PAPER.weights | losses.UNMEASURED,
         batch=4,
         masks=MaskRecipe(("rectangular", "freeform", "cellular")),
         settings={"width": 9},

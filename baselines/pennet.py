@@ -215,6 +215,7 @@ class Training(base.Training):
             "hole": losses.l1(output, truth, holes) / batch.everywhere(holes.mean()).clamp(min=1e-8),
             "valid": losses.l1(output, truth, known) / batch.everywhere(known.mean()).clamp(min=1e-8),
         }
+        terms |= losses.measured((output + 1) / 2, batch.images, batch.masks, weights)
         if weights["pyramid"]:
             images = self.players["generator"].pyramid(joined)
             smaller = [F.interpolate(truth, one.shape[-2:], mode="bilinear", align_corners=True) for one in images]
@@ -287,7 +288,7 @@ RECIPES = {
             Stage("joint", 30, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers=PAPER.optimizers | {"generator": Optimizer(2e-3, settings=ADAM)},
-        weights=PAPER.weights | {"adversarial": 0.02},
+        weights=PAPER.weights | losses.UNMEASURED | {"adversarial": 0.02},
         batch=4,
         preparation={
             "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},

@@ -303,6 +303,7 @@ class Training(base.Training):
             "variation": self.variation(composite, holes, batch.everywhere),
             "adversarial": (fake.sigmoid() - real.sigmoid()).abs().mean(),
         }
+        terms |= losses.measured(output, truth, holes, weights)
         for name in FIRST:
             if weights[f"perceptual-{name}"] or weights[f"style-{name}"]:
                 seen = self._seen(name, truth, output, composite)
@@ -459,7 +460,7 @@ RECIPES = {
             "optimisation": Optimizer(1e-3, settings=ADAM),
             "optimisation_critic": Optimizer(2e-4, settings=ADAM),
         },
-        weights=PAPER.weights | {"adversarial": 0.1} | dict.fromkeys(PAPER.features, 0.0),
+        weights=PAPER.weights | losses.UNMEASURED | {"adversarial": 0.1} | dict.fromkeys(PAPER.features, 0.0),
         batch=8,
         preparation={"Resize": {"size": 144}, "RandomCrop": {"size": 128}, "RandomHorizontalFlip": {"p": 0.5}},
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),

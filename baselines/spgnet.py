@@ -243,6 +243,7 @@ class Training(base.Training):
         """The critic's terms, VGG's, and where it is asked for L1, on the raw output."""
         truth, output = encode(batch.images), self.painted(batch)
         terms = {"reconstruction": F.l1_loss(output, truth)}
+        terms |= losses.measured((output + 1) / 2, batch.images, batch.masks, weights)
         if weights["adversarial"] or weights["matching"]:
             terms["adversarial"], terms["matching"] = _against(self.players["image_critic"], output, truth)
         if self.vgg is not None and weights["perceptual"]:
@@ -340,6 +341,7 @@ RECIPES = {
         ),
         optimizers=dict.fromkeys(MAKERS, Optimizer(2e-3)) | dict.fromkeys(TURNS[3:], FAST),
         weights=PAPER.weights
+        | losses.UNMEASURED
         | {
             "segmentation labels": 10.0,
             "segmentation adversarial": 0.1,

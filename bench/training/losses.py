@@ -6,7 +6,7 @@ a scalar.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -68,6 +68,27 @@ def dissimilarity(output: Tensor, truth: Tensor) -> Tensor:
         covariance, variances = 2 * mean(x * y) - light, mean(x * x + y * y) - both
         c1, c2 = 0.01**2, 0.03**2
         return 1 - ((light + c1) * (covariance + c2) / ((both + c1) * (variances + c2))).mean()
+
+
+def decibels(output: Tensor, truth: Tensor) -> Tensor:
+    """Logarithm to base 10 of each image's mean squared error, averaged over images in 0..1.
+
+    A tenth of their mean PSNR in decibels, below zero: what the metric `psnr` averages, as a term.
+    """
+    errors = (output - truth).to(torch.promote_types(output.dtype, torch.float32)).square().mean((1, 2, 3))
+    return errors.clamp(min=1e-8).log10().mean()
+
+
+MEASURED = {"decibels": decibels, "ssim": dissimilarity}
+UNMEASURED = dict.fromkeys(MEASURED, 0.0)
+"""Weights of a recipe that may be asked for them: `--set weights.decibels=1`."""
+
+
+def measured(output: Tensor, truth: Tensor, masks: Tensor, weights: Mapping[str, float]) -> dict[str, Tensor]:
+    """What tables measure, of composites of images in 0..1, as terms: those of `MEASURED` that have a weight."""
+    wanted = [name for name in MEASURED if weights.get(name)]
+    filled = output * masks + truth * (1 - masks) if wanted else output
+    return {name: MEASURED[name](filled, truth) for name in wanted}
 
 
 def _windows(side: int, like: Tensor) -> Tensor:

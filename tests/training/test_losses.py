@@ -140,3 +140,21 @@ def test_cut_takes_each_image_at_its_own_corner():
     images = torch.arange(32).view(2, 1, 4, 4).float()
     pieces = losses.cut(images, torch.tensor([[0, 0], [2, 1]]), 2)
     assert pieces[:, 0].tolist() == [[[0, 1], [4, 5]], [[25, 26], [29, 30]]]
+
+
+def test_decibels_are_a_tenth_of_the_metric_below_zero():
+    torch.manual_seed(0)
+    truth, output = (torch.rand(3, 3, 24, 24).mul(255).round() for _ in range(2))
+    metric = metric_registry.open_metric("psnr", "cpu")
+    masks = torch.ones(3, 1, 24, 24, dtype=torch.bool)
+    expected = metric.compare(metric.prepare(truth.byte()), output.byte(), masks).mean()
+    assert -10 * losses.decibels(output / 255, truth / 255) == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_only_measures_with_a_weight_are_terms_and_see_the_composite():
+    truth, masks = torch.zeros(2, 3, 16, 16), torch.zeros(2, 1, 16, 16)
+    masks[:, :, :8] = 1
+    assert losses.measured(truth, truth, masks, losses.UNMEASURED) == {}
+    found = losses.measured(torch.ones_like(truth), truth, masks, {"decibels": 0.5})
+    assert found.keys() == {"decibels"}
+    assert found["decibels"] == pytest.approx(np.log10(0.5))
