@@ -202,6 +202,7 @@ class Training(base.Training):
             "hole": distance(output, truth, holes),
             "variation": variation(filled, holes),
         }
+        terms |= losses.measured(network.decode(output), batch.images, holes, weights)
         if weights["perceptual"] or weights["style"]:
             seen, seen_filled, seen_truth = (self.activations(images) for images in (output, filled, truth))
             terms["perceptual"] = losses.perceptual(seen, seen_truth) + losses.perceptual(seen_filled, seen_truth)
@@ -260,7 +261,7 @@ RECIPES = {
             Stage("fine-tuning", 300, lr={"generator": 5e-4}, frozen=("generator.encoder.*.bn",)),
         ),
         optimizers={"generator": Optimizer(2e-3)},
-        weights=PAPER.weights | {"perceptual": 0.0, "style": 0.0},
+        weights=PAPER.weights | losses.UNMEASURED | {"perceptual": 0.0, "style": 0.0},
         preparation={"Resize": {"size": 256}, "RandomCrop": {"size": 256}, "RandomHorizontalFlip": {"p": 0.5}},
         masks=MaskRecipe(("rectangular", "freeform", "cellular", "irregular")),
         settings={"levels": 7, "width": 14},

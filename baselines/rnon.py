@@ -325,6 +325,7 @@ class Training(base.Training):
             "content": self._norm((output - truth) * counted),
             "adversarial": cross_entropy(fake, real) if self.options["swapped"] else cross_entropy(real, fake),
         }
+        terms |= losses.measured(output, truth, holes, weights)
         for name in SECOND:
             if weights[f"perceptual-{name}"]:
                 terms[f"perceptual-{name}"] = self._distance(*self._seen(name, truth, output, composite))
