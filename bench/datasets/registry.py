@@ -253,7 +253,7 @@ def _where(name: str) -> str:
 def _place(root: str) -> Path:
     place = expanded(root).absolute()
     if not place.exists():
-        raise BadInput(f"--root {root} does not exist.")
+        raise BadInput(f"--root {root} {'is a link that leads nowhere' if place.is_symlink() else 'does not exist'}.")
     return place
 
 

@@ -186,7 +186,7 @@ def _mask_sets(run: Run) -> Iterator[str]:
         try:
             held = masks.load(name, settings.protocol.preparation.size_px)
         except UnknownName:
-            yield f"its mask set {name} is not on this machine: bench masks import brings it"
+            yield f"its mask set {name} is not on this machine: bench masks freeze draws ours, import brings others"
             continue
         if held.digest != claimed:
             yield f"its mask set {name} is not the one that is frozen here"

@@ -248,6 +248,9 @@ def test_a_name_without_a_root_asks_for_one():
 
 
 def test_a_root_that_does_not_exist_is_named(tmp_path):
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    with pytest.raises(BadInput, match=r"--root .*round is a link that leads nowhere"):
+        dataset_registry.open_dataset("folder", root=str(tmp_path / "round"))
     with pytest.raises(BadInput, match=r"--root .*gone does not exist"):
         dataset_registry.open_dataset("places2", str(tmp_path / "gone"))
 
