@@ -235,6 +235,7 @@ class Training(base.Training):
         truth, output = self(batch)
         composite = pasted(output, truth, batch.masks)
         terms = {"reconstruction": self._distance(output, truth).flatten(1).sum(1).mean()}
+        terms |= losses.measured((output + 1) / 2, batch.images, batch.masks, weights)
         if weights["local"]:
             terms["local"] = ORIGINAL.fool(self.players["local"](self._window(batch, output)))
         if weights["whole"]:
@@ -342,7 +343,7 @@ RECIPES = {
             ),
         ),
         optimizers=PAPER.optimizers | {"generator": Optimizer(1e-3)},
-        weights=PAPER.weights | {"parsing": 0.0, "local": 30.0, "whole": 30.0},
+        weights=PAPER.weights | losses.UNMEASURED | {"parsing": 0.0, "local": 30.0, "whole": 30.0},
         batch=8,
         preparation={
             "RandomResizedCrop": {"size": SIZE, "scale": (0.25, 1.0), "ratio": (1.0, 1.0)},
