@@ -261,6 +261,7 @@ class Training(base.Training):
             "window": (self._views(error, batch.masks)[1] * self.discount).mean(),
             "known": (error * known).mean() / batch.everywhere(known.mean()),
         }
+        terms |= losses.measured((refined + 1) / 2, batch.images, batch.masks, weights)
         if weights["adversarial"]:
             views = self._views(refined * batch.masks + truth * known, batch.masks)
             scores = [WASSERSTEIN.fool(critic(view)) for critic, view in zip(self._critics(), views, strict=True)]
@@ -313,6 +314,7 @@ RECIPES = {
             "generator": Optimizer(1e-3),
             "discriminator": Optimizer(1e-4, settings={"betas": (0.5, 0.9)}),
         },
+        weights=PAPER.weights | losses.UNMEASURED,
         batch=8,
         preparation={
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from baselines.layers.same import SameConv2d
 from bench.errors import BadInput
-from bench.training import base, initialise
+from bench.training import base, initialise, losses
 from bench.training.adversarial import ORIGINAL
 from bench.training.base import Batch
 from bench.training.recipe import FALLING, MaskRecipe, Optimizer, Recipe, Stage
@@ -360,6 +360,7 @@ class Training(base.Training):
             "region": F.binary_cross_entropy_with_logits(network["decoder_m"](codes), region),
             "landmarks": F.binary_cross_entropy_with_logits(network["decoder_l"](codes.chunk(2, 1)[1]), landmarks),
         }
+        terms |= losses.measured(output, batch.images, batch.masks, weights)
         if weights["codes"]:
             terms["codes"] = _total(map(ORIGINAL.fool, self._code_scores(codes)))
         if weights["patch"] or weights["whole"]:
@@ -422,7 +423,7 @@ RECIPES = {
             Stage("joint", 40, turns=("discriminator", "generator"), lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(2e-3), "discriminator": Optimizer(2e-4, settings=BETAS)},
-        weights=PAPER.weights | {"part": 400.0, "region": 40.0, "landmarks": 20.0},
+        weights=PAPER.weights | losses.UNMEASURED | {"part": 400.0, "region": 40.0, "landmarks": 20.0},
         batch=4,
         preparation={
             "RandomResizedCrop": {"size": 256, "scale": (0.5, 1.0), "ratio": (1.0, 1.0)},

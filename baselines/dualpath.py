@@ -262,6 +262,7 @@ class Training(base.Training):
             "known": losses.l1(generated, truth, 1 - batch.masks),
             "hole": losses.l1(generated, truth, batch.masks),
         }
+        terms |= losses.measured((generated + 1) / 2, batch.images, batch.masks, weights)
         if weights["adversarial"]:
             critics = self.players["discriminator"]
             scores = critics["reconstruction"](rebuilt), critics["generation"](generated)  # type: ignore[index]
@@ -321,7 +322,7 @@ RECIPES = {
             Stage("joint", 60, GAME, lr={"generator": 1e-4}, continues=True),
         ),
         optimizers={"generator": Optimizer(1e-3, settings=ADAM), "discriminator": Optimizer(1e-4, settings=ADAM)},
-        weights=PAPER.weights | {"adversarial": 0.1, "hole": 20.0},
+        weights=PAPER.weights | losses.UNMEASURED | {"adversarial": 0.1, "hole": 20.0},
         preparation={
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},

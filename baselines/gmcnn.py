@@ -287,6 +287,8 @@ class Training(base.Training):
             "confidence": self._view("window", driven, holes).mean() if self.paper else driven.mean() / share,
             "known": (error * (1 - holes)).mean() / (1 - share),
         }
+        decoded = self.players["generator"].decode(output)
+        terms |= losses.measured(decoded, batch.images, holes, weights)
         fake = output * holes + truth * (1 - holes)
         if weights["adversarial"]:
             scores = [critic(self._view(name, fake, holes)) for name, critic in self._critics()]
@@ -375,7 +377,7 @@ RECIPES = {
             Stage("fine-tuning", 12, FINE, lr={"generator": 1e-4}, weights={"known": 2.88}),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
-        weights=PAPER.weights | {"mrf": 0.0},
+        weights=PAPER.weights | losses.UNMEASURED | {"mrf": 0.0},
         batch=8,
         preparation={
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},

@@ -275,6 +275,7 @@ class Training(base.Training):
         """The raw output is judged, not the composite; L1 counts what is known alone."""
         output = self.players["generator"](batch.images, batch.masks)
         terms = {"known": losses.l1(output, batch.images, 1 - batch.masks)}
+        terms |= losses.measured(output, batch.images, batch.masks, weights)
         if weights["hole"]:
             terms["hole"] = losses.l1(output, batch.images, batch.masks)
         if weights["adversarial"] or weights["matching"]:
@@ -335,7 +336,9 @@ RECIPES = {
             Stage("joint", 40, TURNS, lr={"generator": 1e-4}),
         ),
         optimizers={"generator": Optimizer(2e-3, clip=1.0), "discriminator": Optimizer(1e-4, clip=1.0)},
-        weights=PAPER.weights | {"known": 1.0, "hole": 6.0, "adversarial": 0.01, "matching": 0.1, "perceptual": 0.0},
+        weights=PAPER.weights
+        | losses.UNMEASURED
+        | {"known": 1.0, "hole": 6.0, "adversarial": 0.01, "matching": 0.1, "perceptual": 0.0},
         batch=4,
         preparation={
             "RandomResizedCrop": {"size": 256, "scale": (0.35, 0.67), "ratio": (1.0, 1.0)},

@@ -394,6 +394,7 @@ class Training(base.Training):
             "rebuilt": scales(rebuilt, truth),
             "known": scales(generated, truth, known),
         }
+        terms |= losses.measured((generated[-1] + 1) / 2, batch.images, batch.masks, weights)
         if weights["adversarial"]:
             terms["adversarial"] = LEAST_SQUARES.fool(self._critic("generated")(generated[-1]))
         if weights["matching"]:
@@ -471,6 +472,7 @@ RECIPES = {
             Stage("joint", 20, ("discriminator", "generator"), lr={"generator": 5e-5}, continues=True),
         ),
         optimizers={"generator": Optimizer(1e-3), "discriminator": Optimizer(1e-4, settings=ADAM)},
+        weights=PAPER.weights | losses.UNMEASURED,
         preparation={
             "RandomResizedCrop": {"size": 128, "scale": (0.12, 0.67), "ratio": (1.0, 1.0)},
             "RandomHorizontalFlip": {"p": 0.5},

@@ -20,9 +20,9 @@ MORE = {"gmcnn": ("variant=pytorch", "weights.mrf=0.05")}
 """A term of a feature network, whose weights are drawn, that is a sum over the batch."""
 
 
-def job(name, out, batch=4, accumulate=1):
+def job(name, out, batch=4, accumulate=1, more=()):
     module = sources.load(sources.members()[name])
-    recipe = recipes.override(module.RECIPES["starter"], (*module.SMALL, *MORE.get(name, ())))
+    recipe = recipes.override(module.RECIPES["starter"], (*module.SMALL, *MORE.get(name, ()), *more))
     recipe = recipe if name in MORE else recipes.without(recipe, recipe.features)
     recipe = dataclasses.replace(recipes.shorten(recipe, len(recipe.stages)), batch=batch)
     demo = dataset_registry.open_dataset("demo")
