@@ -2,6 +2,7 @@
 
 Commands: python docs/results.py RUN
           python docs/results.py RUN --floors    (prints what starters should reach and do, and writes nothing)
+          python docs/results.py RUN --since     (adds what starters reach that learned on after that run)
 """
 
 from __future__ import annotations
@@ -36,7 +37,17 @@ starter has seen any. The run was stopped and gone on with several times, on a m
 shared: its seconds are rough here ([speed](speed.md) has quiet ones). Another run is held against this one by
 `bench check RUN --against reports/regression/bsds.json`.
 
+<!-- since:begin -->
+<!-- since:end -->
+
 ![The first screen of the run's page](images/page-first.png)
+"""
+BEGIN, END = "<!-- since:begin -->", "<!-- since:end -->"
+SINCE = """## Since this run
+
+These starters learned on ([training](training.md#starters) tells how). The tables below and the file hold their numbers
+of the weights before; the check of a run with those that travel now names them as changed. On the same photographs and
+masks they reach:
 """
 ORDER = """A starter's place says as much about its few minutes of training as about its architecture: these orders are
 to be read again with trained weights, and prove no paper wrong.
@@ -61,6 +72,12 @@ def page(run: Path) -> str:
     parts += ["## Costs\n", markdown.render(fill.report([run], "costs", "none"))]
     parts += ["## Do the models stand in the papers' order?\n", ORDER, markdown.render(ranks.report(loaded))]
     return "\n".join(parts).replace(str(paths.home()), "BENCH_HOME")
+
+
+def since(run: Path) -> str:
+    """What stands between the marks: the starters of a later run of some models, the best classical one among them."""
+    loaded = results.load(run)
+    return "\n".join((BEGIN, SINCE, f"```\n{loaded.record.command}\n```\n", *margins(loaded), END))
 
 
 def floors(run: Run) -> Iterator[str]:
@@ -173,10 +190,14 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, help="folder of a run with all models, `mean` among them")
     parser.add_argument("--floors", action="store_true", help="print what the starters should reach and do")
+    parser.add_argument("--since", action="store_true", help="add what these starters reach now to the page")
     given = parser.parse_args()
     try:
         if given.floors:
             print(*floors(results.load(given.run)), sep="\n")
+        elif given.since:
+            text = PAGE.read_text(encoding="utf-8")
+            write_text(PAGE, text.split(BEGIN)[0] + since(given.run) + text.split(END)[1])
         else:
             write_text(PAGE, page(given.run))
     except BenchError as fault:
