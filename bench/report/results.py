@@ -163,6 +163,9 @@ def _unfinished(root: Path, made: Record) -> str:
     number = holder(root)
     if number is not None:
         return f"{root} has no results yet: process {number} is at work on it. Wait for it to end."
+    if made.shares:
+        bring = shlex.join(["bench", "collect", str(root)])
+        return f"{root} has no results yet: it is made in {made.shares} shares. When all are done: {bring}"
     again = made.command or shlex.join(["bench", "run", "--out", str(root)])
     return f"{root} has no results yet: the run was stopped before its end. Go on with: {again}"
 

@@ -75,6 +75,13 @@ def test_collecting_too_early_says_what_is_missing(share, bench, tmp_path):
     assert "of 5 images are done" in err
 
 
+def test_a_report_before_the_shares_are_collected_says_how_they_are(share, bench, tmp_path):
+    share(1, 1)
+    status, _, err = bench("report", tmp_path / "run")
+    assert status == 2
+    assert f"When all are done: bench collect {tmp_path / 'run'}" in err.replace("\n", " ")
+
+
 def test_the_record_names_the_command_that_measured(share, tmp_path):
     share(1, 1)
     before = record.read(tmp_path / "run").command
