@@ -302,7 +302,7 @@ def test_a_clock_that_jumps_changes_neither_seconds_nor_checkpoints(photographs,
     monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
     monkeypatch.setattr(checkpoint, "save", lambda folder, content: saved.append(content) or original(folder, content))
     best = train(photographs, tmp_path, shorten(toy.PAPER, 4))
-    assert 0 < weights.record(best).facts["seconds"] < 600
+    assert 0 <= weights.record(best).facts["seconds"] < 600
     assert len(saved) == 1, "at the end alone"
 
 
