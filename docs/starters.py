@@ -13,6 +13,7 @@ from typing import Any
 from bench.disk import write_text
 from bench.models import registry as model_registry
 from bench.models import weights
+from bench.training import validation
 
 HOUSE = Path(__file__).parent.parent
 PAGE = HOUSE / "docs" / "training.md"
@@ -58,7 +59,7 @@ def devices(record: dict[str, Any]) -> str:
 
 def score(record: dict[str, Any]) -> float:
     """PSNR of the step whose weights were kept."""
-    return max(entry["psnr"] for entry in record["validation"]["scores"])
+    return validation.best(record)["psnr"]
 
 
 def update() -> None:

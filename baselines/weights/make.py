@@ -32,6 +32,7 @@ from bench import digest
 from bench.errors import BadInput, BenchError
 from bench.models import calling, contamination, contract, sources, weights
 from bench.models import registry as model_registry
+from bench.training import validation
 
 HERE = Path(__file__).parent
 TRAININGS = Path("trainings")
@@ -126,9 +127,11 @@ def pack(name: str, given: Given) -> str:
             f"{name}: no finished training in {best.parent}. Train it: {Path(__file__).name} --root DIR {name}"
         )
     if given.more:
-        before, after = weights.record(best).facts["validation"]["start"]["psnr"], score(best)["psnr"]
-        if after <= before:
-            return f"{name}: {before:.2f} dB before, {after:.2f} after {given.more} steps more: left out"
+        facts = weights.record(best).facts
+        by = validation.chosen_by(facts)
+        before, after = facts["validation"]["start"], validation.best(facts)
+        if validation.worth(after, by) <= validation.worth(before, by):
+            return f"{name}: {by} {before[by]:.4g} before, {after[by]:.4g} after {given.more} steps more: left out"
     state, known = weights.read(best)
     halved = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     record = known.facts | {
@@ -144,17 +147,11 @@ def pack(name: str, given: Given) -> str:
     place = packed(name)
     weights.save(place, halved, record)
     shutil.copyfile(best.with_suffix(contamination.SUFFIX), place.with_suffix(contamination.SUFFIX))
-    best_score = score(place)
+    best_score = validation.best(record)
     return (
         f"{name}: {best_score['psnr']:.2f} dB at step {best_score['step']}, {record['seconds'] / 60:.0f} min, "
         f"{size:,} bytes"
     )
-
-
-def score(file: Path) -> dict[str, float]:
-    """Step and figures of the validation at which weights were best."""
-    scores = weights.record(file).facts["validation"]["scores"]
-    return dict(max(scores, key=lambda entry: entry["psnr"]))
 
 
 @torch.no_grad()

@@ -126,6 +126,8 @@ def _print_outcome(job: TrainingJob, scores: dict[str, Any], tag: str, *, as_jso
     if as_json:
         print(json.dumps(scores, indent=1))
         return
-    print(f"best at step {scores['step']}: PSNR {scores['psnr']:.2f} dB, L1 {scores['l1']:.4f} on held-out photographs")
+    from bench.training import validation
+
+    print(f"best at step {scores['step']}: {validation.told(scores)} on held-out photographs")
     use = f" Use them: bench run --models {job.model}@{tag}" if tag else ""
     print(f"{job.out}: weights, log.csv, sheets.{use}")

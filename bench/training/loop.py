@@ -127,9 +127,7 @@ class Loop:
         """Before the first step: score the weights to start from, where there are any, on the same photographs."""
         if self.job.start and self.step == 0 and self.fabric.is_global_zero:
             self.start = self._score(self.job.recipe.stages[0].name)
-            ticker.say(
-                f"step 0: PSNR {self.start['psnr']:.2f} dB, L1 {self.start['l1']:.4f} of the weights to start from"
-            )
+            ticker.say(f"step 0: {validation.told(self.start)} of the weights to start from")
 
     def _score(self, stage: str) -> dict[str, float]:
         eval_model = self.learner.eval_model
@@ -149,9 +147,9 @@ class Loop:
         scores = self._score(stage)
         self.scores.append({"step": self.step, **scores})
         losses = ", ".join(f"{name} {value:.4g}" for name, value in self.log.latest.items() if "validation" not in name)
-        ticker.say(f"step {self.step}: PSNR {scores['psnr']:.2f} dB, L1 {scores['l1']:.4f} ({losses})")
-        if scores["psnr"] > self.best:
-            self.best = scores["psnr"]
+        ticker.say(f"step {self.step}: {validation.told(scores)} ({losses})")
+        if (reached := validation.worth(scores, self.job.recipe.best)) > self.best:
+            self.best = reached
             self._write("best")
 
     def save(self) -> None:

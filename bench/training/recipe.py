@@ -123,6 +123,8 @@ class Recipe:
     """Decay of the moving average of the model's weights, per step; what is saved and validated is the average."""
     precision: str = "32-true"
     """What the recipe allows: `32-true` or `bf16-mixed`."""
+    best: str = "psnr"
+    """The score by which held-out photographs choose the weights: one of `bench.training.validation.SCORES`."""
 
     @property
     def steps(self) -> int:

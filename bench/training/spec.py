@@ -13,7 +13,7 @@ from bench.models import guides, sources
 from bench.models import registry as model_registry
 from bench.models.guides import Guides
 from bench.paths import expanded
-from bench.training import masks
+from bench.training import masks, validation
 from bench.training import recipe as recipes
 from bench.training.job import TrainingJob
 from bench.training.recipe import Recipe
@@ -60,7 +60,10 @@ def _recipe(spec: TrainingSpec, module: ModuleType, model: str, variant: str) ->
         raise UnknownName("recipe", [spec.recipe], known, f"bench train {model} --plan")
     chosen = replace(known[spec.recipe], **{"variant": variant} if variant else {})
     chosen = recipes.shorten(chosen, spec.steps) if spec.steps else chosen
-    return recipes.without(recipes.override(chosen, list(spec.set)), list(spec.without))
+    chosen = recipes.without(recipes.override(chosen, list(spec.set)), list(spec.without))
+    if chosen.best not in validation.SCORES:
+        raise UnknownName("score", [chosen.best], validation.SCORES, f"bench train {model} --plan")
+    return chosen
 
 
 def _photographs(spec: TrainingSpec) -> Dataset:

@@ -16,7 +16,7 @@ from bench import digest, progress
 from bench.errors import BadInput
 from bench.locks import locked
 from bench.models import contamination, weights
-from bench.training import checkpoint, estimate, features
+from bench.training import checkpoint, estimate, features, validation
 from bench.training.job import TrainingJob, new_learner
 from bench.training.learner import rounds
 from bench.training.loop import Loop
@@ -116,7 +116,7 @@ def install(job: TrainingJob, best: Path, tag: str) -> dict[str, float]:
         place = weights.folder(job.model) / f"{tag}{weights.SUFFIX}"
         weights.save(place, state, record.facts)
         shutil.copyfile(best.with_suffix(contamination.SUFFIX), place.with_suffix(contamination.SUFFIX))
-    return dict(max(record.facts["validation"]["scores"], key=lambda score: score["psnr"]))
+    return validation.best(record.facts)
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from bench import images as pictures
 from bench.contracts import Dataset, Model
 from bench.disk import whole_file
 from bench.errors import BadInput
-from bench.metrics import l1, psnr
+from bench.metrics import l1, psnr, ssim
 from bench.models import contamination
 from bench.models.predict import Predictor, composite
 from bench.protocols import registry as protocols
@@ -28,6 +29,8 @@ SHOWN = 6
 AT_ONCE = 4
 PROTOCOL = "bench@1"
 """By which outputs are rounded and composited."""
+SCORES = {"psnr": 1, "l1": -1, "ssim-wang": 1}
+"""What of the composites is scored, as the metrics of these names do; -1: less is better."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ class ValidationSet:
         return predictor.answers(self.truth.to(device), self.masks.to(device), seeds).cpu()
 
     def scores(self, outputs: torch.Tensor) -> dict[str, float]:
-        """Mean PSNR (dB) and mean absolute error (0..1) of the 8-bit composites."""
+        """Mean PSNR (dB), absolute error (0..1) and SSIM of the 8-bit composites: `SCORES`."""
         filled = composite(outputs, self.truth, self.masks, protocols.load(PROTOCOL))
         decibels = psnr.whole(self.truth, filled, self.masks)
         error = l1.metric("l1", "cpu").compare(self.truth, filled, self.masks)
-        return {"psnr": float(decibels.mean()), "l1": float(error.mean())}
+        structural = ssim.metric("ssim-wang", "cpu")
+        alike = structural.compare(structural.prepare(self.truth), filled, self.masks)
+        return {"psnr": float(decibels.mean()), "l1": float(error.mean()), "ssim-wang": float(alike.mean())}
 
     def sheet(self, outputs: torch.Tensor, path: Path) -> None:
         """One row a photograph: truth, what the model saw, its raw output, the composite."""
@@ -67,6 +72,26 @@ class ValidationSet:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as draft:
             draft.write_bytes(pictures.encode_png(np.ascontiguousarray(grid)))
+
+
+def worth(scores: Mapping[str, float], by: str) -> float:
+    """How good scores are by one of them; more is better."""
+    return SCORES[by] * scores[by]
+
+
+def told(scores: Mapping[str, float]) -> str:
+    """Scores in words."""
+    return f"PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim-wang']:.4f}, L1 {scores['l1']:.4f}"
+
+
+def chosen_by(facts: Mapping[str, Any]) -> str:
+    """The score that chose the weights of a record; recipes that name none are older than the choice."""
+    return str(facts["recipe"].get("best", "psnr"))
+
+
+def best(facts: Mapping[str, Any]) -> dict[str, float]:
+    """Step and scores at which the weights of a record were best, by the score that its recipe names."""
+    return dict(max(facts["validation"]["scores"], key=lambda scores: worth(scores, chosen_by(facts))))
 
 
 def prepare(

@@ -164,6 +164,7 @@ def test_a_start_that_is_not_there_or_of_another_model_is_said(bench, start, sai
         (("--set", 'stages.joint.frozen=["generator.nothing"]'), "freezes 'generator.nothing', but no module"),
         (("--from", "ce@starter"), "ce/starter.safetensors does not fit the model 'ce'"),
         (("--set", "RandomResizedCrop.size=64"), "fails on images of 64 x 64 pixels: .* look at what --set changed"),
+        (("--set", "best=ssim"), "No score 'ssim'. Did you mean: ssim-wang"),
         (("--validate", "freeform-100/20-40"), "No mask set 'freeform-100'. Did you mean: freeform-256"),
     ],
 )

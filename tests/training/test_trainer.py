@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from bench import progress
 from bench.errors import BadInput, NotComparable, Unavailable
 from bench.models import contamination, weights
-from bench.training import checkpoint, data, learner, trainer
+from bench.training import checkpoint, data, learner, trainer, validation
 from bench.training import log as logs
 from bench.training.job import TrainingJob
 
@@ -210,7 +210,7 @@ def test_missing_feature_networks_are_named_with_the_way_without(photographs, tm
 def test_installed_weights_are_found_by_their_tag(finished, photographs, tmp_path, monkeypatch, job):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path))
     scores = trainer.install(job(photographs, finished), finished / "best.safetensors", "mine")
-    assert set(scores) == {"step", "psnr", "l1"}
+    assert set(scores) == {"step", *validation.SCORES}
     assert weights.find("toy") == {"mine": tmp_path / "weights" / "toy" / "mine.safetensors"}
     assert contamination.load(weights.find("toy")["mine"])
 
@@ -325,3 +325,15 @@ def test_fewer_photographs_than_a_batch_stand_in_it_again(photographs, tmp_path,
     few = dataclasses.replace(shorten(toy.PAPER, 2), batch=2 * len(photographs.ids))
     record = weights.record(train(photographs, tmp_path, few)).facts
     assert record["data"]["seen"] == record["data"]["photographs"] < few.batch
+
+
+@pytest.mark.parametrize(("by", "step"), [("psnr", 100), ("ssim-wang", 200)])
+def test_the_score_of_the_recipe_decides_which_weights_are_kept(
+    photographs, tmp_path, monkeypatch, toy, train, by, step
+):
+    from bench.training.recipe import shorten
+
+    told = iter(({"psnr": 20.0, "l1": 0.1, "ssim-wang": 0.5}, {"psnr": 19.0, "l1": 0.1, "ssim-wang": 0.6}))
+    monkeypatch.setattr(validation.ValidationSet, "scores", lambda *_: next(told))
+    best = train(photographs, tmp_path, dataclasses.replace(shorten(toy.PAPER, 200), best=by))
+    assert weights.record(best).facts["step"] == step

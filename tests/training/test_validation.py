@@ -1,6 +1,8 @@
 import pytest
+import torch
 
 from bench.errors import BadInput
+from bench.metrics import registry as metric_registry
 from bench.models import contamination
 from bench.training import validation
 from bench.training.masks import MaskSampler
@@ -23,3 +25,24 @@ def test_a_start_that_knows_all_who_would_judge_is_refused(photographs):
     seen = {contamination.fingerprint(photographs.read(name)) for name in photographs.ids}
     with pytest.raises(BadInput, match=r"have learned from all 8 photographs .* name the photographs as that training"):
         judged(photographs, seen)
+
+
+@pytest.mark.parametrize(("by", "step"), [("psnr", 1), ("l1", 2), ("ssim-wang", 3)])
+def test_the_score_that_the_recipe_names_chooses_the_weights(by, step):
+    scores = [
+        {"step": 1, "psnr": 21.0, "l1": 0.04, "ssim-wang": 0.71},
+        {"step": 2, "psnr": 20.0, "l1": 0.03, "ssim-wang": 0.72},
+        {"step": 3, "psnr": 19.0, "l1": 0.05, "ssim-wang": 0.73},
+    ]
+    assert validation.best({"recipe": {"best": by}, "validation": {"scores": scores}})["step"] == step
+
+
+def test_scores_of_a_validation_are_those_of_the_metrics(photographs):
+    found = judged(photographs)
+    outputs = 255 - found.truth
+    scores = found.scores(outputs)
+    for name in validation.SCORES:
+        metric = metric_registry.open_metric(name, "cpu")
+        filled = torch.where(found.masks, outputs, found.truth)
+        values = metric.compare(metric.prepare(found.truth), filled, found.masks)
+        assert scores[name] == pytest.approx(float(values.mean())), name
