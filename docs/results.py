@@ -2,7 +2,6 @@
 
 Commands: python docs/results.py RUN
           python docs/results.py RUN --floors    (prints what starters should reach and do, and writes nothing)
-          python docs/results.py RUN --since     (adds what starters reach that learned on after that run)
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ WEIGHTS = Path(__file__).parent.parent / "baselines" / "weights"
 HEAD = """# The second real table
 
 Written by `python docs/results.py RUN`. The learned models stand with the weights that travel with the project: narrow
-networks, trained for two minutes to an hour and a half on one core of a CPU, or for a few on a GPU
+networks, trained for two to a hundred minutes on one core of a busy CPU, or for a few on a GPU
 ([training](training.md) has each). They show that every model trains by its own recipe and what such a budget gives;
 they are **not** the quality of the papers' models.
 
@@ -36,19 +35,10 @@ The photographs are those 100 of the 200 of `bsds500/test` (Arbelaez et al., PAM
 starter has seen any. The run was stopped and gone on with several times, on a machine of two cores that other work
 shared: its seconds are rough here ([speed](speed.md) has quiet ones). Another run is held against this one by
 `bench check RUN --against reports/regression/bsds.json`. Between two machines the optimisation of `hr` enlarges what
-rounding differs: eight of its 54 numbers moved, by up to 0.001 in SSIM and 0.03 dB; no other model's did.
-
-<!-- since:begin -->
-<!-- since:end -->
+rounding differs: eight of its 54 numbers moved, by up to 0.001 in SSIM and 0.03 dB; no other model's did. Where weights
+change, the same command in the same folder measures their models anew and keeps what stands of the others.
 
 ![The first screen of the run's page](images/page-first.png)
-"""
-BEGIN, END = "<!-- since:begin -->", "<!-- since:end -->"
-SINCE = """## Since this run
-
-These starters learned on ([training](training.md#starters) tells how). The tables below and the file hold their numbers
-of the weights before; the check of a run with those that travel now names them as changed. On the same photographs and
-masks they reach:
 """
 ORDER = """A starter's place says as much about its few minutes of training as about its architecture: these orders are
 to be read again with trained weights, and prove no paper wrong.
@@ -73,12 +63,6 @@ def page(run: Path) -> str:
     parts += ["## Costs\n", markdown.render(fill.report([run], "costs", "none"))]
     parts += ["## Do the models stand in the papers' order?\n", ORDER, markdown.render(ranks.report(loaded))]
     return "\n".join(parts).replace(str(paths.home()), "BENCH_HOME")
-
-
-def since(run: Path) -> str:
-    """What stands between the marks: the starters of a later run of some models, the best classical one among them."""
-    loaded = results.load(run)
-    return "\n".join((BEGIN, SINCE, f"```\n{loaded.record.command}\n```\n", *margins(loaded), END))
 
 
 def floors(run: Run) -> Iterator[str]:
@@ -191,14 +175,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, help="folder of a run with all models, `mean` among them")
     parser.add_argument("--floors", action="store_true", help="print what the starters should reach and do")
-    parser.add_argument("--since", action="store_true", help="add what these starters reach now to the page")
     given = parser.parse_args()
     try:
         if given.floors:
             print(*floors(results.load(given.run)), sep="\n")
-        elif given.since:
-            text = PAGE.read_text(encoding="utf-8")
-            write_text(PAGE, text.split(BEGIN)[0] + since(given.run) + text.split(END)[1])
         else:
             write_text(PAGE, page(given.run))
     except BenchError as fault:
