@@ -91,7 +91,8 @@ def chosen_by(facts: Mapping[str, Any]) -> str:
 
 def best(facts: Mapping[str, Any]) -> dict[str, float]:
     """Step and scores at which the weights of a record were best, by the score that its recipe names."""
-    return dict(max(facts["validation"]["scores"], key=lambda scores: worth(scores, chosen_by(facts))))
+    found: list[dict[str, float]] = facts["validation"]["scores"]
+    return max(found, key=lambda scores: worth(scores, chosen_by(facts)))
 
 
 def prepare(
