@@ -59,7 +59,8 @@ class ValidationSet:
         decibels = psnr.whole(self.truth, filled, self.masks)
         error = l1.metric("l1", "cpu").compare(self.truth, filled, self.masks)
         structural = ssim.metric("ssim-wang", "cpu")
-        alike = structural.compare(structural.prepare(self.truth), filled, self.masks)
+        parts = zip(*(item.split(AT_ONCE) for item in (self.truth, filled, self.masks)), strict=True)
+        alike = torch.cat([structural.compare(structural.prepare(truth), *rest) for truth, *rest in parts])
         return {"psnr": float(decibels.mean()), "l1": float(error.mean()), "ssim-wang": float(alike.mean())}
 
     def sheet(self, outputs: torch.Tensor, path: Path) -> None:
@@ -102,7 +103,7 @@ def prepare(
 
     `frozen`: a frozen mask set with a bucket (`freeform-256/20-40`), which then also decides the size; empty: what the
     sampler draws, always the same. `seen`: fingerprints of photographs that the weights to start from have learned
-    from, which do not judge; raises `BadInput` where none is left.
+    from, which do not judge; raises `BadInput` where none is left, or photographs are smaller than the window of SSIM.
     """
     spread = ids[:: max(1, len(ids) // IMAGES)][:IMAGES]
     chosen = [name for name in spread if not seen or contamination.fingerprint(photographs.read(name)) not in seen]
@@ -114,9 +115,11 @@ def prepare(
         )
     masks = training_masks.frozen(frozen, chosen) if frozen else sampler.batch(0, range(len(chosen)))[: len(chosen)]
     preparation = Preparation(size_px=masks.shape[1], upscale=True)
-    truth = np.stack([pictures.prepare(photographs.read(name), preparation, name) for name in chosen])
+    read = np.stack([pictures.prepare(photographs.read(name), preparation, name) for name in chosen])
+    truth = torch.from_numpy(read).permute(0, 3, 1, 2).contiguous()
+    ssim.metric("ssim-wang", "cpu").prepare(truth[:1])  # pictures that it cannot score are told before the first step
     return ValidationSet(
-        truth=torch.from_numpy(truth).permute(0, 3, 1, 2).contiguous(),
+        truth=truth,
         masks=torch.from_numpy(masks)[:, None] > 0,
         source=frozen or "the recipe's own",
         known=len(spread) - len(chosen),

@@ -14,6 +14,12 @@ def judged(photographs, seen=()):
     return validation.prepare(photographs, list(photographs.ids), sampler, frozen="", seen=seen)
 
 
+def test_photographs_that_ssim_cannot_score_are_told_before_the_first_step(photographs):
+    sampler = MaskSampler(MaskRecipe(("centre",)), 8, 0)
+    with pytest.raises(BadInput, match="SSIM with a window of 11 x 11"):
+        validation.prepare(photographs, list(photographs.ids), sampler, frozen="")
+
+
 def test_photographs_that_the_start_has_learned_from_do_not_judge(photographs):
     seen = {contamination.fingerprint(photographs.read(name)) for name in photographs.ids[:3]}
     found = judged(photographs, seen)
