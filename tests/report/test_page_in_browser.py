@@ -67,6 +67,12 @@ class Visit:
         self.tab.wait_for_selector("#summary tbody tr")
         return self
 
+    def expect(self, selector):
+        """What is awaited of these; a string of JavaScript would be refused where it must be asked twice (no eval)."""
+        from playwright.sync_api import expect
+
+        return expect(self.tab.locator(selector))
+
     def texts(self, selector):
         return [text.strip() for text in self.tab.locator(selector).all_text_contents()]
 
@@ -144,9 +150,9 @@ def test_a_filter_changes_every_part_and_the_address_brings_it_back(page):
     page.tab.select_option("[name=metric]", "ssim-wang")
     page.tab.click("#models summary")
     page.tab.uncheck("#models input[value=ns]")
-    page.tab.wait_for_function("document.querySelectorAll('#cells tbody tr').length === 2")
+    page.expect("#cells tbody tr").to_have_count(2)
+    page.expect("#cells thead tr:last-child th").to_have_text(["20-30"])
     assert page.models == ["deepgin", "telea"]
-    assert page.texts("#cells thead tr:last-child th") == ["20-30"]
     lead = page.tab.inner_text("#lead")
     other = page.open(page.tab.url)
     assert other.models == ["deepgin", "telea"]
@@ -180,8 +186,7 @@ def test_the_gallery_orders_photographs_by_a_model(page, order, turned):
     scores = page.tab.evaluate("PAGE.shots.map(shot => [shot.scores.psnr.telea, shot.image])")
     page.tab.select_option("[name=of]", "telea")
     page.tab.select_option("[name=order]", order)
-    page.tab.wait_for_timeout(100)
-    assert page.texts("#shots h3") == [image for _, image in sorted(scores, reverse=turned)]
+    page.expect("#shots h3").to_have_text([image for _, image in sorted(scores, reverse=turned)])
 
 
 @pytest.fixture
@@ -224,7 +229,7 @@ def test_keys_move_the_edge_choose_models_show_the_difference_zoom_and_turn_page
 
 
 def test_the_viewer_shows_the_picture_in_full_size(viewer):
-    viewer.tab.wait_for_function("document.querySelector('.side.right .over').naturalWidth === 64")
+    viewer.expect(".side.right .over").to_have_js_property("naturalWidth", 64)
 
 
 def test_charts_name_their_lines_and_points(visit, address):

@@ -210,6 +210,8 @@ RATES = {"truth": "5", "noise": "1"}
 )
 def test_the_page_works_from_disk_and_its_file_is_counted(bench, run, tmp_path, kind, column):
     browser = chromium()
+    from playwright.sync_api import expect
+
     out = tmp_path / "study"
     assert bench("study", "make", run, "--kind", kind, "--questions", 3, "--checks", 1, "--out", out)[0] == 0
     key = questions.read(out / "key.json")
@@ -219,8 +221,10 @@ def test_the_page_works_from_disk_and_its_file_is_counted(bench, run, tmp_path, 
         tab.click("#begin")
         for question in key.questions:
             side = question.models.index("truth") if question.check and kind == "choice" else 0
-            tab.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")
-            assert tab.locator("img").count() == {"choice": 3, "rating": 2, "aspects": 3}[kind]
+            images = tab.locator("img")
+            expect(images).to_have_count({"choice": 3, "rating": 2, "aspects": 3}[kind])
+            for image in images.all():
+                expect(image).not_to_have_js_property("naturalWidth", 0)
             tab.keyboard.press(
                 ("ArrowLeft", "ArrowRight")[side] if kind == "choice" else RATES.get(question.models[0], "3")
             )
