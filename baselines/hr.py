@@ -252,6 +252,7 @@ RECIPES = {
         ce.RECIPES["starter"],
         note="As the context encoder's starter; patches are those of the network's own encoder, a few iterations.",
         settings=ce.RECIPES["starter"].settings | {"texture": "own", "iterations": 12},
+        validations=5,  # each is a search
     ),
 }
 SMALL = (*ce.SMALL, "settings.iterations=2")

@@ -60,7 +60,7 @@ def measure(name: str, photographs: Dataset, fabric: Fabric) -> dict[str, Any]:
     recipes = sources.load(sources.members()[name]).RECIPES
     paper = of(name, dataclasses.replace(recipes["paper"], batch=BATCH), photographs, fabric)
     starter = of(name, recipes["starter"], photographs, fabric, judged=True)
-    between = max(100, recipes["starter"].steps // 20) * starter["step_s"]
+    between = recipes["starter"].validate_every * starter["step_s"]
     return paper | {
         "starter_share": starter["loader_s"] / starter["step_s"],
         "validation_share": starter["validation_s"] / between,

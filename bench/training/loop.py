@@ -55,7 +55,6 @@ class Loop:
         self.seen, self.fresh = list(known["seen"]), list[str]()
         self.before, self.begin, self.saved = float(known["seconds"]), time.monotonic(), time.monotonic()
         self.log_every = min(100, max(1, job.recipe.steps // 1000))
-        self.validate_every = max(100, job.recipe.steps // 20)
 
     def batches(self, step_s: float = math.inf) -> Iterator[data.Samples]:
         """The batches of this process that are still to come, made ahead by `job.workers` processes.
@@ -112,11 +111,11 @@ class Loop:
             )
 
     def validate_and_log(self, stage: str, ticker: progress.Ticker) -> None:
-        """After a step: every `log_every` steps write the log, every `validate_every` also validate and save."""
+        """After a step: write the log every `log_every` steps; validate and save when the recipe says so."""
         last = self.step == self.job.recipe.steps
         if self.step % self.log_every == 0 or last:
             self.log.flush()
-        if self.step % self.validate_every == 0 or last:
+        if self.step % self.job.recipe.validate_every == 0 or last:
             self.log.flush()
             self._gather_seen()
             self.learner.average_statistics()

@@ -19,8 +19,9 @@ name or an unambiguous end of it: `--set optimizers.generator.lr=1e-4 --set batc
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -125,11 +126,18 @@ class Recipe:
     """What the recipe allows: `32-true` or `bf16-mixed`."""
     best: str = "psnr"
     """The score by which held-out photographs choose the weights: one of `bench.training.validation.SCORES`."""
+    validations: int = 20
+    """So often held-out photographs judge, at even distances of 100 steps or more, and after the last step."""
 
     @property
     def steps(self) -> int:
         """Steps of all stages together."""
         return sum(stage.steps for stage in self.stages)
+
+    @property
+    def validate_every(self) -> int:
+        """Steps between two validations."""
+        return max(100, self.steps // self.validations)
 
     def wants(self, term: str) -> bool:
         """Whether any stage has this loss term switched on."""
@@ -168,6 +176,41 @@ def _children(node: Any) -> dict[str, Any]:
     if isinstance(node, tuple) and node and isinstance(node[0], Stage):
         return {stage.name: stage for stage in node}
     return dict(node) if isinstance(node, Mapping) else {}
+
+
+def _is_ratio(value: Any) -> bool:
+    return len(value) == 2 and 0 <= value[0] < value[1] <= 1
+
+
+def _is_schedule(value: Any) -> bool:
+    shares = [pair[0] for pair in value if len(pair) == 2]
+    return 0 < len(value) == len(shares) and shares == sorted(shares) and all(pair[1] >= 0 for pair in value)
+
+
+LIMITS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("batch", lambda value: value >= 1, "1 or more"),
+    ("validations", lambda value: value >= 1, "1 or more"),
+    ("ema", lambda value: 0 <= value < 1, "0 or more and less than 1"),
+    ("masks.families", bool, "one mask family or more"),
+    ("masks.ratio", _is_ratio, "two numbers, 0 <= low < high <= 1"),
+    ("optimizers.*.lr", lambda value: value >= 0, "0 or more"),
+    ("optimizers.*.clip", lambda value: value >= 0, "0 or more"),
+    ("stages.*.lr.*", lambda value: value >= 0, "0 or more"),
+    ("stages.*.steps", lambda value: value >= 0, "0 or more"),
+    ("stages.*.turns", bool, "one player or more"),
+    ("stages.*.schedule", _is_schedule, "pairs of a share of the stage, ascending, and a factor of 0 or more"),
+)
+"""Names in a recipe, whether a value can be followed, and what can."""
+
+
+def check(recipe: Recipe) -> None:
+    """Raise `BadInput` for a number or a list that no training can follow."""
+    for key, value in keys(recipe).items():
+        for pattern, holds, what in LIMITS:
+            if fnmatchcase(key, pattern) and not holds(value):
+                raise BadInput(f"{key} is {value}, but it must be {what}.")
+    if not recipe.steps:
+        raise BadInput("All stages of the recipe have 0 steps: there is nothing to train.")
 
 
 def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:

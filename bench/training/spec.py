@@ -61,6 +61,7 @@ def _recipe(spec: TrainingSpec, module: ModuleType, model: str, variant: str) ->
     chosen = replace(known[spec.recipe], **{"variant": variant} if variant else {})
     chosen = recipes.shorten(chosen, spec.steps) if spec.steps else chosen
     chosen = recipes.without(recipes.override(chosen, list(spec.set)), list(spec.without))
+    recipes.check(chosen)
     if chosen.best not in validation.SCORES:
         raise UnknownName("score", [chosen.best], validation.SCORES, f"bench train {model} --plan")
     return chosen

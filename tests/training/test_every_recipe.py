@@ -49,6 +49,7 @@ pytestmark = pytest.mark.usefixtures("quiet")
 def test_a_recipe_is_whole(name, kind):
     module = load(name)
     recipe = module.RECIPES[kind]
+    recipes.check(recipe)
     assert data.size_px(recipe) > 0
     MaskSampler(recipe.masks, 64, 0, getattr(module, "MASKS", {}))
     for stage in recipe.stages:

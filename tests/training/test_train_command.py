@@ -165,6 +165,7 @@ def test_a_start_that_is_not_there_or_of_another_model_is_said(bench, start, sai
         (("--from", "ce@starter"), "ce/starter.safetensors does not fit the model 'ce'"),
         (("--set", "RandomResizedCrop.size=64"), "fails on images of 64 x 64 pixels: .* look at what --set changed"),
         (("--set", "best=ssim"), "No score 'ssim'. Did you mean: ssim-wang"),
+        (("--set", "ema=1"), "ema is 1.0, but it must be 0 or more and less than 1"),
         (("--validate", "freeform-100/20-40"), "No mask set 'freeform-100'. Did you mean: freeform-256"),
     ],
 )
