@@ -261,7 +261,7 @@ class Training(base.Training):
             "window": (self._views(error, batch.masks)[1] * self.discount).mean(),
             "known": (error * known).mean() / batch.everywhere(known.mean()),
         }
-        terms |= losses.measured((refined + 1) / 2, batch.images, batch.masks, weights)
+        terms |= losses.measured(two_stages.decode(refined), batch.images, batch.masks, weights)
         if weights["adversarial"]:
             views = self._views(refined * batch.masks + truth * known, batch.masks)
             scores = [WASSERSTEIN.fool(critic(view)) for critic, view in zip(self._critics(), views, strict=True)]

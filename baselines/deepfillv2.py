@@ -288,7 +288,7 @@ class Training(base.Training):
         """L1 of both stages over the whole image; the composite is judged."""
         truth, coarse, refined, beside = self(batch)
         terms = {"coarse": F.l1_loss(coarse, truth), "refined": F.l1_loss(refined, truth)}
-        terms |= losses.measured((refined + 1) / 2, batch.images, batch.masks, weights)
+        terms |= losses.measured(decode(refined), batch.images, batch.masks, weights)
         if weights["adversarial"]:
             fake = torch.cat([_composite(refined, truth, batch.masks), beside], dim=1)
             terms["adversarial"] = HINGE.fool(self.players["discriminator"](fake))

@@ -183,7 +183,7 @@ class Training(base.Training):
             "confidence": (sure * error * holes).sum() / area,
             "doubt": ((1 - sure) * holes).sum() / area,
         }
-        terms |= losses.measured((refined + 1) / 2, batch.images, batch.masks, weights)
+        terms |= losses.measured(two_stages.decode(refined), batch.images, batch.masks, weights)
         if weights["adversarial"]:
             fake = torch.cat([refined * holes + truth * (1 - holes), holes], 1)
             terms["adversarial"] = HINGE.fool(self.players["discriminator"](fake))
