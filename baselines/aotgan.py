@@ -202,7 +202,7 @@ class Training(base.Training):
     """Section III of the paper; the recipe's option `labels` says what the discriminator learns (see above)."""
 
     def __init__(self, model: AOTGAN, recipe: Recipe) -> None:
-        self.labels = recipe.options["labels"]
+        self.labels = recipe.word("labels", ("paper", "code", "mmagic"))
         super().__init__(generator=model, discriminator=Discriminator(recipe.options["discriminator_width"]))
         initialise.normal(self.players, 0.02)
         wanted = recipe.wants("perceptual") or recipe.wants("style")

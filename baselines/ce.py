@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.layers.resizing import resized
+from bench.errors import BadInput
 from bench.models import torch7
 from bench.training import base, initialise
 from bench.training.adversarial import ORIGINAL
@@ -225,21 +226,27 @@ class Training(base.Training):
         return ring
 
 
+PATIENCE = 10_000
+"""Windows that are drawn for a mask, of which one in five fits at 128 pixels."""
+
+
 def random_region(chance: np.random.Generator, size_px: int) -> np.ndarray:
     """The hole of `train_random.lua`: bool [S, S], 20 to 30 % missing.
 
     There a 600 x 600 field of uniform numbers is enlarged to 10,000 x 10,000 by Catmull-Rom's cubic, is a hole below
     0.25, and windows of it are drawn until their ratio fits. Here only the window's own part of a field is drawn, anew
-    for each mask: the same law, without the repetitions of one field.
+    for each mask: the same law, without the repetitions of one field. Raises `BadInput` for a side whose masks cannot
+    fit.
     """
     spacing = 599 / 9999
-    while True:
+    for _ in range(PATIENCE):
         cells = int(size_px * spacing) + 5
         field, start = chance.random((cells, cells)), 1 + chance.random(2)
         rows, columns = (catmull_rom(offset + np.arange(size_px) * spacing, cells) for offset in start)
         hole = rows @ field @ columns.T < 0.25
         if 0.2 < hole.mean() < 0.3:
             return hole
+    raise BadInput(f"ce-random: none of {PATIENCE:,} masks of {size_px} x {size_px} pixels was missing 20 to 30 %.")
 
 
 def catmull_rom(places: np.ndarray, cells: int) -> np.ndarray:

@@ -217,7 +217,7 @@ class Training(base.Training):
         nn.init.normal_(model.generator.reconstruction_new.weight, 0.0, recipe.options["last_std"])
         initialise.normal(local, 0.02)
         initialise.normal(whole, 0.02)
-        self.squared = recipe.options["reconstruction"] == "L2"
+        self.squared = recipe.word("reconstruction", ("L1", "L2")) == "L2"
         self.parser = read_parser(recipe.options["parser"]) if recipe.wants("parsing") else None
 
     def local(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:

@@ -63,6 +63,7 @@ CARD = ModelCard(
     },
 )
 
+TEXTURES = ("vgg19", "own")
 CONTENT, TEXTURE, TV = 20.0, 1e-4, 1e-4
 SMALLEST_PX = 24
 """Side of the smallest picture of the pyramid that the networks can look at."""
@@ -226,6 +227,8 @@ def model(
 
     `iterations` bounds each of the `sizes` of the pyramid; 0 for the variant's own number of either.
     """
+    if texture not in TEXTURES:
+        raise BadInput(f"hr has no texture '{texture}'. There are: {', '.join(TEXTURES)}.")
     content = ce.model("centre" if variant == "centre" else "random", width, bottleneck, bias)
     own = PLANS[variant]
     return HR(content, Plan(iterations or own.iterations, sizes or own.sizes), texture)

@@ -221,6 +221,10 @@ class Discriminator(nn.Module):
         return self.fusionLayer(torch.cat(columns, 1)).flatten(1)
 
 
+SIGNS = {"code": 1, "paper": -1}
+"""Whose game -> the sign of what the critic says of real images."""
+
+
 class Training(base.Training):
     """The losses of the code; the option `game` says whose adversarial game is played.
 
@@ -231,11 +235,11 @@ class Training(base.Training):
     def __init__(self, model: LBAM, recipe: Recipe) -> None:
         super().__init__(generator=model, discriminator=Discriminator(recipe.options["discriminator_width"]))
         drawn = nn.ModuleList(part for name, part in model.named_children() if name != "dc7")
-        if recipe.options["start"] == "normal":
+        if recipe.word("start", ("normal", "kaiming")) == "normal":
             initialise.normal(drawn, 0.02)
         else:
             initialise.kaiming(drawn, slope=0.2)
-        self.sign = {"code": 1, "paper": -1}[recipe.options["game"]]
+        self.sign = SIGNS[recipe.word("game", SIGNS)]
         wanted = recipe.wants("perceptual") or recipe.wants("style")
         self.vgg = features.load("vgg16-imagenet", VGG_LAYERS, normalised=False) if wanted else None
 

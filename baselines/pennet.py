@@ -192,13 +192,16 @@ class Discriminator(nn.Module):
         return self.classifier(self.encoder(images))
 
 
+GAMES = {"hinge": HINGE, "nsgan": ORIGINAL}
+
+
 class Training(base.Training):
     """The losses of the authors' code; the composite is judged."""
 
     def __init__(self, model: PENNet, recipe: Recipe) -> None:
         super().__init__(generator=model, discriminator=Discriminator(recipe.options["discriminator_width"]))
         initialise.normal(self.players, 0.02)
-        self.game = {"hinge": HINGE, "nsgan": ORIGINAL}[recipe.options["game"]]
+        self.game = GAMES[recipe.word("game", GAMES)]
 
     def discriminator(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
         """Scores of truth and composite."""

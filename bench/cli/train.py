@@ -54,11 +54,11 @@ def command(
     """
     progress.quiet = quiet
     from bench.models import weights
-    from bench.models.registry import UNTRAINED
     from bench.training import spec
 
-    if tag and (not weights.is_tag(tag) or tag.casefold() == UNTRAINED):
-        raise BadInput(f"--tag {tag}: write letters, digits, . - and _, but not {UNTRAINED}.")
+    taken = [word for word in weights.RESERVED if word != "trained"]
+    if tag and (not weights.is_tag(tag) or tag.casefold() in taken):
+        raise BadInput(f"--tag {tag}: write letters, digits, . - and _, but not {' or '.join(taken)}.")
     asked = TrainingSpec(model, **wanted)
     folder = out or Path("trainings") / f"{model.replace(':', '-')}-{asked.recipe}"
     job = spec.resolve(asked, folder, workers, tensorboard=tensorboard, accumulate=accumulate)
@@ -128,6 +128,7 @@ def _print_outcome(job: TrainingJob, scores: dict[str, Any], tag: str, *, as_jso
         return
     from bench.training import validation
 
-    print(f"best at step {scores['step']}: {validation.told(scores)} on held-out photographs")
+    judges = "held-out photographs" if job.holds_out else "the photographs it learned from: too few to hold any out"
+    print(f"best at step {scores['step']}: {validation.told(scores)} on {judges}")
     use = f" Use them: bench run --models {job.model}@{tag}" if tag else ""
     print(f"{job.out}: weights, log.csv, sheets.{use}")

@@ -90,8 +90,8 @@ def bring(
 def _check(kind: str, name: str, source: Path) -> None:
     if kind not in KINDS:
         raise UnknownName("kind of mask source", [kind], KINDS, "bench masks import --help")
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in families():
-        raise BadInput(f"'{name}' cannot name an imported set: use a-z, 0-9 and dashes, and no family's name.")
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in {"all", *families()}:
+        raise BadInput(f"'{name}' cannot name an imported set: use a-z, 0-9 and dashes, no family's name, not all.")
     if not source.exists():
         raise BadInput(f"{source} does not exist.")
 

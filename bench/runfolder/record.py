@@ -16,7 +16,7 @@ from bench import digest
 from bench.disk import write_text
 from bench.errors import BadInput, NotComparable, counted
 from bench.runfolder.damage import Damaged
-from bench.runfolder.names import IMAGES, PARTS, RECORD, listed
+from bench.runfolder.names import IMAGES, PARTS, RECORD, RESULTS, listed
 from bench.types import MetricCard, Protocol, ProtocolSettings, RunSpec
 
 FORMAT = 3
@@ -260,19 +260,21 @@ def read_images(root: Path, record: Record) -> list[str]:
 
 
 def read_own(root: Path, settings: Settings, ids: Sequence[str]) -> Record | None:
-    """The record of a folder that a run with these settings may use; None for a new one.
+    """The record of a folder that a run with these settings may use; None for a new one, or where nothing was measured.
 
     Raises `BadInput` for a folder of other files, `NotComparable` for the run of other settings, naming what differs,
     `Damaged` for a record that cannot be read.
     """
     names = [path.name for path in root.iterdir() if not path.name.startswith(".")] if root.is_dir() else []
+    held = _parts(root)
     if RECORD in names:
         before = read(root)
         if differ := _differences(root, before, settings, ids):
+            if not held and not before.shares and not (root / RESULTS).exists():
+                return None
             what = "; ".join(differ)
             raise NotComparable(f"{root} holds a run with other settings: {what}. Give --out another folder.")
         return before
-    held = _parts(root)
     if names and not held and f"{RECORD}.damaged" not in names:
         raise BadInput(f"{root} is not empty and is not a run. Give --out a new folder.")
     if held and settings.digest[:16] not in held:

@@ -236,8 +236,12 @@ def _step(name: str, arguments: dict[str, Any]) -> v2.Transform:
 
 def size_px(recipe: Recipe) -> int:
     """Side of the images that the networks see; raises `BadInput` where the preparation leaves no square."""
-    with torch.random.fork_rng(devices=[]):
-        width, height = preparation(recipe)(Image.new("RGB", (2048, 2048))).size
+    whole = preparation(recipe)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            width, height = whole(Image.new("RGB", (2048, 2048))).size
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as fault:
+        raise BadInput(f"The recipe's preparation, {recipe.preparation}, fails: {fault}.") from fault
     if width != height:
         raise BadInput(f"The recipe's preparation leaves {width} x {height} pixels; it must end in a square.")
     return width

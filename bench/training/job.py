@@ -58,6 +58,12 @@ class TrainingJob:
         """The variant that is trained, also where it is the default."""
         return self.recipe.variant or next(iter(self.card.variants), "")
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether other photographs judge than those that are learned from; very few serve for both."""
+        learned, held = data.split(self.photographs)
+        return learned != held
+
     def sampler(self, seed: int) -> MaskSampler:
         """What draws the recipe's masks under a seed."""
         return MaskSampler(self.recipe.masks, data.size_px(self.recipe), seed, getattr(self.module, "MASKS", {}))

@@ -225,6 +225,7 @@ class Loop:
             "validation": {
                 "masks": self.validation.source,
                 "photographs": len(self.validation.truth),
+                "held_out": self.job.holds_out,
                 "known": self.validation.known,
                 "start": self.start,
                 "scores": self.scores,

@@ -19,9 +19,8 @@ name or an unambiguous end of it: `--set optimizers.generator.lr=1e-4 --set batc
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -139,6 +138,13 @@ class Recipe:
         """Steps between two validations."""
         return max(100, self.steps // self.validations)
 
+    def word(self, option: str, known: Iterable[str]) -> str:
+        """The value of an option that is one of these words; raises `UnknownName` for another."""
+        chosen = self.options[option]
+        if chosen not in (known := list(known)):
+            raise UnknownName(f"value of options.{option}", [chosen], known, "bench train MODEL --plan")
+        return str(chosen)
+
     def wants(self, term: str) -> bool:
         """Whether any stage has this loss term switched on."""
         return any(self.stage_weights(stage)[term] for stage in self.stages)
@@ -176,41 +182,6 @@ def _children(node: Any) -> dict[str, Any]:
     if isinstance(node, tuple) and node and isinstance(node[0], Stage):
         return {stage.name: stage for stage in node}
     return dict(node) if isinstance(node, Mapping) else {}
-
-
-def _is_ratio(value: Any) -> bool:
-    return len(value) == 2 and 0 <= value[0] < value[1] <= 1
-
-
-def _is_schedule(value: Any) -> bool:
-    shares = [pair[0] for pair in value if len(pair) == 2]
-    return 0 < len(value) == len(shares) and shares == sorted(shares) and all(pair[1] >= 0 for pair in value)
-
-
-LIMITS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("batch", lambda value: value >= 1, "1 or more"),
-    ("validations", lambda value: value >= 1, "1 or more"),
-    ("ema", lambda value: 0 <= value < 1, "0 or more and less than 1"),
-    ("masks.families", bool, "one mask family or more"),
-    ("masks.ratio", _is_ratio, "two numbers, 0 <= low < high <= 1"),
-    ("optimizers.*.lr", lambda value: value >= 0, "0 or more"),
-    ("optimizers.*.clip", lambda value: value >= 0, "0 or more"),
-    ("stages.*.lr.*", lambda value: value >= 0, "0 or more"),
-    ("stages.*.steps", lambda value: value >= 0, "0 or more"),
-    ("stages.*.turns", bool, "one player or more"),
-    ("stages.*.schedule", _is_schedule, "pairs of a share of the stage, ascending, and a factor of 0 or more"),
-)
-"""Names in a recipe, whether a value can be followed, and what can."""
-
-
-def check(recipe: Recipe) -> None:
-    """Raise `BadInput` for a number or a list that no training can follow."""
-    for key, value in keys(recipe).items():
-        for pattern, holds, what in LIMITS:
-            if fnmatchcase(key, pattern) and not holds(value):
-                raise BadInput(f"{key} is {value}, but it must be {what}.")
-    if not recipe.steps:
-        raise BadInput("All stages of the recipe have 0 steps: there is nothing to train.")
 
 
 def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:

@@ -13,7 +13,7 @@ from bench.models import guides, sources
 from bench.models import registry as model_registry
 from bench.models.guides import Guides
 from bench.paths import expanded
-from bench.training import masks, validation
+from bench.training import limits, masks, validation
 from bench.training import recipe as recipes
 from bench.training.job import TrainingJob
 from bench.training.recipe import Recipe
@@ -30,6 +30,8 @@ def resolve(
     name, _, variant = spec.model.partition("@")[0].partition(":")
     member = model_registry.choose([spec.model.partition("@")[0]])[0].member
     module = sources.load(member)
+    if not hasattr(module, "CARD"):
+        raise BadInput(f"{name} is a class without a card and a recipe: there is no way to train it here.")
     if module.CARD.kind != "learned":
         raise BadInput(f"{name} is a classical model: there is nothing to train.")
     if spec.validate:
@@ -61,7 +63,9 @@ def _recipe(spec: TrainingSpec, module: ModuleType, model: str, variant: str) ->
     chosen = replace(known[spec.recipe], **{"variant": variant} if variant else {})
     chosen = recipes.shorten(chosen, spec.steps) if spec.steps else chosen
     chosen = recipes.without(recipes.override(chosen, list(spec.set)), list(spec.without))
-    recipes.check(chosen)
+    limits.check(chosen, known[spec.recipe])
+    if chosen.variant and chosen.variant not in module.CARD.variants:
+        raise UnknownName(f"variant of {model}", [chosen.variant], module.CARD.variants, f"bench models show {model}")
     if chosen.best not in validation.SCORES:
         raise UnknownName("score", [chosen.best], validation.SCORES, f"bench train {model} --plan")
     return chosen

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bench import digest, progress
-from bench.errors import BadInput
+from bench.errors import BadInput, BenchError
 from bench.locks import locked
 from bench.models import contamination, weights
 from bench.training import checkpoint, estimate, features, validation
@@ -31,13 +31,14 @@ def plan(job: TrainingJob, fabric: Fabric) -> estimate.TrainingEstimate:
     A plan is a question: feature networks that are missing have drawn weights. Raises `BadInput` where a step
     fails, as on images of a size that the networks do not take.
     """
-    with features.drawn_where_missing():
-        learner, sampler = new_learner(job, fabric), job.sampler(job.seed)
+    sampler = job.sampler(job.seed)
     try:
+        with features.drawn_where_missing():
+            learner = new_learner(job, fabric)
         return estimate.measure(learner, sampler, fabric.world_size)
-    except torch.OutOfMemoryError:
+    except (BenchError, torch.OutOfMemoryError):
         raise
-    except (RuntimeError, ValueError, IndexError) as fault:
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as fault:
         side, told = sampler.size_px, str(fault).partition("\n")[0].rstrip(".")
         raise BadInput(
             f"A step of {job.model}'s recipe '{job.recipe_name}' fails on images of {side} x {side} pixels: {told}. "
@@ -86,6 +87,8 @@ def _train(job: TrainingJob, fabric: Fabric) -> Path:
             ticker.say(
                 f"{loop.validation.known} held-out photographs do not judge: the weights to start from know them."
             )
+        if not job.holds_out:
+            ticker.say("Too few photographs to hold any out: those that teach will judge too.")
         loop.judge_start(ticker)
         batches = loop.batches(step_s)
         for step, stage, done in rounds(recipe, loop.step):

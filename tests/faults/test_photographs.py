@@ -139,3 +139,16 @@ def test_a_home_in_the_name_of_the_folder_is_the_users(spec, go_on, tmp_path, mo
     root = go_on(spec, tmp_path.__class__("~/run")).root
     assert root == tmp_path / "run"
     assert len(pd.read_parquet(root / "results.parquet"))
+
+
+def test_a_run_that_measured_nothing_does_not_keep_its_folder_from_another(own, go_on, tmp_path):
+    spec, root = own
+    asked = replace(spec, masks=("centre",), buckets="", metrics=("psnr",))
+    damaged = root / "im1.png"
+    damaged.write_bytes(damaged.read_bytes()[:3000])
+    with pytest.raises(BadInput, match="damaged"):
+        go_on(asked, tmp_path / "run")
+    outcome = go_on(replace(asked, skip_damaged=True), tmp_path / "run")
+    assert len(outcome.summary)
+    with pytest.raises(NotComparable, match="other settings"):
+        go_on(replace(asked, limit=1), tmp_path / "run")

@@ -130,7 +130,7 @@ def test_masks_of_several_sizes_need_a_size(folder, home):
     assert imported.bring("folder", "mine", folder, 8).size_px == 8
 
 
-@pytest.mark.parametrize("name", ["freeform", "Mine", "a_b", "../x", ""])
+@pytest.mark.parametrize("name", ["freeform", "all", "Mine", "a_b", "../x", ""])
 def test_a_name_that_cannot_be_used_is_refused(folder, home, name):
     with pytest.raises(BadInput, match="cannot name"):
         imported.bring("folder", name, folder, None)

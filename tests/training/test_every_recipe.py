@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from bench.datasets import registry as dataset_registry
 from bench.models import calling, sources
 from bench.models import registry as model_registry
-from bench.training import data, learner, trainer
+from bench.training import data, learner, limits, trainer
 from bench.training import log as logs
 from bench.training import recipe as recipes
 from bench.training.base import Batch
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.usefixtures("quiet")
 def test_a_recipe_is_whole(name, kind):
     module = load(name)
     recipe = module.RECIPES[kind]
-    recipes.check(recipe)
+    limits.check(recipe, recipe)
     assert data.size_px(recipe) > 0
     MaskSampler(recipe.masks, 64, 0, getattr(module, "MASKS", {}))
     for stage in recipe.stages:

@@ -87,33 +87,6 @@ def test_plain_data_holds_every_setting(toy):
     assert recipes.plain(toy.PAPER)["stages"][1]["lr"] == {"critic": 2e-3}
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ("batch=0", "batch is 0, but it must be 1 or more"),
-        ("validations=0", "validations is 0, but it must be 1 or more"),
-        ("ema=1", "ema is 1.0, but it must be 0 or more and less than 1"),
-        ("masks.families=[]", "masks.families is .*, but it must be one mask family or more"),
-        ("masks.ratio=[0.9,0.1]", "masks.ratio is .*, but it must be two numbers, 0 <= low < high <= 1"),
-        ("masks.ratio=[0.9]", "it must be two numbers"),
-        ("optimizers.generator.lr=-1", "optimizers.generator.lr is -1.0, but it must be 0 or more"),
-        ("optimizers.generator.clip=-1", "optimizers.generator.clip is -1.0, but it must be 0 or more"),
-        ("stages.joint.steps=-3", "stages.joint.steps is -3, but it must be 0 or more"),
-        ("stages.joint.turns=[]", "stages.joint.turns is .*, but it must be one player or more"),
-        ("stages.joint.schedule=[]", "stages.joint.schedule is .*, but it must be pairs"),
-        ("stages.joint.schedule=[[0.5,1],[0,1]]", "it must be pairs of a share of the stage, ascending"),
-    ],
-)
-def test_what_no_training_can_follow_is_refused(toy, given, said):
-    with pytest.raises(BadInput, match=said):
-        recipes.check(recipes.override(toy.PAPER, [given]))
-
-
-def test_a_recipe_needs_a_step(toy):
-    with pytest.raises(BadInput, match="nothing to train"):
-        recipes.check(recipes.override(toy.PAPER, [f"stages.{stage.name}.steps=0" for stage in toy.PAPER.stages]))
-
-
 @pytest.mark.parametrize(("steps", "validations", "every"), [(2440, 5, 488), (2440, 20, 122), (400, 20, 100)])
 def test_validations_stand_at_even_distances(toy, steps, validations, every):
     recipe = recipes.override(recipes.shorten(toy.PAPER, steps), [f"validations={validations}"])

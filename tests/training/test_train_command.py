@@ -179,3 +179,37 @@ def test_what_cannot_be_trained_so_is_said_before_the_first_step(bench, tmp_path
 def test_parts_below_one_are_refused(bench, parts):
     with pytest.raises(Exception, match="not in the range x>=1"):
         bench("ce", "--accumulate", parts)
+
+
+@pytest.mark.parametrize("tag", ["starter", "Untrained", "a/b"])
+def test_a_tag_of_the_projects_own_weights_is_refused(bench, tag):
+    with pytest.raises(BadInput, match="not untrained or starter"):
+        bench("ce", "--recipe", "starter", "--tag", tag, *TINY)
+
+
+def test_a_class_without_a_recipe_cannot_be_trained(bench, tmp_path):
+    (tmp_path / "mine.py").write_text("class Mine:\n    def predict(self, images, masks):\n        return images\n")
+    with pytest.raises(BadInput, match="without a card and a recipe"):
+        bench("mine.py:Mine")
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "said"),
+    [
+        ("ce", "variant=centr", "No variant of ce 'centr'. Did you mean: centre"),
+        ("ce", "RandomResizedCrop.size=0", "The recipe's preparation, .*, fails"),
+        ("ce", "RandomResizedCrop.scale=[2,1]", "fails"),
+        ("ce", "RandomResizedCrop.size=1", "ce-random: none of 10,000 masks of 1 x 1 pixels"),
+        ("aotgan", "labels=coed", "No value of options.labels 'coed'. Did you mean: code"),
+        ("gfc", "options.reconstruction=l2", "No value of options.reconstruction 'l2'"),
+        ("lbam", "start=kaimin", "No value of options.start 'kaimin'. Did you mean: kaiming"),
+        ("lbam", "game=hinge", "No value of options.game 'hinge'"),
+        ("pennet", "game=zzz", "No value of options.game 'zzz'"),
+        ("hr", "texture=vgg91", "hr has no texture 'vgg91'. There are: vgg19, own"),
+        ("cfs", "sketches=pencil", "cfs has no sketches by 'pencil'"),
+        ("rnon", "settings.levels=40", "fails on images of"),
+    ],
+)
+def test_a_word_that_means_nothing_is_refused_before_the_first_step(bench, model, given, said):
+    with pytest.raises((BadInput, UnknownName), match=said):
+        bench(model, "--recipe", "starter", "--plan", "--set", given)

@@ -8,8 +8,10 @@ import time
 import pytest
 import torch
 from lightning_fabric import Fabric
+from PIL import Image
 
 from bench import progress
+from bench.datasets.folder import Folder
 from bench.errors import BadInput, NotComparable, Unavailable
 from bench.models import contamination, weights
 from bench.training import checkpoint, data, learner, trainer, validation
@@ -337,3 +339,13 @@ def test_the_score_of_the_recipe_decides_which_weights_are_kept(
     monkeypatch.setattr(validation.ValidationSet, "scores", lambda *_: next(told))
     best = train(photographs, tmp_path, dataclasses.replace(shorten(toy.PAPER, 200), best=by))
     assert weights.record(best).facts["step"] == step
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(2, False), (40, True)])
+def test_the_record_says_whether_those_that_teach_judge_too(tmp_path, toy, train, count, held_out):
+    from bench.training.recipe import shorten
+
+    for number in range(count):
+        Image.new("RGB", (48, 48), (number, 90, 160)).save(tmp_path / f"{number}.png")
+    found = train(Folder(tmp_path), tmp_path / "out", shorten(toy.PAPER, 2))
+    assert weights.record(found).facts["validation"]["held_out"] is held_out
