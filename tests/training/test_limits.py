@@ -4,9 +4,11 @@ import dataclasses
 
 import pytest
 
-from bench.errors import BadInput, UnknownName
-from bench.training import limits
+from bench.errors import BadInput, BenchError, UnknownName
+from bench.models import sources
+from bench.training import limits, spec, trainer
 from bench.training import recipe as recipes
+from bench.types import TrainingSpec
 
 
 def check(toy, *given):
@@ -75,3 +77,23 @@ def test_an_option_takes_its_words_alone(toy):
     recipe = dataclasses.replace(toy.PAPER, options={"game": "hing"})
     with pytest.raises(UnknownName, match=r"No value of options\.game .hing.\. Did you mean: hinge"):
         recipe.word("game", ("hinge", "nsgan"))
+
+
+ODD = ("0", "-1", "x", "[]", "[1]", "1e999", "{}", "None", "['a',['b']]")
+SMALL = {"settings.width": "4", "settings.bottleneck": "16", "options.discriminator_width": "4", "batch": "2"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("odd", ODD)
+def test_whatever_is_set_is_planned_or_refused(odd, fabric, tmp_path, quiet):
+    """Every key of a recipe in turn; anything but a sentence for the user ends the test."""
+    planned, refused = 0, 0
+    for key in recipes.keys(sources.load(sources.members()["ce"]).RECIPES["starter"]):
+        changed = tuple(f"{name}={value}" for name, value in (SMALL | {key: odd}).items())
+        try:
+            trainer.plan(spec.resolve(TrainingSpec("ce", recipe="starter", set=changed), tmp_path), fabric)
+            planned += 1
+        except BenchError:
+            refused += 1
+    assert planned
+    assert refused
