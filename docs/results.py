@@ -28,7 +28,7 @@ HEAD = """# The second real table
 
 Written by `python docs/results.py RUN`. The learned models stand with the weights that travel with the project: narrow
 networks, trained for two to a hundred minutes on one core of a busy CPU, or for a few on a GPU
-([training](training.md) has each). They show that every model trains by its own recipe and what such a budget gives;
+([starters](starters.md) has each). They show that every model trains by its own recipe and what such a budget gives;
 they are **not** the quality of the papers' models.
 
 The photographs are those 100 of the 200 of `bsds500/test` (Arbelaez et al., PAMI 2011) that `--limit 100` takes; no
@@ -115,7 +115,7 @@ def margins(run: Run) -> Iterator[str]:
         f"\nStarters at least {MARGIN_DB} dB above the mean colour everywhere: {far} of {len(learned)}. Above the best "
         f"classical model at 50-60 %: {passing['psnr']} in PSNR, {passing['ssim-wang']} in SSIM. Their budget is "
         "probably short: most scored best at their last step, or at the last before discriminators joined "
-        "([training](training.md#starters))."
+        "([starters](starters.md))."
     )
 
 
@@ -141,10 +141,8 @@ def learned_in(name: str) -> str:
     model, _, tag = name.partition("@")  # mat:256@starter lies with mat
     file = WEIGHTS / model.partition(":")[0] / f"{tag}.safetensors"
     trainings = weights.history(weights.record(file).facts)
-    steps = sum(training["step"] for training in trainings[:-1])
     seconds = sum(training["seconds"] for training in trainings)
-    last = trainings[-1].get("stopped", trainings[-1]["steps"])
-    return f"{steps + last:,} | {seconds / 60:.0f} | {file.stat().st_size / 1e6:.1f}"
+    return f"{sum(map(weights.taken, trainings)):,} | {seconds / 60:.0f} | {file.stat().st_size / 1e6:.1f}"
 
 
 def late(run: Run, model: str, metric: str) -> float:

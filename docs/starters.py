@@ -1,4 +1,4 @@
-"""Writes the table of starter weights in `docs/training.md` from the records beside the weights.
+"""Writes the two tables of `docs/starters.md` from the records beside the weights.
 
 Command: python docs/starters.py        (make docs)
 """
@@ -6,67 +6,94 @@ Command: python docs/starters.py        (make docs)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.disk import write_text
 from bench.models import registry as model_registry
-from bench.models import weights
+from bench.models import sources, weights
 from bench.training import validation
+from bench.training.recipe import plain
 
 HOUSE = Path(__file__).parent.parent
-PAGE = HOUSE / "docs" / "training.md"
-BEGIN, END = "<!-- starters:begin -->", "<!-- starters:end -->"
+PAGE = HOUSE / "docs" / "starters.md"
+ELSEWHERE = ("name", "note", "stages", "features", "variant", "validations")
+"""Of a recipe, what other columns say, or what changes no weights."""
 
 
-def section() -> str:
-    """What stands between the two marks."""
+def written(text: str) -> str:
+    """The page with its tables anew."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in HOUSE.glob("baselines/weights/*/starter.json")]
-    return "\n".join((BEGIN, *table(sorted(records, key=score, reverse=True)), END))
+    for name, rows in (("reached", reached_table(records)), ("trainings", trainings_table(records))):
+        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+        text = text.partition(begin)[0] + "\n".join((begin, *rows, end)) + text.partition(end)[2]
+    return text
 
 
-def table(records: list[dict[str, Any]]) -> Iterator[str]:
+def reached_table(records: list[dict[str, Any]]) -> Iterator[str]:
     """A row for each record, the best first."""
-    yield "| model | steps | best | minutes | on | MB | held out | PSNR, dB |"
-    yield "|---|--:|--:|--:|---|--:|--:|--:|"
-    for record in records:
+    yield "| model | trainings | steps | minutes | on | MB | photographs | PSNR, dB | SSIM |"
+    yield "|---|--:|--:|--:|---|--:|--:|--:|--:|"
+    for record in sorted(records, key=lambda record: validation.best(record)["psnr"], reverse=True):
         file = HOUSE / "baselines" / "weights" / record["model"] / "starter.safetensors"
+        trainings, reached = weights.history(record), validation.best(record)
+        title, steps = model_registry.cards()[record["model"]].title, sum(map(weights.taken, trainings))
         yield (
-            f"| {model_registry.cards()[record['model']].title} | {steps(record)} | {record['step']:,} "
-            f"| {minutes(record)} | {devices(record)} | {file.stat().st_size / 1e6:.1f} "
-            f"| {record['validation']['photographs']} | {score(record):.2f} |"
+            f"| {title} | {len(trainings)} | {steps:,} "
+            f"| {sum(training['seconds'] for training in trainings) / 60:.0f} "
+            f"| {', '.join(dict.fromkeys(map(device, trainings)))} | {file.stat().st_size / 1e6:.1f} "
+            f"| {record['validation']['photographs']} | {reached['psnr']:.2f} | {similarity(reached)} |"
         )
 
 
-def steps(record: dict[str, Any]) -> str:
-    """Steps that were taken; of how many, where the training was stopped before its end; one training + the next."""
-    *before, last = weights.history(record)
-    taken = [f"{earlier['step']:,}" for earlier in before]
-    of = f" of {last['steps']:,}" if "stopped" in last else ""
-    return " + ".join((*taken, f"{last.get('stopped', last['steps']):,}{of}"))
+def trainings_table(records: list[dict[str, Any]]) -> Iterator[str]:
+    """A row for each training of each model."""
+    yield "| model | steps | kept | minutes | on | other than its recipe | PSNR, dB | SSIM |"
+    yield "|---|--:|--:|--:|---|---|--:|--:|"
+    for record in sorted(records, key=lambda record: record["model"]):
+        recipe = sources.load(sources.members()[record["model"]]).RECIPES["starter"]
+        for number, training in enumerate(weights.history(record)):
+            reached = training["reached"] if "reached" in training else validation.best(training)
+            name = "" if number else f"`{record['model']}`"
+            of = f" of {training['steps']:,}" if "stopped" in training else ""
+            yield (
+                f"| {name} | {weights.taken(training):,}{of} | {training['step']:,} "
+                f"| {training['seconds'] / 60:.0f} | {device(training)} | {changes(training, plain(recipe))} "
+                f"| {reached['psnr']:.2f} | {similarity(reached)} |"
+            )
 
 
-def minutes(record: dict[str, Any]) -> str:
-    """Minutes of one training + the next."""
-    return " + ".join(f"{training['seconds'] / 60:.0f}" for training in weights.history(record))
+def device(training: Mapping[str, Any]) -> str:
+    """Where it ran."""
+    return training["device"].removeprefix("1 x ")
 
 
-def devices(record: dict[str, Any]) -> str:
-    """Where it was trained, the last device last."""
-    return ", ".join(dict.fromkeys(training["device"].removeprefix("1 x ") for training in weights.history(record)))
+def similarity(reached: Mapping[str, float]) -> str:
+    """SSIM, which early trainings did not measure."""
+    return f"{reached['ssim-wang']:.4f}" if "ssim-wang" in reached else ""
 
 
-def score(record: dict[str, Any]) -> float:
-    """PSNR of the step whose weights were kept."""
-    return validation.best(record)["psnr"]
+def changes(training: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """What was given beside the recipe, in the words of `--set`."""
+    usual, had = dict(leaves(recipe)), dict(leaves(training["recipe"]))
+    given = {key.removeprefix("preparation."): value for key, value in had.items() if value != usual.get(key)}
+    return " ".join(f"`{key}={spelled(value)}`" for key, value in given.items())
 
 
-def update() -> None:
-    """Rewrite the section of the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    write_text(PAGE, text.split(BEGIN)[0] + section() + text.split(END)[1])
+def spelled(value: Any) -> str:
+    """As `--set` takes it."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def leaves(recipe: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted name -> value of what a row tells."""
+    for key, value in recipe.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{path}{key}.")
+        elif path or key not in ELSEWHERE:
+            yield f"{path}{key}", value
 
 
 if __name__ == "__main__":
-    update()
+    write_text(PAGE, written(PAGE.read_text(encoding="utf-8")))

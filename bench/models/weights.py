@@ -100,6 +100,11 @@ def history(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [*(history(facts["from"]) if facts.get("from") else []), facts]
 
 
+def taken(training: Mapping[str, Any]) -> int:
+    """Steps that a training took: fewer than its recipe has where it was stopped."""
+    return int(training.get("stopped", training["steps"]))
+
+
 def recorded(path: Path) -> bool:
     """Whether weights have a record beside them; what lies beside a foreign file may be anything."""
     beside = path.with_suffix(".json")

@@ -249,7 +249,8 @@ def _origin(job: TrainingJob) -> dict[str, Any] | None:
         return None
     record = weights.record(job.start).facts
     told = ("kind", "sha256", "recipe", "step", "steps", "stopped", "seconds", "device", "seed", "from")
-    return {key: record[key] for key in told if key in record}
+    reached = {"reached": validation.best(record)} if record.get("validation", {}).get("scores") else {}
+    return {key: record[key] for key in told if key in record} | reached
 
 
 def _curve(path: Path) -> dict[str, list[list[float]]]:

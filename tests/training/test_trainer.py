@@ -268,7 +268,9 @@ def test_a_training_goes_on_from_weights_and_says_so(finished, photographs, tmp_
     best = train(photographs, tmp_path, shorten(recipe, 2), start=finished / "best.safetensors")
     state, record = weights.read(best)
     assert same_tensors(state, weights.read(finished / "best.safetensors")[0])
-    assert record.facts["from"]["sha256"] == weights.record(finished / "best.safetensors").sha256
+    before = weights.record(finished / "best.safetensors")
+    assert record.facts["from"]["sha256"] == before.sha256
+    assert record.facts["from"]["reached"] == validation.best(before.facts)
     assert contamination.load(best) == contamination.load(finished / "best.safetensors")
 
 

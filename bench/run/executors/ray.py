@@ -135,8 +135,7 @@ def execute(tasks: Sequence[Task], job: Job, execution: Execution, parts: Parts,
     ray = joined()
     gpus = int(ray.cluster_resources().get("GPU", 0)) if execution.device.startswith("cuda") else 0
     count = gpus or max(1, execution.workers)
-    home = {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}
-    remote = ray.remote(num_gpus=min(1, gpus), num_cpus=1, max_concurrency=4, runtime_env={"env_vars": home})(Actor)
+    remote = ray.remote(num_gpus=min(1, gpus), num_cpus=1, max_concurrency=4, runtime_env=_told())(Actor)
     own = replace(execution, device="cuda" if gpus else "cpu", workers=count)
 
     def start(_: int) -> ActorHandle:
@@ -168,6 +167,13 @@ def joined() -> Any:
     except (ConnectionError, RuntimeError, ValueError) as fault:
         raise Unavailable(f"No Ray cluster answers at RAY_ADDRESS={address}: {str(fault).splitlines()[0]}") from fault
     return ray
+
+
+def _told() -> dict[str, Any] | None:
+    """What other machines must be told; a cluster that was started here has it, and its waiting processes serve."""
+    if not os.environ.get("RAY_ADDRESS"):
+        return None
+    return {"env_vars": {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}}
 
 
 def _start(ray: Any, settings: dict[str, Any]) -> None:
