@@ -102,18 +102,19 @@ def train(words: list[str], device: str) -> int:
     return subprocess.run(whole, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
 
 
-def train_all(names: list[str], given: Given) -> bool:
-    """Train models side by side; after one that fails, or Ctrl-C, none is started any more. Whether all ended well."""
+def train_all(names: list[str], given: Given) -> int:
+    """Train models side by side; after one that fails, or Ctrl-C, none is started any more. The highest exit status."""
     halt = Event()
 
-    def one(name: str) -> bool:
-        if not halt.is_set() and train(command(name, given), given.device):
+    def one(name: str) -> int:
+        status = 0 if halt.is_set() else train(command(name, given), given.device)
+        if status:
             halt.set()
-        return not halt.is_set()
+        return status
 
     side_by_side = ThreadPoolExecutor(given.at_once)
     try:
-        return all(list(side_by_side.map(one, names)))
+        return max(map(abs, side_by_side.map(one, names)))
     finally:
         halt.set()
         side_by_side.shutdown()
@@ -180,8 +181,8 @@ def main() -> int:
     )
     given = Given(**vars(parser.parse_args()))
     names = given.models or learned()
-    if given.root and not train_all(names, given):
-        return 1
+    if status := train_all(names, given) if given.root else 0:
+        return status
     for name in names:
         print(pack(name, given))
     return 0
@@ -191,6 +192,7 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except BenchError as fault:
-        sys.exit(f"error: {fault}")
+        print(f"error: {fault}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)  # each training has said that it goes on

@@ -51,6 +51,8 @@ def command(
     _check_arithmetic(asked, execution.device)
     if executor not in {"local", "ray"}:
         raise BadInput(f"No executor '{executor}'. There are: local, ray.")
+    if executor == "ray" and means.get("workers") == 0:
+        raise BadInput("--executor ray works in processes of its own: leave out --workers 0, or --executor ray.")
     if fetch:
         _fetch(asked)
     if plan:

@@ -59,6 +59,8 @@ def import_checkpoint(
         raise BadInput(f"'{model_id}' takes no weights: it is no learned model.")
     place = _place(model_id, tag, force=force)
     given = list(files.values()) if isinstance(files, Mapping) else [files] if isinstance(files, Path) else list(files)
+    for path in filter(weights.recorded, given):
+        raise BadInput(f"{path} is weights of this project, as its record says: put both into {place.parent}.")
     importer = _Importer(member, card, tag, variant, part, numbers or {})
     with archives.opened(given) as found:
         if isinstance(files, Mapping):
@@ -311,8 +313,7 @@ class _Importer:
         except BenchError:
             raise
         except SAID_BY_A_MAP as fault:
-            strange = [printable(repr(name)) for name in found if not isinstance(name, str)]
-            return f"it holds the name {strange[0]}, no text" if strange else f"its key map fails at {fault!r}"
+            return self._unmapped(found, fault)
         for name, value in state.items():
             if not isinstance(value, torch.Tensor):
                 return f"'{printable(str(name))}' is no tensor but {checkpoints.called(value)}"
@@ -324,9 +325,16 @@ class _Importer:
             raise BadInput(f"{self.name} has no use for the number '{unused[0].partition(' ')[0]}': leave it out.")
         return state
 
+    def _unmapped(self, found: Mapping[str, Any], fault: Exception) -> str:
+        if own_names(self.member).issubset(found):
+            return "its names are this project's own, and the record of such weights (.json) is not beside it"
+        strange = [printable(repr(name)) for name in found if not isinstance(name, str)]
+        return f"it holds the name {strange[0]}, no text" if strange else f"its key map fails at {fault!r}"
+
     def _advice(self, found: Mapping[str, Any]) -> str:
         """What the file is instead: one of several that are needed, or another model's."""
-        if others := kin(found, self.member.id):
+        others = [] if own_names(self.member).issubset(found) else kin(found, self.member.id)
+        if others:
             return f" These are {' or '.join(others)}'s names: bench models show {others[0]}."
         if self.card.parts:
             return (

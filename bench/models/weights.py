@@ -107,8 +107,7 @@ def taken(training: Mapping[str, Any]) -> int:
 
 def recorded(path: Path) -> bool:
     """Whether weights have a record beside them; what lies beside a foreign file may be anything."""
-    beside = path.with_suffix(".json")
-    if path.suffix != SUFFIX or not beside.is_file():
+    if path.suffix != SUFFIX or not (beside := path.with_suffix(".json")).is_file():
         return False
     return find(path.parent.name).get(path.stem) == path or b'"sha256"' in beside.read_bytes()
 

@@ -153,6 +153,9 @@ def _in_run(run: Run, select: Select) -> Picked:
     key = (model, masks, bucket, metric)
     if key in run.numbers:
         return Picked(run.numbers[key], run, key)
+    if not fault and not any(measured == model for measured, *_ in run.numbers):
+        early = f"{model} is not measured yet: the run ended before, and goes on by the same command"
+        fault = run.record.models[model].reason or early
     no_metric = "" if metric in run.metrics else f"the run has no metric {metric}"
     return Picked(Number(reason=fault or no_masks or no_metric or _no_bucket(run, masks, bucket)), run)
 

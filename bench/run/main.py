@@ -18,14 +18,25 @@ from bench.models import settings as model_settings
 from bench.models.registry import ModelRef
 from bench.paths import expanded
 from bench.progress import Ticker, track, warn
-from bench.run import again, estimate, executors, export, machine, plan, processes, provenance, shares, unmeasured
+from bench.run import (
+    again,
+    earlier,
+    estimate,
+    executors,
+    export,
+    plan,
+    processes,
+    provenance,
+    shares,
+    unmeasured,
+)
 from bench.run.faults import Faults
 from bench.run.gathered import Collected
 from bench.run.inputs import Inputs
 from bench.run.spec import Job, resolve
-from bench.runfolder import batches, guides, record, tables
+from bench.runfolder import guides, record
 from bench.runfolder.damage import Damaged
-from bench.runfolder.names import IMAGES, PARTS, RECORD, RESULTS, SUMMARY, TRUTH, component, listed
+from bench.runfolder.names import TRUTH, component
 from bench.runfolder.parts import Parts
 from bench.runfolder.record import ModelRecord, Record
 from bench.types import Execution, RunSpec
@@ -89,7 +100,7 @@ def run(
                 if fault.path in damaged:
                     raise
                 damaged.append(fault.path)
-                _set_aside(fault)
+                warn(fault.set_aside())
 
 
 def _no_rows() -> pd.DataFrame:
@@ -128,31 +139,20 @@ def _begin(job: Job, root: Path, execution: Execution, held: ExitStack) -> tuple
         else:
             shares.check_free(root)
             sweep(root)
-        before = _enter(job, root)
-        _name_what_is_left_out(job, root, before)
+        before = earlier.enter(job, root)
+        earlier.name_what_is_left_out(job, root, before)
         if job.guides:
             guides.check(root, before, job.guides.mark, job.guides.marks)
         if execution.exact:
-            _check_exact(job, root)
+            earlier.check_exact(job, root)
         if share:
             shares.check_alike(root, share, job, execution.shard, before)
             execution = replace(execution, shard=_shard(job, replace(execution, workers=0), before))
-        execution = replace(execution, threads=_threads(execution, before))
+        execution = replace(execution, threads=earlier.threads(job, root, execution, before))
         describe(job, root, execution, before)
         if job.guides:
             guides.write(root, job.guides.marks)
     return before, execution
-
-
-def _threads(execution: Execution, before: Record | None) -> int:
-    """As asked for, else as the run's first start took, else by the machine."""
-    return execution.threads or (before.threads if before else 0) or machine.threads(execution.workers)
-
-
-def _name_what_is_left_out(job: Job, root: Path, before: Record | None) -> None:
-    named = {ref.name for ref in (*job.models, *job.absent)}
-    if left := [name for name in (before.models if before else ()) if name not in named]:
-        Ticker().say(f"{listed(left)} measured in {root} before: name them too to have them in its tables.")
 
 
 def collect(root: Path, *, any_count: bool = False) -> Outcome:
@@ -177,30 +177,6 @@ def collect(root: Path, *, any_count: bool = False) -> Outcome:
         return outcome
 
 
-def _enter(job: Job, root: Path) -> Record | None:
-    """The record of an earlier start; what is damaged is set aside."""
-    try:
-        before = record.read_own(root, job.settings, job.ids)
-        if before and (root / IMAGES).exists():
-            record.read_images(root, before)
-    except Damaged as fault:
-        _set_aside(fault)
-        before = record.read_own(root, job.settings, job.ids)
-    else:
-        if not before and (root / PARTS).exists():
-            warn(f"{root / RECORD} is missing. It is to be made again.")
-    for name in (RESULTS, SUMMARY):
-        try:
-            tables.check(root / name, before.mark if before and before.photographs else "")
-        except Damaged as fault:
-            _set_aside(fault)
-    return before
-
-
-def _set_aside(fault: Damaged) -> None:
-    warn(fault.set_aside())
-
-
 def _fill(job: Job, root: Path, execution: Execution, executor: str) -> Faults:
     """Set aside what is damaged, and do all that is left to do."""
     parts = Parts(root, job.digest)
@@ -219,17 +195,6 @@ def _evened_out(job: Job, root: Path) -> bool:
     if count:
         Ticker().say(f"{count} parts are made again, in the smaller batches that memory allowed.")
     return count > 0
-
-
-def _check_exact(job: Job, root: Path) -> None:
-    """Raise `NotComparable` where `--exact` comes too late for a run."""
-    parts = Parts(root, job.digest)
-    for ref in job.models:
-        if any(not one.exact for one in batches.standing(parts.of(job.key(ref.name)))):
-            raise NotComparable(
-                f"{root} holds parts of {ref.name} in batches that may move bits, made without --exact. Leave --exact "
-                "out, or give --out another folder."
-            )
 
 
 def _collect(job: Job, root: Path, execution: Execution, before: Record | None, *, any_count: bool) -> pd.DataFrame:
@@ -278,7 +243,9 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
     before = record.read_own(root, job.settings, job.ids) if root.exists() else None
     for _ in parts.inspect(_keys(job), aside=False):  # what is damaged is not there
         pass
-    execution = replace(execution, threads=_threads(execution, before), shard=_shard(job, execution, before))
+    execution = replace(
+        execution, threads=earlier.threads(job, root, execution, before), shard=_shard(job, execution, before)
+    )
     tasks = remaining(job, parts, execution)
     found = estimate.measured(job, tasks, execution, root, begun) if tasks else None
     rest = estimate.estimate(job, tasks, execution, found) if found else None

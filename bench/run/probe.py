@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 import os
 import resource
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -25,7 +28,7 @@ from bench.errors import ContractBroken
 from bench.models import calling, contract, opening, tiling
 from bench.models.predict import Predictor
 from bench.models.registry import ModelRef
-from bench.progress import Ticker
+from bench.progress import Ticker, duration
 from bench.run import collect
 from bench.run.faults import sentence
 from bench.run.inputs import Photographs
@@ -104,17 +107,42 @@ class OutOfTime(BaseException):
         self.seconds = seconds
 
 
-class LimitedTicker(Ticker):
-    """Ends a model that tells its steps when its time is over."""
+class Silent(BaseException):
+    """A model has said nothing for as long as a worker would wait; nothing in it may catch that."""
 
-    def __init__(self) -> None:
-        self.begin = time.perf_counter()
+
+@contextmanager
+def limited(limit_s: float) -> Iterator[None]:
+    """Raise `Silent` in the block when so many seconds are over, where Python's code is at work or waits."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> NoReturn:
+        raise Silent(f"said nothing for {duration(limit_s)}")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class LimitedTicker(Ticker):
+    """Ends a model that tells its steps when its time is over; each step is a sign of life."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.begin, self.limit_s = time.perf_counter(), limit_s
 
     def step(self, title: str, done: int, total: int) -> None:
         """See `Ticker`."""
         spent = time.perf_counter() - self.begin
         if spent > LIMIT_S:
             raise OutOfTime(spent / done * total)
+        if signal.getitimer(signal.ITIMER_REAL)[0]:
+            signal.setitimer(signal.ITIMER_REAL, self.limit_s)
 
 
 def probe(job: Job, execution: Execution, root: Path, count: int, names: Sequence[str], begun: float) -> Rates:
@@ -173,6 +201,8 @@ class Prober:
             return self._cells(ref.name)
         except OutOfTime as late:
             return Pace(PASSES * late.seconds, late.seconds)
+        except Silent as late:
+            return Pace(fault=str(late))
         except Exception as fault:  # noqa: BLE001 - a stranger's code may raise anything
             return Pace(fault=sentence(fault))
 
@@ -182,12 +212,15 @@ class Prober:
         network = opening.open_model(ref, device)
         model, card = tiling.tiled(network, ref.card, self.job.spec.tiling)
         given = contract.trial(model, card, self.job.protocol.preparation.size_px or 256, device, count=1)
-        with _clock(device) as taken, progress.told_to(LimitedTicker()):
+        with self._limited(), _clock(device) as taken, progress.told_to(LimitedTicker(self.execution.time_limit_s)):
             given.answer()
         return taken[0]
 
+    def _limited(self) -> AbstractContextManager[None]:
+        return limited(self.execution.time_limit_s)
+
     def _cells(self, name: str) -> Pace:
-        with _clock(self.worker.device) as opened:
+        with self._limited(), _clock(self.worker.device) as opened:
             found = self.worker.models.open(name)
             pictures_of = self._once(name, self.cells[0], self.shard(min(KEPT, self.count), range(KEPT)))
         filled = isinstance(found, Predictor) and not calling.imagewise(found.model)
@@ -196,7 +229,7 @@ class Prober:
         for cell in self.cells:
             if len(seconds) >= 3 and sum(seconds) > LOOK_S:
                 break
-            with _clock(self.worker.device) as taken:
+            with self._limited(), _clock(self.worker.device) as taken:
                 self._once(name, cell, shard)
             seconds.append(taken[0])
         pair_s = sum(seconds) / len(seconds) / len(shard.ids)

@@ -194,7 +194,7 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     given: set[str] = set()
     for assignment in assignments:
         key, text = settings.split(assignment)
-        known = keys(recipe)
+        known = {name: value for name, value in keys(recipe).items() if name != "note"}
         path = settings.resolve(key, list(known), "bench train MODEL --plan")
         if path in given:
             raise BadInput(f"--set {assignment}: {path} is set twice. Leave one of them out.")

@@ -89,7 +89,7 @@ def _start(name: str, model: str) -> Path:
         if not file.is_file():
             raise BadInput(f"--from {name}: there is no such file.")
         return file
-    if file.suffix in {".pth", ".pt", ".ckpt", ".bin"} or len(file.parts) > 1:
+    if file.suffix in {".pth", ".pt", ".ckpt", ".bin", ".py"} or len(file.parts) > 1:
         raise BadInput(
             f"--from {name}: weights to start from are a file of .safetensors. A checkpoint is imported first: "
             f"bench models import {model} FILE"

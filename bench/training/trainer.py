@@ -112,11 +112,15 @@ def _train(job: TrainingJob, fabric: Fabric) -> Path:
 def install(job: TrainingJob, best: Path, tag: str) -> dict[str, float]:
     """Copy the best weights to where `bench run --models MODEL@TAG` finds them; returns their validation scores.
 
-    An empty tag copies nothing.
+    An empty tag copies nothing. Where another training's weights bear the tag, they are replaced, and that is said.
     """
     state, record = weights.read(best)
     if tag:
         place = weights.folder(job.model) / f"{tag}{weights.SUFFIX}"
+        if place.exists() and digest.of_file(place) != record.sha256:
+            progress.warn(
+                f"{job.model}@{tag} was another training's: its weights there are replaced. --tag keeps both."
+            )
         weights.save(place, state, record.facts)
         shutil.copyfile(best.with_suffix(contamination.SUFFIX), place.with_suffix(contamination.SUFFIX))
     return validation.best(record.facts)

@@ -1,6 +1,8 @@
 """The small weights that travel with the project, and the command that packs them."""
 
 import importlib.util
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -169,13 +171,13 @@ def test_after_a_training_that_fails_none_is_started(monkeypatch):
         return words[2] == "bad"
 
     monkeypatch.setattr(make, "train", train)
-    assert not make.train_all(["good", "bad", *(f"later{number}" for number in range(50))], make.Given())
+    assert make.train_all(["good", "bad", *(f"later{number}" for number in range(50))], make.Given())
     assert started == ["good", "bad"]
 
 
 def test_trainings_that_all_end_well_are_said_to(monkeypatch):
     monkeypatch.setattr(make, "train", lambda words, device: 0)
-    assert make.train_all(["one", "two"], make.Given(at_once=2))
+    assert make.train_all(["one", "two"], make.Given(at_once=2)) == 0
 
 
 def test_a_training_installs_nothing_that_would_win_over_the_starter():
@@ -186,3 +188,12 @@ def test_a_training_installs_nothing_that_would_win_over_the_starter():
 def test_every_learned_model_has_its_turn():
     assert {"ce", "pconv", "deepgin", "picnet", "rnon", "cfs", "dualpath"} <= set(make.learned())
     assert "telea" not in make.learned()
+
+
+def test_wrong_input_of_the_command_is_one_sentence_and_status_two(tmp_path):
+    words = [sys.executable, HERE / "make.py", "--root", tmp_path / "nosuch", "ce"]
+    home = {**os.environ, "PYTHONPATH": str(HERE.parent.parent)}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=home, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -66,6 +66,7 @@ def test_fail_fast_stops_with_1(bench, tmp_path):
         (["--models", "mean", "--device", "xpu:0"], "Use cpu, cuda, cuda:N or auto"),
         (["--models", "mean", "--device", "cuda:99"], "--device cpu"),
         (["--models", "mean", "--executor", "slurm"], "ray"),
+        (["--models", "mean", "--executor", "ray", "--workers", "0"], "leave out --workers 0"),
         (["--models", "mean", "--devices", "cuda:0,cuda:0"], "names cuda:0 more than once"),
         (["--models", "mean", "--devices", "cpu", "--device", "cpu"], "not both"),
         (["--models", "mean", "--devices", "cpu", "--workers", "3"], "--workers 3 beside 1 --devices"),

@@ -98,7 +98,7 @@ def test_fail_fast_stops_at_a_lost_worker(walled, tmp_path):
 def test_a_very_long_reason_is_cut(walled, tmp_path):
     outcome = walled(tmp_path / "run", "Babbles")
     [empty] = outcome.summary[outcome.summary["reason"] != ""].itertuples()
-    assert len(empty.reason) < 2100
+    assert len(empty.reason) < 600
     assert empty.reason.endswith("characters)")
 
 

@@ -621,3 +621,14 @@ def test_the_line_that_show_prints_works(pair, monkeypatch):
     done = CliRunner().invoke(app, words[2:])
     assert done.exit_code == 0, done.output
     assert "pair@places2" in CliRunner().invoke(app, ["show", "pair"]).output
+
+
+@pytest.mark.parametrize("model", ["ce", "edgeconnect"])  # whose maps ask authors' names for numbers and parts
+def test_weights_of_the_project_are_called_so_with_and_without_their_record(model, tmp_path):
+    shipped = weights.find(model)["starter"]
+    with pytest.raises(BadInput, match="weights of this project, as its record says: put both into"):
+        importing.import_checkpoint(model, shipped, "mine")
+    alone = tmp_path / shipped.name
+    alone.write_bytes(shipped.read_bytes())
+    with pytest.raises(BadInput, match=r"own, and the record of such weights \(.json\) is not beside it\.$"):
+        importing.import_checkpoint(model, alone, "mine")

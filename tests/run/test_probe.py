@@ -11,9 +11,9 @@ from bench.types import Execution, RunSpec
 
 @pytest.fixture
 def plan(toys, tmp_path):
-    def make(*names, **more):
-        asked = RunSpec(toys(*names), limit=6, masks=("freeform",), buckets="10-20,20-30", metrics=("psnr",), **more)
-        return outline(asked, tmp_path / "run", Execution())
+    def make(*names, **how):
+        asked = RunSpec(toys(*names), limit=6, masks=("freeform",), buckets="10-20,20-30", metrics=("psnr",))
+        return outline(asked, tmp_path / "run", Execution(**how))
 
     return make
 
@@ -46,3 +46,10 @@ def test_a_model_that_takes_more_steps_than_time_allows_is_foretold_from_its_ste
     [line] = plan("Endless")["models"]
     assert line["left_s"] > 1e9
     assert math.isfinite(line["left_s"])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_model_that_says_nothing_for_too_long_is_told(plan, workers):
+    sleeping, smooth = plan("Sleeping", "Smooth", workers=workers, time_limit_s=2)["models"]
+    assert sleeping["fault"] == "said nothing for 2 s"
+    assert smooth["left_s"] > 0

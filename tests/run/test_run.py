@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from bench.errors import BadInput, NotComparable
+from bench.report import fill
 from bench.run.main import outline, run
 from bench.runfolder import record
 from bench.types import Execution, RunSpec
@@ -131,6 +132,33 @@ def test_what_is_done_is_not_done_again(spec, reference, monkeypatch):
 def test_a_model_may_join_a_run(spec, tmp_path, reference):
     run(spec("Grey"), tmp_path / "run")
     assert results(run(spec("Grey", "Smooth"), tmp_path / "run")) == results(reference)
+
+
+def test_parts_of_other_threads_are_not_mixed_with(spec, tmp_path):
+    run(spec("Grey"), tmp_path / "run", Execution(threads=1))
+    with pytest.raises(NotComparable, match=r"was measured with 1 thread, .* Leave --threads 2 out"):
+        run(spec("Grey"), tmp_path / "run", Execution(threads=2))
+    assert record.read(tmp_path / "run").threads == 1
+    run(spec("Grey", "Smooth"), tmp_path / "run", Execution())
+    assert record.read(tmp_path / "run").threads == 1
+
+
+def test_only_what_was_measured_is_said_to_have_been(spec, tmp_path, monkeypatch, capsys):
+    """A start that ends before its second model has parts leaves that model in the record."""
+    root = run(spec("Grey"), tmp_path / "run").root
+    with monkeypatch.context() as patched:
+        patched.setattr("bench.run.main._fill", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(spec("Grey", "Smooth"), root)
+    [smooth, grey] = [next(name for name in record.read(root).models if word in name) for word in ("Smooth", "Grey")]
+    reported = fill.report([root], "general", "none")
+    reasons = [text for table in reported.tables for _, text in table.notes]
+    assert any(f"{smooth} is not measured yet" in reason for reason in reasons)
+    capsys.readouterr()
+    run(spec("Grey"), root)
+    assert "name them too" not in capsys.readouterr().err
+    run(spec("Smooth"), root)
+    assert f"{grey} measured in {root} before: name them too" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_failed_cell_is_marked_and_the_others_are_measured(spec, tmp_path):

@@ -1,6 +1,7 @@
 """Models for tests: quick, and each with one fault of its own."""
 
 import os
+import time
 
 import torch
 
@@ -94,3 +95,10 @@ class Endless(Grey):
         with progress.inside("Endless", 10**22) as step:
             while True:
                 step()
+
+
+class Sleeping(Grey):
+    """Never answers, and tells nothing."""
+
+    def predict(self, images, masks):
+        time.sleep(1e6)

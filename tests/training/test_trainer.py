@@ -67,6 +67,7 @@ def stop_at(monkeypatch, step):
                 os.kill(os.getpid(), signal.SIGINT)
         return original(self, player, *rest)
 
+    monkeypatch.setattr("bench.training.estimate.LOOKS", 1)
     monkeypatch.setattr(learner.Learner, "turn", turn)
 
 
@@ -215,6 +216,16 @@ def test_installed_weights_are_found_by_their_tag(finished, photographs, tmp_pat
     assert set(scores) == {"step", *validation.SCORES}
     assert weights.find("toy") == {"mine": tmp_path / "weights" / "toy" / "mine.safetensors"}
     assert contamination.load(weights.find("toy")["mine"])
+
+
+def test_that_another_trainings_weights_are_replaced_is_said(finished, photographs, tmp_path, monkeypatch, job, capsys):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    for _ in range(2):
+        trainer.install(job(photographs, finished), finished / "best.safetensors", "mine")
+    assert "replaced" not in capsys.readouterr().err
+    weights.find("toy")["mine"].write_bytes(b"others")
+    trainer.install(job(photographs, finished), finished / "best.safetensors", "mine")
+    assert "toy@mine was another training's: its weights there are replaced" in capsys.readouterr().err
 
 
 def test_without_a_tag_nothing_is_installed(finished, photographs, tmp_path, monkeypatch, job):
