@@ -57,10 +57,8 @@ def import_checkpoint(
     card = sources.card_in(member.file)
     if card is None or card.kind != "learned":
         raise BadInput(f"'{model_id}' takes no weights: it is no learned model.")
-    place = _place(model_id, tag, force=force)
     given = list(files.values()) if isinstance(files, Mapping) else [files] if isinstance(files, Path) else list(files)
-    for path in filter(weights.recorded, given):
-        raise BadInput(f"{path} is weights of this project, as its record says: put both into {place.parent}.")
+    place = _place(model_id, tag, given, force=force)
     importer = _Importer(member, card, tag, variant, part, numbers or {})
     with archives.opened(given) as found:
         if isinstance(files, Mapping):
@@ -117,16 +115,16 @@ def _called_so(card: ModelCard, tag: str, found: list[Path]) -> list[Path]:
     return sets[0] if len(sets) == 1 else found
 
 
-def _place(model_id: str, tag: str, *, force: bool) -> Path:
+def _place(model_id: str, tag: str, given: Sequence[Path], *, force: bool) -> Path:
     if not weights.is_tag(tag) or tag.casefold() in weights.RESERVED:
         raise BadInput(
             f"'{tag}' cannot name imported weights: letters, digits, - and _, but none of "
             f"{', '.join(weights.RESERVED)}."
         )
     place = weights.folder(model_id) / f"{tag}{weights.SUFFIX}"
-    if (
-        place.exists() and place.with_suffix(".json").exists() and not force
-    ):  # alone it is left of an interrupted import
+    for path in filter(weights.recorded, given):
+        raise BadInput(f"{path} is weights of this project, as its record says: put both into {place.parent}.")
+    if weights.recorded(place) and not force:  # without its record it is left of an interrupted import
         raise BadInput(f"There are weights {model_id}@{tag} already ({place}). Choose another --tag, or --force.")
     return place
 
@@ -333,8 +331,9 @@ class _Importer:
 
     def _advice(self, found: Mapping[str, Any]) -> str:
         """What the file is instead: one of several that are needed, or another model's."""
-        others = [] if own_names(self.member).issubset(found) else kin(found, self.member.id)
-        if others:
+        if own_names(self.member).issubset(found):
+            return ""
+        if others := kin(found, self.member.id):
             return f" These are {' or '.join(others)}'s names: bench models show {others[0]}."
         if self.card.parts:
             return (

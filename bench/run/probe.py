@@ -107,19 +107,19 @@ class OutOfTime(BaseException):
         self.seconds = seconds
 
 
-class Silent(BaseException):
+class Overdue(BaseException):
     """A model has said nothing for as long as a worker would wait; nothing in it may catch that."""
 
 
 @contextmanager
 def limited(limit_s: float) -> Iterator[None]:
-    """Raise `Silent` in the block when so many seconds are over, where Python's code is at work or waits."""
+    """Raise `Overdue` in the block when so many seconds are over, where Python's code is at work or waits."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def end(*_: object) -> NoReturn:
-        raise Silent(f"said nothing for {duration(limit_s)}")
+        raise Overdue(f"said nothing for {duration(limit_s)}")
 
     before = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, limit_s)
@@ -201,7 +201,7 @@ class Prober:
             return self._cells(ref.name)
         except OutOfTime as late:
             return Pace(PASSES * late.seconds, late.seconds)
-        except Silent as late:
+        except Overdue as late:
             return Pace(fault=str(late))
         except Exception as fault:  # noqa: BLE001 - a stranger's code may raise anything
             return Pace(fault=sentence(fault))
