@@ -99,7 +99,8 @@ def packed(name: str) -> Path:
 def train(words: list[str], device: str) -> int:
     """Train on one core, so that the bits do not depend on how many there are; returns the exit status."""
     whole = [sys.executable, "-m", *words, "--device", device]
-    return subprocess.run(whole, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
+    status = subprocess.run(whole, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
+    return status if status >= 0 else 128 - status
 
 
 def train_all(names: list[str], given: Given) -> int:
@@ -114,7 +115,7 @@ def train_all(names: list[str], given: Given) -> int:
 
     side_by_side = ThreadPoolExecutor(given.at_once)
     try:
-        return max(map(abs, side_by_side.map(one, names)))
+        return max(side_by_side.map(one, names))
     finally:
         halt.set()
         side_by_side.shutdown()

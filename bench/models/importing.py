@@ -124,7 +124,8 @@ def _place(model_id: str, tag: str, given: Sequence[Path], *, force: bool) -> Pa
     place = weights.folder(model_id) / f"{tag}{weights.SUFFIX}"
     for path in filter(weights.recorded, given):
         raise BadInput(f"{path} is weights of this project, as its record says: put both into {place.parent}.")
-    if weights.recorded(place) and not force:  # without its record it is left of an interrupted import
+    # without its record it is left of an interrupted import
+    if place.exists() and weights.recorded(place) and not force:
         raise BadInput(f"There are weights {model_id}@{tag} already ({place}). Choose another --tag, or --force.")
     return place
 

@@ -39,11 +39,11 @@ def enter(job: Job, root: Path) -> Record | None:
 def name_what_is_left_out(job: Job, root: Path, before: Record | None) -> None:
     """Say which models that were measured before are not named now."""
     named = {ref.name for ref in (*job.models, *job.absent)}
-    if left := [name for name in _begun(job, root, before) if name not in named]:
+    if left := [name for name in _measured(job, root, before) if name not in named]:
         Ticker().say(f"{listed(left)} measured in {root} before: name them too to have them in its tables.")
 
 
-def _begun(job: Job, root: Path, before: Record | None) -> list[str]:
+def _measured(job: Job, root: Path, before: Record | None) -> list[str]:
     """Models of an earlier start of which there are parts."""
     parts, known = Parts(root, job.digest), before.models if before else {}
     return [name for name, model in known.items() if parts.spans(model_key(name, model.digest))]
@@ -56,7 +56,7 @@ def threads(job: Job, root: Path, execution: Execution, before: Record | None) -
     otherwise.
     """
     taken, asked = before.threads if before else 0, execution.threads
-    if taken and asked and taken != asked and _begun(job, root, before):
+    if taken and asked and taken != asked and _measured(job, root, before):
         raise NotComparable(
             f"{root} was measured with {counted(taken, 'thread')}, and numbers may move with another count. Leave "
             f"--threads {asked} out, or give --out another folder."

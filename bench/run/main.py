@@ -18,18 +18,7 @@ from bench.models import settings as model_settings
 from bench.models.registry import ModelRef
 from bench.paths import expanded
 from bench.progress import Ticker, track, warn
-from bench.run import (
-    again,
-    earlier,
-    estimate,
-    executors,
-    export,
-    plan,
-    processes,
-    provenance,
-    shares,
-    unmeasured,
-)
+from bench.run import again, earlier, estimate, executors, export, plan, processes, provenance, shares, unmeasured
 from bench.run.faults import Faults
 from bench.run.gathered import Collected
 from bench.run.inputs import Inputs
@@ -243,9 +232,8 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
     before = record.read_own(root, job.settings, job.ids) if root.exists() else None
     for _ in parts.inspect(_keys(job), aside=False):  # what is damaged is not there
         pass
-    execution = replace(
-        execution, threads=earlier.threads(job, root, execution, before), shard=_shard(job, execution, before)
-    )
+    threads = earlier.threads(job, root, execution, before)
+    execution = replace(execution, threads=threads, shard=_shard(job, execution, before))
     tasks = remaining(job, parts, execution)
     found = estimate.measured(job, tasks, execution, root, begun) if tasks else None
     rest = estimate.estimate(job, tasks, execution, found) if found else None
