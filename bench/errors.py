@@ -26,13 +26,19 @@ def printable_lines(text: str) -> str:
     return "".join(sign if sign in "\n\t" else printable(sign) for sign in text)
 
 
+LONGEST = 500
+"""Characters of a stranger's message that are shown; a worker's log has all."""
+
+
 def exception_text(fault: BaseException) -> str:
-    """A stranger's exception: its class, and its text where it has one that can be had."""
+    """A stranger's exception on one line: its class, and its text where that can be had; a long one is cut."""
     try:
         text = str(fault)
     except Exception as worse:  # noqa: BLE001 - a stranger's `__str__` may raise anything
         text = f"its text cannot be had ({type(worse).__name__})"
-    return f"{type(fault).__name__}: {text}" if text else type(fault).__name__
+    text = " ".join(text.split())
+    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
+    return f"{type(fault).__name__}: {cut}" if cut else type(fault).__name__
 
 
 def counted(number: int, word: str) -> str:

@@ -7,10 +7,8 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.errors import BenchError, ContractBroken, exception_text, printable, printable_lines
+from bench.errors import BenchError, ContractBroken, exception_text, printable_lines
 
-LONGEST = 500
-"""Characters of a stranger's message that are shown; logs have all."""
 Faults = dict[tuple[str, str], Exception]
 """(model, cell label) -> why it failed."""
 
@@ -20,14 +18,11 @@ class CellFailed(BenchError):
 
 
 def sentence(fault: BaseException) -> str:
-    """What a user reads of a fault: our own sentences as they are, a stranger's exception with its class, on one line.
+    """What a user reads of a fault: our own sentences as they are, a stranger's exception with its class.
 
-    Signs that could steer a terminal, or that no text file can hold, are written as escapes, and a long message is cut.
+    Signs that could steer a terminal, or that no text file can hold, are written as escapes.
     """
-    if isinstance(fault, BenchError):
-        return printable_lines(str(fault))
-    text = " ".join(exception_text(fault).split())
-    return printable(text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)")
+    return printable_lines(str(fault) if isinstance(fault, BenchError) else exception_text(fault))
 
 
 def portable(fault: Exception) -> Exception:

@@ -192,6 +192,13 @@ def test_a_bad_model_empties_its_row_and_no_other(spec, tmp_path, model, words):
     assert (summary.query("model == 'toys.py:Grey'")["reason"] == "").all()
 
 
+def test_a_models_long_message_of_many_lines_is_one_line_and_cut(spec, tmp_path):
+    [fault] = {str(fault) for fault in run(spec("Wordy"), tmp_path / "run").faults.values()}
+    assert "ValueError: first second xxx" in fault
+    assert fault.endswith("... (3013 characters)")
+    assert len(fault.splitlines()) == 1
+
+
 def test_a_batch_is_no_larger_than_the_run(spec, tmp_path):
     assert not run(spec("Narrow", limit=2), tmp_path / "run", Execution(batch=8)).faults
 

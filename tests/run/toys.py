@@ -102,3 +102,10 @@ class Sleeping(Grey):
 
     def predict(self, images, masks):
         time.sleep(1e6)
+
+
+class Wordy(Grey):
+    """Fails with very many words on several lines."""
+
+    def predict(self, images, masks):
+        raise ValueError("first\nsecond\t" + "x" * 3000)
