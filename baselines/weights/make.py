@@ -6,10 +6,12 @@
     python baselines/weights/make.py gmcnn                              packs what stands in trainings/
     python baselines/weights/make.py --root photographs deepgin:std     one of the variants that a table compares
     python baselines/weights/make.py --root photographs --more 900 ce   goes on from the weights that stand here
+    python baselines/weights/make.py --root photographs --judge         scores those that stand here anew
 
 Stopped by Ctrl-C, the same command goes on where it was, and finished trainings are not repeated. Packed are the best
 weights of a finished training in half precision, its record, and the photographs that it has seen. With `--more` the
 recipe's stages, so many steps in all, start from the weights that stand here, and these stay unless they are passed.
+A record's `held_out` says how the packed weights fill held-out photographs that no training of theirs has seen.
 """
 
 from __future__ import annotations
@@ -32,12 +34,14 @@ from bench import digest
 from bench.errors import BadInput, BenchError
 from bench.models import calling, contamination, contract, sources, weights
 from bench.models import registry as model_registry
-from bench.training import validation
+from bench.training import data, loop, validation
+from bench.training import spec as training_spec
+from bench.types import TrainingSpec
 
 HERE = Path(__file__).parent
 TRAININGS = Path("trainings")
-MASKS = "freeform-256/20-40"
-"""Frozen masks that choose the best step, at the size at which models are measured."""
+MASKS = "rectangular-256/20-60,freeform-256/20-60,cellular-256/20-60"
+"""Frozen masks that choose the best step: families, ratios and size at which the project's tables measure."""
 LIMIT_BYTES = 2_500_000
 COMPARED = {
     "deepgin": (
@@ -58,6 +62,7 @@ class Given:
     at_once: int = 1
     device: str = "cpu"
     more: int = 0
+    judge: bool = False
     set: Sequence[str] = ()
 
 
@@ -149,11 +154,34 @@ def pack(name: str, given: Given) -> str:
     place = packed(name)
     weights.save(place, halved, record)
     shutil.copyfile(best.with_suffix(contamination.SUFFIX), place.with_suffix(contamination.SUFFIX))
+    if given.root:
+        judge(name, given.root)
     best_score = validation.best(record)
     return (
         f"{name}: {best_score['psnr']:.2f} dB at step {best_score['step']}, {record['seconds'] / 60:.0f} min, "
         f"{size:,} bytes"
     )
+
+
+@torch.no_grad()
+def judge(name: str, root: Path) -> str:
+    """Score the weights that stand here on held-out photographs that they have not seen; the record and a line say how.
+
+    Of the composites, as in a validation of a training: PSNR (dB), L1 (0..1), Wang's SSIM under `MASKS`.
+    """
+    place = packed(name)
+    state, known = weights.read(place)
+    spec = TrainingSpec(name.partition(":")[0], "folder", str(root), recipe="starter", validate=MASKS)
+    job = training_spec.resolve(spec, TRAININGS)
+    _, held = data.split(job.photographs)
+    seen = contamination.load(place)
+    found = validation.prepare(job.photographs, held, job.sampler(loop.VALIDATION), frozen=MASKS, seen=seen)
+    model = sources.build(sources.members()[job.model], known.variant, **known.settings).eval()
+    weights.apply(model, state, place, name)
+    scores = found.scores(found.outputs(model, job.card, torch.device("cpu")))
+    told = {"masks": MASKS, "photographs": len(found.truth), "known": found.known, **scores}
+    weights.save(place, state, known.facts | {"held_out": told})
+    return f"{name}: {validation.told(scores)} on {len(found.truth)} held-out photographs"
 
 
 @torch.no_grad()
@@ -177,11 +205,18 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=1, help="trainings side by side, one core each")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where; only on a CPU bits repeat")
     parser.add_argument("--more", type=int, default=0, metavar="STEPS", help="go on from the weights that stand here")
+    parser.add_argument("--judge", action="store_true", help="train nothing: score the weights that stand here anew")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="changes the recipe; in the record"
     )
     given = Given(**vars(parser.parse_args()))
-    names = given.models or learned()
+    names = list(given.models) or learned()
+    if given.judge:
+        if not given.root:
+            raise BadInput("--judge needs --root: the photographs, of which some are held out.")
+        for name in names:
+            print(judge(name, given.root), flush=True)
+        return 0
     if status := train_all(names, given) if given.root else 0:
         return status
     for name in names:

@@ -249,7 +249,8 @@ def _origin(job: TrainingJob) -> dict[str, Any] | None:
         return None
     record = weights.record(job.start).facts
     told = ("kind", "sha256", "recipe", "step", "steps", "stopped", "seconds", "device", "seed", "from")
-    reached = {"reached": validation.best(record)} if record.get("validation", {}).get("scores") else {}
+    judged = record.get("validation", {})
+    reached = {"reached": validation.best(record) | {"masks": judged["masks"]}} if judged.get("scores") else {}
     return {key: record[key] for key in told if key in record} | reached
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from bench.errors import BadInput, UnknownName
 from bench.masks import frozen as mask_sets
 from bench.masks import ratio
 from bench.masks import registry as mask_registry
+from bench.masks.frozen import Pool
 from bench.masks.philox import key_of
 from bench.training.recipe import MaskRecipe
 
@@ -91,11 +93,19 @@ def _chance(name: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(digest.number(name)))
 
 
-def frozen(name: str, ids: Sequence[str]) -> Masks:
-    """The masks that a frozen set gives these photographs, bool [N, S, S]: `SET/BUCKET`, as `freeform-256/20-40`.
+def frozen(names: str, ids: Sequence[str]) -> Masks:
+    """The masks that frozen sets give these photographs, bool [N, S, S]: `SET/BUCKET`, as `freeform-256/20-40`.
 
-    Raises `UnknownName` for the set, `BadInput` for a bucket that it cannot serve.
+    Several, with commas between, are dealt in turn: the first photograph has a mask of the first. Raises `UnknownName`
+    for a set, `BadInput` for a bucket that it cannot serve, and for sets of several sizes.
     """
+    pools = [_pool(name.strip()) for name in names.split(",")]
+    if len({pool.size_px for pool in pools}) > 1:
+        raise BadInput(f"--validate {names}: these masks are of several sizes. Name sets of one size.")
+    turns = zip(cycle(pools), ids, strict=False)
+    return np.concatenate([pools[0].masks([]), *(pool.masks([pool.index(one)]) for pool, one in turns)])
+
+
+def _pool(name: str) -> Pool:
     set_id, _, bucket = name.partition("/")
-    pool = mask_sets.load(set_id).pool(ratio.buckets(bucket or "none")[0])
-    return pool.masks([pool.index(image_id) for image_id in ids])
+    return mask_sets.load(set_id).pool(ratio.buckets(bucket or "none")[0])

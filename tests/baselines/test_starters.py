@@ -197,3 +197,21 @@ def test_wrong_input_of_the_command_is_one_sentence_and_status_two(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_packed_weights_are_judged_by_photographs_that_they_have_not_seen(places, photographs):
+    tiny(places / "trainings" / "ce-starter")
+    make.pack("ce", make.Given())
+    photographs(places / "folder", ("one", "two", "three"), (300, 280))
+    before = make.packed("ce").read_bytes()
+    assert make.judge("ce", places / "folder").endswith("on 3 held-out photographs")
+    told = weights.record(make.packed("ce")).facts["held_out"]
+    assert told["masks"] == make.MASKS
+    assert 0 < told["psnr"] < 60
+    assert make.packed("ce").read_bytes() == before
+
+
+def test_judging_needs_photographs(places, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["make.py", "--judge", "ce"])
+    with pytest.raises(BadInput, match="--judge needs --root"):
+        make.main()

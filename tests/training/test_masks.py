@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from bench.errors import BadInput, UnknownName
-from bench.masks import philox
+from bench.masks import freezing, philox
 from bench.masks import registry as mask_registry
-from bench.training.masks import MaskSampler
+from bench.training.masks import MaskSampler, frozen
 from bench.training.recipe import MaskRecipe
 
 
@@ -77,3 +77,18 @@ def test_an_unknown_family_is_answered_with_near_ones(sampler):
 def test_an_unknown_mix_is_answered_with_near_ones(sampler):
     with pytest.raises(UnknownName, match="union"):
         sampler("centre", mix="unoin")
+
+
+def test_several_frozen_sets_are_dealt_in_turn():
+    ids = [f"photograph{number}" for number in range(5)]
+    names = ["rectangular-256/20-60", "freeform-256/50-60"]
+    dealt, each = frozen(", ".join(names), ids), [frozen(name, ids) for name in names]
+    assert all(np.array_equal(mask, each[number % 2][number]) for number, mask in enumerate(dealt))
+    assert len(dealt) == len(ids)
+
+
+def test_frozen_sets_of_unlike_sizes_cannot_judge_together(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    freezing.freeze("centre", 512)
+    with pytest.raises(BadInput, match="of several sizes"):
+        frozen("centre-256/20-30,centre-512/20-30", [])
