@@ -40,10 +40,15 @@ NO_FOLDER = {
 
 
 class UserPath(click.Path):
-    """A path in which `~` is the home folder: a shell does not write it out behind an equals sign."""
+    """A path in which `~` is the home folder: a shell does not write it out behind an equals sign.
+
+    An empty one would be the current folder, which whoever typed `--out $UNSET` did not mean.
+    """
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         """The path as text, `~` written out; `~nobody` stays as it is."""
+        if not str(value).strip():
+            self.fail("it is empty: leave it out, or name a path; the current folder is `.`.", parameter, context)
         return super().convert(os.path.expanduser(value), parameter, context)  # noqa: PTH111
 
 
