@@ -19,10 +19,12 @@ began = False
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder, made if it is missing, for this process; the lock goes with the process, however it ends.
 
+    A folder that was made here and in which nothing was left is removed again.
     Raises `BadInput`, with the number of the process, where another holds it.
     """
     from filelock import FileLock, Timeout  # waits for its first use: much imports this module and locks nothing
 
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / ".lock"
     try:
@@ -36,7 +38,12 @@ def locked(folder: Path) -> Iterator[None]:
         global began  # noqa: PLW0603 - a fact of the process
         began = True
         place.write_text(f"{os.getpid()}\n", encoding="ascii")
-        yield
+        try:
+            yield
+        finally:
+            if made and list(folder.glob("*")) == [place]:
+                place.unlink()
+                folder.rmdir()
 
 
 @contextmanager

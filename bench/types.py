@@ -15,7 +15,8 @@ class Option:
     help: str
     """What the field is, in a sentence: its documentation too."""
     least: int | None = None
-    """The smallest value."""
+    most: int | None = None
+    """The smallest and the largest value."""
     flag: str = ""
     """The option, where it is not called as the field is."""
     repeated: bool = False
@@ -328,11 +329,7 @@ class Execution:
     device: Annotated[str, Option("cpu, cuda, cuda:1; by default a GPU where there is one.")] = "cpu"
     batch: Annotated[
         int,
-        Option(
-            "Images that a network sees at once; by default the quickest size, measured once a run.",
-            least=1,
-            flag="--batch-size",
-        ),
+        Option("Images that a network sees at once; by default the quickest size.", least=1, flag="--batch-size"),
     ] = 0
     exact: Annotated[
         bool, Option("On a GPU too, only batches with the bits of one image at a time, as always on a CPU; slower.")
@@ -373,7 +370,7 @@ class TrainingSpec:
         tuple[str, ...], Option("key=value; keys as --plan prints them; may be repeated.", repeated=True)
     ] = ()
     without: Annotated[tuple[str, ...], Option("Loss terms to leave out, comma-separated; recorded.")] = ()
-    seed: Annotated[int, Option("Decides first weights, crops, masks.", least=0)] = 0
+    seed: Annotated[int, Option("Decides first weights, crops, masks.", least=0, most=2**63 - 1)] = 0
     start: Annotated[
         str | None,
         Option("Start from these weights: a name with a tag, as `ce@starter`, or a file.", flag="--from", path=True),

@@ -33,6 +33,16 @@ def test_a_second_process_on_one_folder_is_refused_with_the_number_of_the_first(
         pass
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path, there):
+    folder = tmp_path / "run"
+    if there:
+        folder.mkdir()
+    with pytest.raises(BadInput), locked(folder):
+        raise BadInput("refused")
+    assert folder.exists() is there
+
+
 def test_the_lock_goes_with_a_killed_process(tmp_path, holder):
     holder.kill()
     holder.join()

@@ -31,7 +31,7 @@ from threading import Event
 import torch
 
 from bench import digest
-from bench.errors import BadInput, BenchError
+from bench.errors import BadInput, BenchError, counted
 from bench.models import calling, contamination, contract, sources, weights
 from bench.models import registry as model_registry
 from bench.training import data, loop, validation
@@ -61,7 +61,7 @@ class Given:
     root: Path | None = None
     at_once: int = 1
     device: str = "cpu"
-    more: int = 0
+    more: int | None = None
     judge: bool = False
     set: Sequence[str] = ()
 
@@ -173,7 +173,9 @@ def judge(name: str, root: Path) -> str:
     state, known = weights.read(place)
     spec = TrainingSpec(name.partition(":")[0], "folder", str(root), recipe="starter", validate=MASKS)
     job = training_spec.resolve(spec, TRAININGS)
-    _, held = data.split(job.photographs)
+    learned, held = data.split(job.photographs)
+    if digest.of_lines(learned) != known.facts["data"]["ids_sha256"]:
+        raise BadInput(f"{name}: {root} does not hold the photographs, by name, beside which these weights learned.")
     seen = contamination.load(place)
     found = validation.prepare(job.photographs, held, job.sampler(loop.VALIDATION), frozen=MASKS, seen=seen)
     model = sources.build(sources.members()[job.model], known.variant, **known.settings).eval()
@@ -181,7 +183,7 @@ def judge(name: str, root: Path) -> str:
     scores = found.scores(found.outputs(model, job.card, torch.device("cpu")))
     told = {"masks": MASKS, "photographs": len(found.truth), "known": found.known, **scores}
     weights.save(place, state, known.facts | {"held_out": told})
-    return f"{name}: {validation.told(scores)} on {len(found.truth)} held-out photographs"
+    return f"{name}: {validation.told(scores)} on {counted(len(found.truth), 'held-out photograph')}"
 
 
 @torch.no_grad()
@@ -198,13 +200,25 @@ def difference(name: str, known: weights.WeightsRecord, state: weights.State, ha
     return float((outputs[0] - outputs[1]).abs().max())
 
 
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: leave it out, or name a folder")
+    return Path(text)
+
+
+def _steps(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is no number of steps: 1 or more")
+    return int(text)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="all learned ones unless given")
-    parser.add_argument("--root", type=Path, help="the photographs; without it nothing is trained")
+    parser.add_argument("--root", type=_folder, help="the photographs; without it nothing is trained")
     parser.add_argument("--at-once", type=int, default=1, help="trainings side by side, one core each")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where; only on a CPU bits repeat")
-    parser.add_argument("--more", type=int, default=0, metavar="STEPS", help="go on from the weights that stand here")
+    parser.add_argument("--more", type=_steps, metavar="STEPS", help="go on from the weights that stand here")
     parser.add_argument("--judge", action="store_true", help="train nothing: score the weights that stand here anew")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="changes the recipe; in the record"

@@ -78,6 +78,7 @@ def _parameters(mark: FieldsOf) -> list[inspect.Parameter]:
             option.flag or f"--{name.replace('_', '-')}",
             help=_help(option.help, defaults[name]),
             min=option.least if kind in (int | None, float | None) else None,
+            max=option.most,
             callback=finite if kind == float | None else None,
         )
         found.append(inspect.Parameter(name, KEYWORD, default=default, annotation=Annotated[kind, typed]))

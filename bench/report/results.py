@@ -81,11 +81,16 @@ class Run:
         return tuple(dict.fromkeys([*self.record.metrics, *seen]))
 
     def find_model(self, name: str) -> tuple[str, str]:
-        """The run's own name for a model of a layout (`deepgin` finds `deepgin@starter`), or the reason why not."""
+        """The run's own name for a model of a layout (`deepgin` finds `deepgin@starter`), or the reason why not.
+
+        A title, as tables show it, finds it too.
+        """
         if name in self.models:
             return name, ""
         exact = [model for model in self.models if model.split("@")[0] == name]
         hits = exact or [model for model in self.models if model.split("@")[0].split(":")[0] == name]
+        titles = {model: self.record.models[model].title.casefold() for model in self.models if not hits}
+        hits = hits or [model for model, title in titles.items() if title == name.casefold()]
         if len(hits) == 1:
             return hits[0], ""
         if not hits:

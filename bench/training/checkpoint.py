@@ -46,7 +46,10 @@ def load(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
             f"{path} is damaged or no checkpoint: remove it to start anew, or give another --out."
         ) from fault
     if theirs != identity:
-        raise NotComparable(f"{folder} holds another training ({_difference(theirs, identity)}). Give another --out.")
+        raise NotComparable(
+            f"{folder} holds another training ({_difference(theirs, identity)}). Move that folder away, or train into "
+            "another one."
+        )
     return content
 
 

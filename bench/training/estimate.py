@@ -13,7 +13,7 @@ import torch
 from bench import progress
 from bench.errors import BadInput
 from bench.training.base import Batch
-from bench.training.learner import Learner, rounds
+from bench.training.learner import Learner
 from bench.training.masks import MaskSampler
 from bench.training.recipe import Stage
 
@@ -63,7 +63,7 @@ def measure(learner: Learner, sampler: MaskSampler, world: int) -> TrainingEstim
     fixed = sum(item.numel() * item.element_size() for item in learner.training.state_dict().values())
     return TrainingEstimate(
         parameters=counts,
-        seconds=sum(per_stage[stage.name] for _, stage, _ in rounds(recipe, 0)),
+        seconds=sum(per_stage[stage.name] * stage.steps for stage in recipe.stages),
         memory_bytes=int(fixed + 12 * sum(counts.values()) + kept * share / accumulated),
     )
 

@@ -99,7 +99,7 @@ def frozen(names: str, ids: Sequence[str]) -> Masks:
     Several, with commas between, are dealt in turn: the first photograph has a mask of the first. Raises `UnknownName`
     for a set, `BadInput` for a bucket that it cannot serve, and for sets of several sizes.
     """
-    pools = [_pool(name.strip()) for name in names.split(",")]
+    pools = [_pool(name.strip()) for name in names.split(",") if name.strip()] or [_pool(names)]
     if len({pool.size_px for pool in pools}) > 1:
         raise BadInput(f"--validate {names}: these masks are of several sizes. Name sets of one size.")
     turns = zip(cycle(pools), ids, strict=False)

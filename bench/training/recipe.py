@@ -215,14 +215,18 @@ def _replace(node: Any, path: list[str], value: Any) -> Any:
 
 
 def shorten(recipe: Recipe, steps: int) -> Recipe:
-    """The recipe with its stages scaled to so many steps in all, each keeping its share and at least one step."""
-    if steps < len(recipe.stages):
-        raise BadInput(f"--steps {steps}: the recipe has {len(recipe.stages)} stages, each needs a step.")
+    """The recipe with its stages scaled to so many steps in all.
+
+    Each keeps its share and at least one step; one without steps stays so.
+    """
+    taken = sum(stage.steps > 0 for stage in recipe.stages)
+    if steps < taken:
+        raise BadInput(f"--steps {steps}: the recipe has {taken} stages, each needs a step.")
     total, done, stages = recipe.steps, 0, []
     for index, stage in enumerate(recipe.stages):
-        later = len(recipe.stages) - 1 - index
+        later = sum(item.steps > 0 for item in recipe.stages[index + 1 :])
         share = round(sum(item.steps for item in recipe.stages[: index + 1]) * steps / total) - done
-        share = min(max(share, 1), steps - done - later)
+        share = min(max(share, 1), steps - done - later) if stage.steps else 0
         stages.append(dataclasses.replace(stage, steps=share))
         done += share
     return dataclasses.replace(recipe, stages=tuple(stages))

@@ -27,8 +27,11 @@ def resolve(
 
     Raises `BadInput` for a model that cannot be trained, a recipe, setting, data set or file that is none.
     """
-    name, _, variant = spec.model.partition("@")[0].partition(":")
-    member = model_registry.choose([spec.model.partition("@")[0]])[0].member
+    if "@" in spec.model:
+        bare = spec.model.partition("@")[0]
+        raise BadInput(f"{spec.model}: to start from weights, name them behind --from: {bare} --from {spec.model}")
+    name, _, variant = spec.model.partition(":")
+    member = model_registry.choose([spec.model])[0].member
     module = sources.load(member)
     if not hasattr(module, "CARD"):
         raise BadInput(f"{name} is a class without a card and a recipe: there is no way to train it here.")
@@ -61,9 +64,9 @@ def _recipe(spec: TrainingSpec, module: ModuleType, model: str, variant: str) ->
     if spec.recipe not in known:
         raise UnknownName("recipe", [spec.recipe], known, f"bench train {model} --plan")
     chosen = replace(known[spec.recipe], **{"variant": variant} if variant else {})
-    chosen = recipes.shorten(chosen, spec.steps) if spec.steps else chosen
     chosen = recipes.without(recipes.override(chosen, list(spec.set)), list(spec.without))
     limits.check(chosen, known[spec.recipe])
+    chosen = recipes.shorten(chosen, spec.steps) if spec.steps else chosen
     if chosen.variant and chosen.variant not in module.CARD.variants:
         raise UnknownName(f"variant of {model}", [chosen.variant], module.CARD.variants, f"bench models show {model}")
     if chosen.best not in validation.SCORES:

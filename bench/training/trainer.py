@@ -112,9 +112,13 @@ def _train(job: TrainingJob, fabric: Fabric) -> Path:
 def install(job: TrainingJob, best: Path, tag: str) -> dict[str, float]:
     """Copy the best weights to where `bench run --models MODEL@TAG` finds them; returns their validation scores.
 
-    An empty tag copies nothing. Where another training's weights bear the tag, they are replaced, and that is said.
+    An empty tag copies nothing. Where another training's weights bear the tag, they are replaced, and that is said; so
+    is it where the weights to start from scored no less.
     """
     state, record = weights.read(best)
+    start, by = record.facts["validation"].get("start"), job.recipe.best
+    if start and validation.worth(start, by) >= validation.worth(validation.best(record.facts), by):
+        progress.warn(f"The weights to start from score no less by {by}: {validation.told(start)}.")
     if tag:
         place = weights.folder(job.model) / f"{tag}{weights.SUFFIX}"
         if place.exists() and digest.of_file(place) != record.sha256:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import baselines
+from bench import digest
 from bench.errors import BadInput
 from bench.models import contamination, weights
 from bench.training import validation
@@ -24,6 +25,9 @@ make = sys.modules["make"] = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(make)
 
 
+LEARNED = ("one", "two", "three")
+
+
 def tiny(folder, *, done=True, size=2, psnr=10.0, start=None):
     """A training as `bench train` leaves it, of the context encoder at its smallest."""
     from baselines import ce
@@ -35,6 +39,7 @@ def tiny(folder, *, done=True, size=2, psnr=10.0, start=None):
         "settings": settings,
         "seconds": 60.0,
         "recipe": {"best": "psnr"},
+        "data": {"ids_sha256": digest.of_lines(sorted(LEARNED))},
         "validation": {"start": start, "scores": [{"step": 1, "psnr": psnr}, {"step": 2, "psnr": 9.0}]},
     }
     for name in ("best", "last") if done else ("best",):
@@ -202,13 +207,30 @@ def test_wrong_input_of_the_command_is_one_sentence_and_status_two(tmp_path):
 def test_packed_weights_are_judged_by_photographs_that_they_have_not_seen(places, photographs):
     tiny(places / "trainings" / "ce-starter")
     make.pack("ce", make.Given())
-    photographs(places / "folder", ("one", "two", "three"), (300, 280))
+    photographs(places / "folder", LEARNED, (300, 280))
     before = make.packed("ce").read_bytes()
     assert make.judge("ce", places / "folder").endswith("on 3 held-out photographs")
     told = weights.record(make.packed("ce")).facts["held_out"]
     assert told["masks"] == make.MASKS
     assert 0 < told["psnr"] < 60
     assert make.packed("ce").read_bytes() == before
+
+
+def test_other_photographs_judge_no_packed_weights(places, photographs):
+    tiny(places / "trainings" / "ce-starter")
+    make.pack("ce", make.Given())
+    photographs(places / "folder", ("one", "two", "four"), (300, 280))
+    with pytest.raises(BadInput, match="does not hold the photographs, by name"):
+        make.judge("ce", places / "folder")
+
+
+@pytest.mark.parametrize("words", [("--more", "0"), ("--more", "-3"), ("--root", ""), ("--root", " ")])
+def test_what_would_train_anew_or_elsewhere_is_refused(places, monkeypatch, capsys, words):
+    monkeypatch.setattr(sys, "argv", ["make.py", *words, "ce"])
+    with pytest.raises(SystemExit) as left:
+        make.main()
+    assert left.value.code == 2
+    assert f"argument {words[0]}" in capsys.readouterr().err
 
 
 def test_judging_needs_photographs(places, monkeypatch):

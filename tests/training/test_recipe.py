@@ -65,6 +65,10 @@ def test_stages_keep_their_shares_of_fewer_or_more_steps(total, expected, toy):
     assert steps(recipes.shorten(toy.PAPER, total)) == expected
 
 
+def test_a_stage_without_steps_stays_so(toy):
+    assert steps(recipes.shorten(recipes.override(toy.PAPER, ["stages.warm-up.steps=0"]), 7)) == [0, 7]
+
+
 def test_every_stage_needs_a_step(toy):
     with pytest.raises(BadInput, match="2 stages"):
         recipes.shorten(toy.PAPER, 1)

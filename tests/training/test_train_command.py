@@ -175,6 +175,24 @@ def test_what_cannot_be_trained_so_is_said_before_the_first_step(bench, tmp_path
     assert not list(tmp_path.glob("trainings/*/*.safetensors"))
 
 
+def test_weights_behind_the_models_name_are_not_passed_over(bench):
+    with pytest.raises(BadInput, match="name them behind --from: ce --from ce@starter"):
+        bench("ce@starter", "--plan", *TINY)
+
+
+def test_a_seed_has_a_largest_value(bench):
+    with pytest.raises(Exception, match="not in the range 0<=x<=9223372036854775807"):
+        bench("ce", "--seed", str(2**64))
+
+
+@pytest.mark.slow
+def test_a_plan_of_any_length_takes_the_time_of_a_step_and_has_the_steps_that_were_asked_for(bench):
+    shown = bench(
+        "ce", "--plan", "--recipe", "starter", "--steps", str(10**12), "--set", "stages.joint.steps=40", *TINY
+    )
+    assert "1,000,000,000,000 steps" in shown
+
+
 @pytest.mark.parametrize("parts", ["0", "-2"])
 def test_parts_below_one_are_refused(bench, parts):
     with pytest.raises(Exception, match="not in the range x>=1"):

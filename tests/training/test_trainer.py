@@ -228,6 +228,18 @@ def test_that_another_trainings_weights_are_replaced_is_said(finished, photograp
     assert "toy@mine was another training's: its weights there are replaced" in capsys.readouterr().err
 
 
+def test_that_a_training_gained_nothing_over_its_start_is_said(
+    finished, photographs, tmp_path, toy, job, train, capsys
+):
+    from bench.training.recipe import shorten
+
+    still = dataclasses.replace(toy.PAPER.optimizers["generator"], lr=0.0)
+    recipe = shorten(dataclasses.replace(toy.PAPER, optimizers={**toy.PAPER.optimizers, "generator": still}), 2)
+    best = train(photographs, tmp_path, recipe, start=finished / "best.safetensors")
+    trainer.install(job(photographs, tmp_path), best, "")
+    assert "The weights to start from score no less by psnr: PSNR" in capsys.readouterr().err
+
+
 def test_without_a_tag_nothing_is_installed(finished, photographs, tmp_path, monkeypatch, job):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path))
     assert trainer.install(job(photographs, finished), finished / "best.safetensors", "")["psnr"] > 0

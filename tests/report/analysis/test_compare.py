@@ -122,6 +122,14 @@ def test_few_images_have_no_test(tmp_path, make_run):
     json.dumps(compare_text.plain(found), allow_nan=False)
 
 
+def test_a_model_is_found_by_the_title_that_tables_show(tmp_path, make_run):
+    def called(summary, results, facts):
+        facts["models"]["mine.py:Fast"]["title"] = "Fast"
+
+    root = make_run(tmp_path / "run", models=("mine.py:Fast", "telea"), edit=called)
+    assert compare.side(f"{root}:fast").model == "mine.py:Fast"
+
+
 def test_a_run_alone_must_be_clear(paired, tmp_path, make_run):
     single = make_run(tmp_path / "single", models=("ns",), edit=None)
     assert compare.side(str(single)).model == "ns"
