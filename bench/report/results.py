@@ -89,8 +89,8 @@ class Run:
             return name, ""
         exact = [model for model in self.models if model.split("@")[0] == name]
         hits = exact or [model for model in self.models if model.split("@")[0].split(":")[0] == name]
-        titles = {model: self.record.models[model].title.casefold() for model in self.models if not hits}
-        hits = hits or [model for model, title in titles.items() if title == name.casefold()]
+        known = self.record.models.items()
+        hits = hits or [model for model, told in known if told.title.casefold() == name.casefold()]
         if len(hits) == 1:
             return hits[0], ""
         if not hits:
