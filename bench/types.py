@@ -376,7 +376,7 @@ class TrainingSpec:
         Option("Start from these weights: a name with a tag, as `ce@starter`, or a file.", flag="--from", path=True),
     ] = None
     guides: Annotated[str | None, Option("Folder of IMAGE.png: labels of photographs to learn from.", path=True)] = None
-    validate: Annotated[str, Option("Frozen masks for validation: SET/BUCKET, as freeform-256/20-40; or several.")] = ""
+    validate: Annotated[str, Option("Frozen masks for validation: SET/BUCKET,..., as freeform-256/20-40.")] = ""
 
 
 @dataclass(frozen=True)
