@@ -115,5 +115,5 @@ def _miss(kind: str, name: str, known: Sequence[str]) -> str:
     near += difflib.get_close_matches(name.lower(), sorted(known), n=3, cutoff=0.55)
     near = list(dict.fromkeys(near))[:3]
     nearest = f" Did you mean: {', '.join(near)}?" if near else ""
-    every = f" There are: {', '.join(known)}." if known and not near and len(known) <= LISTED else ""
+    every = f" There are: {', '.join(filter(None, known))}." if known and not near and len(known) <= LISTED else ""
     return f"No {kind} '{printable(name)}'." + printable(nearest + every)

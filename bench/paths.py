@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePath
 
+from bench.errors import BadInput
+
 
 def expanded(path: str | os.PathLike[str]) -> Path:
     """A path with `~` written out; `~nobody` stays as it is, where `Path.expanduser` raises."""
     return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
+def check_folder(path: Path) -> None:
+    """Raise `BadInput` where a file stands at a path that is to be a folder, or above it."""
+    there = next((place for place in (path, *path.absolute().parents) if os.path.lexists(place)), None)
+    if there and not there.is_dir():
+        raise BadInput(f"{there}: a file, or a link that leads nowhere, stands where a folder must be.")
 
 
 def hidden(path: PurePath, root: PurePath | None = None) -> bool:

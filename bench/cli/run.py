@@ -201,8 +201,11 @@ def not_whole(outcome: Outcome) -> list[str]:
     if outcome.share:
         return []
     short = outcome.summary[outcome.summary["reason"].str.contains(" images are done")]
-    reasons = dict(zip(reversed(short["model"]), reversed(short["reason"]), strict=True))
-    return [printable(f"not whole: {model}: {reasons[model]}") for model in dict.fromkeys(short["model"])]
+    first = short.drop_duplicates("model")
+    return [
+        printable(f"not whole: {model}: {reason}")
+        for model, reason in zip(first["model"], first["reason"], strict=True)
+    ]
 
 
 def _print_summary(root: Path) -> None:

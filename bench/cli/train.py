@@ -28,6 +28,10 @@ Workers = Annotated[
     int | None,
     typer.Option(min=0, help="Processes that read photographs, by default as many as steps need; changes no number."),
 ]
+Tag = Annotated[
+    str,
+    typer.Option(help="Install the best weights as MODEL@TAG; empty: nowhere. `trained` goes before starters."),
+]
 Plan = Annotated[bool, typer.Option("--plan", help="Print the recipe, estimated time and memory, then stop.")]
 
 
@@ -36,7 +40,7 @@ def command(
     model: Annotated[str, typer.Argument(help="A name from `bench models list`, with :VARIANT if need be.")],
     wanted: Annotated[Typed, FieldsOf(TrainingSpec)],
     out: Annotated[Path | None, typer.Option(help="Folder of the training; trainings/MODEL-RECIPE by default.")] = None,
-    tag: Annotated[str, typer.Option(help="Install the best weights as MODEL@TAG; empty: nowhere.")] = "trained",
+    tag: Tag = "trained",
     device: Annotated[str, typer.Option(help="cpu, cuda; `auto` takes GPUs where there are any.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="So many of them, one process each.")] = 1,
     workers: Workers = None,

@@ -148,6 +148,13 @@ def _settings(job: Job) -> dict[str, Any]:
     return {field: value for field, value in job.settings.plain().items() if field != "metrics"}
 
 
+def check_all_there(job: Job) -> None:
+    """Raise one `BadInput` that names which finished pictures are missing in every folder; none is opened."""
+    cells = [cell.label for cell in job.cells]
+    if told := " ".join(filter(None, (ref.pictures.fault(_keys(job), cells) for ref in job.models if ref.pictures))):
+        raise BadInput(told)
+
+
 def check(job: Job) -> None:
     """Look at all finished pictures of a job before an image is read: all there, 8-bit RGB, of the masks' size.
 
@@ -158,8 +165,7 @@ def check(job: Job) -> None:
         return
     cells, side = [cell.label for cell in job.cells], job.protocol.preparation.size_px
     size = (side, side) if side else None
-    if faults := [fault for folder in folders if (fault := folder.fault(_keys(job), cells))]:
-        raise BadInput(" ".join(faults))
+    check_all_there(job)
     with track("pictures looked at", len(folders) * len(job.ids)) as ticker, ThreadPoolExecutor() as threads:
         for folder in folders:
             if unused := folder.unused(_keys(job), cells):

@@ -16,7 +16,7 @@ from bench.locks import locked
 from bench.metrics import registry as metric_registry
 from bench.models import settings as model_settings
 from bench.models.registry import ModelRef
-from bench.paths import expanded
+from bench.paths import check_folder, expanded
 from bench.progress import Ticker, track, warn
 from bench.run import again, earlier, estimate, executors, export, plan, processes, provenance, shares, unmeasured
 from bench.run.faults import Faults
@@ -227,7 +227,9 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
         processes.start_server()
     job = resolve(spec)
     model_settings.check_on(job.models, execution.device)
-    root = out or default_folder(job)
+    export.check_all_there(job)
+    root = expanded(out or default_folder(job)).absolute()
+    check_folder(root)
     parts = Parts(root, job.digest)
     before = record.read_own(root, job.settings, job.ids) if root.exists() else None
     for _ in parts.inspect(_keys(job), aside=False):  # what is damaged is not there

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.disk import whole_file
-from bench.errors import BadInput, BenchError, Unavailable
+from bench.errors import BadInput, BenchError, NotComparable, Unavailable
 from bench.progress import track
 from bench.runfolder import record, tables
 from bench.runfolder.names import PARTS, RECORD
@@ -68,7 +68,7 @@ def pull(url: str, root: Path) -> int:
         there = _sizes(files, base)
         if RECORD not in there:
             raise BadInput(f"{url} holds no run: there is no {RECORD}.")
-        _settings(files.cat_file(f"{base}/{RECORD}"), url)
+        _record(files.cat_file(f"{base}/{RECORD}"), url)
         if root.is_dir() and any(not path.name.startswith(".") for path in root.iterdir()):
             _check_same(files, base, there, root)
         return _fetch(files, base, there, root, url)
@@ -182,15 +182,21 @@ def _check_same(files: Any, base: str, there: dict[str, int], root: Path) -> Non
     """Raise `BadInput` where two places hold different runs."""
     if RECORD not in there:
         return
-    theirs = _settings(files.cat_file(f"{base}/{RECORD}"), base)
-    ours = _settings((root / RECORD).read_bytes(), str(root)) if (root / RECORD).is_file() else None
-    if theirs != ours:
+    theirs = _record(files.cat_file(f"{base}/{RECORD}"), base)
+    ours = _record((root / RECORD).read_bytes(), str(root)) if (root / RECORD).is_file() else ()
+    if not ours or theirs[0] != ours[0]:
         raise BadInput(f"{root} and {base} do not hold the same run: give another folder or URL.")
+    if len({*filter(None, (theirs[1], ours[1]))}) > 1:
+        raise NotComparable(
+            f"{root} and {base} were measured on photographs of the same names and other pixels: give another folder "
+            "or URL."
+        )
 
 
-def _settings(content: bytes, place: str) -> Any:
-    """The settings in a record; raises `BadInput` where it is none."""
+def _record(content: bytes, place: str) -> tuple[Any, str]:
+    """Settings and digest of the photographs ("" before the end) of a record; raises `BadInput` where it is none."""
     try:
-        return json.loads(content)["settings"]
-    except (ValueError, LookupError, TypeError) as fault:
+        found = json.loads(content)
+        return found["settings"], found.get("photographs", "")
+    except (AttributeError, ValueError, LookupError, TypeError) as fault:
         raise BadInput(f"The {RECORD} of {place} is damaged: it is no record of a run.") from fault

@@ -50,6 +50,8 @@ class Samples:
     """uint8 [B, 1, S, S]; of no image where the training has none"""
     digests: tuple[str, ...]
     """Fingerprints of the photographs, "" for one that was there before; none once all photographs were there."""
+    again: dict[str, str]
+    """Those of photographs that were there before, by id."""
 
 
 class Batches(Numbered[Samples]):
@@ -68,8 +70,7 @@ class Batches(Numbered[Samples]):
     ) -> None:
         if not ids:
             raise BadInput(f"No photographs to train on in {photographs.name}.")
-        if recipe.batch % world:
-            raise BadInput(f"A batch of {recipe.batch} cannot be shared by {world} processes: --set batch=...")
+        assert recipe.batch % world == 0
         self.photographs, self.ids, self.recipe, self.sampler, self.seed = (
             photographs,
             ids,
@@ -79,29 +80,32 @@ class Batches(Numbered[Samples]):
         )
         self.share = range(rank, recipe.batch, world)
         self.prepare, self.guides = preparation(recipe), guides
-        self.kept: dict[str, Image.Image] = {}
+        self.kept: dict[str, tuple[Image.Image, str]] = {}
         self.room = KEPT_BYTES
 
     def __getitem__(self, number: int) -> Samples:
         samples = [number * self.recipe.batch + place for place in self.share]
         found = [self._photograph(sample) for sample in samples]
-        pictures = np.stack([picture for picture, _, _ in found])
-        guides = np.stack([guide for _, guide, _ in found])
+        pictures = np.stack([picture for picture, *_ in found])
+        guides = np.stack([guide for _, guide, *_ in found])
+        first = [sample < len(self.ids) for sample in samples]
         masks = self.sampler.batch(number, samples)
         copies = len(masks) // len(pictures)
         return Samples(
             torch.from_numpy(pictures.repeat(copies, axis=0)).permute(0, 3, 1, 2).contiguous(),
             torch.from_numpy(masks)[:, None],
             torch.from_numpy(guides.repeat(copies if self.guides else 0, axis=0))[:, None],
-            tuple(fresh for _, _, fresh in found) if number * self.recipe.batch < len(self.ids) else (),
+            tuple(mark if new else "" for (*_, mark), new in zip(found, first, strict=True))
+            if number * self.recipe.batch < len(self.ids)
+            else (),
+            {name: mark for (*_, name, mark), new in zip(found, first, strict=True) if not new},
         )
 
-    def _photograph(self, sample: int) -> tuple[np.ndarray, np.ndarray, str]:
-        """Picture [S, S, 3], its guide [S, S] if there are any, and its fingerprint where it may be new."""
+    def _photograph(self, sample: int) -> tuple[np.ndarray, np.ndarray, str, str]:
+        """Picture [S, S, 3], its guide [S, S] if there are any, the photograph's id and fingerprint."""
         epoch, place = divmod(sample, len(self.ids))
         image_id = self.ids[_order(self.seed, epoch, len(self.ids))[place]]
-        image = self._read(image_id)
-        fingerprint = contamination.fingerprint(image) if epoch == 0 else ""
+        image, fingerprint = self._read(image_id)
         key = digest.number(f"training/{self.seed}/{sample}") >> 1
         try:
             picture = np.asarray(self._prepared(image, key))
@@ -111,17 +115,21 @@ class Batches(Numbered[Samples]):
                 f"{image_id}: {width} x {height} pixels are too small for this recipe's preparation ({fault}). "
                 "Leave such photographs out, or let the recipe enlarge or crop otherwise: --set RandomCrop.size=..."
             ) from fault
-        return picture, self._guide(image_id, image.size, key), fingerprint
+        return picture, self._guide(image_id, image.size, key), image_id, fingerprint
 
-    def _read(self, image_id: str) -> Image.Image:
-        """A photograph, kept while there is room: every epoch shows all, so what came first serves as well as any."""
+    def _read(self, image_id: str) -> tuple[Image.Image, str]:
+        """A photograph and its fingerprint, kept while there is room.
+
+        Every epoch shows all, so that what came first serves as well as any.
+        """
         if image_id in self.kept:
             return self.kept[image_id]
         image = self.photographs.read(image_id)
+        read = image, contamination.fingerprint(image)
         if (size := 4 * image.width * image.height) <= self.room:
             self.room -= size
-            self.kept[image_id] = image
-        return image
+            self.kept[image_id] = read
+        return read
 
     def _guide(self, image_id: str, size: tuple[int, int], key: int) -> np.ndarray:
         """Cut, turned and resized as its photograph is, by nearest pixels."""

@@ -101,6 +101,8 @@ def new_learner(job: TrainingJob, fabric: Fabric) -> Learner:
 
 
 def _check_parts(job: TrainingJob, processes: int) -> None:
+    if job.recipe.batch % processes:
+        raise BadInput(f"A batch of {job.recipe.batch} cannot be shared by {processes} processes: --set batch=...")
     share = job.recipe.batch // processes
     if job.accumulate < 1 or share % job.accumulate:
         whole = ", ".join(str(count) for count in range(1, share + 1) if share % count == 0)

@@ -55,7 +55,11 @@ class Log:
             for name in names:
                 value = next(numbers)
                 if not math.isfinite(value):
-                    raise Diverged(f"Step {step}: the term '{name}' of the player '{player}' is {value}.")
+                    raise Diverged(
+                        f"Step {step}: the term '{name}' of the player '{player}' is {value}. What was saved before "
+                        f"stands in {self.path.parent}; train into another --out, at a lower rate: "
+                        f"--set optimizers.{player}.lr=..."
+                    )
                 sums[stage, player, name].append(value)
         last = self.pending[-1][0]
         self.pending.clear()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torchvision
 
-from bench import digest, progress
+from bench import digest, images, progress
+from bench.errors import BadInput, NotComparable
 from bench.models import contamination, weights
 from bench.training import checkpoint, data, validation
 from bench.training import log as logs
@@ -50,9 +51,12 @@ class Loop:
         self.validation = validation.prepare(
             job.photographs, held, job.sampler(VALIDATION), frozen=job.frozen_masks, seen=seen
         )
+        self.judges = images.digest(self.validation.truth.numpy())
+        if found and found.get("judges") != self.judges:
+            raise _replaced("Photographs that judge this training", job)
         self.log = logs.Log(job.out, fabric, resumed_at=self.step, tensorboard=job.tensorboard)
         self.told: list[str] = []
-        self.seen, self.fresh = list(known["seen"]), list[str]()
+        self.seen, self.fresh, self.again = list(known["seen"]), list[str](), dict[str, str]()
         self.before, self.begin, self.saved = float(known["seconds"]), time.monotonic(), time.monotonic()
         self.log_every = min(100, max(1, job.recipe.steps // 1000))
 
@@ -80,6 +84,7 @@ class Loop:
     def to_device(self, samples: data.Samples) -> Batch:
         """Samples as a float32 batch on the device (images in 0..1, masks 1 = missing); new photographs are noted."""
         self.fresh += samples.digests
+        self.again |= samples.again
         device = self.fabric.device
         images, masks = (item.to(device, non_blocking=True) for item in (samples.images, samples.masks))
         guides = samples.guides.to(device, non_blocking=True).long() if self.job.guides else None
@@ -168,10 +173,12 @@ class Loop:
             "scores": self.scores,
             "best": float(self.best),
             "start": self.start,
+            "judges": self.judges,
         }
         checkpoint.save(self.job.out, content)
 
     def _gather_seen(self) -> None:
+        """What all processes have seen. Raises `NotComparable` for a photograph that is not what it was before."""
         fabric = self.fabric
         new = torch.tensor([int(text or "0", 16) - OFFSET for text in self.fresh], dtype=torch.int64)
         slots = torch.zeros(fabric.world_size, len(new), dtype=torch.int64, device=fabric.device)
@@ -181,6 +188,11 @@ class Loop:
         found = (f"{number + OFFSET:016x}" for number in everywhere if number > -OFFSET)
         self.seen = list(dict.fromkeys([*self.seen, *found]))
         self.fresh.clear()
+        seen = frozenset(self.seen if self.again else ())
+        if replaced := [name for name, mark in self.again.items() if mark not in seen]:
+            some = ", ".join(replaced[:3]) + ", ..." * (len(replaced) > 3)
+            raise _replaced(f"Photographs that this training has learned from ({some})", self.job)
+        self.again.clear()
 
     def _seconds(self) -> float:
         return self.before + time.monotonic() - self.begin
@@ -190,8 +202,14 @@ class Loop:
         best = self.job.out / "best.safetensors"
         if self.fabric.is_global_zero:
             self._write("last")
-            state, record = weights.read(best)
+            try:
+                state, record = weights.read(best)
+            except BadInput as fault:
+                raise BadInput(f"{fault} This training is over: remove {self.job.out} to train anew.") from fault
+            if not best.with_suffix(contamination.SUFFIX).is_file():
+                contamination.save(best, self.seen)
             whole = self._record()
+            whole["losses"] = whole["losses"] or record.facts["losses"]
             weights.save(best, state, record.facts | {key: whole[key] for key in ("validation", "losses", "seconds")})
         self.fabric.barrier()
         return best
@@ -241,6 +259,13 @@ class Loop:
                 "torchvision": torchvision.__version__,
             },
         }
+
+
+def _replaced(what: str, job: TrainingJob) -> NotComparable:
+    return NotComparable(
+        f"{what} of {job.photographs.name} are not what they were before: put the old files back and go on, or move "
+        f"{job.out} away and train anew."
+    )
 
 
 def _origin(job: TrainingJob) -> dict[str, Any] | None:

@@ -108,4 +108,8 @@ def frozen(names: str, ids: Sequence[str]) -> Masks:
 
 def _pool(name: str) -> Pool:
     set_id, _, bucket = name.partition("/")
-    return mask_sets.load(set_id).pool(ratio.buckets(bucket or "none")[0])
+    named = ratio.buckets(bucket or "none")
+    if len(named) > 1:
+        labels = ",".join(f"{set_id}/{one.label}" for one in named)
+        raise BadInput(f"--validate {name}: {bucket} are {len(named)} buckets. Name one, or each: {labels}.")
+    return mask_sets.load(set_id).pool(named[0])

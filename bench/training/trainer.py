@@ -16,6 +16,7 @@ from bench import digest, progress
 from bench.errors import BadInput, BenchError
 from bench.locks import locked
 from bench.models import contamination, weights
+from bench.paths import check_folder
 from bench.training import checkpoint, estimate, features, validation
 from bench.training.job import TrainingJob, new_learner
 from bench.training.learner import rounds
@@ -29,8 +30,9 @@ def plan(job: TrainingJob, fabric: Fabric) -> estimate.TrainingEstimate:
     """Time and memory of the whole training, from a learner of its own that is thrown away.
 
     A plan is a question: feature networks that are missing have drawn weights. Raises `BadInput` where a step
-    fails, as on images of a size that the networks do not take.
+    fails, as on images of a size that the networks do not take, or the folder cannot be one.
     """
+    check_folder(job.out)
     sampler = job.sampler(job.seed)
     try:
         with features.drawn_where_missing():

@@ -12,7 +12,7 @@ import torch
 
 import baselines
 from bench import digest
-from bench.errors import BadInput
+from bench.errors import BadInput, BenchError
 from bench.models import contamination, weights
 from bench.training import validation
 
@@ -224,7 +224,9 @@ def test_other_photographs_judge_no_packed_weights(places, photographs):
         make.judge("ce", places / "folder")
 
 
-@pytest.mark.parametrize("words", [("--more", "0"), ("--more", "-3"), ("--root", ""), ("--root", " ")])
+@pytest.mark.parametrize(
+    "words", [("--more", "0"), ("--more", "-3"), ("--root", ""), ("--root", " "), ("--at-once", "0")]
+)
 def test_what_would_train_anew_or_elsewhere_is_refused(places, monkeypatch, capsys, words):
     monkeypatch.setattr(sys, "argv", ["make.py", *words, "ce"])
     with pytest.raises(SystemExit) as left:
@@ -233,7 +235,21 @@ def test_what_would_train_anew_or_elsewhere_is_refused(places, monkeypatch, caps
     assert f"argument {words[0]}" in capsys.readouterr().err
 
 
-def test_judging_needs_photographs(places, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("mean", "No model with a recipe for starters 'mean'"),
+        ("ce@starter", "No model with a recipe for starters 'ce@starter'"),
+        ("ce:centre", "ce:centre: no variant that a table compares. There are, of deepgin: "),
+        ("deepgin:zzz", "deepgin:zzz: no variant that a table compares"),
+    ],
+)
+def test_what_has_no_starter_is_named_before_anything_is_trained(name, told):
+    with pytest.raises(BenchError, match=told):
+        make.check(["pconv", name])
+
+
+def test_judging_needs_photographs(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["make.py", "--judge", "ce"])
     with pytest.raises(BadInput, match="--judge needs --root"):
         make.main()

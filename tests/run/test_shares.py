@@ -9,7 +9,9 @@ from bench.locks import locked
 from bench.run import provenance, shares
 from bench.run.main import collect, run
 from bench.run.plan import Task
+from bench.run.spec import resolve
 from bench.runfolder import record
+from bench.runfolder.parts import Parts
 from bench.types import Execution, RunSpec
 
 
@@ -73,6 +75,20 @@ def test_collecting_too_early_says_what_is_missing(share, bench, tmp_path):
     assert status == 1
     assert "not whole: toys.py:Smooth: " in err
     assert "of 5 images are done" in err
+
+
+def test_collecting_too_early_names_the_models_that_are_short_beside_those_that_are_whole(share, bench, tmp_path):
+    for number in (1, 2, 3):
+        share(number, 3)
+    root = tmp_path / "run"
+    job = resolve(record.read(root).spec)
+    (short,) = (ref.name for ref in job.models if "Smooth" in ref.name)
+    min(Parts(root, job.digest).of(job.key(short)).glob("*.parquet")).unlink()
+    status, _, err = bench("collect", root)
+    assert status == 1
+    assert [line for line in err.splitlines() if line.startswith("not whole")] == [
+        "not whole: toys.py:Smooth: 3 of 5 images are done"
+    ]
 
 
 def test_a_report_before_the_shares_are_collected_says_how_they_are(share, bench, tmp_path):

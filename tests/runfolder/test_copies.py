@@ -1,5 +1,6 @@
 """Runs that are copied to a store and back: the same run, also when the copy was cut short or the run is at work."""
 
+import json
 import shutil
 
 import fsspec
@@ -7,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from bench.errors import BadInput
+from bench.errors import BadInput, NotComparable
 from bench.report import results
 from bench.run.main import run
 from bench.runfolder import copies, tables
@@ -136,6 +137,15 @@ def test_another_run_is_not_overwritten(root, url, tmp_path, toys):
     with pytest.raises(BadInput, match="do not hold the same run"):
         copies.push(other, url)
     with pytest.raises(BadInput, match="do not hold the same run"):
+        copies.pull(url, other)
+
+
+def test_a_run_that_was_measured_on_other_photographs_of_the_same_names_is_not_overwritten(root, url, tmp_path):
+    copies.push(root, url)
+    other = shutil.copytree(root, tmp_path / "other")
+    made = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps(made | {"photographs": "0" * 64}))
+    with pytest.raises(NotComparable, match="photographs of the same names and other pixels"):
         copies.pull(url, other)
 
 

@@ -91,6 +91,12 @@ def test_parts_that_do_not_divide_the_batch_are_refused(wrong, job, fabric):
         trainer.plan(job(wrong), fabric)
 
 
+def test_a_batch_that_processes_cannot_share_is_refused_by_a_plan_too(job, fabric, monkeypatch):
+    monkeypatch.setattr(type(fabric), "world_size", 3)
+    with pytest.raises(BadInput, match="batch of 4 cannot be shared by 3"):
+        trainer.plan(job(1), fabric)
+
+
 def test_parts_of_one_image_are_refused_where_there_are_batch_norms(job, fabric):
     with pytest.raises(BadInput, match="parts of one image, but batch norms of generator need two"):
         trainer.plan(job(4, variant="normed"), fabric)

@@ -2,6 +2,7 @@ import dataclasses
 import itertools
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -129,6 +130,55 @@ def test_a_stopped_training_goes_on_bit_for_bit(finished, photographs, tmp_path,
     assert same_tensors(weights.read(tmp_path / "last.safetensors")[0], weights.read(finished / "last.safetensors")[0])
     assert (tmp_path / "log.csv").read_text() == (finished / "log.csv").read_text()
     assert contamination.load(tmp_path / "last.safetensors") == contamination.load(finished / "last.safetensors")
+
+
+@pytest.fixture
+def stopped(photographs, tmp_path, monkeypatch, train):
+    """Copies of the photographs, and a training on them that stopped when all had come at least once."""
+    copied = shutil.copytree(photographs.root, tmp_path / "copied")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 20)
+        with pytest.raises(KeyboardInterrupt):
+            train(Folder(copied), tmp_path / "run")
+    return copied
+
+
+def replace(root, names):
+    for name in names:
+        Image.open(root / f"{name}.png").rotate(180).save(root / f"{name}.png")
+
+
+def test_photographs_that_were_replaced_under_their_names_end_a_training_that_goes_on(stopped, tmp_path, train):
+    replace(stopped, data.split(Folder(stopped))[0])
+    with pytest.raises(
+        NotComparable, match=r"has learned from \(.*\) of .* are not what they were before: put the old"
+    ):
+        train(Folder(stopped), tmp_path / "run")
+    assert torch.load(tmp_path / "run" / checkpoint.NAME, weights_only=True)["step"] == 20
+
+
+def test_other_photographs_under_the_names_of_those_that_judge_are_refused(stopped, tmp_path, train):
+    replace(stopped, data.split(Folder(stopped))[1])
+    with pytest.raises(NotComparable, match=r"Photographs that judge this training of .* are not what they were"):
+        train(Folder(stopped), tmp_path / "run")
+
+
+@pytest.mark.parametrize("left", ["", "half"])
+def test_a_finished_training_that_lost_its_best_weights_says_what_to_do(finished, photographs, tmp_path, left, train):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    best = folder / "best.safetensors"
+    best.write_bytes(best.read_bytes()[:100]) if left else best.unlink()
+    with pytest.raises(BadInput, match=f"best.safetensors .*This training is over: remove {folder} to train anew"):
+        train(photographs, folder)
+
+
+@pytest.mark.parametrize("lost", ["best.fingerprints", "log.csv"])
+def test_a_finished_training_that_lost_something_else_keeps_its_record(finished, photographs, tmp_path, lost, train):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    (folder / lost).unlink()
+    best = train(photographs, folder)
+    assert weights.record(best).facts["losses"] == weights.record(finished / "best.safetensors").facts["losses"]
+    assert contamination.load(best) == contamination.load(finished / "best.safetensors")
 
 
 @pytest.mark.slow
