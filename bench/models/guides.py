@@ -110,7 +110,8 @@ def for_training(root: Path, card: ModelCard, terms: Sequence[str], ids: Sequenc
         raise BadInput(f"--guides {root}: {card.title} learns from photographs alone.")
     if not set(card.taught) & set(terms):
         raise BadInput(
-            f"--guides {root}: labels teach {card.title} its terms {', '.join(card.taught)}, which are left out."
+            f"--guides {root}: labels teach {card.title} its terms {', '.join(card.taught)}, which have no weight "
+            "here: --set weights.TERM=... gives one."
         )
     return _looked_through(root, "labels", ids, card.classes)
 

@@ -172,7 +172,8 @@ def _unfinished(root: Path, made: Record) -> str:
         bring = shlex.join(["bench", "collect", str(root)])
         return f"{root} has no results yet: it is made in {made.shares} shares. When all are done: {bring}"
     again = made.command or shlex.join(["bench", "run", "--out", str(root)])
-    return f"{root} has no results yet: the run was stopped before its end. Go on with: {again}"
+    into = "" if str(root) in again else f" with --out {shlex.quote(str(root))}"
+    return f"{root} has no results yet: the run was stopped before its end. Go on{into}: {again}"
 
 
 def _number(row: dict[str, Any]) -> Number:

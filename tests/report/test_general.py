@@ -132,7 +132,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
 
 def test_a_run_without_results_yet_names_the_command_that_goes_on(run):
     (run / "summary.parquet").unlink()
-    with pytest.raises(BadInput, match=r"has no results yet.*Go on with: bench run --models all"):
+    with pytest.raises(BadInput, match=r"has no results yet.*Go on with --out .*: bench run --models all"):
         fill.report([run], "general")
 
 

@@ -99,7 +99,7 @@ def test_a_guide_of_another_size_than_its_photograph_is_named(photographs, label
     ("card", "sentence"),
     [
         (ModelCard(title="Toy"), "Toy learns from photographs alone"),
-        (ModelCard(title="Toy", taught=("parsing",)), "labels teach Toy its terms parsing, which are left out"),
+        (ModelCard(title="Toy", taught=("parsing",)), "labels teach Toy its terms parsing, which have no weight here"),
     ],
 )
 def test_guides_that_teach_nothing_are_refused(tmp_path, card, sentence):
