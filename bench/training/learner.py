@@ -154,16 +154,16 @@ class Learner:
 
     @torch.no_grad()
     def update_ema(self) -> None:
-        """Move the averaged parameters towards the present ones by 1 - `ema`.
+        """Move the averaged parameters, and running statistics, towards the present ones by 1 - `ema`.
 
-        Buffers (statistics of batch norms, vectors of spectral norms, counters) are copied, as in StyleGAN2's code: a
-        mean of singular vectors is none.
+        Those of the present weights alone do not fit averaged ones (timm's ModelEmaV2 averages them too). Other buffers
+        (vectors of spectral norms, counters) are copied, as in StyleGAN2's code: a mean of singular vectors is none.
         """
         if self.average:
             for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
                 mean.lerp_(now, 1 - self.recipe.ema)
-            for copied, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
-                copied.copy_(buffer)
+            for (name, kept), buffer in zip(self.average.named_buffers(), self.model.buffers(), strict=True):
+                kept.lerp_(buffer, 1 - self.recipe.ema) if parts.running(name) else kept.copy_(buffer)
 
     @torch.no_grad()
     def average_statistics(self) -> None:

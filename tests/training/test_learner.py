@@ -146,6 +146,15 @@ def test_the_average_moves_by_its_share(one_stage, play):
     assert found.eval_model is found.average
 
 
+def test_running_statistics_are_averaged_with_the_weights_that_they_belong_to(one_stage, play):
+    found, _, _ = play(one_stage(), variant="normed")
+    (name,) = [name for name, _ in found.model.named_buffers() if name.endswith("running_mean")]
+    begun, now = found.average.state_dict()[name].clone(), found.model.state_dict()[name]
+    assert not torch.equal(begun, now)
+    found.update_ema()
+    assert torch.allclose(found.average.state_dict()[name], 0.9 * begun + 0.1 * now)
+
+
 def test_vectors_of_spectral_norms_are_copied_not_averaged(one_stage, play):
     found, _, _ = play(one_stage())
     for module in (found.model, found.average):
