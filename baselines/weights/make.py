@@ -31,7 +31,7 @@ from threading import Event
 import torch
 
 from bench import digest
-from bench.errors import BadInput, BenchError, counted
+from bench.errors import BadInput, BenchError, UnknownName, counted
 from bench.models import calling, contamination, contract, sources, weights
 from bench.models import registry as model_registry
 from bench.training import data, loop, validation
@@ -82,6 +82,19 @@ def command(name: str, given: Given) -> list[str]:
     return ["bench", "train", name, "--recipe", "starter", *told, "--out", str(training(name, given))]
 
 
+def check(names: Sequence[str]) -> None:
+    """Raise `BadInput` or `UnknownName` for what is no model with a starter's recipe, and no variant to compare."""
+    known = learned()
+    for name in names:
+        model, colon, variant = name.partition(":")
+        if model not in known:
+            raise UnknownName("model with a recipe for starters", [name], known, "bench models list")
+        variants = model_registry.cards()[model].variants if model in COMPARED else ()
+        if colon and variant not in variants:
+            whose = "; ".join(f"{one}: {', '.join(model_registry.cards()[one].variants)}" for one in COMPARED)
+            raise BadInput(f"{name}: no variant that a table compares. There are, of {whose}.")
+
+
 def tag(name: str) -> str:
     """What the weights are called: `starter`, of a compared variant `ablation-VARIANT`."""
     _, colon, variant = name.partition(":")
@@ -130,8 +143,9 @@ def pack(name: str, given: Given) -> str:
     """Store a finished training's best weights here; a line that says how they are."""
     model, best = name.partition(":")[0], training(name, given) / "best.safetensors"
     if not best.with_name("last.safetensors").is_file():
+        more = f" --more {given.more}" if given.more else ""
         raise BadInput(
-            f"{name}: no finished training in {best.parent}. Train it: {Path(__file__).name} --root DIR {name}"
+            f"{name}: no finished training in {best.parent}. Train it: {Path(__file__).name} --root DIR{more} {name}"
         )
     if given.more:
         facts = weights.record(best).facts
@@ -206,9 +220,9 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
-def _steps(text: str) -> int:
+def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text} is no number of steps: 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} is no count: 1 or more")
     return int(text)
 
 
@@ -216,15 +230,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="all learned ones unless given")
     parser.add_argument("--root", type=_folder, help="the photographs; without it nothing is trained")
-    parser.add_argument("--at-once", type=int, default=1, help="trainings side by side, one core each")
+    parser.add_argument("--at-once", type=_count, default=1, help="trainings side by side, one core each")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where; only on a CPU bits repeat")
-    parser.add_argument("--more", type=_steps, metavar="STEPS", help="go on from the weights that stand here")
+    parser.add_argument("--more", type=_count, metavar="STEPS", help="go on from the weights that stand here")
     parser.add_argument("--judge", action="store_true", help="train nothing: score the weights that stand here anew")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="changes the recipe; in the record"
     )
     given = Given(**vars(parser.parse_args()))
     names = list(given.models) or learned()
+    check(names)
     if given.judge:
         if not given.root:
             raise BadInput("--judge needs --root: the photographs, of which some are held out.")
