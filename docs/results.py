@@ -27,7 +27,7 @@ WEIGHTS = Path(__file__).parent.parent / "baselines" / "weights"
 HEAD = """# The second real table
 
 Written by `python docs/results.py RUN`. The learned models stand with the weights that travel with the project: narrow
-networks, trained for two minutes to 2:15 hours on one core of a busy CPU, or for a few on a GPU
+networks, trained for two minutes to 2:25 hours in all on one core of a busy CPU, or for a few on a GPU
 ([starters](starters.md) has each). They show that every model trains by its own recipe and what such a budget gives;
 they are **not** the quality of the papers' models.
 

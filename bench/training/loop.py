@@ -263,8 +263,8 @@ class Loop:
 
 def _replaced(what: str, job: TrainingJob) -> NotComparable:
     return NotComparable(
-        f"{what} of {job.photographs.name} are not what they were before: put the old files back and go on, or move "
-        f"{job.out} away and train anew."
+        f"{what} are not what they were before: put the old files back and go on, or move {job.out} away and train "
+        "anew."
     )
 
 

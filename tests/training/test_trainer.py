@@ -150,16 +150,14 @@ def replace(root, names):
 
 def test_photographs_that_were_replaced_under_their_names_end_a_training_that_goes_on(stopped, tmp_path, train):
     replace(stopped, data.split(Folder(stopped))[0])
-    with pytest.raises(
-        NotComparable, match=r"has learned from \(.*\) of .* are not what they were before: put the old"
-    ):
+    with pytest.raises(NotComparable, match=r"has learned from \(.*\) are not what they were before: put the old"):
         train(Folder(stopped), tmp_path / "run")
     assert torch.load(tmp_path / "run" / checkpoint.NAME, weights_only=True)["step"] == 20
 
 
 def test_other_photographs_under_the_names_of_those_that_judge_are_refused(stopped, tmp_path, train):
     replace(stopped, data.split(Folder(stopped))[1])
-    with pytest.raises(NotComparable, match=r"Photographs that judge this training of .* are not what they were"):
+    with pytest.raises(NotComparable, match=r"Photographs that judge this training are not what they were"):
         train(Folder(stopped), tmp_path / "run")
 
 
