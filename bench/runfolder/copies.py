@@ -179,7 +179,7 @@ def _sizes(files: Any, base: str) -> dict[str, int]:
 
 
 def _check_same(files: Any, base: str, there: dict[str, int], root: Path) -> None:
-    """Raise `BadInput` where two places hold different runs."""
+    """Raise `BadInput` where two places hold different runs, `NotComparable` where these saw other photographs."""
     if RECORD not in there:
         return
     theirs = _record(files.cat_file(f"{base}/{RECORD}"), base)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torchvision
 
-from bench import digest, images, progress
+from bench import digest, progress
+from bench import images as pictures
 from bench.errors import BadInput, NotComparable
 from bench.models import contamination, weights
 from bench.training import checkpoint, data, validation
@@ -51,7 +52,7 @@ class Loop:
         self.validation = validation.prepare(
             job.photographs, held, job.sampler(VALIDATION), frozen=job.frozen_masks, seen=seen
         )
-        self.judges = images.digest(self.validation.truth.numpy())
+        self.judges = pictures.digest(self.validation.truth.numpy())
         if found and found.get("judges") != self.judges:
             raise _replaced("Photographs that judge this training", job)
         self.log = logs.Log(job.out, fabric, resumed_at=self.step, tensorboard=job.tensorboard)
@@ -189,8 +190,9 @@ class Loop:
         self.seen = list(dict.fromkeys([*self.seen, *found]))
         self.fresh.clear()
         seen = frozenset(self.seen if self.again else ())
-        if replaced := [name for name, mark in self.again.items() if mark not in seen]:
-            some = ", ".join(replaced[:3]) + ", ..." * (len(replaced) > 3)
+        replaced = [name for name, mark in self.again.items() if mark not in seen]
+        if fabric.all_reduce(torch.tensor(float(len(replaced)), device=fabric.device), reduce_op="sum"):
+            some = ", ".join(replaced[:3]) + ", ..." * (len(replaced) > 3) or "which another process read"
             raise _replaced(f"Photographs that this training has learned from ({some})", self.job)
         self.again.clear()
 
