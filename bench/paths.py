@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path, PurePath
-
-from bench.errors import BadInput
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
@@ -14,10 +13,10 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 
 
 def check_folder(path: Path) -> None:
-    """Raise `BadInput` where a file stands at a path that is to be a folder, or above it."""
+    """Raise, making nothing, what `mkdir` raises where a file stands at a path that is to be a folder, or above it."""
     there = next((place for place in (path, *path.absolute().parents) if os.path.lexists(place)), None)
     if there and not there.is_dir():
-        raise BadInput(f"{there}: a file, or a link that leads nowhere, stands where a folder must be.")
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(there))
 
 
 def hidden(path: PurePath, root: PurePath | None = None) -> bool:

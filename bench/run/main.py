@@ -228,7 +228,7 @@ def outline(spec: RunSpec, out: Path | None, execution: Execution) -> dict[str, 
     job = resolve(spec)
     model_settings.check_on(job.models, execution.device)
     export.check_all_there(job)
-    root = expanded(out or default_folder(job)).absolute()
+    root = expanded(out or default_folder(job))
     check_folder(root)
     parts = Parts(root, job.digest)
     before = record.read_own(root, job.settings, job.ids) if root.exists() else None

@@ -30,7 +30,7 @@ def plan(job: TrainingJob, fabric: Fabric) -> estimate.TrainingEstimate:
     """Time and memory of the whole training, from a learner of its own that is thrown away.
 
     A plan is a question: feature networks that are missing have drawn weights. Raises `BadInput` where a step
-    fails, as on images of a size that the networks do not take, or the folder cannot be one.
+    fails, as on images of a size that the networks do not take, `FileExistsError` where a file stands for the folder.
     """
     check_folder(job.out)
     sampler = job.sampler(job.seed)
